@@ -1,0 +1,1 @@
+"""Connectionist Temporal Classification from scratch."""

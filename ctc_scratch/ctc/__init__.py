@@ -1,0 +1,1 @@
+"""The CTC algorithm: definition, recursion, kernels, loss, decoding."""

@@ -1,0 +1,1 @@
+"""The task: rows of MNIST digits, read by LSTM + CTC."""

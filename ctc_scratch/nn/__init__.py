@@ -1,0 +1,1 @@
+"""The network by hand: layers, LSTM, optimisers, gradient check."""
