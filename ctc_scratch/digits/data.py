@@ -1,0 +1,354 @@
+"""MNIST from IDX files, and rows of digits made of it.
+
+Pixels stay uint8, a quarter of the memory, until a batch is put together; what
+a network sees is float32 in [0, 1].
+"""
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+SIDE = 28   # pixels: the height of a row, and the height and width of one digit
+
+PACKAGED = Path(__file__).with_name("mnist")
+
+# The third byte of an IDX magic number is the type (8: unsigned byte), the
+# fourth the number of dimensions.
+MAGIC_LABELS = 0x00000801
+MAGIC_IMAGES = 0x00000803
+
+GZIP_MAGIC = b"\x1f\x8b"
+# Deflate spends at least one bit on 129 bytes, so a header that promises more
+# than this many times the file's size lies.
+DEFLATE_LIMIT = 1032
+BLOCK = 1 << 20
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged or not what it should be."""
+
+
+class Mnist(NamedTuple):
+    """The four files: images (n, 28, 28) and labels (n,), all uint8."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Rows of digits of mixed lengths, padded to the widest."""
+
+    images: np.ndarray          # (N, 28, W) float32 in [0, 1], zeros on the right
+    widths: np.ndarray          # (N,) int64, pixels that belong to the row
+    labels: list[np.ndarray]    # N arrays of int64, the digits 0..9
+
+
+# ---- files --------------------------------------------------------------------------------
+
+
+def read_idx(path: str | os.PathLike) -> np.ndarray:
+    """Read one IDX file of bytes, gzipped or not (its first bytes decide).
+
+    Parameters
+    ----------
+    path : the file; labels (magic 2049) or images (magic 2051)
+
+    Returns
+    -------
+    (n,) uint8 array of labels, or (n, height, width) uint8 array of images
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no IDX file of bytes, is damaged, or is shorter
+        or longer than its header says.
+
+    Notes
+    -----
+    Memory grows with the bytes that are really there, never with what a header
+    promises.
+    """
+    try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            size = os.fstat(file.fileno()).st_size
+            if zipped:
+                with gzip.GzipFile(fileobj=file) as stream:
+                    return _parse_idx(stream, path, most_bytes=DEFLATE_LIMIT * size)
+            return _parse_idx(file, path, most_bytes=size)
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected an IDX file, found no such file") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: expected a whole gzip file, found damage: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: expected a readable file, found: {error.strerror}") from error
+
+
+def _parse_idx(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> np.ndarray:
+    """The array in `stream`, a file that cannot hold more than `most_bytes` bytes."""
+    head = stream.read(4)
+    magic = int.from_bytes(head, "big")
+    if len(head) < 4 or magic not in (MAGIC_LABELS, MAGIC_IMAGES):
+        found = f"magic {magic}" if len(head) == 4 else f"{len(head)} bytes in all"
+        raise DataError(f"{path}: expected magic {MAGIC_LABELS} (labels) or "
+                        f"{MAGIC_IMAGES} (images), found {found}")
+
+    ndim = magic & 0xFF
+    sizes = stream.read(4 * ndim)
+    if len(sizes) < 4 * ndim:
+        raise DataError(f"{path}: expected a header of {4 + 4 * ndim} bytes, "
+                        f"found {4 + len(sizes)} bytes in all")
+    shape = struct.unpack(f">{ndim}I", sizes)
+
+    header, payload = 4 + 4 * ndim, math.prod(shape)
+    expected = (f"{path}: expected {header + payload} bytes "
+                f"({header} of header + {' x '.join(map(str, shape))})")
+    if header + payload > most_bytes:
+        raise DataError(f"{expected}, found at most {most_bytes}: truncated")
+
+    data = bytearray()
+    # One byte more than promised: it shows an over-long file, and makes gzip
+    # compare its checksum.
+    while block := stream.read(min(BLOCK, payload + 1 - len(data))):
+        data += block
+    if len(data) < payload:
+        raise DataError(f"{expected}, found {header + len(data)}: truncated")
+    if len(data) > payload:
+        raise DataError(f"{expected}, found at least {header + len(data)}: over-long")
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+
+
+def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
+    """Load the four IDX files of a folder, by default the ones of this package.
+
+    Parameters
+    ----------
+    folder : holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
+        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each plain or
+        with `.gz`; `train-images.idx3-ubyte` and the like are found too
+
+    Returns
+    -------
+    Mnist
+
+    Raises
+    ------
+    DataError
+        A file is missing or unsound, images are not 28 x 28 pixels, counts of
+        images and labels disagree, or a label is not a digit.
+    """
+    folder = PACKAGED if folder is None else Path(folder)
+    train = _load_pair(folder, "train")
+    test = _load_pair(folder, "t10k")
+    return Mnist(*train, *test)
+
+
+def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    image_path = _find(folder, f"{part}-images-idx3-ubyte")
+    label_path = _find(folder, f"{part}-labels-idx1-ubyte")
+
+    images, labels = read_idx(image_path), read_idx(label_path)
+    if images.ndim != 3:
+        raise DataError(f"{image_path}: expected images (magic {MAGIC_IMAGES}), "
+                        f"found labels (magic {MAGIC_LABELS})")
+    if labels.ndim != 1:
+        raise DataError(f"{label_path}: expected labels (magic {MAGIC_LABELS}), "
+                        f"found images (magic {MAGIC_IMAGES})")
+    if images.shape[1:] != (SIDE, SIDE):
+        raise DataError(f"{image_path}: expected images of {SIDE} x {SIDE} pixels, "
+                        f"found {images.shape[1]} x {images.shape[2]}")
+    if len(images) != len(labels):
+        raise DataError(f"{label_path}: expected {len(images)} labels, one for each image of "
+                        f"{image_path.name}, found {len(labels)}")
+    if (labels > 9).any():
+        n = int(np.argmax(labels > 9))
+        raise DataError(f"{label_path}: expected labels 0..9, found label {n} = {labels[n]}")
+    return images, labels
+
+
+def _find(folder: Path, name: str) -> Path:
+    dotted = name.replace("-idx", ".idx")
+    for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
+        if (folder / candidate).is_file():
+            return folder / candidate
+    found = "no such file" if folder.is_dir() else "no such folder"
+    raise DataError(f"{folder / name}: expected this file, plain or .gz, found {found}")
+
+
+def training_split(mnist: Mnist) -> tuple[tuple[np.ndarray, np.ndarray],
+                                          tuple[np.ndarray, np.ndarray]]:
+    """Keep the last twelfth of the training files, 5 000 of 60 000, for validation.
+
+    Returns
+    -------
+    (images, labels) to train on, and (images, labels) to validate with: views
+
+    Raises
+    ------
+    DataError
+        There are fewer than 12 training images, so nothing to keep.
+    """
+    images, labels = mnist.train_images, mnist.train_labels
+    held = len(images) // 12
+    if held == 0:
+        raise DataError(f"expected at least 12 training images, to keep a twelfth of them "
+                        f"for validation, found {len(images)}")
+    return (images[:-held], labels[:-held]), (images[-held:], labels[-held:])
+
+
+# ---- rows ---------------------------------------------------------------------------------
+
+
+def get_mnist_data(n_digits_train: int = 5, n_digits_test: int = 8,
+                   folder: str | os.PathLike | None = None
+                   ) -> tuple[np.ndarray, list[list[int]], np.ndarray, list[list[int]]]:
+    """All of MNIST as rows of consecutive digits: train, then test.
+
+    Parameters
+    ----------
+    n_digits_train, n_digits_test : digits in a row of each part
+    folder : of IDX files, as in `load_mnist`
+
+    Returns
+    -------
+    train_images : (rows, 28, 28 * n_digits_train) float32 array in [0, 1]
+    train_labels : list of lists of digits, one list a row
+    test_images, test_labels : the same of the test files
+
+    Raises
+    ------
+    DataError
+        As in `load_mnist`.
+    ValueError
+        A number of digits is below 1 or above the number of images.
+
+    Notes
+    -----
+    Digits left over at the end, too few for a row, are dropped.
+    """
+    mnist = load_mnist(folder)
+    return (*consecutive_rows(mnist.train_images, mnist.train_labels, n_digits_train),
+            *consecutive_rows(mnist.test_images, mnist.test_labels, n_digits_test))
+
+
+def consecutive_rows(images: np.ndarray, labels: np.ndarray,
+                     n: int) -> tuple[np.ndarray, list[list[int]]]:
+    """Join each `n` images that follow one another to a row; the leftover is dropped.
+
+    Parameters
+    ----------
+    images : (count, 28, 28) uint8 array
+    labels : (count,) integer array
+    n : digits in a row
+
+    Returns
+    -------
+    images : (count // n, 28, 28 * n) float32 array in [0, 1]
+    labels : list of count // n lists of n digits
+
+    Raises
+    ------
+    ValueError
+        Not even one row can be made.
+
+    >>> images = np.zeros((5, 28, 28), np.uint8)
+    >>> rows, digits = consecutive_rows(images, np.array([7, 2, 1, 0, 4]), 2)
+    >>> rows.shape, digits
+    ((2, 28, 56), [[7, 2], [1, 0]])
+    """
+    _check_digits(images, labels)
+    if not 1 <= n <= len(images):
+        raise ValueError(f"a row needs from 1 to {len(images)} digits (the images there are), "
+                         f"not {n}")
+    rows = len(images) // n
+    used = rows * n
+    batch = assemble_rows(images[:used], labels[:used], np.full(rows, n))
+    return batch.images, [row.tolist() for row in batch.labels]
+
+
+def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> Batch:
+    """Put digits side by side: the first counts[0] make row 0, the next ones row 1...
+
+    Parameters
+    ----------
+    images : (sum(counts), 28, 28) uint8 array
+    labels : (sum(counts),) integer array
+    counts : (N,) integer array, digits in each row
+
+    Returns
+    -------
+    Batch
+        with W = 28 * max(counts) and widths = 28 * counts
+    """
+    N, most = len(counts), max(counts)
+    canvas = np.zeros((N, most, SIDE, SIDE), np.uint8)
+    canvas[np.arange(most) < counts[:, None]] = images
+    rows = np.empty((N, SIDE, most, SIDE), np.float32)
+    # (N, digit, y, x) -> (N, y, digit, x): side by side in memory, then one row.
+    np.divide(canvas.transpose(0, 2, 1, 3), np.float32(255), out=rows)
+    return Batch(images=rows.reshape(N, SIDE, most * SIDE),
+                 widths=SIDE * counts,
+                 labels=np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))
+
+
+class RowSampler:
+    """Endless batches of rows of random digits, of mixed lengths.
+
+    Parameters
+    ----------
+    images : (count, 28, 28) uint8 array
+    labels : (count,) integer array
+    digits : (low, high), the fewest and the most digits in a row, both included;
+        each length is as likely as any other
+    rng : the only source of chance: the same generator, the same batches
+
+    Raises
+    ------
+    ValueError
+        There are no images, images and labels do not fit, or not 1 <= low <= high.
+
+    >>> images = np.zeros((10, 28, 28), np.uint8)
+    >>> sampler = RowSampler(images, np.arange(10), (1, 3), np.random.default_rng(0))
+    >>> batch = sampler.batch(4)
+    >>> batch.images.shape, batch.widths.tolist(), [row.tolist() for row in batch.labels]
+    ((4, 28, 84), [84, 56, 56, 28], [[3, 0, 0], [0, 1], [8, 6], [9]])
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, digits: tuple[int, int],
+                 rng: np.random.Generator):
+        _check_digits(images, labels)
+        low, high = digits
+        if not 1 <= low <= high:
+            raise ValueError(f"digits in a row must satisfy 1 <= low <= high, "
+                             f"not low = {low}, high = {high}")
+        self.images, self.labels = images, labels
+        self.low, self.high = low, high
+        self.rng = rng
+
+    def batch(self, N: int) -> Batch:
+        """The next `N` rows."""
+        if N < 1:
+            raise ValueError(f"a batch needs at least 1 row, not {N}")
+        counts = self.rng.integers(self.low, self.high, size=N, endpoint=True)
+        picks = self.rng.integers(len(self.images), size=counts.sum())
+        return assemble_rows(self.images[picks], self.labels[picks], counts)
+
+
+def _check_digits(images: np.ndarray, labels: np.ndarray) -> None:
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+        raise ValueError(f"images must be a (count, {SIDE}, {SIDE}) uint8 array, "
+                         f"not {images.shape} {images.dtype}")
+    if labels.shape != (len(images),):
+        raise ValueError(f"{len(images)} images need ({len(images)},) labels, "
+                         f"not {labels.shape}")
+    if len(images) == 0:
+        raise ValueError("rows need at least 1 image, not 0")
