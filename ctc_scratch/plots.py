@@ -1,0 +1,214 @@
+"""Figures from arrays: what a model reads, and how it learns.
+
+Every drawing function takes arrays and an `Axes` and returns the `Axes`. The x-axis of
+whatever belongs to a row of digits counts its pixels, so panels stacked on one another show the
+same place above the same place. Nothing is told by colour alone: all of it survives a
+greyscale printer.
+
+The only file that imports matplotlib; it uses `Figure` and never `pyplot`, so it needs
+no display and keeps no state between calls or threads.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+SMALL, NORMAL = 7, 9   # font sizes, points
+INK = "Greys"          # 0 is white, 1 is black
+
+
+class Reading(NamedTuple):
+    """One row of digits and what a model makes of it."""
+
+    image: np.ndarray         # (height, W) in [0, 1]
+    probs: np.ndarray         # (T, C), rows sum to 1
+    decoded: Sequence[int]    # classes read
+    truth: Sequence[int]      # classes that stand there
+
+
+# ---- one row of digits --------------------------------------------------------------------
+
+
+def row_image(ax: Axes, image: np.ndarray) -> Axes:
+    """Draw a row of digits, dark ink on white.
+
+    Parameters
+    ----------
+    image : (height, W) array in [0, 1], 1 is ink
+    """
+    height, W = image.shape
+    ax.imshow(image, cmap=INK, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+              extent=(0, W, height, 0))
+    ax.set_xlabel("x [pixels]", fontsize=SMALL)
+    ax.set_ylabel("y\n[pixels]", fontsize=SMALL)
+    ax.set_yticks([0, height])
+    ax.tick_params(labelsize=SMALL)
+    return ax
+
+
+def posteriors(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[str],
+               blank: int) -> Axes:
+    """Draw the probability of each class in each frame, white 0 and black 1.
+
+    Each class has a line of its own, the blank one apart from the others, at the foot.
+
+    Parameters
+    ----------
+    probs : (T, C) array, rows sum to 1
+    window : pixels in a frame; frame t covers the pixels from t * window to (t + 1) * window
+    class_names : C names
+    blank : the blank's class
+    """
+    T, C = probs.shape
+    others = [c for c in range(C) if c != blank]
+    shared = dict(cmap=INK, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+                  origin="lower")
+    ax.imshow(probs[:, others].T, extent=(0, T * window, -0.5, C - 1.5), **shared)
+    ax.imshow(probs[:, [blank]].T, extent=(0, T * window, -2, -1), **shared)
+    ax.axhspan(-1, -0.5, facecolor="0.85")   # what parts the blank from the others
+    ax.set_ylim(-2, C - 1.5)
+    ax.set_yticks([-1.5, *range(C - 1)], [class_names[c] for c in [blank, *others]])
+    ax.set_xlabel("x [pixels]", fontsize=SMALL)
+    ax.set_ylabel("class\n(black: probability 1)", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def greedy_path(ax: Axes, path: np.ndarray, window: int, class_names: Sequence[str], blank: int,
+                decoded: Sequence[int], truth: Sequence[int]) -> Axes:
+    """Write the class of each frame before merging, a dot for the blank.
+
+    The title sets what was decoded beside the truth.
+
+    Parameters
+    ----------
+    path : (T,) integer array, the most probable class of each frame
+    window : pixels in a frame
+    class_names : C names
+    blank : the blank's class
+    decoded, truth : classes, without blanks
+    """
+    T, = path.shape
+    centres = (np.arange(T) + 0.5) * window
+    blanks = path == blank
+    width = 72 * ax.get_window_extent().width / ax.figure.dpi   # points
+    size = float(np.clip(1.2 * width / T, 3, NORMAL))              # a digit fits its frame
+    ax.plot(centres[blanks], np.zeros(blanks.sum()), ".", color="0.6", markersize=size / 3)
+    for x, c in zip(centres[~blanks], path[~blanks]):
+        ax.text(x, 0, class_names[c], ha="center", va="center_baseline", fontsize=size)
+
+    ax.set_xlim(0, T * window)
+    ax.set_ylim(-1, 1)
+    ax.set_yticks([])
+    ax.set_xlabel("x [pixels]", fontsize=SMALL)
+    ax.set_ylabel("greedy\npath", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL)
+    ax.set_title(_verdict(decoded, truth, class_names), fontsize=NORMAL)
+    return ax
+
+
+def _verdict(decoded: Sequence[int], truth: Sequence[int], class_names: Sequence[str]) -> str:
+    read, stands = (" ".join(class_names[c] for c in labels) or "nothing"
+                    for labels in (decoded, truth))
+    right = "right" if list(decoded) == list(truth) else "WRONG"
+    gap = "    " if len(read + stands) <= 50 else "\n"
+    return f"read: {read}{gap}truth: {stands}    {right}"
+
+
+def reading_figure(rows: Sequence[Reading], window: int, class_names: Sequence[str],
+                   blank: int) -> Figure:
+    """Show how rows are read: image, posteriors under it, greedy path, decoded and truth.
+
+    Parameters
+    ----------
+    rows : any number of readings from 1 on
+    window : pixels in a frame
+    class_names : C names
+    blank : the blank's class
+
+    Returns
+    -------
+    Figure
+        All rows at one scale; two rows side by side where they are short.
+    """
+    frames = max(len(row.probs) for row in rows)
+    pixels = max(frames * window, max(row.image.shape[1] for row in rows))
+    columns = 2 if len(rows) > 1 and frames <= 60 else 1
+    lines = -(-len(rows) // columns)
+
+    width = 11 / columns - 1                                         # inches of a panel
+    image_height = np.clip(width * rows[0].image.shape[0] / pixels, 0.4, 1.5)
+    heights = [image_height, 1.4, 0.25]
+    figure = Figure(figsize=(11, lines * (sum(heights) + 0.85)), layout="constrained")
+    blocks = figure.subfigures(lines, columns, squeeze=False).ravel()
+
+    for block, row in zip(blocks, rows):
+        top, middle, bottom = axes = block.subplots(3, 1, sharex=True,
+                                                    gridspec_kw=dict(height_ratios=heights))
+        row_image(top, row.image)
+        posteriors(middle, row.probs, window, class_names, blank)
+        greedy_path(bottom, row.probs.argmax(axis=1), window, class_names, blank,
+                    row.decoded, row.truth)
+        for ax in axes:
+            ax.label_outer()
+            ax.spines[["top", "right"]].set_visible(False)
+        bottom.set_xlim(0, pixels)
+    return figure
+
+
+# ---- learning -----------------------------------------------------------------------------
+
+
+def learning_curve(ax_loss: Axes, ax_rate: Axes,
+                   records: Sequence[Mapping[str, float]]) -> tuple[Axes, Axes]:
+    """Draw loss and error rates against training steps.
+
+    Parameters
+    ----------
+    ax_loss : gets the loss [nats per row], logarithmic
+    ax_rate : gets the rates [%], logarithmic from 100 down to 1 % and linear below
+    records : mappings with `step` and any of `loss`, `label_error_rate`, `blank_rate`,
+        `validation_label_error_rate`; rates as fractions; what a record lacks, or holds as
+        None, is left out
+    """
+    def draw(ax, key, scale, label, **style):
+        points = [(r["step"], scale * r[key]) for r in records if r.get(key) is not None]
+        if points:
+            ax.plot(*np.transpose(points), label=label, **style)
+
+    draw(ax_loss, "loss", 1, "training loss", color="0.3", linewidth=1)
+    draw(ax_rate, "blank_rate", 100, "frames read as blank", color="0.6", linestyle=":")
+    draw(ax_rate, "label_error_rate", 100, "label errors, training", color="0.6", linewidth=1)
+    draw(ax_rate, "validation_label_error_rate", 100, "label errors, validation",
+         color="black", marker="o", markersize=4)
+
+    ax_loss.set_yscale("log")
+    ax_loss.set_ylabel("training loss [nats per row]")
+    ax_rate.set_yscale("symlog", linthresh=1)
+    # A reader that sees labels where there are none errs by more than 100 %.
+    highest = max(100, *(np.max(line.get_ydata()) for line in ax_rate.lines), 0)
+    ticks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    ax_rate.set_yticks(ticks, map(str, ticks))
+    ax_rate.set_ylim(0, 1.3 * highest)
+    ax_rate.set_ylabel("rate [%]")
+    for ax in ax_loss, ax_rate:
+        ax.set_xlabel("training step")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid(color="0.9")
+    if ax_rate.lines:
+        ax_rate.legend(loc="lower left", frameon=False, fontsize=SMALL)
+    return ax_loss, ax_rate
+
+
+def learning_figure(records: Sequence[Mapping[str, float]]) -> Figure:
+    """Show a training run: loss above, error rates below, as `learning_curve` draws them."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    ax_loss, ax_rate = figure.subplots(2, 1, sharex=True)
+    learning_curve(ax_loss, ax_rate, records)
+    ax_loss.label_outer()
+    return figure
