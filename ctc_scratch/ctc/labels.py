@@ -1,0 +1,89 @@
+"""Facts about labellings: collapse, extended labels, moves and lengths.
+
+A *path* (or alignment) names one class for each of T frames. Collapsing it,
+merging repeats and then dropping blanks, gives its *labels*. The states of the
+CTC lattice are the *extended labels* l': the labels with a blank before,
+between and after them,
+
+    labels (1, 2)  ->  ext (0, 1, 0, 2, 0)          U = 2, S = 2U + 1 = 5
+
+From one frame to the next a path makes one of three moves: it **stays** in its
+state, **steps** to the next one, or **skips** the blank between two labels that
+differ.
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def collapse(path: Sequence[int], blank: int = 0) -> list[int]:
+    """The labels that a path spells: merge repeats, then drop blanks (the map B of Graves 2006).
+
+    >>> collapse([1, 1, 0, 1])
+    [1, 1]
+    """
+    return [int(c) for t, c in enumerate(path) if c != blank and (t == 0 or c != path[t - 1])]
+
+
+def extend(labels: ArrayLike, blank: int = 0) -> NDArray[np.intp]:
+    """The extended labels l' (S,): blanks before, between and after the labels.
+
+    >>> extend([1, 2])
+    array([0, 1, 0, 2, 0])
+    """
+    labels = np.asarray(labels, dtype=np.intp)
+    ext = np.full(2 * len(labels) + 1, blank, dtype=np.intp)
+    ext[1::2] = labels
+    return ext
+
+
+def can_skip(ext: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which states (S,) may be entered from two states before: labels that differ from the last.
+
+    A blank is never entered by a skip, for two states before it stands a blank
+    too; so one comparison holds the papers' whole case distinction.
+
+    >>> can_skip(extend([1, 1, 2]))
+    array([False, False, False, False, False,  True, False])
+    """
+    skip = np.zeros(len(ext), dtype=np.bool_)
+    skip[2:] = ext[2:] != ext[:-2]
+    return skip
+
+
+def count_repeats(labels: ArrayLike) -> int:
+    """How many labels equal their left neighbour (r): each needs a blank between, so a frame more.
+
+    >>> count_repeats([1, 1, 2, 2, 2])
+    3
+    """
+    labels = np.asarray(labels)
+    return int(np.count_nonzero(labels[1:] == labels[:-1]))
+
+
+def min_frames(labels: ArrayLike) -> int:
+    """The fewest frames, U + r, into which the labels fit.
+
+    >>> min_frames([1, 2]), min_frames([1, 1])
+    (2, 3)
+    """
+    return len(np.asarray(labels)) + count_repeats(labels)
+
+
+def states_of(path: Sequence[int], blank: int = 0) -> NDArray[np.intp]:
+    """The states (T,) of l' that a path passes through; state 2u + 1 emits label u.
+
+    >>> states_of([0, 1, 1, 0, 1])
+    array([0, 1, 1, 2, 3])
+    """
+    states = np.empty(len(path), dtype=np.intp)
+    u = 0  # labels begun so far
+    for t, c in enumerate(path):
+        if c != blank and (t == 0 or c != path[t - 1]):
+            u += 1
+        states[t] = 2 * u if c == blank else 2 * u - 1
+    return states
