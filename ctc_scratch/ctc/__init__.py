@@ -1,1 +1,24 @@
-"""The CTC algorithm: definition, recursion, kernels, loss, decoding."""
+"""The CTC algorithm: definition, recursion, kernels, loss, decoding, metrics."""
+
+from .checks import InfeasibleTargetError
+from .decode import greedy_decode
+from .labels import can_skip, collapse, extend, min_frames
+from .loss import CTCResult, ctc_loss
+from .metrics import edit_distance, label_error_rate, sequence_accuracy
+from .threads import get_num_threads, set_num_threads
+
+__all__ = [
+    "CTCResult",
+    "InfeasibleTargetError",
+    "can_skip",
+    "collapse",
+    "ctc_loss",
+    "edit_distance",
+    "extend",
+    "get_num_threads",
+    "greedy_decode",
+    "label_error_rate",
+    "min_frames",
+    "sequence_accuracy",
+    "set_num_threads",
+]

@@ -1,0 +1,250 @@
+"""What the public functions accept, and what they say when they do not.
+
+Everything is checked here, before any kernel runs: a kernel trusts its caller.
+Each message names the value, its place and what was expected.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class InfeasibleTargetError(ValueError):
+    """A target that no path through its frames can spell.
+
+    Attributes
+    ----------
+    index : which sequence of the batch (0 for a single one)
+    required : frames the target needs, labels + repeats
+    available : frames it has; where they suffice, -inf logits closed every path
+    repeats : labels equal to their left neighbour
+    """
+
+    def __init__(self, index: int, required: int, available: int, repeats: int) -> None:
+        super().__init__(index, required, available, repeats)
+        self.index, self.required, self.available, self.repeats = index, required, available, repeats
+
+    def __str__(self) -> str:
+        U, r = self.required - self.repeats, self.repeats
+        needs = f"{_count(self.required, 'frame')} ({_count(U, 'label')} + {_count(r, 'repeat')})"
+        if self.available < self.required:
+            return f"target {self.index} needs {needs} but has {self.available}"
+        return (
+            f"target {self.index} has probability 0: its {_count(self.available, 'frame')} would do, "
+            f"it needs {needs}, but -inf logits close every path"
+        )
+
+
+class Frames(NamedTuple):
+    """Checked logits of a batch, whatever the layout: rows that kernels can walk.
+
+    Frame t of sequence n is rows[n * n_stride + t * t_stride].
+    """
+
+    logits: NDArray  # C-contiguous float32 or float64, in the caller's layout
+    rows: NDArray  # (T * N, C), a view of logits
+    lengths: NDArray[np.intp]  # (N,) frames used
+    n_stride: int
+    t_stride: int
+    single: bool  # (T, C) was given
+
+    def at(self, t: int, n: int) -> NDArray:
+        """The logits (C,) of one frame."""
+        return self.rows[n * self.n_stride + t * self.t_stride]
+
+
+class Targets(NamedTuple):
+    """Checked targets of a batch, end to end: target n is labels[offsets[n]:offsets[n + 1]]."""
+
+    labels: NDArray[np.intp]
+    offsets: NDArray[np.intp]  # (N + 1,)
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """U of each target (N,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def repeats(self) -> NDArray[np.intp]:
+        """Labels equal to their left neighbour, in each target (N,)."""
+        equal = np.zeros(len(self.labels) + 1, dtype=np.intp)
+        equal[1:-1] = self.labels[1:] == self.labels[:-1]
+        equal[self.offsets] = 0  # the first label of a target has no left neighbour
+        return np.diff(np.append(0, np.cumsum(equal[:-1]))[self.offsets])
+
+
+def check_logits(logits: ArrayLike, lengths: ArrayLike | None = None, layout: str = "TNC") -> Frames:
+    """Unnormalised scores (T, N, C), (N, T, C) or (T, C), and the frames used of each, as `Frames`.
+
+    float32 and float64 are kept, float16 becomes float32, integers float64.
+    Arrays that are not C-contiguous in native byte order are copied.
+    """
+    if layout not in ("TNC", "NTC"):
+        raise ValueError(f"layout must be 'TNC' or 'NTC', got {layout!r}")
+    logits = np.asarray(logits)
+    if logits.dtype.kind not in "fiu":
+        raise TypeError(f"logits must be real numbers, got an array of {logits.dtype}")
+    kept = logits.dtype.kind == "f" and logits.dtype.itemsize <= 4
+    logits = np.ascontiguousarray(logits, dtype=np.float32 if kept else np.float64)
+    if logits.ndim not in (2, 3):
+        raise ValueError(f"logits must have shape ({', '.join(layout)}) or (T, C), got {logits.shape}")
+    single = logits.ndim == 2
+    if logits.shape[-1] == 0:
+        raise ValueError(f"logits have no classes: shape {logits.shape}")
+    if single:
+        (T, C), N = logits.shape, 1
+        n_stride, t_stride = T, 1
+    elif layout == "TNC":
+        T, N, C = logits.shape
+        n_stride, t_stride = 1, N
+    else:
+        N, T, C = logits.shape
+        n_stride, t_stride = T, 1
+    if lengths is None:
+        used = np.full(N, T, dtype=np.intp)
+    else:
+        used = _check_lengths(lengths, "logit_lengths", N, single)
+        for n in np.flatnonzero((used < 0) | (used > T)):
+            raise ValueError(f"logit_lengths[{n}] is {used[n]}, the logits have {T} frames")
+    frames = Frames(logits, logits.reshape(T * N, C), used, n_stride, t_stride, single)
+    _check_values(frames)
+    return frames
+
+
+def check_blank(blank: Any, C: int) -> int:
+    """The blank as an int, one of the classes 0..C-1."""
+    if not _is_int(blank):
+        raise TypeError(f"blank must be an integer, got {blank!r}")
+    if not 0 <= blank < C:
+        raise ValueError(f"blank is {blank}, but the logits have classes 0..{C - 1}")
+    return int(blank)
+
+
+def check_targets(
+    targets: Any, target_lengths: ArrayLike | None, frames: Frames, blank: int
+) -> Targets:
+    """Targets in any of the three forms `ctc_loss` takes, every label a class that is not the blank."""
+    N, C = len(frames.lengths), frames.rows.shape[1]
+    labels, offsets = _join(_split(targets, target_lengths, N, frames.single))
+    for k in np.flatnonzero((labels < 0) | (labels >= C) | (labels == blank)):
+        n = int(np.searchsorted(offsets, k, side="right")) - 1
+        place = f"[{k - offsets[n]}]" if frames.single else f"[{n}][{k - offsets[n]}]"
+        if labels[k] == blank:
+            raise ValueError(f"targets{place} is {blank}, the blank: a target holds labels only")
+        raise ValueError(f"targets{place} is {labels[k]}, but the logits have classes 0..{C - 1}")
+    return Targets(labels.astype(np.intp), offsets)
+
+
+def first_infeasible(
+    infeasible: NDArray[np.bool_], frames: Frames, targets: Targets
+) -> InfeasibleTargetError:
+    """The error for the first sequence of those marked (N,)."""
+    n = int(np.argmax(infeasible))
+    repeats = int(targets.repeats[n])
+    return InfeasibleTargetError(
+        n, int(targets.lengths[n]) + repeats, int(frames.lengths[n]), repeats
+    )
+
+
+def _check_values(frames: Frames) -> None:
+    """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
+    T = len(frames.rows) // max(len(frames.lengths), 1)
+    with np.errstate(invalid="ignore"):
+        top = frames.rows.max(axis=1)  # (T * N,); NaN wins
+    row_of = np.arange(T)[:, None] * frames.t_stride + np.arange(len(frames.lengths)) * frames.n_stride
+    used = np.arange(T)[:, None] < frames.lengths  # (T, N)
+    bad = used & ~np.isfinite(top)[row_of]
+    for t, n in np.argwhere(bad):
+        row = frames.at(t, n)
+        wrong = np.isnan(row) | (row == np.inf)
+        c = int(np.argmax(wrong))
+        place = f"t={t}" if frames.single else f"t={t}, n={n}"
+        if wrong[c]:
+            raise ValueError(
+                f"logits[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0"
+            )
+        raise ValueError(
+            f"logits[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit"
+        )
+
+
+def _split(targets: Any, target_lengths: ArrayLike | None, N: int, single: bool) -> Sequence[NDArray]:
+    """One 1-D array per sequence, from a list of sequences, a padded array or torch's joined form."""
+    if single:
+        targets = [targets]
+    elif not isinstance(targets, (list, tuple)) or (targets and all(map(_is_int, targets))):
+        targets = np.asarray(targets)
+        if targets.ndim not in (1, 2):
+            raise ValueError(f"targets must be (N, U) or joined (sum of U,), got shape {targets.shape}")
+    joined = isinstance(targets, np.ndarray) and targets.ndim == 1
+    if joined and target_lengths is None:
+        raise ValueError(
+            f"targets in one dimension ({len(targets)} values) for a batch of {N} need target_lengths"
+        )
+    if not joined and len(targets) != N:
+        raise ValueError(f"{len(targets)} targets for a batch of {N}")
+    if target_lengths is None:
+        return _as_labels(targets, single)
+    lengths = _check_lengths(target_lengths, "target_lengths", N, single)
+    for n in np.flatnonzero(lengths < 0):
+        raise ValueError(f"target_lengths[{n}] is {lengths[n]}")
+    if joined:
+        if lengths.sum() != len(targets):
+            raise ValueError(f"target_lengths add up to {lengths.sum()}, targets hold {len(targets)} values")
+        targets = np.split(targets, np.cumsum(lengths)[:-1]) if N > 0 else []
+    sequences = _as_labels(targets, single)
+    for n, (sequence, U) in enumerate(zip(sequences, lengths)):
+        if U > len(sequence):
+            raise ValueError(f"target_lengths[{n}] is {U}, target {n} holds {len(sequence)} values")
+    return [sequence[:U] for sequence, U in zip(sequences, lengths)]
+
+
+def _as_labels(targets: Any, single: bool) -> list[NDArray]:
+    sequences = []
+    for n, target in enumerate(targets):
+        name = "targets" if single else f"targets[{n}]"
+        try:
+            sequence = np.asarray(target)
+        except ValueError:  # numpy's word for a ragged list
+            raise ValueError(f"{name} must be a flat sequence of integers, got {target!r}") from None
+        if sequence.ndim != 1:
+            raise ValueError(f"{name} must have one dimension, got shape {sequence.shape}")
+        if sequence.size == 0:
+            sequence = sequence.astype(np.intp)  # numpy makes [] a float array
+        if sequence.dtype.kind not in "iu":
+            raise TypeError(f"{name} must hold integers, got an array of {sequence.dtype}")
+        sequences.append(sequence)
+    return sequences
+
+
+def _join(sequences: Sequence[NDArray]) -> tuple[NDArray, NDArray[np.intp]]:
+    offsets = np.zeros(len(sequences) + 1, dtype=np.intp)
+    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    labels = np.concatenate(sequences) if len(sequences) else np.empty(0, np.intp)
+    if labels.dtype.kind == "f":  # numpy's meeting point of int64 and uint64
+        labels = np.concatenate([sequence.astype(object) for sequence in sequences])
+    return labels, offsets
+
+
+def _check_lengths(lengths: ArrayLike, name: str, N: int, single: bool) -> NDArray[np.intp]:
+    lengths = np.asarray(lengths)
+    if single and lengths.ndim == 0:
+        lengths = lengths[None]
+    if lengths.size == 0:
+        lengths = lengths.astype(np.intp)
+    if lengths.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got an array of {lengths.dtype}")
+    if lengths.shape != (N,):
+        raise ValueError(f"{name} must have shape ({N},), one for each sequence, got {lengths.shape}")
+    return lengths.astype(np.intp)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,106 @@
+"""The one driver of threads: cut independent samples over a thread pool.
+
+Kernels are compiled `nogil` and are never parallel themselves: Numba's OpenMP
+layer aborts a forked child and its workqueue layer aborts when two Python
+threads enter it. Every sample is computed by itself, so the result does not
+depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+SERIAL_COST = 20_000
+"""Below this many lattice cells a hand-over to another thread costs more than it brings."""
+
+_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_pool: ThreadPoolExecutor | None = None
+_pool_lock = threading.Lock()
+_this_thread = threading.local()
+
+
+def get_num_threads() -> int:
+    """How many threads a batch is cut over; at the start, the number of usable cores."""
+    return _num_threads
+
+
+def set_num_threads(count: int) -> None:
+    """Cut batches over `count` threads from now on; 1 keeps everything in the calling thread."""
+    global _num_threads, _pool
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+        raise ValueError(f"number of threads must be a positive integer, got {count!r}")
+    with _pool_lock:
+        # The old pool ends by itself once no batch holds it any more.
+        _num_threads, _pool = int(count), None
+
+
+def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
+    """Call task(samples) so that every sample 0..N-1 is in exactly one call.
+
+    Parameters
+    ----------
+    task : function of an integer array of sample indices; it must be safe to
+        run in several threads for disjoint samples
+    costs : (N,) what each sample costs, in lattice cells (T times U, say)
+
+    The first exception of a task is raised here, after all tasks have ended.
+    """
+    groups = _balance(np.asarray(costs, dtype=np.float64))
+    if len(groups) == 1:
+        task(groups[0])
+        return
+    pool = _get_pool()
+    futures = [pool.submit(_as_worker, task, group) for group in groups[1:]]
+    try:
+        task(groups[0])  # the calling thread takes a share too
+    finally:
+        errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Groups of samples of about equal cost, dearest samples placed first."""
+    N = len(costs)
+    K = min(_num_threads, N)
+    # A task that starts tasks and waits for them could wait for its own thread.
+    nested = getattr(_this_thread, "is_worker", False)
+    if K < 2 or nested or costs.sum() < SERIAL_COST:
+        return [np.arange(N)]
+    loads, members = np.zeros(K), [[] for _ in range(K)]
+    for n in np.argsort(-costs, kind="stable"):
+        k = int(np.argmin(loads))
+        loads[k] += costs[n]
+        members[k].append(n)
+    return [np.sort(np.array(group, dtype=np.intp)) for group in members]
+
+
+def _as_worker(task: Callable[[NDArray[np.intp]], None], samples: NDArray[np.intp]) -> None:
+    _this_thread.is_worker = True
+    task(samples)
+
+
+def _get_pool() -> ThreadPoolExecutor:
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(_num_threads - 1, 1), thread_name_prefix="ctc_scratch")
+        return _pool
+
+
+def _forget_pool() -> None:
+    # Its threads did not come along into the forked child, and its locks may be held by them.
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+    _this_thread.is_worker = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)

@@ -1,0 +1,117 @@
+"""The driver: every sample once, the same bits on any number of threads, safe to fork and to nest."""
+
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import ctc_loss, get_num_threads, set_num_threads, threads
+
+
+@pytest.fixture(autouse=True)
+def restore_threads():
+    before = get_num_threads()
+    yield
+    set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_every_sample_runs_exactly_once(rng, count):
+    set_num_threads(count)
+    costs = rng.integers(1, 100_000, size=23)
+    seen, names = np.zeros(23, dtype=int), set()
+
+    def task(samples):
+        seen[samples] += 1
+        names.add(threading.current_thread().name)
+
+    threads.run(task, costs)
+    assert seen.tolist() == [1] * 23
+    assert (len(names) > 1) == (count > 1)
+
+
+def test_groups_are_balanced_by_cost():
+    set_num_threads(2)
+    costs = np.array([60_000.0, 10_000, 20_000, 30_000])
+    assert sorted(costs[group].sum() for group in threads._balance(costs)) == [60_000, 60_000]
+
+
+def test_little_work_stays_in_the_calling_thread():
+    set_num_threads(4)
+    names = []
+    threads.run(lambda samples: names.append(threading.current_thread()), np.ones(10))
+    assert names == [threading.current_thread()]
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads(make_problem):
+    problem = make_problem(T=120, N=17, C=12, U=30)
+    results = []
+    for count in (1, 2, 3, 7):
+        set_num_threads(count)
+        results.append(ctc_loss(problem.logits, problem.targets, problem.logit_lengths))
+    for result in results[1:]:
+        assert np.array_equal(result.loss, results[0].loss) and np.array_equal(result.grad, results[0].grad)
+
+
+def test_an_error_in_a_worker_is_raised():
+    set_num_threads(2)
+
+    def task(samples):
+        if 1 in samples:
+            raise RuntimeError("sample 1")
+
+    with pytest.raises(RuntimeError, match="sample 1"):
+        threads.run(task, np.full(2, 1e6))
+
+
+def test_nested_runs_do_not_wait_for_themselves():
+    set_num_threads(2)
+    seen = []
+
+    def task(samples):
+        threads.run(seen.extend, np.full(4, 1e6))
+
+    outer = threading.Thread(target=threads.run, args=(task, np.full(2, 1e6)), daemon=True)
+    outer.start()
+    outer.join(timeout=30)
+    assert not outer.is_alive() and sorted(seen) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_concurrent_callers_get_the_same_bits(make_problem):
+    problem = make_problem(T=120, N=17, C=12, U=30)
+    arguments = problem.logits, problem.targets, problem.logit_lengths
+    expected, results = ctc_loss(*arguments), []
+    callers = [threading.Thread(target=lambda: results.append(ctc_loss(*arguments))) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(results) == 4 and all(np.array_equal(r.grad, expected.grad) for r in results)
+
+
+def _child(arguments, queue):
+    queue.put(ctc_loss(*arguments).loss)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_computes_too(make_problem):
+    """The pool's threads do not come along into a child, so the child must make its own."""
+    set_num_threads(2)
+    problem = make_problem(T=120, N=17, C=12, U=30)
+    arguments = problem.logits, problem.targets, problem.logit_lengths
+    expected = ctc_loss(*arguments).loss  # the parent's pool is running
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(arguments, queue))
+    child.start()
+    loss = queue.get(timeout=60)
+    child.join(timeout=60)
+    assert child.exitcode == 0 and np.array_equal(loss, expected)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "2"])
+def test_a_bad_number_of_threads_is_refused(count):
+    with pytest.raises(ValueError, match="positive integer"):
+        set_num_threads(count)
