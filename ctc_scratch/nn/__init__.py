@@ -1,1 +1,8 @@
-"""The network by hand: layers, LSTM, optimisers, gradient check."""
+"""The network by hand: layers, their gradients, optimisers, and the check that they are right."""
+from .gradcheck import GradCheck, assert_grad, check_grad
+from .layers import Layer, Linear, Stack
+from .lstm import LSTM, BiLSTM
+from .optim import SGD, Adam, clip_by_global_norm, one_cycle
+
+__all__ = ["Adam", "BiLSTM", "GradCheck", "LSTM", "Layer", "Linear", "SGD", "Stack", "assert_grad",
+           "check_grad", "clip_by_global_norm", "one_cycle"]

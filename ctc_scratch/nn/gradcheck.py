@@ -1,0 +1,134 @@
+"""Is this gradient right? Compare it with differences of the loss.
+
+A derivative by hand is checked in two ways: along random directions in the space of one parameter
+array, which see every entry at once, and entry by entry, which say where an error is.
+"""
+from typing import Callable, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
+
+from .layers import Arrays
+
+LossAndGrads = Callable[[], Tuple[float, Arrays]]
+
+
+class GradCheck(NamedTuple):
+    """The worst of all comparisons made for one parameter array."""
+
+    name: str
+    error: float                        # |a - n| / max(|a|, |n|, 1e-3 · largest gradient entry)
+    analytic: float                     # a: what the gradient says
+    numeric: float                      # n: what the loss does
+    place: Union[Tuple[int, ...], str]  # index of the entry, or which random direction
+    compared: int                       # how many comparisons this is the worst of
+
+    def __str__(self) -> str:
+        return (f"{self.name} at {self.place}: analytic {self.analytic:.12g}, numeric {self.numeric:.12g}, "
+                f"relative error {self.error:.1e}")
+
+
+def check_grad(f: LossAndGrads, params: Arrays, rng: Optional[np.random.Generator] = None, *,
+               directions: int = 2, entries: int = 40, step: float = 1e-3) -> list[GradCheck]:
+    """Compare the gradients that `f` returns with central differences of its loss.
+
+    The differences are of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h: with h = 1e-3
+    both what they leave out and what rounding adds stay near 1e-12 of a loss of order 1.
+
+    Parameters
+    ----------
+    f : () -> (loss, grads) at the present values of `params`; `grads` has their names and shapes.
+    params : float64 arrays, changed in place for each difference and put back exactly.
+    rng : draws directions and entries; default `np.random.default_rng(0)`.
+    directions : random unit directions for each array.
+    entries : an array with at most so many entries is checked in all of them, a larger one in its
+        `entries // 4` largest gradient entries and random others.
+    step : h, the same for all arrays.
+
+    Returns
+    -------
+    One `GradCheck` for each array, in the order of `params`: its worst comparison.
+
+    Raises
+    ------
+    ValueError : a parameter is not float64, or the gradients do not have the parameters' names and
+        shapes.
+
+    Examples
+    --------
+    >>> params = {"w": np.array([1.0, 2.0])}
+    >>> def f():
+    ...     return (params["w"] ** 3).sum(), {"w": np.array([3.0, -12.0])}
+    >>> for check in check_grad(f, params):
+    ...     print(check.name, check.place, round(check.analytic, 6), round(check.numeric, 6))
+    w (1,) -12.0 12.0
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    for name, param in params.items():
+        if param.dtype != np.float64:
+            raise ValueError(f"differences need float64, but parameter {name} is {param.dtype}")
+    grads = {name: np.array(grad) for name, grad in f()[1].items()}     # f may reuse its arrays
+    shapes = {name: param.shape for name, param in params.items()}
+    if {name: grad.shape for name, grad in grads.items()} != shapes:
+        raise ValueError(f"gradients {[(k, g.shape) for k, g in grads.items()]} "
+                         f"for parameters {list(shapes.items())}")
+    largest = max((np.abs(grad).max(initial=0) for grad in grads.values()), default=0.0)
+
+    def compare(name, place, direction):
+        analytic = float((grads[name] * direction).sum())
+        numeric = _slope(f, params[name], direction, step)
+        scale = max(abs(analytic), abs(numeric), 1e-3 * largest)
+        error = 0.0 if analytic == numeric else abs(analytic - numeric) / scale
+        return GradCheck(name, error, analytic, numeric, place, 1)
+
+    checks = []
+    for name, param in params.items():
+        found = []
+        if param.size:
+            for entry in _entries(grads[name], entries, rng):
+                direction = np.zeros(param.shape)
+                direction[entry] = 1
+                found.append(compare(name, entry, direction))
+            for k in range(directions):
+                direction = rng.standard_normal(param.shape)
+                direction /= np.sqrt((direction ** 2).sum())
+                found.append(compare(name, f"random direction {k}", direction))
+        # NaN is worse than any number
+        worst = max(found, key=lambda check: np.nan_to_num(check.error, nan=np.inf),
+                    default=GradCheck(name, 0.0, 0.0, 0.0, "no entries", 0))
+        checks.append(worst._replace(compared=len(found)))
+    return checks
+
+
+def assert_grad(f: LossAndGrads, params: Arrays, rng: Optional[np.random.Generator] = None, *,
+                tolerance: float = 1e-6, **options) -> list[GradCheck]:
+    """`check_grad`, and an AssertionError with both numbers of each array off by more than `tolerance`."""
+    checks = check_grad(f, params, rng, **options)
+    wrong = [str(check) for check in checks if not check.error <= tolerance]
+    if wrong:
+        raise AssertionError("\n".join(["wrong gradient:", *wrong]))
+    return checks
+
+
+def _slope(f, param, direction, h):
+    """d f / d param along `direction`, by differences of fourth order."""
+    before = param.copy()
+
+    def loss(distance):
+        param[...] = before + distance * direction
+        return float(f()[0])
+
+    try:
+        near, far = loss(h) - loss(-h), loss(2 * h) - loss(-2 * h)
+    finally:
+        param[...] = before
+    return (8 * near - far) / (12 * h)
+
+
+def _entries(grad, entries, rng):
+    """Indices of all entries of a small array; of a large one the largest and random others."""
+    if grad.size <= entries:
+        return list(np.ndindex(grad.shape))
+    by_size = np.argsort(-np.abs(grad), axis=None, kind="stable")
+    largest, others = np.split(by_size, [entries // 4])
+    chosen = np.concatenate([largest, rng.choice(others, entries - largest.size, replace=False)])
+    return [tuple(int(k) for k in np.unravel_index(place, grad.shape)) for place in chosen]
