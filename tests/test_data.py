@@ -7,8 +7,18 @@ import struct
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.data import (SIDE, DataError, Mnist, RowSampler, assemble_rows, consecutive_rows,
-                                     get_mnist_data, load_mnist, read_idx, training_split)
+from ctc_scratch.digits.data import (
+    SIDE,
+    DataError,
+    Mnist,
+    RowSampler,
+    assemble_rows,
+    consecutive_rows,
+    get_mnist_data,
+    load_mnist,
+    read_idx,
+    training_split,
+)
 
 
 def idx_bytes(array, magic=None):

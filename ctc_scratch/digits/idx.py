@@ -1,0 +1,101 @@
+"""One reader for IDX files, the format MNIST is published in.
+
+A magic number, the size of each dimension as four bytes, big-endian, then the data.
+"""
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+
+# The third byte of an IDX magic number is the type (8: unsigned byte), the
+# fourth the number of dimensions.
+MAGIC_LABELS = 0x00000801
+MAGIC_IMAGES = 0x00000803
+
+GZIP_MAGIC = b"\x1f\x8b"
+# Deflate spends at least one bit on 129 bytes, so a header that promises more
+# than this many times the file's size lies.
+DEFLATE_LIMIT = 1032
+BLOCK = 1 << 20
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged or not what it should be."""
+
+
+def read_idx(path: str | os.PathLike) -> np.ndarray:
+    """Read one IDX file of bytes, gzipped or not (its first bytes decide).
+
+    Parameters
+    ----------
+    path : the file; labels (magic 2049) or images (magic 2051)
+
+    Returns
+    -------
+    (n,) uint8 array of labels, or (n, height, width) uint8 array of images
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no IDX file of bytes, is damaged, or is shorter
+        or longer than its header says.
+
+    Notes
+    -----
+    Memory grows with the bytes that are really there, never with what a header
+    promises.
+    """
+    try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            size = os.fstat(file.fileno()).st_size
+            if zipped:
+                with gzip.GzipFile(fileobj=file) as stream:
+                    return _parse_idx(stream, path, most_bytes=DEFLATE_LIMIT * size)
+            return _parse_idx(file, path, most_bytes=size)
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected an IDX file, found no such file") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: expected a whole gzip file, found damage: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: expected a readable file, found: {error.strerror}") from error
+
+
+def _parse_idx(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> np.ndarray:
+    """The array in `stream`, a file that cannot hold more than `most_bytes` bytes."""
+    head = stream.read(4)
+    magic = int.from_bytes(head, "big")
+    if len(head) < 4 or magic not in (MAGIC_LABELS, MAGIC_IMAGES):
+        found = f"magic {magic}" if len(head) == 4 else f"{len(head)} bytes in all"
+        raise DataError(f"{path}: expected magic {MAGIC_LABELS} (labels) or "
+                        f"{MAGIC_IMAGES} (images), found {found}")
+
+    ndim = magic & 0xFF
+    sizes = stream.read(4 * ndim)
+    if len(sizes) < 4 * ndim:
+        raise DataError(f"{path}: expected a header of {4 + 4 * ndim} bytes, "
+                        f"found {4 + len(sizes)} bytes in all")
+    shape = struct.unpack(f">{ndim}I", sizes)
+
+    header, payload = 4 + 4 * ndim, math.prod(shape)
+    expected = (f"{path}: expected {header + payload} bytes "
+                f"({header} of header + {' x '.join(map(str, shape))})")
+    if header + payload > most_bytes:
+        raise DataError(f"{expected}, found at most {most_bytes}: truncated")
+
+    data = bytearray()
+    # One byte more than promised: it shows an over-long file, and makes gzip
+    # compare its checksum.
+    while block := stream.read(min(BLOCK, payload + 1 - len(data))):
+        data += block
+    if len(data) < payload:
+        raise DataError(f"{expected}, found {header + len(data)}: truncated")
+    if len(data) > payload:
+        raise DataError(f"{expected}, found at least {header + len(data)}: over-long")
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)

@@ -1,0 +1,142 @@
+"""The reader: columns of a row of digits -> stacked LSTM -> scores for CTC.
+
+A row is cut into windows of a few columns, one frame each, from left to right. The blank is
+class 0 and digit d is class d + 1; nothing outside this file needs to know.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..nn.layers import Linear, Stack
+from ..nn.lstm import LSTM, BiLSTM
+from .data import SIDE
+
+BLANK = 0
+CLASS_NAMES = ("blank", *"0123456789")
+C = len(CLASS_NAMES)
+
+
+def digits_to_labels(digits: Sequence[int] | np.ndarray) -> np.ndarray:
+    """The CTC labels (U,) of the digits 0..9 of a row.
+
+    >>> digits_to_labels([7, 0, 0]).tolist()
+    [8, 1, 1]
+    """
+    digits = np.asarray(digits, dtype=np.int64)
+    if digits.size and not 0 <= digits.min() <= digits.max() <= 9:
+        raise ValueError(f"digits must be 0..9, not {digits.min()}..{digits.max()}")
+    return digits + 1
+
+
+def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
+    """The digits (U,) of CTC labels without blanks, 1..10.
+
+    >>> labels_to_digits([8, 1, 1]).tolist()
+    [7, 0, 0]
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    if labels.size and not 1 <= labels.min() <= labels.max() <= 10:
+        raise ValueError(f"labels of digits must be 1..10, not {labels.min()}..{labels.max()}")
+    return labels - 1
+
+
+class RowReader:
+    """Reads a row of digits, `window` columns a frame.
+
+    Parameters
+    ----------
+    hidden : units of each layer, in each direction
+    layers : LSTM layers, one on the other
+    bidirectional : read from both ends; if not, from left to right only
+    window : pixel columns in a frame; frames do not overlap
+    rng : draws the initial weights
+    dtype : float32 or float64, of the weights and all that is computed with them
+
+    Attributes
+    ----------
+    params : dict from name to array, the arrays the layers compute with
+    config : dict of the first four parameters; `RowReader(**config, rng=rng)` has the same shape
+    """
+
+    def __init__(self, hidden: int = 128, layers: int = 1, bidirectional: bool = True,
+                 window: int = 4, *, rng: np.random.Generator, dtype=np.float32):
+        self.config = dict(hidden=hidden, layers=layers, bidirectional=bidirectional,
+                           window=window)
+        for name in ("hidden", "layers", "window"):
+            if self.config[name] < 1:
+                raise ValueError(f"{name} must be at least 1, not {self.config[name]}")
+        self.window = window
+        self.dtype = np.dtype(dtype)
+
+        lstm, outputs = (BiLSTM, 2 * hidden) if bidirectional else (LSTM, hidden)
+        inputs = [SIDE * window] + (layers - 1) * [outputs]
+        named = {f"lstm{n}": lstm(D, hidden, rng, dtype) for n, D in enumerate(inputs, start=1)}
+        self.stack = Stack({**named, "output": Linear(outputs, C, rng, dtype)})
+        self.params = self.stack.params
+
+    def frames(self, images: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cut rows into frames.
+
+        Parameters
+        ----------
+        images : (N, 28, W) array in [0, 1]
+        widths : (N,) integer array, pixels of each row; what lies right of them is not read
+
+        Returns
+        -------
+        x : (T, N, D) array, D = 28 * window pixels of a frame, zeros where the row has ended
+        lengths : (N,) int64 array, ceil(width / window) frames of each row
+
+        Raises
+        ------
+        ValueError
+            Images are not 28 pixels high, hold whole numbers (0..255 in place of [0, 1]), or a
+            width is negative or more than W.
+        """
+        widths = np.asarray(widths, dtype=np.int64)
+        if images.ndim != 3 or images.shape[1] != SIDE or widths.shape != images.shape[:1]:
+            raise ValueError(f"images must be (N, {SIDE}, W) and widths (N,), "
+                             f"not {images.shape} and {widths.shape}")
+        if images.dtype.kind != "f":
+            raise ValueError(f"images must be floats in [0, 1], not {images.dtype}")
+        N, _, W = images.shape
+        if N and not 0 <= widths.min() <= widths.max() <= W:
+            raise ValueError(f"widths must be from 0 to W = {W}, "
+                             f"not {widths.min()}..{widths.max()}")
+
+        lengths = -(-widths // self.window)
+        T = int(lengths.max(initial=0))
+        used = int(widths.max(initial=0))
+        padded = np.zeros((N, SIDE, T * self.window), self.dtype)
+        padded[:, :, :used] = images[:, :, :used]
+        for n in np.flatnonzero(widths < used):
+            padded[n, :, widths[n]:] = 0
+        # (N, y, t, column) -> (t, N, y, column) -> (T, N, D)
+        x = padded.reshape(N, SIDE, T, self.window).transpose(2, 0, 1, 3)
+        return x.reshape(T, N, SIDE * self.window), lengths
+
+    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, object]:
+        """The CTC scores of frames.
+
+        Parameters
+        ----------
+        x, lengths : as `frames` returns them
+
+        Returns
+        -------
+        logits : (T, N, 11) array, unnormalised
+        cache : what `backward` needs
+        """
+        return self.stack.forward(x, lengths)
+
+    def backward(self, dlogits: np.ndarray, cache: object) -> dict[str, np.ndarray]:
+        """The gradient of each parameter, under its name in `params`.
+
+        Parameters
+        ----------
+        dlogits : (T, N, 11) array, the gradient of the loss with respect to `logits`
+        cache : from `forward`
+        """
+        _, grads = self.stack.backward(dlogits, cache)
+        return grads
