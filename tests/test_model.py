@@ -53,7 +53,7 @@ def test_each_frame_holds_its_columns_and_the_last_is_padded(rng, window):
         for t in range(len(x)):
             columns = image[:, t * window:(t + 1) * window]
             columns = np.pad(columns, ((0, 0), (0, window - columns.shape[1])))
-            np.testing.assert_array_equal(x[t, n], columns.ravel(), err_msg=f"row {n} frame {t}")
+            np.testing.assert_array_equal(x[t, n], columns.T.ravel(), err_msg=f"row {n} frame {t}")
 
 
 def test_what_lies_right_of_a_row_is_not_read(rng):

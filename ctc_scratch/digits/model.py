@@ -85,7 +85,8 @@ class RowReader:
 
         Returns
         -------
-        x : (T, N, D) array, D = 28 * window pixels of a frame, zeros where the row has ended
+        x : (T, N, D) array, D = window * 28: the columns of a frame from left to right, each
+            from top to bottom; zeros where the row has ended
         lengths : (N,) int64 array, ceil(width / window) frames of each row
 
         Raises
@@ -108,13 +109,13 @@ class RowReader:
         lengths = -(-widths // self.window)
         T = int(lengths.max(initial=0))
         used = int(widths.max(initial=0))
-        padded = np.zeros((N, SIDE, T * self.window), self.dtype)
-        padded[:, :, :used] = images[:, :, :used]
+        columns = np.zeros((T * self.window, N, SIDE), self.dtype)
+        columns[:used] = images[:, :, :used].transpose(2, 0, 1)
         for n in np.flatnonzero(widths < used):
-            padded[n, :, widths[n]:] = 0
-        # (N, y, t, column) -> (t, N, y, column) -> (T, N, D)
-        x = padded.reshape(N, SIDE, T, self.window).transpose(2, 0, 1, 3)
-        return x.reshape(T, N, SIDE * self.window), lengths
+            columns[widths[n]:, n] = 0
+        # (t, column, N, y) -> (T, N, D)
+        x = columns.reshape(T, self.window, N, SIDE).transpose(0, 2, 1, 3)
+        return x.reshape(T, N, self.window * SIDE), lengths
 
     def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, object]:
         """The CTC scores of frames.
