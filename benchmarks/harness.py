@@ -1,0 +1,81 @@
+"""What the benchmarks share: interleaved timing, medians with their spread, tables, files.
+
+A ratio is only as good as its two times are comparable, so contenders take turns
+in one process, and a ratio is the median of the ratios of the rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0,
+               least: int = 5, most: int = 200) -> dict[str, np.ndarray]:
+    """Seconds of each call, contender by contender, one call each a round.
+
+    The first round warms up and is thrown away. Rounds go on for about `seconds`
+    in all, at least `least` and at most `most` of them.
+    """
+    for call in contenders.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    start = time.perf_counter()
+    while (rounds := len(next(iter(times.values())))) < most:
+        if rounds >= least and time.perf_counter() - start > seconds:
+            break
+        for name, call in contenders.items():
+            before = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - before)
+    return {name: np.array(spent) for name, spent in times.items()}
+
+
+def ratio(times: Mapping[str, np.ndarray], slow: str, fast: str) -> float:
+    """How many times longer `slow` takes: the median over rounds."""
+    return float(np.median(times[slow] / times[fast]))
+
+
+def milliseconds(spent: np.ndarray) -> str:
+    """'3.21 (3.10-3.40)': the median and the middle half."""
+    low, middle, high = np.percentile(1e3 * spent, [25, 50, 75])
+    digits = 3 if middle < 1 else 2 if middle < 10 else 1
+    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table, columns lined up."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """One line on where and when this was measured."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    when = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    return f"{when}, {model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
+
+
+def save(name: str, payload: Any) -> Path:
+    """Write `benchmarks/results/NAME.json` and return its path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), "results": payload}, indent=2) + "\n")
+    return path
