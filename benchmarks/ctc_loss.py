@@ -20,18 +20,25 @@ from benchmarks.harness import interleave, machine, markdown, milliseconds, rati
 from ctc_scratch import ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
 
-SHAPES = [(140, 32, 11, 5), (150, 64, 28, 40), (500, 16, 64, 100), (1000, 8, 5000, 60), (2000, 1, 32, 400)]
+SHAPES = [  # T, N, C, U
+    (140, 32, 11, 5),
+    (150, 64, 28, 40),
+    (500, 16, 64, 100),
+    (1000, 8, 5000, 60),
+    (2000, 1, 32, 400),
+]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ctc_loss")
     parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each shape (default: 2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for a shape (default: 2)")
     options = parser.parse_args()
 
     start = time.perf_counter()
     ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]])
-    print(f"{machine()}\nfirst call (compiles, or loads from the cache): {time.perf_counter() - start:.2f} s\n")
+    first = time.perf_counter() - start
+    print(f"{machine()}\nfirst call (compiles, or loads from the cache): {first:.2f} s\n")
 
     rows, results = [], []
     for threads in map(int, options.threads.split(",")):
@@ -44,7 +51,8 @@ def main() -> None:
                              f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
                 results.append(dict(threads=threads, shape=shape, contender=name, error=errors[name],
                                     seconds=times[name].tolist()))
-    print(markdown(["threads", "T, N, C, U", "contender", "ms (middle half)", "torch / it", "worst error"], rows))
+    header = ["threads", "T, N, C, U", "contender", "ms (middle half)", "torch / it", "worst error"]
+    print(markdown(header, rows))
     print(f"\nwritten: {save('ctc_loss', results)}")
 
 
@@ -62,7 +70,8 @@ def compare(shape: tuple[int, int, int, int], seconds: float) -> tuple[dict, dic
 
     def with_torch():
         leaf = torch.tensor(logits, requires_grad=True)
-        losses = torch.nn.functional.ctc_loss(leaf.log_softmax(2), torch_targets, *torch_lengths, reduction="none")
+        log_probs = leaf.log_softmax(2)
+        losses = torch.nn.functional.ctc_loss(log_probs, torch_targets, *torch_lengths, reduction="none")
         losses.sum().backward()
         return losses.detach().numpy(), leaf.grad.numpy()
 

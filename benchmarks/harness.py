@@ -70,7 +70,8 @@ def machine() -> str:
     except (OSError, StopIteration):
         pass
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    return f"{when}, {model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
+    return f"{when}, {model}, {os.cpu_count()} cores, {versions}"
 
 
 def save(name: str, payload: Any) -> Path:

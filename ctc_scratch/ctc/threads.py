@@ -58,7 +58,7 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
     pool = _get_pool()
     futures = [pool.submit(_as_worker, task, group) for group in groups[1:]]
     try:
-        task(groups[0])  # the calling thread takes a share too
+        _as_worker(task, groups[0])  # the calling thread takes a share too
     finally:
         errors = [future.exception() for future in futures]
     for error in errors:
@@ -70,7 +70,7 @@ def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     """Groups of samples of about equal cost, dearest samples placed first."""
     N = len(costs)
     K = min(_num_threads, N)
-    # A task that starts tasks and waits for them could wait for its own thread.
+    # A task that cuts its work again would wait for threads that wait for it.
     nested = getattr(_this_thread, "is_worker", False)
     if K < 2 or nested or costs.sum() < SERIAL_COST:
         return [np.arange(N)]
@@ -84,7 +84,10 @@ def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 def _as_worker(task: Callable[[NDArray[np.intp]], None], samples: NDArray[np.intp]) -> None:
     _this_thread.is_worker = True
-    task(samples)
+    try:
+        task(samples)
+    finally:
+        _this_thread.is_worker = False
 
 
 def _get_pool() -> ThreadPoolExecutor:

@@ -1,0 +1,136 @@
+"""The command line: `ctc-scratch VERB ...`, one function a verb.
+
+What the user got wrong ends as one line on stderr and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from typing import Sequence
+
+import numpy as np
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    from .digits.checkpoint import CheckpointError
+    from .digits.data import DataError
+    from .digits.train import SettingsError
+
+    try:
+        return options.run(options)
+    except (CheckpointError, DataError, SettingsError) as error:
+        print(f"ctc-scratch: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ctc-scratch",
+        description="Connectionist Temporal Classification from scratch: train and test a reader "
+        "of rows of handwritten digits, and check every gradient.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    train = _verb(verbs, "train", _train, "learn to read rows of MNIST digits",
+                  "ctc-scratch train --digits 3 --steps 1000 --out runs/three")
+    from .digits.train import Settings
+
+    for setting in fields(Settings):
+        _add_setting(train, setting)
+
+    evaluate = _verb(verbs, "evaluate", _evaluate, "test a trained model on rows of MNIST test digits",
+                     "ctc-scratch evaluate runs/three --digits 1,5,8,20")
+    evaluate.add_argument("folder", metavar="RUN", help="the folder of a run, or its model.npz")
+    evaluate.add_argument("--digits", type=_numbers, default=[5], metavar="N[,N...]",
+                          help="digits in a test row (default: 5)")
+    evaluate.add_argument("--data", default="", metavar="DIR", help="folder of MNIST's IDX files")
+
+    gradcheck = _verb(verbs, "gradcheck", _gradcheck, "compare every gradient with finite differences",
+                      "ctc-scratch gradcheck --seed 1")
+    gradcheck.add_argument("--seed", type=int, default=0, metavar="N",
+                           help="of the random problems (default: 0)")
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _verb(verbs, name: str, run, help: str, example: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name, help=help, description=f"{help[0].upper()}{help[1:]}.", epilog=f"example: {example}"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_setting(parser: argparse.ArgumentParser, setting) -> None:
+    """One option for one field of the settings dataclass."""
+    default, help = setting.default, setting.metadata["help"]
+    kind = _range if isinstance(default, tuple) else type(default)
+    if default != "":
+        shown = "-".join(map(str, default)) if isinstance(default, tuple) else default
+        help = f"{help} (default: {shown})"
+    parser.add_argument(
+        f"--{setting.name.replace('_', '-')}", type=kind, default=default, help=help,
+        metavar={_range: "RANGE", str: "NAME", int: "N", float: "X"}[kind],
+    )
+
+
+def _range(text: str) -> tuple[int, int]:
+    """'5' or '3-7' as (low, high)."""
+    low, _, high = text.partition("-")
+    try:
+        return int(low), int(high or low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or LOW-HIGH, not {text!r}") from None
+
+
+def _numbers(text: str) -> list[int]:
+    """'1,5,8' as [1, 5, 8]."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected positive numbers, like 1,5,8, not {text!r}")
+    return numbers
+
+
+def _train(options: argparse.Namespace) -> int:
+    from .digits.train import Settings, train
+
+    settings = Settings(**{setting.name: getattr(options, setting.name) for setting in fields(Settings)})
+    return 130 if train(settings) is None else 0  # 130: ended by Ctrl-C, by custom
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from .digits.checkpoint import load_model
+    from .digits.data import load_mnist
+    from .digits.evaluate import describe, evaluate
+    from .digits.train import SettingsError
+
+    folder = options.folder
+    model = load_model(folder if folder.endswith(".npz") else f"{folder}/model.npz")
+    mnist = load_mnist(options.data or None)
+    for digits in options.digits:
+        if digits > len(mnist.test_labels):
+            raise SettingsError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")
+    print(describe([evaluate(model, mnist.test_images, mnist.test_labels, n) for n in options.digits]))
+    return 0
+
+
+def _gradcheck(options: argparse.Namespace) -> int:
+    from .digits.gradchecks import describe, run_checks
+
+    results = run_checks(np.random.default_rng(options.seed))
+    print(describe(results))
+    return 0 if all(result.passed for result in results) else 1

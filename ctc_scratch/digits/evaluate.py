@@ -1,0 +1,92 @@
+"""How well a model reads: label error rate, rows right, and what it confuses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from ctc_scratch.ctc import greedy_decode, label_error_rate, sequence_accuracy
+from ctc_scratch.ctc.metrics import edits
+
+from .data import SIDE, consecutive_rows
+from .model import BLANK, RowReader, labels_to_digits
+from .shards import run_tasks
+
+FRAMES_AT_ONCE = 8_000
+"""Frames of all rows in one forward pass: bounds the memory on long rows."""
+
+
+class Evaluation(NamedTuple):
+    """Readings of rows of `digits` digits each, and their rates as fractions."""
+
+    digits: int
+    rows: int
+    label_error_rate: float
+    row_accuracy: float
+    confusions: Counter  # (digit read or None, true digit or None) -> how often
+
+
+def evaluate(model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int) -> Evaluation:
+    """Read all rows of `digits` consecutive digits that the images make.
+
+    Parameters
+    ----------
+    images : (count, 28, 28) uint8 array
+    labels : (count,) integer array
+    digits : in a row; what is left over at the end is dropped
+    """
+    rows, truth = consecutive_rows(images, labels, digits)
+    read = read_rows(model, rows)
+    confusions = Counter(pair for h, r in zip(read, truth) for pair in edits(h, r) if pair[0] != pair[1])
+    return Evaluation(
+        digits, len(truth), label_error_rate(read, truth), sequence_accuracy(read, truth), confusions
+    )
+
+
+def read_rows(model: RowReader, rows: np.ndarray) -> list[list[int]]:
+    """The digits that the model reads, greedily, in rows (N, 28, W) of the same width."""
+    N, _, W = rows.shape
+    at_once = max(1, FRAMES_AT_ONCE * model.window // max(W, SIDE))
+    chunks = [rows[i:i + at_once] for i in range(0, N, at_once)]
+    read: list[list[list[int]]] = [[]] * len(chunks)
+
+    def task(samples):
+        for k in samples:
+            logits, lengths = model_logits(model, chunks[k])
+            decoded = greedy_decode(logits, lengths, blank=BLANK)
+            read[k] = [labels_to_digits(labels).tolist() for labels in decoded]
+
+    run_tasks(task, [chunk.size for chunk in chunks])
+    return [digits for chunk in read for digits in chunk]
+
+
+def model_logits(model: RowReader, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (T, N, C) and frame counts (N,) of rows (N, 28, W) of the same width."""
+    x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
+    logits, _ = model.forward(x, lengths)
+    return logits, lengths
+
+
+def describe(evaluations: Sequence[Evaluation]) -> str:
+    """A table, one line an evaluation, and the most frequent confusions of all of them."""
+    lines = ["digits   rows   label error rate   rows right"]
+    for e in evaluations:
+        lines.append(
+            f"{e.digits:6d} {e.rows:6d} {100 * e.label_error_rate:16.2f} % {100 * e.row_accuracy:10.2f} %"
+        )
+    total = sum((e.confusions for e in evaluations), Counter())
+    if total:
+        common = ", ".join(f"{_confusion(pair)} ({count})" for pair, count in total.most_common(6))
+        lines.append(f"most frequent: {common}")
+    return "\n".join(lines)
+
+
+def _confusion(pair: tuple[int | None, int | None]) -> str:
+    read, true = pair
+    if read is None:
+        return f"{true} missed"
+    if true is None:
+        return f"{read} read where there is none"
+    return f"{true} read as {read}"

@@ -1,0 +1,76 @@
+"""The command line as a user meets it: exit statuses, one-line errors, help with examples."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ctc_scratch.cli import main
+from ctc_scratch.digits import gradchecks
+from ctc_scratch.digits.checkpoint import save_model
+from ctc_scratch.digits.model import RowReader
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "ctc_scratch", *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "gradcheck"])
+def test_each_verbs_help_has_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"example: ctc-scratch {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "the following arguments are required: VERB"),
+    (["learn"], "invalid choice: 'learn'"),
+    (["train", "--digits", "three"], "expected a number or LOW-HIGH, not 'three'"),
+    (["train", "--window", "20"], "--window must be from 1 to 14, not 20"),
+    (["train", "--data", "nowhere"], "nowhere"),
+    (["evaluate", "nowhere"], "nowhere/model.npz: expected a model file, found no such file"),
+    (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),
+])
+def test_what_the_user_got_wrong_is_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = run(*arguments)
+    assert ended.returncode == 2
+    assert message in ended.stderr and len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert not any(tmp_path.iterdir()), "nothing is written"
+
+
+def test_evaluate_prints_a_table(tmp_path, capsys):
+    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
+    assert main(["evaluate", str(tmp_path), "--digits", "5,50"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == "digits rows label error rate rows right".split()
+    assert lines[1].split()[:2] == ["5", "2000"] and lines[2].split()[:2] == ["50", "200"]
+    assert lines[3].startswith("most frequent: ")
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(tmp_path), "--digits", ""])
+    assert main(["evaluate", str(tmp_path), "--digits", "10001"]) == 2
+
+
+def test_gradcheck_passes_and_names_every_subject(capsys):
+    assert main(["gradcheck"]) == 0
+    out = capsys.readouterr().out
+    for subject in ("CTC, repeats", "CTC, tight fit", "CTC, -inf entries", "Linear", "LSTM", "BiLSTM",
+                    "stack of 2 BiLSTM", "reader + CTC"):
+        assert subject in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_gradcheck_fails_a_wrong_ctc_gradient(capsys, monkeypatch):
+    right = gradchecks.ctc_loss
+
+    def wrong(*arguments, **options):
+        result = right(*arguments, **options)
+        result.grad[2] *= -1
+        return result
+
+    monkeypatch.setattr(gradchecks, "ctc_loss", wrong)
+    assert main(["gradcheck"]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED CTC, random: logits at (2, " in out and "analytic" in out
