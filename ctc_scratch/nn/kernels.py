@@ -5,15 +5,18 @@ rows in all; step `t` owns the rows `starts[t]:starts[t + 1]`, and `frames[k]` s
 the padded batch (T * N frames) row `k` is.
 
     z       (K, D + H + 1)   what the gates of a frame see: [x, h of the step before, 1]
-    gates   (4, K, H)        i, f, g, o
+    gates   (K, 4H)          i, f, g, o
     cells   (K, H)           c
     y, dy   (T * N, columns) hidden states; a direction owns `column:column + H`
-    dgates  (K, 4, H)        gradients before the nonlinearity
+    dgates  (K, 4H)          gradients before the nonlinearity
     dz      (K, D + H)       gradients of [x, h of the step before]
     zero    (H,)             the state before the first step, and the gradient after the last
 """
+import math
+
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 # nogil: threads run shards side by side. error_model: x/0 = inf as in NumPy; the Python model's
 # test for a zero divisor keeps LLVM from vectorising tanh. contract: fused multiply-add, which
@@ -23,33 +26,80 @@ compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract
 # reassoc lets the sum run in several lanes; its terms are squares, so no order is a bad one.
 compiled_sum = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
 
-# Every constant of tanh is an integer below 2**24 or a power of two, exact in float32: the result
-# has the type of x, and one source serves both widths.
-LIMIT = np.float32(19.125)      # tanh rounds to 1 beyond, in float64 too
-EIGHTH, HALF, TWO = np.float32(0.125), np.float32(0.5), np.float32(2)
-P0, P1, P2 = np.float32(135135), np.float32(17325), np.float32(378)
-Q0, Q1, Q2, Q3 = np.float32(135135), np.float32(62370), np.float32(3150), np.float32(28)
+# Every constant of tanh is an integer below 2**24 or a power of two, exact in float32: results have
+# the type of x, and one source serves both widths.
+HALF, QUARTER, EIGHTH, SIXTEENTH = map(np.float32, (0.5, 0.25, 0.125, 0.0625))
+P0, P1, P2 = map(np.float32, (135135, 17325, 378))
+Q0, Q1, Q2, Q3 = map(np.float32, (135135, 62370, 3150, 28))
+LIMIT_SINGLE, LIMIT_DOUBLE = np.float32(4.5625), np.float32(2.5)    # the functions are flat beyond
 
 
 @compiled
-def tanh(x):
-    """Lambert's continued fraction y/(1 + y²/(3 + y²/(5 + ...))), cut after 13, at y = x/8; then
-    tanh 2y = 2 tanh y / (1 + tanh² y) three times, on numerator and denominator."""
-    y = EIGHTH * (LIMIT if x > LIMIT else (-LIMIT if x < -LIMIT else x))
+def lambert(y):
+    """p, q with p/q = tanh y for |y| < 5: y/(1 + y²/(3 + y²/(5 + ...))), cut after the 13."""
     s = y * y
-    p = y * (P0 + s * (P1 + s * (P2 + s)))
-    q = Q0 + s * (Q1 + s * (Q2 + s * Q3))
-    # from here on p/q is what counts: bring both near 1, so that their squares fit float32
-    p, q = p / Q0, q / Q0
-    p, q = TWO * p * q, q * q + p * p
-    p, q = TWO * p * q, q * q + p * p
-    return TWO * p * q / (q * q + p * p)
+    return y * (P0 + s * (P1 + s * (P2 + s))), Q0 + s * (Q1 + s * (Q2 + s * Q3))
 
 
 @compiled
+def double(p, q):
+    """tanh y = p/q to tanh 2y = 2pq / (p² + q²); the sum in this form is at least 2pq when rounded."""
+    pq, d = (p + p) * q, q - p
+    return pq, pq + d * d
+
+
+@compiled
+def tanh_single(x):
+    p, q = lambert(min(HALF * abs(x), LIMIT_SINGLE))
+    p, q = double(p, q)
+    return math.copysign(p / q, x)
+
+
+@compiled
+def tanh_double(x):
+    p, q = lambert(min(EIGHTH * abs(x), LIMIT_DOUBLE))
+    p, q = double(p, q)
+    p, q = double(p, q)
+    p, q = double(p, q)
+    return math.copysign(p / q, x)
+
+
+@compiled
+def sigmoid_single(x):
+    p, q = lambert(max(min(QUARTER * x, LIMIT_SINGLE), -LIMIT_SINGLE))
+    a, b = q + p, q - p
+    return a * a / (a * a + b * b)
+
+
+@compiled
+def sigmoid_double(x):
+    p, q = lambert(max(min(SIXTEENTH * x, LIMIT_DOUBLE), -LIMIT_DOUBLE))
+    p, q = (p + p) * q, p * p + q * q
+    p, q = (p + p) * q, p * p + q * q
+    a, b = q + p, q - p
+    return a * a / (a * a + b * b)
+
+
+def tanh(x):
+    """tanh x of a float32 or float64 scalar, within 6 (float64: 8) units in the last place."""
+    return tanh_single(x) if isinstance(x, np.float32) else tanh_double(x)
+
+
 def sigmoid(x):
-    """1 / (1 + exp(-x)) = 1/2 + tanh(x/2) / 2."""
-    return HALF + HALF * tanh(HALF * x)
+    """1 / (1 + exp(-x)) = a²/(a² + b²), where a/b = (1 + tanh x/4) / (1 - tanh x/4) = exp(x/2)."""
+    return sigmoid_single(x) if isinstance(x, np.float32) else sigmoid_double(x)
+
+
+@overload(tanh)
+def choose_tanh(x):
+    """The same choice for compiled callers, by type."""
+    return (lambda x: tanh_single(x)) if x == types.float32 else (lambda x: tanh_double(x))
+
+
+@overload(sigmoid)
+def choose_sigmoid(x):
+    """The same choice for compiled callers, by type."""
+    return (lambda x: sigmoid_single(x)) if x == types.float32 else (lambda x: sigmoid_double(x))
 
 
 @compiled
@@ -57,9 +107,10 @@ def pack(x, frames, z):
     """z[k] = [x[frames[k]], ., 1]; the hidden states in between are written step by step."""
     K, D = frames.size, x.shape[1]
     for k in range(K):
+        row, source = z[k], x[frames[k]]
         for d in range(D):
-            z[k, d] = x[frames[k], d]
-        z[k, -1] = HALF + HALF
+            row[d] = source[d]
+        row[-1] = 1
 
 
 @compiled
@@ -67,61 +118,69 @@ def unpack_add(dz, frames, dx):
     """dx[frames[k]] += dz[k, :D]."""
     K, D = frames.size, dx.shape[1]
     for k in range(K):
+        row, target = dz[k], dx[frames[k]]
         for d in range(D):
-            dx[frames[k], d] += dz[k, d]
+            target[d] += row[d]
 
 
 @compiled
 def gates_forward(t, starts, frames, gates, cells, zero, z, y, column):
     """Step t, from gates = W z:  i, f, g, o = σ, σ, tanh, σ;  c = f c' + i g;  h = o tanh c.
 
-    The hidden state goes to y and, where the sequence goes on, to z of its next frame.
+    The hidden state goes to y and, where the sequence goes on, to z of its next frame. Several
+    short loops a row: with few arrays in each, LLVM can tell them apart and vectorises.
     """
     H = cells.shape[1]
     D = z.shape[1] - H - 1
     for k in range(starts[t], starts[t + 1]):
-        i, f, g, o, c = gates[0, k], gates[1, k], gates[2, k], gates[3, k], cells[k]
-        c_before = cells[k - (starts[t] - starts[t - 1])] if t > 0 else zero
+        i, f, g, o = gates[k, :H], gates[k, H:2 * H], gates[k, 2 * H:3 * H], gates[k, 3 * H:]
+        i_and_f = gates[k, :2 * H]
+        for j in range(2 * H):
+            i_and_f[j] = sigmoid(i_and_f[j])
+        for j in range(H):
+            g[j] = tanh(g[j])
+        for j in range(H):
+            o[j] = sigmoid(o[j])
+        c, c_before = cells[k], cells[k - (starts[t] - starts[t - 1])] if t > 0 else zero
         h = y[frames[k], column:column + H]
         for j in range(H):
-            i[j] = sigmoid(i[j])
-            f[j] = sigmoid(f[j])
-            g[j] = tanh(g[j])
-            o[j] = sigmoid(o[j])
-            c[j] = f[j] * c_before[j] + i[j] * g[j]
-            h[j] = o[j] * tanh(c[j])
+            c_j = f[j] * c_before[j] + i[j] * g[j]
+            c[j] = c_j
+            h[j] = o[j] * tanh(c_j)
         after = k + starts[t + 1] - starts[t]
         if t + 2 < starts.size and after < starts[t + 2]:
+            h_after = z[after, D:]
             for j in range(H):
-                z[after, D + j] = h[j]
+                h_after[j] = h[j]
 
 
 @compiled
 def gates_backward(t, starts, frames, gates, cells, zero, dz, dy, column, dcells, dgates):
     """Step t backward. On entry dcells holds dloss/dc from step t + 1, on exit the same for t - 1.
 
-    σ' = σ - σ² and tanh' = 1 - tanh², each written without a constant.
+    σ' = σ - σ² and tanh' = 1 - tanh²; written so, they need no constant of the right type.
     """
     H = cells.shape[1]
     D = dz.shape[1] - H
     for k in range(starts[t], starts[t + 1]):
-        i, f, g, o, c = gates[0, k], gates[1, k], gates[2, k], gates[3, k], cells[k]
-        di, df, dg, do = dgates[k, 0], dgates[k, 1], dgates[k, 2], dgates[k, 3]
-        c_before = cells[k - (starts[t] - starts[t - 1])] if t > 0 else zero
-        dc = dcells[k - starts[t]]
-        dh = dy[frames[k], column:column + H]
+        i, f, g, o = gates[k, :H], gates[k, H:2 * H], gates[k, 2 * H:3 * H], gates[k, 3 * H:]
+        di, df, dg, do = dgates[k, :H], dgates[k, H:2 * H], dgates[k, 2 * H:3 * H], dgates[k, 3 * H:]
+        c, c_before = cells[k], cells[k - (starts[t] - starts[t - 1])] if t > 0 else zero
+        dc, dh = dcells[k - starts[t]], dy[frames[k], column:column + H]
         after = k + starts[t + 1] - starts[t]
         goes_on = t + 2 < starts.size and after < starts[t + 2]
         dh_after = dz[after, D:] if goes_on else zero
         for j in range(H):
             tanh_c = tanh(c[j])
-            dh_j = dh[j] + dh_after[j]
-            dc_j = dc[j] + dh_j * o[j] - dh_j * o[j] * tanh_c * tanh_c
-            do[j] = dh_j * tanh_c * (o[j] - o[j] * o[j])
-            dg[j] = dc_j * i[j] - dc_j * i[j] * g[j] * g[j]
-            df[j] = dc_j * c_before[j] * (f[j] - f[j] * f[j])
-            di[j] = dc_j * g[j] * (i[j] - i[j] * i[j])
-            dc[j] = dc_j * f[j]
+            o_dh = o[j] * (dh[j] + dh_after[j])
+            dc_j = dc[j] + (o_dh - o_dh * (tanh_c * tanh_c))
+            i_dc = i[j] * dc_j
+            f_dc = f[j] * dc_j
+            do[j] = tanh_c * (o_dh - o_dh * o[j])
+            dg[j] = i_dc - i_dc * (g[j] * g[j])
+            df[j] = c_before[j] * (f_dc - f_dc * f[j])
+            di[j] = g[j] * (i_dc - i_dc * i[j])
+            dc[j] = f_dc
 
 
 @compiled_sum
