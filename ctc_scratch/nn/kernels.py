@@ -26,12 +26,12 @@ compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract
 # reassoc lets the sum run in several lanes; its terms are squares, so no order is a bad one.
 compiled_sum = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
 
-# Every constant of tanh is an integer below 2**24 or a power of two, exact in float32: results have
-# the type of x, and one source serves both widths.
+# The constants are integers below 2**24 and powers of two, exact in float32: results have the type
+# of x, and one source serves both widths.
 HALF, QUARTER, EIGHTH, SIXTEENTH = map(np.float32, (0.5, 0.25, 0.125, 0.0625))
 P0, P1, P2 = map(np.float32, (135135, 17325, 378))
 Q0, Q1, Q2, Q3 = map(np.float32, (135135, 62370, 3150, 28))
-LIMIT_SINGLE, LIMIT_DOUBLE = np.float32(4.5625), np.float32(2.5)    # the functions are flat beyond
+LIMIT_SINGLE, LIMIT_DOUBLE = np.float32(4.5625), np.float64(2.5)    # the functions are flat beyond
 
 
 @compiled

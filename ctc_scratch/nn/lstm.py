@@ -20,7 +20,6 @@ import numpy as np
 from .kernels import gates_backward, gates_forward, pack, unpack_add
 from .layers import Arrays, check_dtype, check_frames, check_lengths
 
-
 _warmed = threading.local()
 
 
@@ -200,7 +199,7 @@ def _run(params, x, packing, y, column):
     gates = np.empty((K, 4 * H), x.dtype)
     cells = np.empty((K, H), x.dtype)
     zero = np.zeros(H, x.dtype)
-    y = y.reshape(T * N, -1)
+    y = y.reshape(T * N, y.shape[2])
 
     weights = np.concatenate([params["weight_ih"].T, params["weight_hh"].T, params["bias"][None]])
     pack(x.reshape(T * N, D), frames, z)
@@ -221,7 +220,7 @@ def _run_back(params, dy, cache, dx, column):
     dgates = np.empty((K, 4 * H), z.dtype)
     dcells = np.zeros((N, H), z.dtype)
     zero = np.zeros(H, z.dtype)
-    dy = dy.reshape(T * N, -1)
+    dy = dy.reshape(T * N, dy.shape[2])
 
     weights = np.concatenate([params["weight_ih"], params["weight_hh"]], axis=1)
     for t in reversed(range(starts.size - 1)):

@@ -1,0 +1,197 @@
+"""The gradient check passes right gradients and fails wrong ones: each backward line, sign flipped."""
+
+import inspect
+import textwrap
+
+import numpy as np
+import pytest
+
+from ctc_scratch.nn import LSTM, BiLSTM, GradCheck, Linear, Stack, assert_grad, check_grad, kernels, lstm
+
+TOLERANCE = 1e-6
+
+
+def make_problem(layer, rng, T=4, lengths=(4, 2), D=3):
+    """f and params of a loss that weighs every output of `layer` differently, and is not linear."""
+    params = {"x": rng.standard_normal((T, len(lengths), D)), **layer.params}
+    y, _ = layer.forward(params["x"], lengths)
+    weights = rng.standard_normal(y.shape) * (np.arange(T)[:, None, None] < np.array(lengths)[:, None])
+
+    def f():
+        y, cache = layer.forward(params["x"], lengths)
+        dx, grads = layer.backward(weights * np.cos(y), cache)
+        return (weights * np.sin(y)).sum(), {"x": dx, **grads}
+
+    return f, params
+
+
+@pytest.mark.parametrize("make", [
+    lambda rng: Linear(3, 4, rng, np.float64),
+    lambda rng: LSTM(3, 4, rng, np.float64),
+    lambda rng: BiLSTM(3, 4, rng, np.float64),
+    lambda rng: Stack([BiLSTM(3, 4, rng, np.float64), BiLSTM(8, 3, rng, np.float64),
+                       Linear(6, 2, rng, np.float64)]),
+], ids=["Linear", "LSTM", "BiLSTM", "stack"])
+def test_every_gradient_is_right(make, rng):
+    f, params = make_problem(make(rng), rng)
+    checks = assert_grad(f, params, rng, tolerance=TOLERANCE)
+    assert [check.name for check in checks] == list(params)
+    assert all(check.analytic != 0 and check.compared > 2 for check in checks)
+
+
+def planted(function, line, wrong):
+    """`function` with one line of its source changed, in plain Python."""
+    source = textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
+    assert source.count(line) == 1, f"{line!r} stands {source.count(line)} times in {function}"
+    source = source.replace(line, wrong)
+    source = source[source.index("def "):]      # without the decorator
+    names = dict(vars(inspect.getmodule(function)))
+    exec(compile(source, "<planted>", "exec"), names)
+    return names[function.__name__]
+
+
+GATES = {
+    "hidden carry": ("dh[j] + dh_after[j]", "dh[j] - dh_after[j]"),
+    "dy": ("dh[j] + dh_after[j]", "-dh[j] + dh_after[j]"),
+    "h to c": ("dc[j] + (o_dh", "dc[j] - (o_dh"),
+    "tanh' of c": ("o_dh - o_dh * (tanh_c", "o_dh + o_dh * (tanh_c"),
+    "cell carry in": ("dc_j = dc[j] + ", "dc_j = -dc[j] + "),
+    "cell carry out": ("dc[j] = f_dc", "dc[j] = -f_dc"),
+    "o": ("do[j] = ", "do[j] = -"),
+    "sigmoid' of o": ("o_dh - o_dh * o[j]", "o_dh + o_dh * o[j]"),
+    "g": ("dg[j] = i_dc - ", "dg[j] = -i_dc + "),
+    "tanh' of g": ("i_dc - i_dc * (g[j]", "i_dc + i_dc * (g[j]"),
+    "f": ("df[j] = ", "df[j] = -"),
+    "sigmoid' of f": ("f_dc - f_dc * f[j]", "f_dc + f_dc * f[j]"),
+    "i": ("di[j] = ", "di[j] = -"),
+    "sigmoid' of i": ("i_dc - i_dc * i[j]", "i_dc + i_dc * i[j]"),
+}
+
+
+@pytest.mark.parametrize("line, wrong", GATES.values(), ids=GATES)
+def test_wrong_sign_in_the_gates_is_found(line, wrong, monkeypatch, rng):
+    f, params = make_problem(LSTM(3, 2, rng, np.float64), rng)
+    assert_grad(f, params, rng, tolerance=TOLERANCE, entries=8)
+    monkeypatch.setattr(lstm, "gates_backward", planted(kernels.gates_backward, line, wrong))
+    errors = {check.name: check.error for check in check_grad(f, params, rng, entries=8)}
+    assert all(errors[name] > 1e-2 for name in ("x", "weight_ih", "bias")), errors
+    with pytest.raises(AssertionError, match="bias at .*: analytic .*, numeric .*"):
+        assert_grad(f, params, rng, tolerance=TOLERANCE, entries=8)
+
+
+ASSEMBLY = {
+    "dx": (kernels.unpack_add, "target[d] += ", "target[d] -= ", {"x"}),
+    "weight_ih": (lstm._run_back, '"weight_ih": ', '"weight_ih": -', {"weight_ih"}),
+    "weight_hh": (lstm._run_back, '"weight_hh": ', '"weight_hh": -', {"weight_hh"}),
+    "bias": (lstm._run_back, '"bias": ', '"bias": -', {"bias"}),
+    "dz": (lstm._run_back, "weights, out=dz[rows]", "-weights, out=dz[rows]",
+           {"x", "weight_ih", "weight_hh", "bias"}),
+    "step order": (lstm._run_back, "reversed(range(starts.size - 1))", "range(starts.size - 1)",
+                   {"x", "weight_ih", "weight_hh", "bias"}),
+}
+
+
+@pytest.mark.parametrize("function, line, wrong, names", ASSEMBLY.values(), ids=ASSEMBLY)
+def test_wrong_assembly_is_found_where_it_is(function, line, wrong, names, monkeypatch, rng):
+    f, params = make_problem(LSTM(3, 2, rng, np.float64), rng)
+    monkeypatch.setattr(lstm, function.__name__, planted(function, line, wrong))
+    checks = check_grad(f, params, rng, entries=8)
+    found = {check.name for check in checks if not check.error <= TOLERANCE}
+    assert found == names, [str(check) for check in checks]
+    assert all(check.error > 1e-2 for check in checks if check.name in names)
+
+
+def test_one_wrong_entry_is_found_and_named(rng):
+    """Right but for one entry: the report says which, with both numbers."""
+    params = {"w": rng.standard_normal((4, 5))}
+
+    def f():
+        grad = np.cos(params["w"])
+        grad[2, 3] = 0.5
+        return np.sin(params["w"]).sum(), {"w": grad}
+
+    (check,) = check_grad(f, params)
+    assert check.place == (2, 3) and check.analytic == 0.5
+    assert abs(check.numeric - np.cos(params["w"][2, 3])) < 1e-10
+    assert "w at (2, 3): analytic 0.5, numeric" in str(check)
+
+
+def test_large_arrays_are_sampled_with_their_largest_entries(rng):
+    params = {"w": rng.standard_normal((60, 50))}
+    calls = []
+
+    def f():
+        calls.append(0)
+        grad = np.cos(params["w"])
+        grad[17, 4] = 100.0
+        return np.sin(params["w"]).sum(), {"w": grad}
+
+    (check,) = check_grad(f, params, entries=12, directions=0)
+    assert check.place == (17, 4) and check.compared == 12 and len(calls) == 1 + 4 * 12
+
+
+def test_random_directions_see_what_no_sampled_entry_shows(rng):
+    """Every entry off by a little: a direction sums the errors up."""
+    params = {"w": rng.standard_normal(2000)}
+    exact = np.zeros(2000)
+    exact[0] = 1.0
+
+    def f():
+        grad = exact.copy()
+        grad[1000:] = 1e-10     # far below the floor of 1e-3 of the largest entry
+        return params["w"][0], {"w": grad}
+
+    (check,) = check_grad(f, params, entries=4, directions=0)
+    assert check.error < TOLERANCE
+    (check,) = check_grad(lambda: (params["w"][0], {"w": exact + 1e-4}), params, entries=0, directions=1)
+    assert check.place == "random direction 0" and check.error > 1e-4
+
+
+def test_relative_error_has_its_floor(rng):
+    """|a - n| / max(|a|, |n|, 1e-3 of the largest entry), over all parameters."""
+    params = {"large": np.array([2.0]), "small": np.array([0.0])}
+    checks = check_grad(lambda: (1000 * params["large"].sum(),
+                                 {"large": np.array([1000.0]), "small": np.array([1e-4])}), params)
+    assert checks[0].error < 1e-9
+    assert abs(checks[1].error - 1e-4) < 1e-12, checks[1]
+
+
+def test_nan_is_the_worst_error():
+    params = {"w": np.array([1.0, 2.0])}
+    (check,) = check_grad(lambda: (params["w"].sum(), {"w": np.array([1.0, np.nan])}), params)
+    assert np.isnan(check.error) and np.isnan(check.analytic)
+    with pytest.raises(AssertionError, match="analytic nan"):
+        assert_grad(lambda: (params["w"].sum(), {"w": np.array([1.0, np.nan])}), params)
+
+
+def test_parameters_come_back_exactly(rng):
+    params = {"w": rng.standard_normal(5)}
+    before = params["w"].copy()
+    check_grad(lambda: ((params["w"] ** 2).sum(), {"w": 2 * params["w"]}), params)
+    assert (params["w"] == before).all()
+
+    def fails():
+        if (params["w"] != before).any():
+            raise RuntimeError("loss without a value")
+        return 0.0, {"w": np.zeros(5)}
+
+    with pytest.raises(RuntimeError):
+        check_grad(fails, params)
+    assert (params["w"] == before).all()
+
+
+def test_what_is_refused():
+    single = {"w": np.ones(2, np.float32)}
+    with pytest.raises(ValueError, match="float64, but parameter w is float32"):
+        check_grad(lambda: (0.0, single), single)
+    double = {"w": np.ones(2)}
+    with pytest.raises(ValueError, match="gradients .* for parameters"):
+        check_grad(lambda: (0.0, {"v": np.ones(2)}), double)
+    with pytest.raises(ValueError, match="gradients .* for parameters"):
+        check_grad(lambda: (0.0, {"w": np.ones(3)}), double)
+
+
+def test_empty_parameter_has_nothing_to_compare():
+    params = {"w": np.ones((0, 3))}
+    assert check_grad(lambda: (1.0, {"w": np.ones((0, 3))}), params) == [
+        GradCheck("w", 0.0, 0.0, 0.0, "no entries", 0)]

@@ -1,0 +1,161 @@
+"""The optimisers and clipping are torch's; the learning rate is one cycle."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from ctc_scratch.nn import SGD, Adam, clip_by_global_norm, one_cycle
+
+from .conftest import assert_close
+
+SHAPES = {"a": (3, 5), "b": (7,), "c": (2, 3, 2)}
+
+
+def arrays(rng, dtype=np.float64, scale=1.0):
+    return {name: (scale * rng.standard_normal(shape)).astype(dtype) for name, shape in SHAPES.items()}
+
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-13), (np.float32, 2e-6)])
+@pytest.mark.parametrize("ours, theirs", [
+    (SGD, lambda p: torch.optim.SGD(p, lr=1, momentum=0.9)),
+    (lambda p: SGD(p, momentum=0.0), lambda p: torch.optim.SGD(p, lr=1)),
+    (Adam, lambda p: torch.optim.Adam(p, lr=1)),
+    (lambda p: Adam(p, betas=(0.8, 0.95), eps=1e-3),
+     lambda p: torch.optim.Adam(p, lr=1, betas=(0.8, 0.95), eps=1e-3)),
+], ids=["SGD", "SGD_no_momentum", "Adam", "Adam_betas_eps"])
+def test_steps_are_torch(ours, theirs, dtype, atol, rng):
+    params = arrays(rng, dtype)
+    mirror = {name: torch.tensor(p) for name, p in params.items()}      # torch.tensor copies
+    optimiser, reference = ours(params), theirs(list(mirror.values()))
+    for step in range(20):
+        rate = 0.05 / (1 + step)
+        grads = arrays(rng, dtype, scale=10.0 ** -(step % 4))
+        for name, grad in grads.items():
+            mirror[name].grad = torch.tensor(grad)
+        reference.param_groups[0]["lr"] = rate
+        reference.step()
+        optimiser.step(grads, rate)
+    for name, param in params.items():
+        assert_close(param, mirror[name].numpy(), atol, name)
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_state_is_all_there_is_to_save(kind, rng):
+    """Parameters and state, written into a new optimiser's arrays, go on where the old one was."""
+    params = arrays(rng, np.float32)
+    optimiser = kind(params)
+    first, second = arrays(rng, np.float32), arrays(rng, np.float32)
+    optimiser.step(first, 0.1)
+
+    restored = {name: param.copy() for name, param in params.items()}
+    resumed = kind(restored)
+    assert resumed.state.keys() == optimiser.state.keys()
+    for name, array in optimiser.state.items():
+        resumed.state[name][...] = array
+    optimiser.step(second, 0.1)
+    resumed.step(second, 0.1)
+    for name, param in params.items():
+        assert (restored[name] == param).all(), f"{name} went another way"
+    assert optimiser.state["step"] == 2
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_wrong_gradients_are_refused(kind, rng):
+    params = arrays(rng)
+    before = {name: param.copy() for name, param in params.items()}
+    optimiser = kind(params)
+    good = arrays(rng)
+    for bad, message in [
+        ({"a": good["a"]}, r"gradients of \['a'\] for parameters \['a', 'b', 'c'\]"),
+        ({**good, "b": good["b"][:-1]}, r"gradient of b is float64 \(6,\), the parameter float64 \(7,\)"),
+        ({**good, "b": good["b"].astype(np.float32)}, "gradient of b is float32"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            optimiser.step(bad, 0.1)
+    assert all((params[name] == before[name]).all() for name in params) and optimiser.state["step"] == 0
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-12), (np.float32, 1e-6)])
+def test_clip_is_torch(dtype, rtol, scale, rng):
+    grads = arrays(rng, dtype, scale)
+    mirror = [torch.zeros(shape, dtype=torch.from_numpy(grads["a"]).dtype) for shape in SHAPES.values()]
+    for tensor, grad in zip(mirror, grads.values()):
+        tensor.grad = torch.tensor(grad)
+    norm = clip_by_global_norm(grads, 2.0)
+    torch_norm = float(torch.nn.utils.clip_grad_norm_(mirror, 2.0))
+    assert math.isclose(norm, torch_norm, rel_tol=rtol), f"norm {norm!r}, torch {torch_norm!r}"
+    for (name, grad), tensor in zip(grads.items(), mirror):         # torch divides by norm + 1e-6
+        assert_close(grad, tensor.grad.numpy(), 1e-6, name)
+    after = math.sqrt(sum((grad.astype(np.float64) ** 2).sum() for grad in grads.values()))
+    assert math.isclose(after, min(norm, 2.0), rel_tol=1e-6), f"norm afterwards {after!r}"
+
+
+def test_norm_is_summed_in_float64():
+    grad = np.full(100_000, 1e-3, np.float32)
+    grad[0] = 100           # a float32 sum would lose every other entry, which make up 5e-6 of it
+    exact = math.sqrt(float(grad[0]) ** 2 + 99_999 * float(grad[1]) ** 2)
+    norm = clip_by_global_norm({"g": grad}, 1e9)
+    assert math.isclose(norm, exact, rel_tol=1e-10), f"{norm!r}, not {exact!r}"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
+def test_non_finite_norm_is_seen_and_nothing_touched(bad, rng):
+    grads = arrays(rng)
+    grads["b"][3] = bad
+    before = {name: grad.copy() for name, grad in grads.items()}
+    assert not math.isfinite(clip_by_global_norm(grads, 1.0))
+    for name, grad in grads.items():
+        np.testing.assert_array_equal(grad, before[name])
+
+
+def test_clip_refuses_what_it_cannot_change():
+    with pytest.raises(ValueError, match="gradient of g must be C-contiguous"):
+        clip_by_global_norm({"g": np.ones((3, 4)).T}, 1.0)
+    with pytest.raises(ValueError, match="max_norm must be positive, not 0"):
+        clip_by_global_norm({"g": np.ones(3)}, 0)
+
+
+def test_one_cycle():
+    steps, peak = 200, 3e-3
+    rates = [one_cycle(step, steps, peak, warmup=0.25, start=0.1, end=0.01) for step in range(steps + 1)]
+    top = steps // 4
+    assert math.isclose(rates[0], 0.1 * peak) and math.isclose(rates[top], peak)
+    assert math.isclose(rates[-1], 0.01 * peak) and max(rates) == rates[top]
+    assert np.ptp(np.diff(rates[:top + 1])) < 1e-12, "the rise is a line"
+    assert (np.diff(rates[top:]) < 0).all(), "then it only falls"
+    middle = rates[(top + steps) // 2]
+    assert math.isclose(middle, peak * (1 + 0.01) / 2, rel_tol=1e-2), f"half a cosine is {middle} midway"
+    assert np.abs(np.diff(rates)).max() < 0.03 * peak, "no jumps"
+
+
+@pytest.mark.parametrize("steps, warmup", [(1, 0.3), (10, 0.0), (10, 1.0)])
+def test_one_cycle_edges(steps, warmup):
+    rates = [one_cycle(step, steps, 1.0, warmup=warmup) for step in range(steps + 1)]
+    assert all(0 <= rate <= 1 for rate in rates), rates
+    assert max(rates) == 1 or steps == 1, rates
+
+
+def test_one_cycle_refuses():
+    for step in (-1, 11):
+        with pytest.raises(ValueError, match=f"step {step} is not between 0 and steps = 10"):
+            one_cycle(step, 10, 1.0)
+    with pytest.raises(ValueError, match="warmup"):
+        one_cycle(0, 10, 1.0, warmup=30)
+
+
+@pytest.mark.slow
+def test_a_step_on_half_a_million_parameters_takes_milliseconds(rng):
+    params = {"w": rng.standard_normal(500_000).astype(np.float32)}
+    optimiser, grads = Adam(params), {"w": rng.standard_normal(500_000).astype(np.float32)}
+    clip_by_global_norm(grads, 1e9), optimiser.step(grads, 1e-3)        # compiles
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        clip_by_global_norm(grads, 1e9)
+        optimiser.step(grads, 1e-3)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.02, f"{1e3 * min(times):.1f} ms"
