@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from typing import Callable
 
 import numpy as np
 
@@ -31,16 +32,16 @@ def main() -> None:
     times = interleave({name: starter(code) for name, code in STATEMENTS.items()}, options.seconds)
     more = {name: np.median(spent - times["numba"]) for name, spent in times.items()}
     print(f"{machine()}\n{len(times['numba'])} rounds\n")
-    print(markdown(["import", "ms (middle half)", "ms beyond numba"],
-                   [[name, milliseconds(spent), f"{1e3 * more[name]:+.1f}"] for name, spent in times.items()]))
+    rows = [[name, milliseconds(spent), f"{1e3 * more[name]:+.1f}"] for name, spent in times.items()]
+    print(markdown(["import", "ms (middle half)", "ms beyond numba"], rows))
     verdict = "within" if more["ctc_scratch"] <= MOST else "OVER"
     print(f"\nctc_scratch costs {more['ctc_scratch']:.3f} s beyond numba: {verdict} the {MOST} s allowed")
     print(f"written: {save('import_time', {name: spent.tolist() for name, spent in times.items()})}")
 
 
-def starter(code: str):
+def starter(code: str) -> Callable[[], None]:
     """A call that runs `code` in a fresh interpreter and waits for its end."""
-    def call():
+    def call() -> None:
         subprocess.run([sys.executable, "-c", code], check=True)
 
     return call
