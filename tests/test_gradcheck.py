@@ -86,7 +86,7 @@ ASSEMBLY = {
     "bias": (lstm._run_back, '"bias": ', '"bias": -', {"bias"}),
     "dz": (lstm._run_back, "weights, out=dz[rows]", "-weights, out=dz[rows]",
            {"x", "weight_ih", "weight_hh", "bias"}),
-    "step order": (lstm._run_back, "reversed(range(starts.size - 1))", "range(starts.size - 1)",
+    "step order": (lstm._run_back, "reversed(list(enumerate(_blocks(starts))))", "enumerate(_blocks(starts))",
                    {"x", "weight_ih", "weight_hh", "bias"}),
 }
 

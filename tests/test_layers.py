@@ -59,6 +59,21 @@ def test_stack_params_are_the_layers_own(rng):
     assert_close(after, between + 1, 1e-6, "y after the bias grew by 1")
 
 
+@pytest.mark.parametrize("make", [lambda rng: Linear(3, 2, rng), lambda rng: LSTM(3, 2, rng),
+                                  lambda rng: BiLSTM(3, 2, rng),
+                                  lambda rng: Stack([BiLSTM(3, 4, rng), BiLSTM(8, 2, rng)])],
+                         ids=["Linear", "LSTM", "BiLSTM", "Stack"])
+def test_gradients_of_parameters_do_without_dx(make, rng):
+    layer = make(rng)
+    x = rng.standard_normal((6, 3, 3)).astype(np.float32)
+    y, cache = layer.forward(x, [6, 2, 4])
+    _, grads = layer.backward(y, cache)
+    nothing, alone = layer.backward(y, cache, input_gradient=False)
+    assert nothing is None
+    for name, grad in grads.items():
+        assert_close(alone[name], grad, 1e-6, name)
+
+
 def test_empty_stack_is_the_identity():
     x = np.ones((2, 3, 4), np.float32)
     y, cache = Stack([]).forward(x)

@@ -21,7 +21,8 @@ LENGTHS = {
 
 def torch_lstm(directions, D, H):
     """A torch LSTM with the weights of each layer's directions copied in: [[forward, reverse], ...]."""
-    reference = torch.nn.LSTM(D, H, num_layers=len(directions), bidirectional=len(directions[0]) == 2).double()
+    both = len(directions[0]) == 2
+    reference = torch.nn.LSTM(D, H, num_layers=len(directions), bidirectional=both).double()
     for number, layer in enumerate(directions):
         for params, suffix in zip(layer, (f"_l{number}", f"_l{number}_reverse")):
             for ours, theirs in [("weight_ih", "weight_ih"), ("weight_hh", "weight_hh"), ("bias", "bias_ih")]:

@@ -9,7 +9,7 @@ the padded batch (T * N frames) row `k` is.
     cells   (K, H)           c
     y, dy   (T * N, columns) hidden states; a direction owns `column:column + H`
     dgates  (K, 4H)          gradients before the nonlinearity
-    dz      (K, D + H)       gradients of [x, h of the step before]
+    dz      (K, D + H)       gradients of [x, h of the step before], or (K, H) of h alone
     zero    (H,)             the state before the first step, and the gradient after the last
 """
 import math

@@ -5,7 +5,7 @@ checks walk and change in place, and nothing else that changes. `forward` return
 cache, `backward` takes the cache back and returns the gradients of the input and, under the same
 names, of the parameters. So threads may run one layer on several batches at once.
 """
-from typing import Any, Mapping, NamedTuple, Protocol, Sequence, Tuple, Union
+from typing import Any, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -19,7 +19,8 @@ class Layer(Protocol):
 
     def forward(self, x: np.ndarray, lengths: Any = None) -> Tuple[np.ndarray, Any]: ...
 
-    def backward(self, dy: np.ndarray, cache: Any) -> Tuple[np.ndarray, Arrays]: ...
+    def backward(self, dy: np.ndarray, cache: Any, *, input_gradient: bool = True
+                 ) -> Tuple[Optional[np.ndarray], Arrays]: ...
 
 
 def check_dtype(dtype: Any) -> np.dtype:
@@ -100,14 +101,15 @@ class Linear:
         y += bias
         return y.reshape(T, N, C), x
 
-    def backward(self, dy: np.ndarray, cache: np.ndarray) -> Tuple[np.ndarray, Arrays]:
-        """dx (T, N, D) and the gradients of `params` for dy (T, N, C)."""
+    def backward(self, dy: np.ndarray, cache: np.ndarray, *, input_gradient: bool = True
+                 ) -> Tuple[Optional[np.ndarray], Arrays]:
+        """dx (T, N, D), None without `input_gradient`, and the gradients of `params` for dy (T, N, C)."""
         weight, x = self.params["weight"], cache
         C, D = weight.shape
         T, N, _ = x.shape
         dy = check_frames("dy", dy, (T, N, C), self.dtype).reshape(T * N, C)
-        dx = dy @ weight
-        return dx.reshape(T, N, D), {"weight": dy.T @ x.reshape(T * N, D), "bias": dy.sum(axis=0)}
+        dx = (dy @ weight).reshape(T, N, D) if input_gradient else None
+        return dx, {"weight": dy.T @ x.reshape(T * N, D), "bias": dy.sum(axis=0)}
 
 
 class StackCache(NamedTuple):
@@ -151,10 +153,16 @@ class Stack:
             caches.append(cache)
         return x, StackCache(tuple(caches))
 
-    def backward(self, dy: np.ndarray, cache: StackCache) -> Tuple[np.ndarray, Arrays]:
-        """dx (T, N, D) and the gradients of `params`."""
+    def backward(self, dy: np.ndarray, cache: StackCache, *, input_gradient: bool = True
+                 ) -> Tuple[Optional[np.ndarray], Arrays]:
+        """dx (T, N, D) and the gradients of `params`.
+
+        Training has no use for dx: without `input_gradient` it is None, and the first layer saves
+        the work.
+        """
         found = {}
-        for (name, layer), layer_cache in reversed(list(zip(self.layers.items(), cache.caches))):
-            dy, grads = layer.backward(dy, layer_cache)
+        steps = list(zip(self.layers.items(), cache.caches))
+        for number, ((name, layer), layer_cache) in reversed(list(enumerate(steps))):
+            dy, grads = layer.backward(dy, layer_cache, input_gradient=input_gradient or number > 0)
             found.update({f"{name}.{key}": grad for key, grad in grads.items()})
         return dy, {name: found[name] for name in self.params}

@@ -13,7 +13,7 @@ sequences still running at a step are a block of rows, and padding is nowhere. R
 the same packing with each sequence listed from its own end.
 """
 import threading
-from typing import Any, NamedTuple, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -108,18 +108,19 @@ class LSTM:
         x, lengths, y = _prepare(self, x, lengths, 1)
         return y, _run(self.params, x, pack_frames(lengths, x.shape[1], False), y, 0)
 
-    def backward(self, dy: np.ndarray, cache: LSTMCache) -> Tuple[np.ndarray, Arrays]:
+    def backward(self, dy: np.ndarray, cache: LSTMCache, *, input_gradient: bool = True
+                 ) -> Tuple[Optional[np.ndarray], Arrays]:
         """Gradients for dy (T, N, H) = dloss/dy; padded frames of dy are never read.
 
         Returns
         -------
-        dx : (T, N, D), 0 in padded frames.
+        dx : (T, N, D), 0 in padded frames; None without `input_gradient`, which a first layer has
+            no use for.
         grads : the gradients of `params`, under the same names.
         """
-        T, N, D = cache.shape
         H = cache.cells.shape[1]
-        dy = check_frames("dy", dy, (T, N, H), self.dtype)
-        dx = np.zeros((T, N, D), self.dtype)
+        dy = check_frames("dy", dy, (*cache.shape[:2], H), self.dtype)
+        dx = np.zeros(cache.shape, self.dtype) if input_gradient else None
         return dx, _run_back(self.params, dy, cache, dx, 0)
 
 
@@ -154,13 +155,12 @@ class BiLSTM:
         return y, (_run(ahead.params, x, pack_frames(lengths, N, False), y, 0),
                    _run(back.params, x, pack_frames(lengths, N, True), y, H))
 
-    def backward(self, dy: np.ndarray, cache: Tuple[LSTMCache, LSTMCache]
-                 ) -> Tuple[np.ndarray, Arrays]:
+    def backward(self, dy: np.ndarray, cache: Tuple[LSTMCache, LSTMCache], *,
+                 input_gradient: bool = True) -> Tuple[Optional[np.ndarray], Arrays]:
         """dx (T, N, D) and the gradients of `params` for dy (T, N, 2H); as `LSTM.backward`."""
-        T, N, D = cache[0].shape
-        H = cache[0].cells.shape[1]
-        dy = check_frames("dy", dy, (T, N, 2 * H), self.dtype)
-        dx = np.zeros((T, N, D), self.dtype)
+        shape, H = cache[0].shape, cache[0].cells.shape[1]
+        dy = check_frames("dy", dy, (*shape[:2], 2 * H), self.dtype)
+        dx = np.zeros(shape, self.dtype) if input_gradient else None
         grads = {}
         for (name, lstm), lstm_cache, column in zip(self.directions.items(), cache, (0, H)):
             found = _run_back(lstm.params, dy, lstm_cache, dx, column)
@@ -169,13 +169,13 @@ class BiLSTM:
 
 
 def _warm_blas():
-    """One product of 10 ms, once a thread, that makes every small one after it up to three times faster.
+    """One product of some 20 ms, once a thread, that makes every small one after it up to three times faster.
 
     OpenBLAS packs operands into a buffer of its own and prefetches beyond what it has packed. Where
     no product was ever large enough to touch those pages, each prefetch walks the page tables.
     """
     if not hasattr(_warmed, "done"):
-        np.ones((256, 384), np.float32) @ np.ones((384, 1024), np.float32)
+        np.ones((1024, 384), np.float32) @ np.ones((384, 1024), np.float32)
         _warmed.done = True
 
 
@@ -203,10 +203,8 @@ def _run(params, x, packing, y, column):
 
     weights = np.concatenate([params["weight_ih"].T, params["weight_hh"].T, params["bias"][None]])
     pack(x.reshape(T * N, D), frames, z)
-    for t in range(starts.size - 1):
-        rows = slice(starts[t], starts[t + 1])
-        if t == 0:
-            z[rows, D:-1] = 0
+    z[:starts[1] if K else 0, D:-1] = 0
+    for t, rows in enumerate(_blocks(starts)):
         np.matmul(z[rows], weights, out=gates[rows])
         gates_forward(t, starts, frames, gates, cells, zero, z, y, column)
     return LSTMCache(packing, z, gates, cells, (T, N, D))
@@ -216,17 +214,25 @@ def _run_back(params, dy, cache, dx, column):
     """All steps of one direction, last one first; adds to dx and returns the parameters' gradients."""
     (frames, starts), z, gates, cells, (T, N, D) = cache
     K, H = cells.shape
-    dz = np.empty((K, D + H), z.dtype)
     dgates = np.empty((K, 4 * H), z.dtype)
     dcells = np.zeros((N, H), z.dtype)
     zero = np.zeros(H, z.dtype)
     dy = dy.reshape(T * N, dy.shape[2])
 
-    weights = np.concatenate([params["weight_ih"], params["weight_hh"]], axis=1)
-    for t in reversed(range(starts.size - 1)):
-        rows = slice(starts[t], starts[t + 1])
+    weights = params["weight_hh"]
+    if dx is not None:
+        weights = np.concatenate([params["weight_ih"], weights], axis=1)
+    dz = np.empty((K, weights.shape[1]), z.dtype)
+    for t, rows in reversed(list(enumerate(_blocks(starts)))):
         gates_backward(t, starts, frames, gates, cells, zero, dz, dy, column, dcells, dgates)
         np.matmul(dgates[rows], weights, out=dz[rows])
-    unpack_add(dz, frames, dx.reshape(T * N, D))
+    if dx is not None:
+        unpack_add(dz, frames, dx.reshape(T * N, D))
     grad = dgates.T @ z
     return {"weight_ih": grad[:, :D].copy(), "weight_hh": grad[:, D:-1].copy(), "bias": grad[:, -1].copy()}
+
+
+def _blocks(starts):
+    """The rows of each step, as slices."""
+    ends = starts.tolist()
+    return [slice(*pair) for pair in zip(ends, ends[1:])]

@@ -1,0 +1,112 @@
+"""Is an LSTM written by hand in NumPy and Numba as fast as torch's?
+
+    python -m benchmarks.lstm [--repeats 15] [--threads 1]
+
+Forward and backward of one float32 layer with the same weights, down to the gradients of the
+weights, the bias and the input. The answers of both are compared first, with torch's own in
+float64; then the two take turns. One BLAS thread: a second one slows products this small down, in
+torch too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Callable
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.harness import interleave, machine, markdown, milliseconds, ratio, save
+from ctc_scratch.nn import LSTM
+
+SHAPES = [  # T, N, D, H
+    (140, 32, 28, 128),
+    (35, 64, 112, 128),
+    (70, 64, 256, 128),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lstm")
+    parser.add_argument("--repeats", type=int, default=15, help="rounds for a shape (default: 15)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of BLAS and of torch (default: 1)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    start = time.perf_counter()
+    ours_on((1, 1, 1, 1))()
+    first = time.perf_counter() - start
+    print(f"{machine()}, torch {torch.__version__}\n"
+          f"first call (compiles, or loads from the cache): {first:.2f} s\n")
+
+    rows, results = [], []
+    with threadpool_limits(options.threads, user_api="blas"):
+        for shape in SHAPES:
+            contenders = {"ctc_scratch": ours_on(shape), "torch": torch_on(shape, torch.float32)}
+            errors = compare(contenders, torch_on(shape, torch.float64))
+            times = interleave(contenders, seconds=0, least=options.repeats)
+            for name in contenders:
+                rows.append(["{}, {}, {}, {}".format(*shape), name, milliseconds(times[name]),
+                             f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
+                results.append(dict(threads=options.threads, shape=shape, contender=name,
+                                    error=errors[name], seconds=times[name].tolist()))
+    print(markdown(["T, N, D, H", "contender", "ms (middle half)", "torch / it", "worst error"], rows))
+    print("\nworst error: of y, dx and all gradients, relative to the largest entry of each\n"
+          f"written: {save('lstm', results)}")
+
+
+def problem(shape: tuple[int, int, int, int]) -> tuple[LSTM, np.ndarray, np.ndarray]:
+    """A layer, its input, and the gradient of its output: the same at each call."""
+    T, N, D, H = shape
+    rng = np.random.default_rng(0)
+    layer = LSTM(D, H, rng)
+    return layer, *(rng.standard_normal((T, N, size)).astype(np.float32) for size in (D, H))
+
+
+def ours_on(shape: tuple[int, int, int, int]) -> Callable[[], list[np.ndarray]]:
+    """A function that gives y, dx, and the gradients of weight_ih, weight_hh and bias."""
+    layer, x, dy = problem(shape)
+
+    def call():
+        y, cache = layer.forward(x)
+        dx, grads = layer.backward(dy, cache)
+        return [y, dx, *grads.values()]
+
+    return call
+
+
+def torch_on(shape: tuple[int, int, int, int], dtype: torch.dtype) -> Callable[[], list[np.ndarray]]:
+    """The same from torch.nn.LSTM with the same weights."""
+    ours, x, dy = problem(shape)
+    layer = torch.nn.LSTM(*shape[2:]).to(dtype)
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(torch.from_numpy(ours.params["weight_ih"]))
+        layer.weight_hh_l0.copy_(torch.from_numpy(ours.params["weight_hh"]))
+        layer.bias_ih_l0.copy_(torch.from_numpy(ours.params["bias"]))
+        layer.bias_hh_l0.zero_()
+    leaf, dy = torch.tensor(x, dtype=dtype, requires_grad=True), torch.tensor(dy, dtype=dtype)
+
+    def call():
+        layer.zero_grad()
+        leaf.grad = None
+        y, _ = layer(leaf)
+        y.backward(dy)
+        found = y, leaf.grad, layer.weight_ih_l0.grad, layer.weight_hh_l0.grad, layer.bias_ih_l0.grad
+        return [tensor.detach().numpy() for tensor in found]
+
+    return call
+
+
+def compare(contenders: dict, oracle: Callable[[], list[np.ndarray]]) -> dict[str, float]:
+    """The worst error of each contender, relative to the largest entry of each array."""
+    exact = oracle()
+    errors = {name: max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(call(), exact))
+              for name, call in contenders.items()}
+    assert max(errors.values()) < 1e-5, f"the answers differ: {errors}"
+    return errors
+
+
+if __name__ == "__main__":
+    main()
