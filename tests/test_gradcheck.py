@@ -51,12 +51,12 @@ def planted(function, line, wrong):
 
 
 GATES = {
-    "hidden carry": ("dh[j] + dh_after[j]", "dh[j] - dh_after[j]"),
-    "dy": ("dh[j] + dh_after[j]", "-dh[j] + dh_after[j]"),
-    "h to c": ("dc[j] + (o_dh", "dc[j] - (o_dh"),
+    "hidden carry": ("dh_out[j] + dh_back[j]", "dh_out[j] - dh_back[j]"),
+    "dy": ("dh_out[j] + dh_back[j]", "-dh_out[j] + dh_back[j]"),
+    "h to c": ("dc_back[j] + (o_dh", "dc_back[j] - (o_dh"),
     "tanh' of c": ("o_dh - o_dh * (tanh_c", "o_dh + o_dh * (tanh_c"),
-    "cell carry in": ("dc_j = dc[j] + ", "dc_j = -dc[j] + "),
-    "cell carry out": ("dc[j] = f_dc", "dc[j] = -f_dc"),
+    "cell carry in": ("dc_j = dc_back[j] + ", "dc_j = -dc_back[j] + "),
+    "cell carry out": ("dc_back[j] = f_dc", "dc_back[j] = -f_dc"),
     "o": ("do[j] = ", "do[j] = -"),
     "sigmoid' of o": ("o_dh - o_dh * o[j]", "o_dh + o_dh * o[j]"),
     "g": ("dg[j] = i_dc - ", "dg[j] = -i_dc + "),
@@ -84,9 +84,9 @@ ASSEMBLY = {
     "weight_ih": (lstm._run_back, '"weight_ih": ', '"weight_ih": -', {"weight_ih"}),
     "weight_hh": (lstm._run_back, '"weight_hh": ', '"weight_hh": -', {"weight_hh"}),
     "bias": (lstm._run_back, '"bias": ', '"bias": -', {"bias"}),
-    "dz": (lstm._run_back, "weights, out=dz[rows]", "-weights, out=dz[rows]",
+    "dh": (lstm._run_back, 'params["weight_hh"], out', '-params["weight_hh"], out',
            {"x", "weight_ih", "weight_hh", "bias"}),
-    "step order": (lstm._run_back, "reversed(list(enumerate(_blocks(starts))))", "enumerate(_blocks(starts))",
+    "step order": (lstm._run_back, "reversed(range(len(steps)))", "range(len(steps))",
                    {"x", "weight_ih", "weight_hh", "bias"}),
 }
 

@@ -1,16 +1,15 @@
 """The compiled part of the network: LSTM gates forward and backward, and the optimisers' loops.
 
-Shapes, as `lstm.py` explains them: a batch of sequences is kept *packed*, one row a frame, `K`
-rows in all; step `t` owns the rows `starts[t]:starts[t + 1]`, and `frames[k]` says which frame of
-the padded batch (T * N frames) row `k` is.
+Shapes: a batch is kept *packed*, one row a frame (`lstm.py` says how). The K frames of a batch are
+rows of the padded one with its T * N frames: row k is frame `frames[k]` of x, y, dx and dy. The
+gates' kernels get the n rows of one step.
 
-    z       (K, D + H + 1)   what the gates of a frame see: [x, h of the step before, 1]
-    gates   (K, 4H)          i, f, g, o
-    cells   (K, H)           c
-    y, dy   (T * N, columns) hidden states; a direction owns `column:column + H`
-    dgates  (K, 4H)          gradients before the nonlinearity
-    dz      (K, D + H)       gradients of [x, h of the step before], or (K, H) of h alone
-    zero    (H,)             the state before the first step, and the gradient after the last
+    z           (K, D + H + 1)      what the gates of a frame see: [x, h of the step before, 1]
+    gates       (n, 4H)             i, f, g, o
+    c           (n, H)              cells; c_before those of the step before, at least n rows
+    y, dy       (T * N, columns)    hidden states; a direction owns `column:column + H`
+    dgates      (n, 4H)             gradients before σ and tanh
+    dh, dc      (N, H)              gradients that come back from the step after
 """
 import math
 
@@ -43,7 +42,7 @@ def lambert(y):
 
 @compiled
 def double(p, q):
-    """tanh y = p/q to tanh 2y = 2pq / (p² + q²); the sum in this form is at least 2pq when rounded."""
+    """tanh 2y = 2pq / (p² + q²) from tanh y = p/q; the sum in this form never rounds below 2pq."""
     pq, d = (p + p) * q, q - p
     return pq, pq + d * d
 
@@ -74,8 +73,8 @@ def sigmoid_single(x):
 @compiled
 def sigmoid_double(x):
     p, q = lambert(max(min(SIXTEENTH * x, LIMIT_DOUBLE), -LIMIT_DOUBLE))
-    p, q = (p + p) * q, p * p + q * q
-    p, q = (p + p) * q, p * p + q * q
+    p, q = double(p, q)
+    p, q = double(p, q)
     a, b = q + p, q - p
     return a * a / (a * a + b * b)
 
@@ -114,25 +113,25 @@ def pack(x, frames, z):
 
 
 @compiled
-def unpack_add(dz, frames, dx):
-    """dx[frames[k]] += dz[k, :D]."""
-    K, D = frames.size, dx.shape[1]
+def unpack_add(rows, frames, dx):
+    """dx[frames[k]] += rows[k]."""
+    K, D = rows.shape
     for k in range(K):
-        row, target = dz[k], dx[frames[k]]
+        row, target = rows[k], dx[frames[k]]
         for d in range(D):
             target[d] += row[d]
 
 
 @compiled
-def gates_forward(t, starts, frames, gates, cells, zero, z, y, column):
-    """Step t, from gates = W z:  i, f, g, o = σ, σ, tanh, σ;  c = f c' + i g;  h = o tanh c.
+def gates_forward(gates, c_before, c, frames, y, column, z_after):
+    """One step from gates = W z:  i, f, g, o = σ, σ, tanh, σ;  c = f c_before + i g;  h = o tanh c.
 
-    The hidden state goes to y and, where the sequence goes on, to z of its next frame. Several
-    short loops a row: with few arrays in each, LLVM can tell them apart and vectorises.
+    h goes to y, and to z of the step after in the sequences that go on, which are the first rows.
+    Several short loops a row: with few arrays in each, LLVM can tell them apart and vectorises.
     """
-    H = cells.shape[1]
-    D = z.shape[1] - H - 1
-    for k in range(starts[t], starts[t + 1]):
+    n, H = c.shape
+    D = z_after.shape[1] - H - 1
+    for k in range(n):
         i, f, g, o = gates[k, :H], gates[k, H:2 * H], gates[k, 2 * H:3 * H], gates[k, 3 * H:]
         i_and_f = gates[k, :2 * H]
         for j in range(2 * H):
@@ -141,46 +140,42 @@ def gates_forward(t, starts, frames, gates, cells, zero, z, y, column):
             g[j] = tanh(g[j])
         for j in range(H):
             o[j] = sigmoid(o[j])
-        c, c_before = cells[k], cells[k - (starts[t] - starts[t - 1])] if t > 0 else zero
-        h = y[frames[k], column:column + H]
+
+        before, now, h = c_before[k], c[k], y[frames[k], column:column + H]
         for j in range(H):
-            c_j = f[j] * c_before[j] + i[j] * g[j]
-            c[j] = c_j
+            c_j = f[j] * before[j] + i[j] * g[j]
+            now[j] = c_j
             h[j] = o[j] * tanh(c_j)
-        after = k + starts[t + 1] - starts[t]
-        if t + 2 < starts.size and after < starts[t + 2]:
-            h_after = z[after, D:]
+        if k < len(z_after):
+            h_after = z_after[k, D:]
             for j in range(H):
                 h_after[j] = h[j]
 
 
 @compiled
-def gates_backward(t, starts, frames, gates, cells, zero, dz, dy, column, dcells, dgates):
-    """Step t backward. On entry dcells holds dloss/dc from step t + 1, on exit the same for t - 1.
+def gates_backward(gates, c_before, c, frames, dy, column, dh, dc, dgates):
+    """The same step backward; dc becomes what goes back to the step before, through f.
 
     σ' = σ - σ² and tanh' = 1 - tanh²; written so, they need no constant of the right type.
     """
-    H = cells.shape[1]
-    D = dz.shape[1] - H
-    for k in range(starts[t], starts[t + 1]):
+    n, H = c.shape
+    for k in range(n):
         i, f, g, o = gates[k, :H], gates[k, H:2 * H], gates[k, 2 * H:3 * H], gates[k, 3 * H:]
         di, df, dg, do = dgates[k, :H], dgates[k, H:2 * H], dgates[k, 2 * H:3 * H], dgates[k, 3 * H:]
-        c, c_before = cells[k], cells[k - (starts[t] - starts[t - 1])] if t > 0 else zero
-        dc, dh = dcells[k - starts[t]], dy[frames[k], column:column + H]
-        after = k + starts[t + 1] - starts[t]
-        goes_on = t + 2 < starts.size and after < starts[t + 2]
-        dh_after = dz[after, D:] if goes_on else zero
+
+        before, now, dh_out = c_before[k], c[k], dy[frames[k], column:column + H]
+        dh_back, dc_back = dh[k], dc[k]
         for j in range(H):
-            tanh_c = tanh(c[j])
-            o_dh = o[j] * (dh[j] + dh_after[j])
-            dc_j = dc[j] + (o_dh - o_dh * (tanh_c * tanh_c))
+            tanh_c = tanh(now[j])
+            o_dh = o[j] * (dh_out[j] + dh_back[j])
+            dc_j = dc_back[j] + (o_dh - o_dh * (tanh_c * tanh_c))
             i_dc = i[j] * dc_j
             f_dc = f[j] * dc_j
             do[j] = tanh_c * (o_dh - o_dh * o[j])
             dg[j] = i_dc - i_dc * (g[j] * g[j])
-            df[j] = c_before[j] * (f_dc - f_dc * f[j])
+            df[j] = before[j] * (f_dc - f_dc * f[j])
             di[j] = g[j] * (i_dc - i_dc * i[j])
-            dc[j] = f_dc
+            dc_back[j] = f_dc
 
 
 @compiled_sum

@@ -5,8 +5,8 @@
     h_t = o tanh c_t
 
 (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) One product gives the
-four gates of a step, one carries their gradients back to x_t and h_{t-1}, and one over all frames
-gives the gradient of W.
+four gates of a step, one carries their gradients back to h_{t-1}, and two over all frames at once
+give the gradients of x and of W.
 
 A batch is *packed*: sequences sorted by falling length, then frame after frame, so that the
 sequences still running at a step are a block of rows, and padding is nowhere. Reading backward is
@@ -169,7 +169,7 @@ class BiLSTM:
 
 
 def _warm_blas():
-    """One product of some 20 ms, once a thread, that makes every small one after it up to three times faster.
+    """One product of some 20 ms, once a thread, makes every small one after it up to 3 times faster.
 
     OpenBLAS packs operands into a buffer of its own and prefetches beyond what it has packed. Where
     no product was ever large enough to touch those pages, each prefetch walks the page tables.
@@ -198,15 +198,17 @@ def _run(params, x, packing, y, column):
     z = np.empty((K, D + H + 1), x.dtype)
     gates = np.empty((K, 4 * H), x.dtype)
     cells = np.empty((K, H), x.dtype)
-    zero = np.zeros(H, x.dtype)
     y = y.reshape(T * N, y.shape[2])
+    steps = _steps(starts)
 
     weights = np.concatenate([params["weight_ih"].T, params["weight_hh"].T, params["bias"][None]])
     pack(x.reshape(T * N, D), frames, z)
-    z[:starts[1] if K else 0, D:-1] = 0
-    for t, rows in enumerate(_blocks(starts)):
+    z[:N, D:-1] = 0
+    c_before = np.zeros((N, H), x.dtype)
+    for rows, after in zip(steps, steps[1:] + [slice(0, 0)]):
         np.matmul(z[rows], weights, out=gates[rows])
-        gates_forward(t, starts, frames, gates, cells, zero, z, y, column)
+        gates_forward(gates[rows], c_before, cells[rows], frames[rows], y, column, z[after])
+        c_before = cells[rows]
     return LSTMCache(packing, z, gates, cells, (T, N, D))
 
 
@@ -215,24 +217,23 @@ def _run_back(params, dy, cache, dx, column):
     (frames, starts), z, gates, cells, (T, N, D) = cache
     K, H = cells.shape
     dgates = np.empty((K, 4 * H), z.dtype)
-    dcells = np.zeros((N, H), z.dtype)
-    zero = np.zeros(H, z.dtype)
+    dh, dc = np.zeros((N, H), z.dtype), np.zeros((N, H), z.dtype)
     dy = dy.reshape(T * N, dy.shape[2])
+    steps = _steps(starts)
 
-    weights = params["weight_hh"]
+    for t in reversed(range(len(steps))):
+        rows = steps[t]
+        c_before = cells[steps[t - 1]] if t > 0 else np.zeros((N, H), z.dtype)
+        gates_backward(gates[rows], c_before, cells[rows], frames[rows], dy, column, dh, dc, dgates[rows])
+        np.matmul(dgates[rows], params["weight_hh"], out=dh[:rows.stop - rows.start])
     if dx is not None:
-        weights = np.concatenate([params["weight_ih"], weights], axis=1)
-    dz = np.empty((K, weights.shape[1]), z.dtype)
-    for t, rows in reversed(list(enumerate(_blocks(starts)))):
-        gates_backward(t, starts, frames, gates, cells, zero, dz, dy, column, dcells, dgates)
-        np.matmul(dgates[rows], weights, out=dz[rows])
-    if dx is not None:
-        unpack_add(dz, frames, dx.reshape(T * N, D))
-    grad = dgates.T @ z
-    return {"weight_ih": grad[:, :D].copy(), "weight_hh": grad[:, D:-1].copy(), "bias": grad[:, -1].copy()}
+        unpack_add(dgates @ params["weight_ih"], frames, dx.reshape(T * N, D))
+    dweights = dgates.T @ z
+    return {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D:-1].copy(),
+            "bias": dweights[:, -1].copy()}
 
 
-def _blocks(starts):
+def _steps(starts):
     """The rows of each step, as slices."""
-    ends = starts.tolist()
-    return [slice(*pair) for pair in zip(ends, ends[1:])]
+    edges = starts.tolist()
+    return [slice(*pair) for pair in zip(edges, edges[1:])]
