@@ -93,6 +93,26 @@ def test_two_layers_are_torch(kind, rng):
         assert_close(grad, torch_grad(int(number), (direction or ["forward"])[0], key), 1e-10, name)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_shapes_are_torch(seed):
+    rng = np.random.default_rng(seed)
+    T, N, D, H = rng.integers(1, [12, 7, 9, 9]).tolist()
+    lengths = rng.integers(1, T + 1, N)
+    T = max(lengths)
+    layer = BiLSTM(D, H, rng, np.float64)
+    reference = torch_lstm([by_direction(layer.params)], D, H)
+    x, dy = 3 * rng.standard_normal((T, N, D)), rng.standard_normal((T, N, 2 * H))
+
+    y, cache = layer.forward(x, lengths)
+    dx, grads = layer.backward(dy, cache)
+    torch_y, torch_dx, torch_grad = run_torch(reference, x, lengths, dy)
+
+    assert_close(y, torch_y, 1e-10, "y")
+    assert_close(dx, torch_dx, 1e-10, "dx")
+    for name, grad in grads.items():
+        assert_close(grad, torch_grad(0, *name.split(".")), 1e-10, name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(35, 64, 112, 128), (50, 3, 28, 33)], ids=str)
 def test_large_layer_is_torch(size, rng):

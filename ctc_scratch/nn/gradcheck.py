@@ -39,7 +39,8 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: Optional[np.random.Generato
     f : () -> (loss, grads) at the present values of `params`; `grads` has their names and shapes.
     params : float64 arrays, changed in place for each difference and put back exactly.
     rng : draws directions and entries; default `np.random.default_rng(0)`.
-    directions : random unit directions for each array.
+    directions : random unit directions for each array; with 0 of them the report always names an
+        entry.
     entries : an array with at most so many entries is checked in all of them, a larger one in its
         `entries // 4` largest gradient entries and random others.
     step : h, the same for all arrays.
