@@ -1,4 +1,5 @@
 """The network by hand: layers, their gradients, optimisers, and the check that they are right."""
+
 from .gradcheck import GradCheck, assert_grad, check_grad
 from .layers import Layer, Linear, Stack
 from .lstm import LSTM, BiLSTM

@@ -3,13 +3,16 @@
 A derivative by hand is checked in two ways: along random directions in the space of one parameter
 array, which see every entry at once, and entry by entry, which say where an error is.
 """
-from typing import Callable, NamedTuple, Optional, Tuple, Union
+
+from __future__ import annotations
+
+from typing import Callable, NamedTuple
 
 import numpy as np
 
 from .layers import Arrays
 
-LossAndGrads = Callable[[], Tuple[float, Arrays]]
+LossAndGrads = Callable[[], tuple[float, Arrays]]
 
 
 class GradCheck(NamedTuple):
@@ -19,15 +22,15 @@ class GradCheck(NamedTuple):
     error: float                        # |a - n| / max(|a|, |n|, 1e-3 · largest gradient entry)
     analytic: float                     # a: what the gradient says
     numeric: float                      # n: what the loss does
-    place: Union[Tuple[int, ...], str]  # index of the entry, or which random direction
+    place: tuple[int, ...] | str  # index of the entry, or which random direction
     compared: int                       # how many comparisons this is the worst of
 
     def __str__(self) -> str:
-        return (f"{self.name} at {self.place}: analytic {self.analytic:.12g}, numeric {self.numeric:.12g}, "
-                f"relative error {self.error:.1e}")
+        return (f"{self.name} at {self.place}: analytic {self.analytic:.12g}, "
+                f"numeric {self.numeric:.12g}, relative error {self.error:.1e}")
 
 
-def check_grad(f: LossAndGrads, params: Arrays, rng: Optional[np.random.Generator] = None, *,
+def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                directions: int = 2, entries: int = 40, step: float = 1e-3) -> list[GradCheck]:
     """Compare the gradients that `f` returns with central differences of its loss.
 
@@ -100,9 +103,9 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: Optional[np.random.Generato
     return checks
 
 
-def assert_grad(f: LossAndGrads, params: Arrays, rng: Optional[np.random.Generator] = None, *,
+def assert_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                 tolerance: float = 1e-6, **options) -> list[GradCheck]:
-    """`check_grad`, and an AssertionError with both numbers of each array off by more than `tolerance`."""
+    """`check_grad`, and an AssertionError with both numbers where an error exceeds `tolerance`."""
     checks = check_grad(f, params, rng, **options)
     wrong = [str(check) for check in checks if not check.error <= tolerance]
     if wrong:

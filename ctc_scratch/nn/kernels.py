@@ -11,6 +11,7 @@ gates' kernels get the n rows of one step.
     dgates      (n, 4H)             gradients before σ and tanh
     dh, dc      (N, H)              gradients that come back from the step after
 """
+
 import math
 
 import numpy as np
@@ -161,7 +162,8 @@ def gates_backward(gates, c_before, c, frames, dy, column, dh, dc, dgates):
     n, H = c.shape
     for k in range(n):
         i, f, g, o = gates[k, :H], gates[k, H:2 * H], gates[k, 2 * H:3 * H], gates[k, 3 * H:]
-        di, df, dg, do = dgates[k, :H], dgates[k, H:2 * H], dgates[k, 2 * H:3 * H], dgates[k, 3 * H:]
+        di, df = dgates[k, :H], dgates[k, H:2 * H]
+        dg, do = dgates[k, 2 * H:3 * H], dgates[k, 3 * H:]
 
         before, now, dh_out = c_before[k], c[k], dy[frames[k], column:column + H]
         dh_back, dc_back = dh[k], dc[k]
@@ -203,12 +205,12 @@ def sgd_step(param, grad, velocity, momentum, rate):
 
 
 @compiled
-def adam_step(param, grad, mean, square, keep_mean, add_mean, keep_square, add_square, rate, root, eps):
-    """m and v move towards grad and grad²;  param -= rate m / (root sqrt(v) + eps).
+def adam_step(param, grad, m, v, keep_m, add_m, keep_v, add_v, rate, root, eps):
+    """m = keep m + add grad;  v = keep v + add grad²;  param -= rate m / (root sqrt(v) + eps).
 
     `rate` and `root` carry the corrections for the start at zero.
     """
     for k in range(param.size):
-        mean[k] = keep_mean * mean[k] + add_mean * grad[k]
-        square[k] = keep_square * square[k] + add_square * grad[k] * grad[k]
-        param[k] -= rate * mean[k] / (root * np.sqrt(square[k]) + eps)
+        m[k] = keep_m * m[k] + add_m * grad[k]
+        v[k] = keep_v * v[k] + add_v * grad[k] * grad[k]
+        param[k] -= rate * m[k] / (root * np.sqrt(v[k]) + eps)

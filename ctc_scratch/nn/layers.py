@@ -5,7 +5,10 @@ checks walk and change in place, and nothing else that changes. `forward` return
 cache, `backward` takes the cache back and returns the gradients of the input and, under the same
 names, of the parameters. So threads may run one layer on several batches at once.
 """
-from typing import Any, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
@@ -17,10 +20,10 @@ class Layer(Protocol):
 
     params: Arrays
 
-    def forward(self, x: np.ndarray, lengths: Any = None) -> Tuple[np.ndarray, Any]: ...
+    def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, Any]: ...
 
     def backward(self, dy: np.ndarray, cache: Any, *, input_gradient: bool = True
-                 ) -> Tuple[Optional[np.ndarray], Arrays]: ...
+                 ) -> tuple[np.ndarray | None, Arrays]: ...
 
 
 def check_dtype(dtype: Any) -> np.dtype:
@@ -32,7 +35,7 @@ def check_dtype(dtype: Any) -> np.dtype:
 
 
 def check_frames(name: str, array: np.ndarray, shape: tuple, dtype: np.dtype) -> np.ndarray:
-    """`array` as a C-contiguous array, if it is what the layer computes with; None fits any size."""
+    """`array`, C-contiguous, if it is what the layer computes with; None fits any size."""
     array = np.asarray(array)
     fits = array.ndim == len(shape) and all(
         wanted in (None, size) for wanted, size in zip(shape, array.shape))
@@ -90,7 +93,7 @@ class Linear:
             "bias": np.zeros(C, self.dtype),
         }
 
-    def forward(self, x: np.ndarray, lengths: Any = None) -> Tuple[np.ndarray, np.ndarray]:
+    def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """y (T, N, C) for x (T, N, D), and the cache for `backward`; `lengths` are only checked."""
         weight, bias = self.params["weight"], self.params["bias"]
         C, D = weight.shape
@@ -102,8 +105,8 @@ class Linear:
         return y.reshape(T, N, C), x
 
     def backward(self, dy: np.ndarray, cache: np.ndarray, *, input_gradient: bool = True
-                 ) -> Tuple[Optional[np.ndarray], Arrays]:
-        """dx (T, N, D), None without `input_gradient`, and the gradients of `params` for dy (T, N, C)."""
+                 ) -> tuple[np.ndarray | None, Arrays]:
+        """dx (T, N, D), None without `input_gradient`, and the gradients of `params`."""
         weight, x = self.params["weight"], cache
         C, D = weight.shape
         T, N, _ = x.shape
@@ -115,7 +118,7 @@ class Linear:
 class StackCache(NamedTuple):
     """Each layer's own cache, first layer first."""
 
-    caches: Tuple[Any, ...]
+    caches: tuple[Any, ...]
 
 
 class Stack:
@@ -138,14 +141,14 @@ class Stack:
     ((7, 4, 2), (7, 4, 3), True)
     """
 
-    def __init__(self, layers: Union[Mapping[str, Layer], Sequence[Layer]]):
+    def __init__(self, layers: Mapping[str, Layer] | Sequence[Layer]):
         if not isinstance(layers, Mapping):
             layers = {str(k): layer for k, layer in enumerate(layers)}
         self.layers = dict(layers)
         self.params: Arrays = {f"{name}.{key}": array for name, layer in self.layers.items()
                                for key, array in layer.params.items()}
 
-    def forward(self, x: np.ndarray, lengths: Any = None) -> Tuple[np.ndarray, StackCache]:
+    def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, StackCache]:
         """The last layer's output for x (T, N, D), and the cache for `backward`."""
         caches = []
         for layer in self.layers.values():
@@ -154,7 +157,7 @@ class Stack:
         return x, StackCache(tuple(caches))
 
     def backward(self, dy: np.ndarray, cache: StackCache, *, input_gradient: bool = True
-                 ) -> Tuple[Optional[np.ndarray], Arrays]:
+                 ) -> tuple[np.ndarray | None, Arrays]:
         """dx (T, N, D) and the gradients of `params`.
 
         Training has no use for dx: without `input_gradient` it is None, and the first layer saves

@@ -12,8 +12,11 @@ A batch is *packed*: sequences sorted by falling length, then frame after frame,
 sequences still running at a step are a block of rows, and padding is nowhere. Reading backward is
 the same packing with each sequence listed from its own end.
 """
+
+from __future__ import annotations
+
 import threading
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +40,7 @@ class LSTMCache(NamedTuple):
     z: np.ndarray
     gates: np.ndarray
     cells: np.ndarray
-    shape: Tuple[int, int, int]         # (T, N, D) of x
+    shape: tuple[int, int, int]         # (T, N, D) of x
 
 
 def pack_frames(lengths: np.ndarray, N: int, reverse: bool) -> Packing:
@@ -88,7 +91,7 @@ class LSTM:
             "bias": bias.astype(self.dtype),
         }
 
-    def forward(self, x: np.ndarray, lengths: Any = None) -> Tuple[np.ndarray, LSTMCache]:
+    def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, LSTMCache]:
         """Hidden states of every frame, and the cache for `backward`.
 
         Parameters
@@ -109,7 +112,7 @@ class LSTM:
         return y, _run(self.params, x, pack_frames(lengths, x.shape[1], False), y, 0)
 
     def backward(self, dy: np.ndarray, cache: LSTMCache, *, input_gradient: bool = True
-                 ) -> Tuple[Optional[np.ndarray], Arrays]:
+                 ) -> tuple[np.ndarray | None, Arrays]:
         """Gradients for dy (T, N, H) = dloss/dy; padded frames of dy are never read.
 
         Returns
@@ -147,7 +150,7 @@ class BiLSTM:
                                for key, array in lstm.params.items()}
 
     def forward(self, x: np.ndarray, lengths: Any = None
-                ) -> Tuple[np.ndarray, Tuple[LSTMCache, LSTMCache]]:
+                ) -> tuple[np.ndarray, tuple[LSTMCache, LSTMCache]]:
         """y (T, N, 2H), forward states first, and the cache; otherwise as `LSTM.forward`."""
         ahead, back = self.directions["forward"], self.directions["reverse"]
         x, lengths, y = _prepare(ahead, x, lengths, 2)
@@ -155,8 +158,8 @@ class BiLSTM:
         return y, (_run(ahead.params, x, pack_frames(lengths, N, False), y, 0),
                    _run(back.params, x, pack_frames(lengths, N, True), y, H))
 
-    def backward(self, dy: np.ndarray, cache: Tuple[LSTMCache, LSTMCache], *,
-                 input_gradient: bool = True) -> Tuple[Optional[np.ndarray], Arrays]:
+    def backward(self, dy: np.ndarray, cache: tuple[LSTMCache, LSTMCache], *,
+                 input_gradient: bool = True) -> tuple[np.ndarray | None, Arrays]:
         """dx (T, N, D) and the gradients of `params` for dy (T, N, 2H); as `LSTM.backward`."""
         shape, H = cache[0].shape, cache[0].cells.shape[1]
         dy = check_frames("dy", dy, (*shape[:2], 2 * H), self.dtype)
@@ -169,7 +172,7 @@ class BiLSTM:
 
 
 def _warm_blas():
-    """One product of some 20 ms, once a thread, makes every small one after it up to 3 times faster.
+    """One product of 20 ms, once a thread, makes every small one after it up to 3 times faster.
 
     OpenBLAS packs operands into a buffer of its own and prefetches beyond what it has packed. Where
     no product was ever large enough to touch those pages, each prefetch walks the page tables.
@@ -213,7 +216,7 @@ def _run(params, x, packing, y, column):
 
 
 def _run_back(params, dy, cache, dx, column):
-    """All steps of one direction, last one first; adds to dx and returns the parameters' gradients."""
+    """All steps of one direction, last one first; adds to dx, returns the parameters' gradients."""
     (frames, starts), z, gates, cells, (T, N, D) = cache
     K, H = cells.shape
     dgates = np.empty((K, 4 * H), z.dtype)
@@ -224,7 +227,8 @@ def _run_back(params, dy, cache, dx, column):
     for t in reversed(range(len(steps))):
         rows = steps[t]
         c_before = cells[steps[t - 1]] if t > 0 else np.zeros((N, H), z.dtype)
-        gates_backward(gates[rows], c_before, cells[rows], frames[rows], dy, column, dh, dc, dgates[rows])
+        gates_backward(gates[rows], c_before, cells[rows], frames[rows], dy, column,
+                       dh, dc, dgates[rows])
         np.matmul(dgates[rows], params["weight_hh"], out=dh[:rows.stop - rows.start])
     if dx is not None:
         unpack_add(dgates @ params["weight_ih"], frames, dx.reshape(T * N, D))

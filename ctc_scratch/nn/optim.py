@@ -3,8 +3,10 @@
 Optimisers change the arrays of `params` in place. Their memory is `state`, a dict of named arrays
 like `params`: a checkpoint saves both, and restores them by writing into the arrays.
 """
+
+from __future__ import annotations
+
 import math
-from typing import Tuple
 
 import numpy as np
 
@@ -38,8 +40,9 @@ class SGD:
         self.state["step"] += 1
         for name, param in self.params.items():
             number = param.dtype.type
-            sgd_step(param.reshape(-1), grads[name].reshape(-1),
-                     self.state[f"velocity.{name}"].reshape(-1), number(self.momentum), number(rate))
+            velocity = self.state[f"velocity.{name}"]
+            sgd_step(param.reshape(-1), grads[name].reshape(-1), velocity.reshape(-1),
+                     number(self.momentum), number(rate))
 
 
 class Adam:
@@ -57,7 +60,8 @@ class Adam:
     (array([0.9, 2.1]), ['step', 'mean.w', 'square.w'])
     """
 
-    def __init__(self, params: Arrays, betas: Tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
+    def __init__(self, params: Arrays, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8):
         _check_params(params)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas must be in [0, 1), not {betas}")
@@ -75,8 +79,9 @@ class Adam:
         scalars = (beta1, 1 - beta1, beta2, 1 - beta2,
                    rate / (1 - beta1 ** step), 1 / math.sqrt(1 - beta2 ** step), self.eps)
         for name, param in self.params.items():
-            adam_step(param.reshape(-1), grads[name].reshape(-1), self.state[f"mean.{name}"].reshape(-1),
-                      self.state[f"square.{name}"].reshape(-1), *map(param.dtype.type, scalars))
+            m, v = self.state[f"mean.{name}"], self.state[f"square.{name}"]
+            adam_step(param.reshape(-1), grads[name].reshape(-1), m.reshape(-1), v.reshape(-1),
+                      *map(param.dtype.type, scalars))
 
 
 def clip_by_global_norm(grads: Arrays, max_norm: float) -> float:
