@@ -19,13 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     from .digits.checkpoint import CheckpointError
     from .digits.data import DataError
-    from .digits.train import SettingsError
+    from .digits.train import DivergedError, SettingsError
 
     try:
         return options.run(options)
-    except (CheckpointError, DataError, SettingsError) as error:
+    except (CheckpointError, DataError, SettingsError, DivergedError) as error:
         print(f"ctc-scratch: error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, DivergedError) else 2
+    except KeyboardInterrupt:
+        return 130  # the custom for an end by Ctrl-C
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     gradcheck = _verb(verbs, "gradcheck", _gradcheck, "compare every gradient with finite differences",
                       "ctc-scratch gradcheck --seed 1")
-    gradcheck.add_argument("--seed", type=int, default=0, metavar="N",
+    gradcheck.add_argument("--seed", type=_seed, default=0, metavar="N",
                            help="of the random problems (default: 0)")
     return parser
 
@@ -81,17 +83,24 @@ def _add_setting(parser: argparse.ArgumentParser, setting) -> None:
         help = f"{help} (default: {shown})"
     parser.add_argument(
         f"--{setting.name.replace('_', '-')}", type=kind, default=default, help=help,
-        metavar={_range: "RANGE", str: "NAME", int: "N", float: "X"}[kind],
+        metavar=setting.metadata["metavar"] or {_range: "RANGE", int: "N", float: "X"}[kind],
     )
 
 
 def _range(text: str) -> tuple[int, int]:
     """'5' or '3-7' as (low, high)."""
-    low, _, high = text.partition("-")
+    low, dash, high = text.partition("-")
     try:
-        return int(low), int(high or low)
+        return int(low), int(high if dash else low)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number or LOW-HIGH, not {text!r}") from None
+
+
+def _seed(text: str) -> int:
+    """A number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+    return int(text)
 
 
 def _numbers(text: str) -> list[int]:
@@ -109,7 +118,9 @@ def _train(options: argparse.Namespace) -> int:
     from .digits.train import Settings, train
 
     settings = Settings(**{setting.name: getattr(options, setting.name) for setting in fields(Settings)})
-    return 130 if train(settings) is None else 0  # 130: ended by Ctrl-C, by custom
+    if train(settings) is None:
+        raise KeyboardInterrupt
+    return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:

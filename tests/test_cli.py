@@ -27,6 +27,8 @@ def test_each_verbs_help_has_an_example(verb, capsys):
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: VERB"),
     (["learn"], "invalid choice: 'learn'"),
+    (["train", "--digits", "5-"], "expected a number or LOW-HIGH, not '5-'"),
+    (["gradcheck", "--seed", "-1"], "expected a number from 0 on, not '-1'"),
     (["train", "--digits", "three"], "expected a number or LOW-HIGH, not 'three'"),
     (["train", "--window", "20"], "--window must be from 1 to 14, not 20"),
     (["train", "--data", "nowhere"], "nowhere"),

@@ -11,8 +11,10 @@ from ctc_scratch.digits.checkpoint import load_model
 from ctc_scratch.digits.data import RowSampler, load_mnist, training_split
 from ctc_scratch.digits.evaluate import evaluate, read_rows
 from ctc_scratch.digits.model import RowReader
-from ctc_scratch.digits.shards import batch_gradients, cut, gradients
+from ctc_scratch.digits.shards import DivergedError, batch_gradients, cut, gradients
 from ctc_scratch.digits.train import Settings, SettingsError, train
+
+pytestmark = pytest.mark.slow  # as plain Python
 
 SMALL = dict(digits=(1, 3), test_digits=2, hidden=16, window=7, batch=8, steps=20, evaluations=1)
 
@@ -75,6 +77,26 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, monkeypatch, capsys):
     load_model(tmp_path / "run" / "model.npz")
     records = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in records] == [10]
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda model, grads: grads["output.bias"].fill(np.nan), "the gradient's norm is nan"),
+    (lambda model, grads: model.params["output.bias"].fill(np.inf), "outputs are not finite"),
+], ids=["gradient", "weights"])
+def test_a_diverging_run_says_so_and_keeps_its_weights(tmp_path, monkeypatch, spoil, message):
+    steps = []
+
+    def spoilt(model, batch):
+        loss, grads, shards = batch_gradients(model, batch)
+        steps.append(1)
+        if len(steps) == 7:
+            spoil(model, grads)
+        return loss, grads, shards
+
+    monkeypatch.setattr(training, "batch_gradients", spoilt)
+    with pytest.raises(DivergedError, match=rf"step \d: .*{message}: training diverged.*--rate"):
+        train(Settings(**SMALL, out=str(tmp_path / "run")))
+    assert load_model(tmp_path / "run" / "model.npz").params
 
 
 def test_the_plateau_is_explained_once(tmp_path, monkeypatch, capsys):

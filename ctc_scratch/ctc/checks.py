@@ -76,11 +76,14 @@ class Targets(NamedTuple):
         return np.diff(np.append(0, np.cumsum(equal[:-1]))[self.offsets])
 
 
-def check_logits(logits: ArrayLike, lengths: ArrayLike | None = None, layout: str = "TNC") -> Frames:
+def check_logits(
+    logits: ArrayLike, lengths: ArrayLike | None = None, layout: str = "TNC", name: str = "logit_lengths"
+) -> Frames:
     """Unnormalised scores (T, N, C), (N, T, C) or (T, C), and the frames used of each, as `Frames`.
 
-    float32 and float64 are kept, float16 becomes float32, integers float64.
-    Arrays that are not C-contiguous in native byte order are copied.
+    float32 and float64 are kept, float16 becomes float32, integers and longer
+    floats float64. Arrays that are not C-contiguous in native byte order are
+    copied. `name` is what the caller calls the lengths.
     """
     if layout not in ("TNC", "NTC"):
         raise ValueError(f"layout must be 'TNC' or 'NTC', got {layout!r}")
@@ -106,9 +109,9 @@ def check_logits(logits: ArrayLike, lengths: ArrayLike | None = None, layout: st
     if lengths is None:
         used = np.full(N, T, dtype=np.intp)
     else:
-        used = _check_lengths(lengths, "logit_lengths", N, single)
+        used = _check_lengths(lengths, name, N, single)
         for n in np.flatnonzero((used < 0) | (used > T)):
-            raise ValueError(f"logit_lengths[{n}] is {used[n]}, the logits have {T} frames")
+            raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
     frames = Frames(logits, logits.reshape(T * N, C), used, n_stride, t_stride, single)
     _check_values(frames)
     return frames
@@ -185,20 +188,22 @@ def _split(targets: Any, target_lengths: ArrayLike | None, N: int, single: bool)
             f"targets in one dimension ({len(targets)} values) for a batch of {N} need target_lengths"
         )
     if not joined and len(targets) != N:
-        raise ValueError(f"{len(targets)} targets for a batch of {N}")
+        raise ValueError(
+            f"{len(targets)} targets for a batch of {N}; layout='TNC' has time first, layout='NTC' the batch"
+        )
     if target_lengths is None:
         return _as_labels(targets, single)
     lengths = _check_lengths(target_lengths, "target_lengths", N, single)
-    for n in np.flatnonzero(lengths < 0):
-        raise ValueError(f"target_lengths[{n}] is {lengths[n]}")
+    for k in np.flatnonzero(lengths < 0):
+        raise ValueError(f"target_lengths[{k}] is {lengths[k]}")
     if joined:
         if lengths.sum() != len(targets):
             raise ValueError(f"target_lengths add up to {lengths.sum()}, targets hold {len(targets)} values")
         targets = np.split(targets, np.cumsum(lengths)[:-1]) if N > 0 else []
     sequences = _as_labels(targets, single)
-    for n, (sequence, U) in enumerate(zip(sequences, lengths)):
-        if U > len(sequence):
-            raise ValueError(f"target_lengths[{n}] is {U}, target {n} holds {len(sequence)} values")
+    for n, sequence in enumerate(sequences):
+        if lengths[n] > len(sequence):
+            raise ValueError(f"target_lengths[{n}] is {lengths[n]}, target {n} holds {len(sequence)} values")
     return [sequence[:U] for sequence, U in zip(sequences, lengths)]
 
 

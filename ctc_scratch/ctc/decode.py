@@ -43,7 +43,7 @@ def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank:
     >>> greedy_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))
     []
     """
-    frames = check_logits(logits, lengths)
+    frames = check_logits(logits, lengths, name="lengths")
     blank = check_blank(blank, frames.rows.shape[1])
     best = frames.rows.argmax(axis=1)
     decoded = [

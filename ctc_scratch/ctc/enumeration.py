@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,7 +69,7 @@ def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) ->
 
 
 def gamma(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
-    """The posterior (T, S) of being in state s at frame t, given that the labels are read."""
+    """The posterior (T, S) of being in state s at frame t, given that the labels are read; they must fit."""
     T, S = len(log_probs), 2 * len(labels) + 1
     paths = alignments(labels, T, blank)
     total = _log_sum(_log_prob(log_probs, path) for path in paths)
@@ -98,7 +98,7 @@ def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tup
     """
     logits = np.asarray(logits, dtype=np.float64)
     log_probs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    loss = -log_likelihood(log_probs, labels, blank)
+    loss = 0.0 - log_likelihood(log_probs, labels, blank)  # never -0.0
     if loss == math.inf:
         return loss, np.zeros_like(logits)
     return loss, np.exp(log_probs) - occupancy(log_probs, labels, blank)
@@ -131,8 +131,8 @@ def _log_prob(log_probs: NDArray, path: Sequence[int]) -> float:
     return math.fsum(log_probs[t, c] for t, c in enumerate(path))
 
 
-def _log_sum(terms: Sequence[float]) -> float:
-    terms = list(terms)
+def _log_sum(log_terms: Iterable[float]) -> float:
+    terms = list(log_terms)
     top = max(terms, default=-math.inf)
     if top == -math.inf:
         return top

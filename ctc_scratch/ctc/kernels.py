@@ -8,6 +8,7 @@ allocate, raise and print nothing. Shapes, for one sequence:
                         frame t of this sequence is row  first + t * stride
     labels     (U,)     ext, skips (S,)
     log_probs  (T, C)   log_alpha, log_beta (T, S)
+    occupancy  (C,)     of one frame; weight is the factor of the loss in a reduction
 """
 
 import math
@@ -85,7 +86,7 @@ def backward(log_probs, ext, skips, log_beta):
 
 @kernel
 def log_likelihood(log_alpha):
-    """ln p(labels | x) = ln(alpha_T(S-1) + alpha_T(S))."""
+    """ln p(labels | x): ln of the sum of the last frame's last two alphas."""
     T, S = log_alpha.shape
     last = log_alpha[T - 1]
     return log_add(last[S - 1], last[S - 2] if S > 1 else -np.inf, -np.inf)
@@ -119,7 +120,7 @@ def loss_and_grad(rows, first, stride, labels, blank, weight, work, log_probs, l
     log_softmax(rows, first, stride, log_probs)
     extend(labels, blank, ext, skips)
     forward(log_probs, ext, skips, log_alpha)
-    loss = -log_likelihood(log_alpha)
+    loss = 0.0 - log_likelihood(log_alpha)  # never -0.0
     if loss < np.inf:
         backward(log_probs, ext, skips, log_beta)
         gradient(log_probs, log_alpha, log_beta, ext, weight, first, stride, occupancy, grad)

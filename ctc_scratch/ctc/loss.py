@@ -101,6 +101,7 @@ def ctc_loss(
     --------
     Four frames and three classes, all equally likely: 15 of the 81 paths spell (1, 2).
 
+    >>> import numpy as np
     >>> result = ctc_loss(np.zeros((4, 3)), [1, 2])
     >>> round(float(result.loss), 6), round(float(-np.log(15 / 81)), 6)
     (1.686399, 1.686399)

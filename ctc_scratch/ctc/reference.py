@@ -29,7 +29,7 @@ def log_softmax(logits: NDArray) -> NDArray[np.float64]:
 
 
 def forward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
-    """log alpha (T, S): all ways to reach state s at frame t (2006, eq. 5-8; 2012, eq. 7.5-7.9).
+    """log alpha (T, S): all ways to reach state s at frame t (2006, eq. 5-7; 2012, section 7.3).
 
         alpha_t(s) = [alpha_{t-1}(s) + alpha_{t-1}(s-1) + alpha_{t-1}(s-2) if can_skip(s)] y_t(l'_s)
     """
@@ -48,7 +48,7 @@ def forward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArra
 
 
 def backward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
-    """log beta (T, S): all ways to finish from state s after frame t (2012, eq. 7.10-7.15).
+    """log beta (T, S): all ways to finish from state s after frame t (2006, eq. 9-11; 2012, section 7.3).
 
         beta_t(s) = sum over the three moves to s' of beta_{t+1}(s') y_{t+1}(l'_{s'})
     """
@@ -68,7 +68,10 @@ def backward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArr
 
 
 def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> float:
-    """ln p(labels | x) = ln (alpha_T(S-1) + alpha_T(S)) (2006, eq. 8); -inf if no path exists.
+    """ln p(labels | x): ln of the sum of the last two alphas of the last frame (2006, eq. 8).
+
+    -inf if no path exists.
+
 
     >>> uniform = np.log(np.full((4, 3), 1 / 3))
     >>> round(np.exp(log_likelihood(uniform, [1, 2])) * 3**4)      # 15 paths of 81
@@ -82,7 +85,7 @@ def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) ->
 def gamma(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
     """The posterior (T, S) of being in state s at frame t: alpha beta / p(labels | x).
 
-    Every row is divided by its own sum, which is p(labels | x) at any frame:
+    The target must be feasible. Every row is divided by its own sum, which is p(labels | x) at any frame:
     what alpha and beta have gathered in rounding errors by then cancels.
     """
     log_joint = forward(log_probs, labels, blank) + backward(log_probs, labels, blank)
@@ -110,7 +113,7 @@ def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tup
     """
     logits = np.asarray(logits, dtype=np.float64)
     log_probs = log_softmax(logits)
-    loss = -log_likelihood(log_probs, labels, blank)
+    loss = 0.0 - log_likelihood(log_probs, labels, blank)  # never -0.0
     if loss == np.inf:
         return loss, np.zeros_like(logits)
     return loss, np.exp(log_probs) - occupancy(log_probs, labels, blank)

@@ -74,11 +74,12 @@ def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     nested = getattr(_this_thread, "is_worker", False)
     if K < 2 or nested or costs.sum() < SERIAL_COST:
         return [np.arange(N)]
-    loads, members = np.zeros(K), [[] for _ in range(K)]
+    loads = np.zeros(K)
+    members: list[list[int]] = [[] for _ in range(K)]
     for n in np.argsort(-costs, kind="stable"):
         k = int(np.argmin(loads))
         loads[k] += costs[n]
-        members[k].append(n)
+        members[k].append(int(n))
     return [np.sort(np.array(group, dtype=np.intp)) for group in members]
 
 

@@ -7,9 +7,8 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from ctc_scratch.ctc import greedy_decode, label_error_rate, sequence_accuracy
-from ctc_scratch.ctc.metrics import edits
-
+from ..ctc import greedy_decode, label_error_rate, sequence_accuracy
+from ..ctc.metrics import edits
 from .data import SIDE, consecutive_rows
 from .model import BLANK, RowReader, labels_to_digits
 from .shards import run_tasks

@@ -10,9 +10,8 @@ from typing import Callable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from ctc_scratch.ctc import ctc_loss
-from ctc_scratch.nn import LSTM, BiLSTM, GradCheck, Linear, Stack, check_grad
-
+from ..ctc import ctc_loss
+from ..nn import LSTM, BiLSTM, GradCheck, Linear, Stack, check_grad
 from .model import BLANK, RowReader
 
 TOLERANCE = 1e-6

@@ -139,5 +139,5 @@ class RowReader:
         dlogits : (T, N, 11) array, the gradient of the loss with respect to `logits`
         cache : from `forward`
         """
-        _, grads = self.stack.backward(dlogits, cache)
+        _, grads = self.stack.backward(dlogits, cache, input_gradient=False)
         return grads

@@ -12,12 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ctc_scratch.ctc import ctc_loss, threads
-
+from ..ctc import ctc_loss, threads
 from .data import Batch
 from .model import BLANK, RowReader, digits_to_labels
 
 SHARDS = 2
+
+
+class DivergedError(RuntimeError):
+    """What the network computes is no longer finite."""
 
 
 class Shard(NamedTuple):
@@ -30,9 +33,11 @@ class Shard(NamedTuple):
 
 
 def gradients(model: RowReader, batch: Batch) -> Shard:
-    """Forward, CTC, backward over the rows of one shard."""
+    """Forward, CTC, backward over the rows of one shard; DivergedError if the forward pass overflows."""
     x, lengths = model.frames(batch.images, batch.widths)
     logits, cache = model.forward(x, lengths)
+    if not np.isfinite(logits).all():
+        raise DivergedError("the network's outputs are not finite")
     targets = [digits_to_labels(row) for row in batch.labels]
     result = ctc_loss(logits, targets, lengths, blank=BLANK, reduction="sum")
     return Shard(float(result.loss), model.backward(result.grad, cache), logits, lengths)

@@ -21,14 +21,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ctc_scratch.ctc import greedy_decode, label_error_rate
-from ctc_scratch.nn import Adam, clip_by_global_norm, one_cycle
-
+from ..ctc import greedy_decode, label_error_rate
+from ..nn import Adam, clip_by_global_norm, one_cycle
 from .checkpoint import save_model
 from .data import Mnist, RowSampler, consecutive_rows, load_mnist, training_split
 from .evaluate import Evaluation, evaluate, model_logits
 from .model import BLANK, CLASS_NAMES, RowReader, digits_to_labels
-from .shards import Shard, batch_gradients
+from .shards import DivergedError, Shard, batch_gradients
 
 REPORT_EVERY = 10
 """Steps between two training records."""
@@ -44,8 +43,8 @@ class SettingsError(ValueError):
     """An option of a training run that cannot be used."""
 
 
-def _option(default, help):
-    return field(default=default, metadata={"help": help})
+def _option(default, help, metavar=None):
+    return field(default=default, metadata={"help": help, "metavar": metavar})
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Settings:
     test_digits: int = _option(5, "digits in a validation or test row")
     hidden: int = _option(128, "LSTM units of a layer, in each direction")
     layers: int = _option(1, "LSTM layers")
-    direction: str = _option("both", "'both' reads rows from both ends, 'forward' from left to right only")
+    direction: str = _option("both", "'both' ends of a row, or 'forward' from the left only", "WAY")
     window: int = _option(4, "pixel columns in a frame")
     batch: int = _option(64, "rows in a batch")
     steps: int = _option(2500, "training steps, one batch each")
@@ -64,8 +63,8 @@ class Settings:
     clip: float = _option(5.0, "gradients are scaled down to this global norm")
     evaluations: int = _option(10, "evaluations on validation rows during the run")
     seed: int = _option(0, "of everything random: the same seed, the same run")
-    out: str = _option("", "folder to write; default: runs/ and the time of the start")
-    data: str = _option("", "folder of MNIST's IDX files; default: the packaged ones")
+    out: str = _option("", "folder to write; default: runs/ and the time of the start", "DIR")
+    data: str = _option("", "folder of MNIST's IDX files; default: the packaged ones", "DIR")
 
     def check(self) -> None:
         """Raise SettingsError for the first option that cannot be used."""
@@ -97,25 +96,33 @@ def train(settings: Settings) -> Evaluation | None:
     -------
     Evaluation
         of the test rows; None if Ctrl-C ended the run, whose model is saved all the same
+
+    Raises
+    ------
+    SettingsError, DataError
+        Before anything is written.
+    DivergedError
+        Logits or gradient became infinite or NaN; the weights of before that step are saved.
     """
     settings.check()
     mnist = load_mnist(settings.data or None)
     train_part, validation_part = training_split(mnist)
     _check_rows(settings, len(validation_part[1]), len(mnist.test_labels))
-    run = _Run(settings)
-
     rng = np.random.default_rng(settings.seed)
     both = settings.direction == "both"
     model = RowReader(settings.hidden, settings.layers, both, settings.window, rng=rng)
     sampler = RowSampler(*train_part, settings.digits, rng)
     optimiser = Adam(model.params)
     evaluate_at = set(np.linspace(0, settings.steps, settings.evaluations + 1, dtype=int)[1:].tolist())
+    run = _Run(settings)
     try:
         with tqdm(total=settings.steps, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:
             for step in range(1, settings.steps + 1):
                 batch = sampler.batch(settings.batch)
                 loss, grads, shards = batch_gradients(model, batch)
                 norm = clip_by_global_norm(grads, settings.clip)
+                if not np.isfinite(norm):
+                    raise DivergedError(f"the gradient's norm is {norm}")
                 rate = one_cycle(step - 1, settings.steps, settings.rate)
                 optimiser.step(grads, rate)
 
@@ -124,11 +131,16 @@ def train(settings: Settings) -> Evaluation | None:
                     run.report(bar, step, loss, *_watch(shards, batch.labels), norm, rate)
                 if step in evaluate_at:
                     run.validate(bar, step, evaluate(model, *validation_part, settings.test_digits))
-        finished = True
     except KeyboardInterrupt:
-        finished = False
-    run.save(model, mnist)
-    return run.test(model, mnist) if finished else run.stopped()
+        run.save(model)
+        return run.stopped()
+    except DivergedError as error:
+        run.save(model)
+        raise DivergedError(f"step {step}: {error}: training diverged, try a smaller --rate than "
+                            f"{settings.rate:g}; the last weights are in {run.folder}/") from None
+    run.save(model)
+    run.show_readings(model, mnist)
+    return run.test(model, mnist)
 
 
 def _watch(shards: list[Shard], truth: list[np.ndarray]) -> tuple[float, float]:
@@ -184,12 +196,17 @@ class _Run:
         bar.write(f"step {step:5d}   validation rows: label error rate "
                   f"{evaluation.label_error_rate:7.2%}, rows right {evaluation.row_accuracy:7.2%}")
 
-    def save(self, model: RowReader, mnist: Mnist) -> None:
-        """The model and the figures."""
-        from ctc_scratch import plots
+    def save(self, model: RowReader) -> None:
+        """The model and how it came about."""
+        from .. import plots
 
         save_model(self.folder / "model.npz", model)
         plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=120)
+
+    def show_readings(self, model: RowReader, mnist: Mnist) -> None:
+        """The picture of four test rows."""
+        from .. import plots
+
         digits = self.settings.test_digits
         rows, truth = consecutive_rows(mnist.test_images[:4 * digits], mnist.test_labels[:4 * digits], digits)
         figure = plots.reading_figure(_readings(model, rows, truth), model.window, CLASS_NAMES, BLANK)
@@ -217,8 +234,8 @@ class _Run:
 
 
 def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> list:
-    from ctc_scratch.ctc.reference import log_softmax
-    from ctc_scratch.plots import Reading
+    from ..ctc.reference import log_softmax
+    from ..plots import Reading
 
     logits, lengths = model_logits(model, rows)
     decoded = greedy_decode(logits, lengths, blank=BLANK)
