@@ -15,7 +15,7 @@ import pytest
 from mpmath import mp, mpf
 
 from ctc_scratch.ctc import enumeration, exact
-from ctc_scratch.ctc.labels import collapse, min_frames
+from ctc_scratch.ctc.labels import can_skip, collapse, extend, min_frames, states_of
 
 from . import truth
 from .conftest import assert_close
@@ -158,6 +158,11 @@ def test_adversarial_logits(rng, name):
 @pytest.mark.slow
 def test_long_sequences(rng):
     check("T=3000", *draw(rng, 3000, 4, 8, scale=20))
+    for peak in (6, 8, 9, 10, 16):  # likelihoods on both sides of 1/2, where the way to the loss changes
+        path = np.repeat([0, 1, 0, 2, 2, 0, 1], 70)
+        logits = 0.5 * rng.standard_normal((len(path), 3))
+        logits[np.arange(len(path)), path] += peak
+        check(f"T={len(path)}, peak {peak}", logits, collapse(path))
 
 
 @pytest.mark.slow
@@ -234,6 +239,25 @@ def test_row_totals_do_not_lose_digits_with_many_classes(rng):
     row = np.array([0.0, exact.EMPTY, -1e300, -709.0])
     exact.exp_row(row, 0.0)
     assert row.tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("labels", [(), (1,), (1, 1), (1, 2), (1, 1, 2), (2, 1, 1, 1)], ids=str)
+def test_windows_hold_the_states_that_some_alignment_passes(labels):
+    S = 2 * len(labels) + 1
+    slots, skips = np.empty(S, np.uintp), np.empty(S + 2)
+    classes = np.empty(len({*labels}) + 1, np.intp)
+    exact.index(np.array(labels, np.intp), 0, np.empty(3, np.intp), classes, slots, skips)
+    assert classes[slots].tolist() == extend(labels).tolist()
+    assert skips[:S].tolist() == can_skip(extend(labels)).tolist() and not skips[S:].any()
+    for T in range(1, 9):
+        windows = np.empty((T + 1, 2), np.intp)
+        fits = exact.reach(skips, windows)
+        assert fits == (T >= min_frames(labels))
+        if fits:
+            states = np.array([states_of(path) for path in enumeration.alignments(labels, T)])
+            assert windows[0].tolist() == [0, 1]
+            for t, (lo, hi) in enumerate(windows[1:]):
+                assert sorted({*states[:, t]}) == list(range(lo, hi))
 
 
 @pytest.mark.parametrize("normalise", [True, False], ids=["softmax", "scores"])
