@@ -12,6 +12,8 @@ The public names; each is explained where it is defined:
 from .ctc import (
     CTCResult,
     InfeasibleTargetError,
+    LogPartition,
+    Workspace,
     can_skip,
     collapse,
     ctc_loss,
@@ -20,6 +22,7 @@ from .ctc import (
     get_num_threads,
     greedy_decode,
     label_error_rate,
+    log_partition,
     min_frames,
     sequence_accuracy,
     set_num_threads,
@@ -28,6 +31,8 @@ from .ctc import (
 __all__ = [
     "CTCResult",
     "InfeasibleTargetError",
+    "LogPartition",
+    "Workspace",
     "can_skip",
     "collapse",
     "ctc_loss",
@@ -36,6 +41,7 @@ __all__ = [
     "get_num_threads",
     "greedy_decode",
     "label_error_rate",
+    "log_partition",
     "min_frames",
     "sequence_accuracy",
     "set_num_threads",

@@ -3,13 +3,15 @@
 from .checks import InfeasibleTargetError
 from .decode import greedy_decode
 from .labels import can_skip, collapse, extend, min_frames
-from .loss import CTCResult, ctc_loss
+from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
 from .metrics import edit_distance, label_error_rate, sequence_accuracy
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "CTCResult",
     "InfeasibleTargetError",
+    "LogPartition",
+    "Workspace",
     "can_skip",
     "collapse",
     "ctc_loss",
@@ -18,6 +20,7 @@ __all__ = [
     "get_num_threads",
     "greedy_decode",
     "label_error_rate",
+    "log_partition",
     "min_frames",
     "sequence_accuracy",
     "set_num_threads",

@@ -55,6 +55,10 @@ class Frames(NamedTuple):
         """The logits (C,) of one frame."""
         return self.rows[n * self.n_stride + t * self.t_stride]
 
+    def rows_of(self, rows: NDArray, n: int) -> NDArray:
+        """The used rows (T, C) of sequence n, of the logits or of something like them."""
+        return rows[n * self.n_stride:][:: self.t_stride][: self.lengths[n]]
+
 
 class Targets(NamedTuple):
     """Checked targets of a batch, end to end: target n is labels[offsets[n]:offsets[n + 1]]."""
@@ -85,8 +89,7 @@ def check_logits(
     floats float64. Arrays that are not C-contiguous in native byte order are
     copied. `name` is what the caller calls the lengths.
     """
-    if layout not in ("TNC", "NTC"):
-        raise ValueError(f"layout must be 'TNC' or 'NTC', got {layout!r}")
+    check_choice("layout", layout, ("TNC", "NTC"))
     logits = np.asarray(logits)
     if logits.dtype.kind not in "fiu":
         raise TypeError(f"logits must be real numbers, got an array of {logits.dtype}")
@@ -115,6 +118,33 @@ def check_logits(
     frames = Frames(logits, logits.reshape(T * N, C), used, n_stride, t_stride, single)
     _check_values(frames)
     return frames
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """An option that is one of a few words."""
+    if value not in choices:
+        *others, last = map(repr, choices)
+        raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
+
+
+def check_out(out: Any, frames: Frames) -> NDArray:
+    """The array for the gradient, all 0 where a frame is padding; a new one if there is none."""
+    if out is None:
+        return np.zeros_like(frames.logits)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
+    shape, dtype = frames.logits.shape, frames.logits.dtype
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out must be {dtype} of shape {shape}, got {out.dtype} of shape {out.shape}")
+    if not (out.flags.c_contiguous and out.flags.writeable and out.dtype.isnative):
+        raise ValueError("out must be C-contiguous, writeable and in native byte order")
+    if np.may_share_memory(out, frames.logits):
+        raise ValueError("out must not share memory with the logits, which are still needed")
+    rows = out.reshape(frames.rows.shape)
+    T = len(rows) // max(len(frames.lengths), 1)
+    for n in np.flatnonzero(frames.lengths < T):
+        rows[n * frames.n_stride:][:: frames.t_stride][frames.lengths[n]:T] = 0.0
+    return out
 
 
 def check_blank(blank: Any, C: int) -> int:
