@@ -130,7 +130,7 @@ overload(bits_of_float32)(lambda x: lambda x: _to_int32(x))
 overload(float64_from_bits)(lambda bits: lambda bits: _to_float64(bits))
 overload(bits_of_float64)(lambda x: lambda x: _to_int64(x))
 
-f32, i32 = np.float32, np.int32
+f32, i32, place = np.float32, np.int32, np.uintp
 # Adding 1.5 * 2^23 (2^52 in float64) rounds to an integer and leaves it in the low bits.
 ROUND_32, ROUND_64 = f32(12582912.0), 6755399441055744.0
 LOG2E_32, LOG2E_64 = f32(1.4426950408889634), 1.4426950408889634
@@ -200,61 +200,57 @@ def _exp_below(x, top):
     return lambda x, top: exp_below64(x, top)
 
 
-# ---- loops over one row ---------------------------------------------------------------------------
+# ---- loops over one row of logits ------------------------------------------------------------------
+# Rows are read as rows[r, c] and not through a view rows[r]: a view costs a reference count, as much as
+# a short row. r is unsigned, for the reason given below.
 
 
 @kernel
-def row_max(row):
-    """The largest entry. Eight running maxima, for LLVM does not split a maximum into lanes."""
-    a = b = c = d = e = f = g = h = row[0]
-    whole = row.shape[0] // 8 * 8
+def row_max(rows, r):
+    """The largest entry of row r. Eight running maxima, as LLVM does not split a maximum into lanes."""
+    C = rows.shape[1]
+    a = b = c = d = e = f = g = h = rows[r, 0]
+    whole = C // 8 * 8
     for k in range(0, whole, 8):
-        a, b, c, d = max(a, row[k]), max(b, row[k + 1]), max(c, row[k + 2]), max(d, row[k + 3])
-        e, f, g, h = max(e, row[k + 4]), max(f, row[k + 5]), max(g, row[k + 6]), max(h, row[k + 7])
-    for k in range(whole, row.shape[0]):
-        a = max(a, row[k])
+        a, b = max(a, rows[r, k]), max(b, rows[r, k + 1])
+        c, d = max(c, rows[r, k + 2]), max(d, rows[r, k + 3])
+        e, f = max(e, rows[r, k + 4]), max(f, rows[r, k + 5])
+        g, h = max(g, rows[r, k + 6]), max(h, rows[r, k + 7])
+    for k in range(whole, C):
+        a = max(a, rows[r, k])
     return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
 
 
 @kernel
-def row_exp(row, top, out):
-    """out = e^(row - top)."""
-    n = row.shape[0]
-    whole = n // 8 * 8
-    for k in range(whole):
-        out[k] = exp_below(row[k], top)
-    if n < 8:
-        for k in range(n):
-            out[k] = exp_below(row[k], top)
-    elif whole < n:  # the last eight once more, some for the second time: a vector, not a tail
-        row, out = row[n - 8:], out[n - 8:]
-        for k in range(8):
-            out[k] = exp_below(row[k], top)
+def row_exp(rows, r, top, out):
+    """out[r] = e^(rows[r] - top)."""
+    for c in range(rows.shape[1]):
+        out[r, c] = exp_below(rows[r, c], top)
 
 
 @summing
-def block_sum(row):
+def block_sum(rows, r, start, stop):
     """The sum of a few positive terms, in their own precision."""
-    result = row[0] - row[0]
-    for k in range(row.shape[0]):
-        result += row[k]
+    result = rows[r, 0] - rows[r, 0]
+    for c in range(start, stop):
+        result += rows[r, c]
     return result
 
 
 @kernel
-def row_sum(row):
+def row_sum(rows, r):
     """The sum of positive terms, at most 512 of them in their own precision."""
-    result = 0.0
-    for start in range(0, row.shape[0], 512):
-        result += block_sum(row[start:start + 512])
+    C, result = rows.shape[1], 0.0
+    for start in range(0, C, 512):
+        result += block_sum(rows, r, place(start), place(min(start + 512, C)))
     return result
 
 
 @kernel
-def row_scale(row, factor):
-    """row *= factor."""
-    for k in range(row.shape[0]):
-        row[k] *= factor
+def row_scale(rows, r, factor):
+    """rows[r] *= factor."""
+    for c in range(rows.shape[1]):
+        rows[r, c] *= factor
 
 
 # ---- loops over one frame -------------------------------------------------------------------------
@@ -262,8 +258,6 @@ def row_scale(row, factor):
 # places are unsigned, as with signed ones Numba tests for a negative index, which keeps LLVM from
 # vectorising; and one array is handed over faster than ten. Index k runs over labels and lanes alike, the
 # lane fastest.
-
-place = np.uintp
 
 
 @kernel
@@ -393,18 +387,18 @@ def add_dots(w, lanes, n, a, b, sums):
 
 
 @kernel
-def subtract(w, row, factor, occupancy, stride):
-    """gradient row -= factor * occupancy, of which every stride-th counts."""
+def subtract(w, rows, r, factor, occupancy, stride):
+    """rows[r] -= factor * occupancy, of which every stride-th counts."""
     occupancy, stride = place(occupancy), place(stride)
-    for c in range(place(row.shape[0])):
-        row[c] -= factor * w[occupancy + c * stride]
+    for c in range(place(rows.shape[1])):
+        rows[r, c] -= factor * w[occupancy + c * stride]
 
 
 @kernel
-def subtract_columns(w, row, factor, occupancy, columns, lane, L):
+def subtract_columns(w, rows, r, factor, occupancy, columns, lane, L):
     """The same for the classes of one lane's columns."""
     for k in range(lane, columns.shape[0], L):
-        row[columns[k]] -= factor * w[occupancy + k]
+        rows[r, columns[k]] -= factor * w[occupancy + k]
 
 
 # ---- a group: one sequence, or LANES of them side by side -----------------------------------------
@@ -424,6 +418,8 @@ class Group(NamedTuple):
     slots: NDArray  # (U * L,) where in the columns a label's class stands
     need: NDArray  # (U * L,) the first frame at which label u can be reached
     left: NDArray  # (U * L,) how many frames it takes from there to the end
+    steady: int  # from this frame on all labels can be reached
+    unsteady: int  # before this frame all labels can finish
     repeats: NDArray  # which entries are labels equal to the one before
 
 
@@ -494,7 +490,7 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
     columns = np.full((C if dense else min(U + 1, C)) * L, blank, np.uintp)
     slots, repeats = np.zeros(U * L, np.uintp), np.zeros(U * L, np.intp)
     need, left = np.full(U * L, T.max(), np.intp), np.zeros(U * L, np.intp)
-    column_of = np.arange(C)
+    column_of, steady, unsteady = np.arange(C), 0, T.max()
     repeated = 0
     for j in range(L):
         target = labels[offsets[members[j]]:offsets[members[j]] + widths[j]]
@@ -519,7 +515,10 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
             need[u * L + j] = u + delay
         for u in range(widths[j]):
             left[u * L + j] = need[(widths[j] - 1) * L + j] - need[u * L + j]
-    return Group(members, T, widths, columns, slots, need, left, repeats[:repeated])
+        if widths[j] > 0:
+            steady = max(steady, need[(widths[j] - 1) * L + j])
+            unsteady = min(unsteady, T[j] - left[j])
+    return Group(members, T, widths, columns, slots, need, left, steady, unsteady, repeats[:repeated])
 
 
 @kernel
@@ -549,19 +548,19 @@ def window(t, lanes, lengths, widths, need, left, low, high):
 
 
 @kernel
-def mark(w, values, inverse, floor, emit):
-    """emit = values * inverse; where a value is under the floor, the floor, negated for a mark."""
-    emit = place(emit)
-    for c in range(place(values.shape[0])):
-        value = np.float64(values[c])
-        w[emit + c] = value * inverse if value > floor else -floor * inverse
+def mark(w, values, r, inverse, floor, emit, stride):
+    """emit = values[r] * inverse; where a value is under the floor, the floor, negated for a mark."""
+    emit, stride = place(emit), place(stride)
+    for c in range(place(values.shape[1])):
+        value = np.float64(values[r, c])
+        w[emit + c * stride] = value * inverse if value > floor else -floor * inverse
 
 
 @kernel
-def mark_columns(w, values, columns, lane, L, inverse, floor, emit):
-    """The same for the columns of one lane."""
+def mark_columns(w, values, r, columns, lane, L, inverse, floor, emit):
+    """The same for the classes of one lane's columns."""
     for k in range(lane, columns.shape[0], L):
-        value = np.float64(values[columns[k]])
+        value = np.float64(values[r, columns[k]])
         w[emit + k] = value * inverse if value > floor else -floor * inverse
 
 
@@ -588,20 +587,21 @@ def emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise,
                 for k in range(j, at.K, L):
                     w[emit + k] = 0.0
                 continue
-            n = members[j]
-            row, out = rows[n * n_stride + t * t_stride], grad[n * n_stride + t * t_stride]
-            top = row_max(row)
-            row_exp(row, top, out)
+            r = place(members[j] * n_stride + t * t_stride)
+            top = row_max(rows, r)
+            row_exp(rows, r, top, grad)
             if normalise:
-                inverse = 1.0 / row_sum(out)
-                factor = weights[n] * inverse
+                inverse = 1.0 / row_sum(grad, r)
+                factor = weights[members[j]] * inverse
             else:
                 shift += top
-            if L == 1 and at.K == C:
-                mark(w, out, inverse, floor, emit)
+            if at.K != C * L:
+                mark_columns(w, grad, r, columns, j, L, inverse, floor, emit)
+            elif L == 1:
+                mark(w, grad, r, inverse, floor, emit, 1)
             else:
-                mark_columns(w, out, columns, j, L, inverse, floor, emit)
-            row_scale(out, rows.dtype.type(factor))
+                mark(w, grad, r, inverse, floor, emit + j, L)
+            row_scale(grad, r, rows.dtype.type(factor))
     return shift
 
 
@@ -646,10 +646,16 @@ def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
     L = len(lanes)
     slots, need, left, lengths, widths, repeats = (
         group.slots, group.need, group.left, group.lengths, group.widths, group.repeats)
+    steady, unsteady = group.steady, group.unsteady
     U = slots.shape[0] // L
     low, high = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for t in range(start, stop):
-        lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
+        if steady <= t < unsteady:
+            lowest, highest = 0, U
+            for j in range(L):
+                low[j], high[j] = 0, widths[j]
+        else:
+            lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
         first, last = (lowest + 1) * L, (highest + 2) * L
         emit, row = at.emit + t * at.K, (t - start) * at.width
         b0, l0, b, l = at.ab + row, at.al + row, at.ab + row + at.width, at.al + row + at.width
@@ -657,8 +663,9 @@ def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
         for j in range(L):
             w[at.sums + j] = abs(w[emit + at.blank + j])
         tile(w, lanes, highest + 1 - lowest, at.sums, at.y_up)
-        if highest == U:
-            fill(w, L, at.y + (U - lowest) * L, 0.0)  # there is no label U
+        for j in range(L):
+            if high[j] == widths[j]:  # there is no such label
+                w[at.y + (widths[j] - lowest) * L + j] = 0.0
         step_forward(w, last - first, b0 + first, l0 + first, l0 + first - L, at.y_up, at.y, b + first,
                      l + first)
         for k in repeats:  # no skip from an equal label
@@ -685,10 +692,16 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
     columns, slots, need, left, lengths, widths, repeats, members = (
         group.columns, group.slots, group.need, group.left, group.lengths, group.widths, group.repeats,
         group.members)
+    steady, unsteady = group.steady, group.unsteady
     U, dense = slots.shape[0] // L, at.K == grad.shape[1] * L
     l, emitted = at.beta + 2 * at.width, at.beta + 3 * at.width
     for t in range(stop - 1, start - 1, -1):
-        lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
+        if steady <= t < unsteady:
+            lowest, highest = 0, U
+            for j in range(L):
+                low[j], high[j] = 0, widths[j]
+        else:
+            lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
         first, last = (lowest + 1) * L, (highest + 2) * L
         emit, row = at.emit + t * at.K, (t - start + 1) * at.width
         b, b_next = at.beta + (t & 1) * at.width, at.beta + (1 - (t & 1)) * at.width
@@ -726,12 +739,13 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
         for j in range(L):
             total = w[at.sums + j]
             if total > 0.0:
-                n = members[j]
-                out = grad[n * n_stride + t * t_stride]
-                if dense:
-                    subtract(w, out, weights[n] / total, at.occupancy + j, L)
+                r, factor = place(members[j] * n_stride + t * t_stride), weights[members[j]] / total
+                if not dense:
+                    subtract_columns(w, grad, r, factor, at.occupancy, columns, j, L)
+                elif L == 1:
+                    subtract(w, grad, r, factor, at.occupancy, 1)
                 else:
-                    subtract_columns(w, out, weights[n] / total, at.occupancy, columns, j, L)
+                    subtract(w, grad, r, factor, at.occupancy + j, L)
         if gamma.shape[0] > 0 and w[at.sums] > 0.0:
             for u in range(lowest, highest + 1):
                 if w[emit + at.blank] > 0.0:
@@ -814,9 +828,17 @@ def solve(members, lanes, rows, n_stride, t_stride, lengths, labels, offsets, bl
 
 
 @kernel
-def room(T, U, C, L, budget):
-    """How many numbers of workspace a group needs."""
-    return make_places(T, U, C, L, 0, budget).end
+def room(groups, lanes, lengths, offsets, C, budget):
+    """How many numbers of workspace the largest of the groups needs."""
+    most = 0
+    for k in range(groups.shape[0]):
+        T, U = 0, 0
+        for j in range(len(lanes)):
+            n = groups[k, j]
+            if n >= 0:
+                T, U = max(T, lengths[n]), max(U, offsets[n + 1] - offsets[n])
+        most = max(most, make_places(T, U, C, len(lanes), 0, budget).end)
+    return most
 
 
 @kernel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -65,19 +66,8 @@ class Targets(NamedTuple):
 
     labels: NDArray[np.intp]
     offsets: NDArray[np.intp]  # (N + 1,)
-
-    @property
-    def lengths(self) -> NDArray[np.intp]:
-        """U of each target (N,)."""
-        return np.diff(self.offsets)
-
-    @property
-    def repeats(self) -> NDArray[np.intp]:
-        """Labels equal to their left neighbour, in each target (N,)."""
-        equal = np.zeros(len(self.labels) + 1, dtype=np.intp)
-        equal[1:-1] = self.labels[1:] == self.labels[:-1]
-        equal[self.offsets] = 0  # the first label of a target has no left neighbour
-        return np.diff(np.append(0, np.cumsum(equal[:-1]))[self.offsets])
+    lengths: NDArray[np.intp]  # (N,) U
+    repeats: NDArray[np.intp]  # (N,) labels equal to their left neighbour
 
 
 def check_logits(
@@ -161,14 +151,21 @@ def check_targets(
 ) -> Targets:
     """Targets in any of the three forms `ctc_loss` takes, every label a class that is not the blank."""
     N, C = len(frames.lengths), frames.rows.shape[1]
-    labels, offsets = _join(_split(targets, target_lengths, N, frames.single))
+    labels, lengths = _join(targets, target_lengths, N, frames.single)
+    offsets = np.zeros(N + 1, dtype=np.intp)
+    lengths.cumsum(out=offsets[1:])
     for k in np.flatnonzero((labels < 0) | (labels >= C) | (labels == blank)):
         n = int(np.searchsorted(offsets, k, side="right")) - 1
         place = f"[{k - offsets[n]}]" if frames.single else f"[{n}][{k - offsets[n]}]"
         if labels[k] == blank:
             raise ValueError(f"targets{place} is {blank}, the blank: a target holds labels only")
         raise ValueError(f"targets{place} is {labels[k]}, but the logits have classes 0..{C - 1}")
-    return Targets(labels.astype(np.intp), offsets)
+    labels = np.ascontiguousarray(labels, dtype=np.intp)
+    equal = np.zeros(len(labels) + 2, dtype=np.intp)  # at k + 1: is label k equal to its left neighbour
+    equal[2:-1] = labels[1:] == labels[:-1]
+    equal[offsets[:-1] + 1] = 0  # the first label of a target has none
+    before = equal.cumsum()[offsets]
+    return Targets(labels, offsets, lengths, before[1:] - before[:-1])
 
 
 def first_infeasible(
@@ -184,32 +181,46 @@ def first_infeasible(
 
 def _check_values(frames: Frames) -> None:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    T = len(frames.rows) // max(len(frames.lengths), 1)
-    with np.errstate(invalid="ignore"):
-        top = frames.rows.max(axis=1)  # (T * N,); NaN wins
-    row_of = np.arange(T)[:, None] * frames.t_stride + np.arange(len(frames.lengths)) * frames.n_stride
-    used = np.arange(T)[:, None] < frames.lengths  # (T, N)
-    bad = used & ~np.isfinite(top)[row_of]
-    for t, n in np.argwhere(bad):
-        row = frames.at(t, n)
-        wrong = np.isnan(row) | (row == np.inf)
-        c = int(np.argmax(wrong))
-        place = f"t={t}" if frames.single else f"t={t}, n={n}"
-        if wrong[c]:
-            raise ValueError(
-                f"logits[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0"
-            )
-        raise ValueError(
-            f"logits[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit"
-        )
+    t, n = _first_bad(frames.rows, frames.n_stride, frames.t_stride, frames.lengths)
+    if t < 0:
+        return
+    row = frames.at(t, n)
+    wrong = np.isnan(row) | (row == np.inf)
+    c = int(np.argmax(wrong))
+    place = f"t={t}" if frames.single else f"t={t}, n={n}"
+    if wrong[c]:
+        raise ValueError(f"logits[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0")
+    raise ValueError(f"logits[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
 
 
-def _split(targets: Any, target_lengths: ArrayLike | None, N: int, single: bool) -> Sequence[NDArray]:
-    """One 1-D array per sequence, from a list of sequences, a padded array or torch's joined form."""
+# Counts, and not a test that leaves the loop, for these LLVM vectorises.
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _first_bad(rows, n_stride, t_stride, lengths):
+    """The first frame t, n that cannot be used, or -1, -1."""
+    T = 0
+    for n in range(len(lengths)):
+        T = max(T, lengths[n])
+    for t in range(T):
+        for n in range(len(lengths)):
+            if t < lengths[n]:
+                r = np.uintp(n * n_stride + t * t_stride)
+                good, closed = 0, 0
+                for c in range(rows.shape[1]):
+                    good += rows[r, c] < np.inf
+                    closed += rows[r, c] == -np.inf
+                if good < rows.shape[1] or closed == rows.shape[1]:
+                    return t, n
+    return -1, -1
+
+
+def _join(
+    targets: Any, target_lengths: ArrayLike | None, N: int, single: bool
+) -> tuple[NDArray, NDArray[np.intp]]:
+    """All labels end to end and how many each target has, from any of the three forms."""
     if single:
         targets = [targets]
     elif not isinstance(targets, (list, tuple)) or (targets and all(map(_is_int, targets))):
-        targets = np.asarray(targets)
+        targets = _as_integers(targets, "targets")
         if targets.ndim not in (1, 2):
             raise ValueError(f"targets must be (N, U) or joined (sum of U,), got shape {targets.shape}")
     joined = isinstance(targets, np.ndarray) and targets.ndim == 1
@@ -221,60 +232,61 @@ def _split(targets: Any, target_lengths: ArrayLike | None, N: int, single: bool)
         raise ValueError(
             f"{len(targets)} targets for a batch of {N}; layout='TNC' has time first, layout='NTC' the batch"
         )
-    if target_lengths is None:
-        return _as_labels(targets, single)
-    lengths = _check_lengths(target_lengths, "target_lengths", N, single)
-    for k in np.flatnonzero(lengths < 0):
-        raise ValueError(f"target_lengths[{k}] is {lengths[k]}")
+    lengths = None
+    if target_lengths is not None:
+        lengths = _check_lengths(target_lengths, "target_lengths", N, single)
+        for n in np.flatnonzero(lengths < 0):
+            raise ValueError(f"target_lengths[{n}] is {lengths[n]}")
+
     if joined:
+        assert lengths is not None
         if lengths.sum() != len(targets):
             raise ValueError(f"target_lengths add up to {lengths.sum()}, targets hold {len(targets)} values")
-        targets = np.split(targets, np.cumsum(lengths)[:-1]) if N > 0 else []
-    sequences = _as_labels(targets, single)
-    for n, sequence in enumerate(sequences):
-        if lengths[n] > len(sequence):
-            raise ValueError(f"target_lengths[{n}] is {lengths[n]}, target {n} holds {len(sequence)} values")
-    return [sequence[:U] for sequence, U in zip(sequences, lengths)]
+        return targets, lengths
+    if isinstance(targets, np.ndarray):
+        held = np.full(N, targets.shape[1])
+    else:
+        names = ["targets"] if single else [f"targets[{n}]" for n in range(N)]
+        targets = [_as_labels(target, name) for target, name in zip(targets, names)]
+        held = np.array([len(target) for target in targets], dtype=np.intp)
+    if lengths is None:
+        lengths = held
+    for n in np.flatnonzero(lengths > held):
+        raise ValueError(f"target_lengths[{n}] is {lengths[n]}, target {n} holds {held[n]} values")
+    if isinstance(targets, np.ndarray):
+        return targets[np.arange(targets.shape[1]) < lengths[:, None]], lengths
+    parts = [target[:U] for target, U in zip(targets, lengths.tolist())]
+    if any(part.dtype == np.uint64 for part in parts):  # numpy would meet other integers in float64
+        parts = [part.astype(object) for part in parts]
+    return np.concatenate(parts) if parts else np.empty(0, np.intp), lengths
 
 
-def _as_labels(targets: Any, single: bool) -> list[NDArray]:
-    sequences = []
-    for n, target in enumerate(targets):
-        name = "targets" if single else f"targets[{n}]"
-        try:
-            sequence = np.asarray(target)
-        except ValueError:  # numpy's word for a ragged list
-            raise ValueError(f"{name} must be a flat sequence of integers, got {target!r}") from None
-        if sequence.ndim != 1:
-            raise ValueError(f"{name} must have one dimension, got shape {sequence.shape}")
-        if sequence.size == 0:
-            sequence = sequence.astype(np.intp)  # numpy makes [] a float array
-        if sequence.dtype.kind not in "iu":
-            raise TypeError(f"{name} must hold integers, got an array of {sequence.dtype}")
-        sequences.append(sequence)
-    return sequences
+def _as_labels(target: Any, name: str) -> NDArray:
+    try:
+        sequence = _as_integers(target, name)
+    except ValueError:  # numpy's word for a ragged list
+        raise ValueError(f"{name} must be a flat sequence of integers, got {target!r}") from None
+    if sequence.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, got shape {sequence.shape}")
+    return sequence
 
 
-def _join(sequences: Sequence[NDArray]) -> tuple[NDArray, NDArray[np.intp]]:
-    offsets = np.zeros(len(sequences) + 1, dtype=np.intp)
-    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
-    labels = np.concatenate(sequences) if len(sequences) else np.empty(0, np.intp)
-    if labels.dtype.kind == "f":  # numpy's meeting point of int64 and uint64
-        labels = np.concatenate([sequence.astype(object) for sequence in sequences])
-    return labels, offsets
+def _as_integers(values: Any, name: str) -> NDArray:
+    array = np.asarray(values)
+    if array.size == 0:
+        return array.astype(np.intp)  # numpy makes [] a float array
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got an array of {array.dtype}")
+    return array
 
 
 def _check_lengths(lengths: ArrayLike, name: str, N: int, single: bool) -> NDArray[np.intp]:
-    lengths = np.asarray(lengths)
-    if single and lengths.ndim == 0:
-        lengths = lengths[None]
-    if lengths.size == 0:
-        lengths = lengths.astype(np.intp)
-    if lengths.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got an array of {lengths.dtype}")
-    if lengths.shape != (N,):
-        raise ValueError(f"{name} must have shape ({N},), one for each sequence, got {lengths.shape}")
-    return lengths.astype(np.intp)
+    array = _as_integers(lengths, name)
+    if single and array.ndim == 0:
+        array = array[None]
+    if array.shape != (N,):
+        raise ValueError(f"{name} must have shape ({N},), one for each sequence, got {array.shape}")
+    return array.astype(np.intp)
 
 
 def _is_int(value: Any) -> bool:

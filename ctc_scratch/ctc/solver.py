@@ -58,28 +58,27 @@ def solve(
     The gradient rows (T * N, C) of all used frames of feasible samples are
     filled; those of infeasible ones are 0.
     """
-    U = packed.lengths
-    lengths, widths = frames.lengths, U + packed.repeats
-    losses = np.where((lengths == 0) & (U == 0), 0.0, np.inf)
+    U, lengths = packed.lengths, frames.lengths
+    losses = np.where(lengths + U == 0, 0.0, np.inf)
     bounds, by_exact = np.zeros(len(U)), np.zeros(len(U), dtype=np.bool_)
-    todo = np.flatnonzero((lengths >= widths) & (lengths > 0))
+    todo = np.flatnonzero((lengths >= U + packed.repeats) & (lengths > 0))
     problem = _Problem(frames, packed, blank, weights, grad, losses, normalise, gamma)
     if method == "log":
         problem.run_log(todo)
         bounds[todo] = np.nan
-    else:
-        if method == "auto":
-            gaps = problem.run_certified(todo, workspace)
-            bounds[todo] = gaps + problem.rounding(todo)
-            wide = ~(gaps <= problem.tolerance(todo))
-            if frames.rows.dtype == np.float64 and normalise:
-                wide |= losses[todo] < NEARLY_CERTAIN
-            todo = todo[wide]
+    elif method == "auto":
+        gaps = problem.run_certified(todo, workspace)
+        bounds[todo] = gaps + problem.rounding(todo)
+        wide = ~(gaps <= problem.tolerance(todo))
+        if frames.rows.dtype == np.float64 and normalise:
+            wide |= losses[todo] < NEARLY_CERTAIN
+        todo = todo[wide]
+    if method != "log" and len(todo) > 0:
         by_exact[todo] = True
         problem.run_exact(todo)
         bounds[todo] = problem.rounding(todo)
-    bounds[losses == np.inf] = 0.0
     for n in np.flatnonzero(losses == np.inf).tolist():
+        bounds[n] = 0.0
         frames.rows_of(grad, n)[:] = 0.0
     return losses, bounds, by_exact
 
@@ -115,37 +114,34 @@ class _Problem:
         gaps = np.empty(len(self.losses))
         workspace = workspace or Workspace()
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
-        units = self._units(samples)
+        alone, together = self._groups(samples)
+        costs = self.lengths * (self.U + self.C)
 
         def task(some):
-            for lanes in ((0,), (0,) * LANES):
-                groups = [units[k] for k in some if len(units[k]) == len(lanes)]
-                if groups:
-                    size = max(self._room(group, len(lanes)) for group in groups)
-                    numbers = workspace._take(size)
-                    certified.batch(np.array(groups), lanes, *self.arguments, self.normalise, BUDGET,
-                                    numbers, self.grad, gamma, self.losses, gaps)
-                    workspace._give(numbers)
+            run(alone[some[some < len(alone)]], (0,))
+            run(together[some[some >= len(alone)] - len(alone)], (0,) * LANES)
 
-        costs = self.lengths * (self.U + self.C)
-        threads.run(task, np.array([costs[unit[unit >= 0]].sum() for unit in units]))
+        def run(groups, lanes):
+            if len(groups):
+                size = certified.room(groups, lanes, self.lengths, self.packed.offsets, self.C, BUDGET)
+                numbers = workspace._take(size)
+                certified.batch(groups, lanes, *self.arguments, self.normalise, BUDGET, numbers, self.grad,
+                                gamma, self.losses, gaps)
+                workspace._give(numbers)
+
+        threads.run(task, np.concatenate([
+            costs[alone[:, 0]], np.where(together >= 0, costs[together], 0).sum(axis=1)
+        ]))
         return gaps[samples]
 
-    def _units(self, samples: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-        """Single long sequences, and short ones LANES at a time, padded with -1: by each one's own size."""
+    def _groups(self, samples: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Long sequences alone (G, 1), short ones together (G, LANES), -1 where a lane has none."""
         short = self.lengths[samples] * (self.U[samples] + 3) <= 2**13
         short &= self.gamma is None
-        units = [np.array([n]) for n in samples[~short]]
-        side_by_side = samples[short]
-        side_by_side = side_by_side[np.lexsort((self.U[side_by_side], self.lengths[side_by_side]))]
-        for start in range(0, len(side_by_side), LANES):
-            some = side_by_side[start:start + LANES]
-            units.append(np.append(some, np.full(LANES - len(some), -1)))
-        return units
-
-    def _room(self, unit: NDArray[np.intp], lanes: int) -> int:
-        members = unit[unit >= 0]
-        return certified.room(self.lengths[members].max(), self.U[members].max(), self.C, lanes, BUDGET)
+        few = samples[short]
+        together = np.full((-(-len(few) // LANES), LANES), -1)
+        together.reshape(-1)[:len(few)] = few[np.lexsort((self.U[few], self.lengths[few]))]
+        return samples[~short][:, None], together
 
     def tolerance(self, samples: NDArray[np.intp]) -> NDArray:
         """The widest bracket that is taken for an answer; two passes' rounding fits in."""
