@@ -1,23 +1,26 @@
-"""How long does CTC's loss with its gradient take, beside the reference and torch?
+"""How long does CTC's loss with its gradient take, beside torch, optax and our slower rungs?
 
     python -m benchmarks.ctc_loss [--threads 1,2] [--seconds 2]
 
 Loss and gradient w.r.t. float32 logits: for torch that is log_softmax, ctc_loss
-and backward. The answers are compared first, each with the float64 reference;
-then the contenders take turns. The reference computes one sequence at a time,
-so it is timed on the first ones of the batch and scaled up.
+and backward, for optax (if installed, extra `bench`) the compiled value_and_grad of
+its ctc_loss, log_softmax inside. "reused" is ours with a workspace and an array for
+the gradient, "fresh" without. The answers are compared first, each with the float64
+reference; then the contenders take turns. Reference and log-space kernel are timed on
+the first sequences of the batch and scaled up where they take long.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 import numpy as np
 import torch
 
 from benchmarks.harness import interleave, machine, markdown, milliseconds, ratio, save
-from ctc_scratch import ctc_loss, set_num_threads
+from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
 
 SHAPES = [  # T, N, C, U
@@ -30,6 +33,8 @@ SHAPES = [  # T, N, C, U
 
 
 def main() -> None:
+    # XLA reads this once: one thread for optax, to compare like with like.
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ctc_loss")
     parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
     parser.add_argument("--seconds", type=float, default=2.0, help="for a shape (default: 2)")
@@ -45,7 +50,7 @@ def main() -> None:
         set_num_threads(threads)
         torch.set_num_threads(threads)
         for shape in SHAPES:
-            errors, times = compare(shape, options.seconds)
+            errors, times = compare(shape, options.seconds, threads)
             for name in times:
                 rows.append([threads, "{}, {}, {}, {}".format(*shape), name, milliseconds(times[name]),
                              f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
@@ -56,46 +61,100 @@ def main() -> None:
     print(f"\nwritten: {save('ctc_loss', results)}")
 
 
-def compare(shape: tuple[int, int, int, int], seconds: float) -> tuple[dict, dict]:
+def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> tuple[dict, dict]:
     """The worst error of each contender's gradient, then its times."""
     T, N, C, U = shape
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((T, N, C)).astype(np.float32)
     targets = rng.integers(1, C, (N, U))
-    sample = range(1 if T * U > 20_000 else min(N, 4))
-    truth = [reference.loss_and_grad(logits[:, n], targets[n]) for n in sample]
+    few = range(1 if T * U > 5_000 else 4)
+    truth = [reference.loss_and_grad(logits[:, n], targets[n]) for n in few]
 
-    torch_targets = torch.tensor(targets)
-    torch_lengths = torch.full((N,), T), torch.full((N,), U)
-
-    def with_torch():
-        leaf = torch.tensor(logits, requires_grad=True)
-        log_probs = leaf.log_softmax(2)
-        losses = torch.nn.functional.ctc_loss(log_probs, torch_targets, *torch_lengths, reduction="none")
-        losses.sum().backward()
-        return losses.detach().numpy(), leaf.grad.numpy()
-
-    def with_kernels():
-        result = ctc_loss(logits, targets)
-        return result.loss, result.grad
-
-    contenders = {"kernels (log space)": with_kernels, "torch": with_torch}
-    errors = {"reference": 0.0}
-    for name, call in contenders.items():
+    workspace, out = Workspace(), np.empty_like(logits)
+    contenders = {
+        "reused": lambda: _ours(logits, targets, workspace=workspace, out=out),
+        "fresh": lambda: _ours(logits, targets),
+        "torch": _with_torch(logits, targets),
+        "torch softmax alone": _torch_softmax(logits),
+        **_with_optax(logits, targets, threads),
+    }
+    errors = {"reference": 0.0, "torch softmax alone": float("nan")}
+    for name, call in {**contenders, "log space": lambda: _ours(logits, targets, method="log")}.items():
+        if name in errors:
+            continue
         losses, grads = call()
-        errors[name] = max(float(np.abs(grads[:, n] - grad).max()) for n, (_, grad) in zip(sample, truth))
-        for n, (loss, _) in zip(sample, truth):
+        errors[name] = max(float(np.abs(grads[:, n] - grad).max()) for n, (_, grad) in zip(few, truth))
+        for n, (loss, _) in zip(few, truth):
             # A float32 loss of some thousand nats is good to a part in a thousand or so.
             assert abs(losses[n] - loss) <= 1e-3 * loss, f"{name}: loss {losses[n]}, reference {loss}"
         assert errors[name] < 1e-2, f"{name}: gradient off by {errors[name]}"
 
-    def with_reference():
-        for n in sample:
-            reference.loss_and_grad(logits[:, n], targets[n])
-
-    times = interleave({"reference": with_reference, **contenders}, seconds)
-    times["reference"] *= N / len(sample)
+    some = np.ascontiguousarray(logits[:, :len(few)])
+    contenders["log space"] = lambda: _ours(some, targets[:len(few)], method="log")
+    contenders["reference"] = lambda: [reference.loss_and_grad(some[:, n], targets[n]) for n in few]
+    times = interleave(contenders, seconds)
+    for name in ("log space", "reference"):
+        times[name] *= N / len(few)
     return errors, times
+
+
+def _ours(logits, targets, **options):
+    result = ctc_loss(logits, targets, **options)
+    return result.loss, result.grad
+
+
+def _with_torch(logits, targets):
+    targets = torch.tensor(targets)
+    (T, N, _), U = logits.shape, targets.shape[1]
+    lengths = torch.full((N,), T), torch.full((N,), U)
+
+    def call():
+        leaf = torch.tensor(logits, requires_grad=True)
+        losses = torch.nn.functional.ctc_loss(leaf.log_softmax(2), targets, *lengths, reduction="none")
+        losses.sum().backward()
+        return losses.detach().numpy(), leaf.grad.numpy()
+
+    return call
+
+
+def _torch_softmax(logits):
+    upstream = torch.ones(logits.shape)
+
+    def call():
+        leaf = torch.tensor(logits, requires_grad=True)
+        leaf.log_softmax(2).backward(upstream)
+
+    return call
+
+
+def _with_optax(logits, targets, threads):
+    """optax, compiled; it decides on its threads itself, so it is left out where two are asked for."""
+    if threads != 1:
+        return {}
+    try:
+        import jax
+        import optax
+    except ImportError:
+        return {}
+    T, N, C = logits.shape
+    paddings = np.zeros((N, T), np.float32), np.zeros(targets.shape, np.float32)
+
+    @jax.jit
+    def loss_and_grad(x):
+        def total(x):
+            losses = optax.ctc_loss(x, paddings[0], targets, paddings[1])
+            return losses.sum(), losses
+
+        (_, losses), grad = jax.value_and_grad(total, has_aux=True)(x)
+        return losses, grad
+
+    swapped = jax.numpy.asarray(logits.transpose(1, 0, 2))  # it takes the batch first
+
+    def call():
+        losses, grad = loss_and_grad(swapped)
+        return np.asarray(losses), np.asarray(grad).transpose(1, 0, 2)
+
+    return {"optax": call}
 
 
 if __name__ == "__main__":
