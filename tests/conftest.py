@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -49,9 +51,30 @@ def assert_close(actual, expected, atol, what):
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, expected {expected.shape}"
     with np.errstate(invalid="ignore"):
         error = np.where(actual == expected, 0.0, np.abs(actual - expected))  # equal infinities agree
+    _remember(float(error.max(initial=0.0)), float(atol), re.sub(r" of .*|[ \[(]*[-\d.(].*", "", what))
     if error.size and not error.max() <= atol:
         worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
         raise AssertionError(
             f"{what}{list(map(int, worst))}: {actual[worst]!r}, expected {expected[worst]!r}, "
             f"error {error[worst]:.2e} > {atol:.0e}"
         )
+
+
+_errors: dict[tuple[str, str], tuple[float, float]] = {}
+
+
+def _remember(error, atol, what):
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").split("[")[0].split(" ")[0]
+    worst, share = _errors.get((test, what), (0.0, 0.0))
+    _errors[test, what] = max(worst, error), max(share, error / atol if error else 0.0)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--errors", action="store_true", help="show the largest error each comparison has met")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("--errors"):
+        terminalreporter.section("largest errors, and their share of what is allowed")
+        for (test, what), (error, share) in sorted(_errors.items()):
+            terminalreporter.write_line(f"{error:8.1e} {share:7.1%}  {test}  {what}")

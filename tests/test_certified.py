@@ -219,9 +219,10 @@ def test_exp_is_within_two_roundings(dtype, ulp):
 
 @pytest.mark.slow
 def test_long_float32_sequences_stay_accurate(rng):
-    """T = 20 000: torch's float32 gradient is off by 1.57 at U = 200."""
+    """T = 20 000, against float64 log space: torch's float32 gradient is off by 1.57 at U = 200."""
     logits = rng.standard_normal((20_000, 30)).astype(np.float32)
-    labels = rng.integers(1, 30, 1000)
-    result, true = ctc_loss(logits, labels), ctc_loss(logits, labels, method="exact")
-    assert_close(result.grad, true.grad, 1e-4, "gradient")
-    assert abs(result.loss / true.loss - 1) < 1e-7
+    for U in (200, 1000):
+        labels = rng.integers(1, 30, U)
+        result, expected = ctc_loss(logits, labels), ctc_loss(logits, labels, method="log")
+        assert_close(result.grad, expected.grad, 1e-4, f"gradient of U={U}")
+        assert abs(result.loss / expected.loss - 1) < 1e-7

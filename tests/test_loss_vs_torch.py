@@ -38,11 +38,11 @@ def test_loss_and_gradient_equal_torch(make_problem, dtype, reduction, shape):
             loss, grad = torch_ctc(problem, reduction)
             result = ctc_loss(problem.logits, problem.targets, problem.logit_lengths,
                               blank=blank, reduction=reduction)
-            tolerance = TOLERANCE[dtype]
+            tolerance, width = TOLERANCE[dtype], "double" if dtype == np.float64 else "single"
             assert result.grad.dtype == dtype
             assert_close(result.loss / np.maximum(loss, 1e-9), loss / np.maximum(loss, 1e-9), tolerance,
-                         "loss, relative")
-            assert_close(result.grad, grad, tolerance, "gradient")
+                         f"{width} loss, relative")
+            assert_close(result.grad, grad, tolerance, f"{width} gradient")
 
 
 def test_zeroed_infeasible_targets_equal_torchs_zero_infinity(make_problem):
