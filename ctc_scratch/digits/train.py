@@ -114,6 +114,7 @@ def train(settings: Settings) -> Evaluation | None:
     sampler = RowSampler(*train_part, settings.digits, rng)
     optimiser = Adam(model.params)
     evaluate_at = set(np.linspace(0, settings.steps, settings.evaluations + 1, dtype=int)[1:].tolist())
+    _load_kernels(settings, train_part)
     run = _Run(settings)
     try:
         with tqdm(total=settings.steps, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:
@@ -141,6 +142,17 @@ def train(settings: Settings) -> Evaluation | None:
     run.save(model)
     run.show_readings(model, mnist)
     return run.test(model, mnist)
+
+
+def _load_kernels(settings: Settings, part: tuple[np.ndarray, np.ndarray]) -> None:
+    """One batch of a tiny model, so that a first run's compilation is no mystery at step 0."""
+    print("loading compiled kernels (a first run compiles them, in about half a minute) ...", flush=True)
+    model = RowReader(1, settings.layers, settings.direction == "both", settings.window,
+                      rng=np.random.default_rng(0))
+    optimiser = Adam(model.params)
+    _, grads, _ = batch_gradients(model, RowSampler(*part, (1, 2), np.random.default_rng(0)).batch(4))
+    clip_by_global_norm(grads, settings.clip)
+    optimiser.step(grads, settings.rate)
 
 
 def _watch(shards: list[Shard], truth: list[np.ndarray]) -> tuple[float, float]:
