@@ -152,20 +152,20 @@ def check_targets(
     """Targets in any of the three forms `ctc_loss` takes, every label a class that is not the blank."""
     N, C = len(frames.lengths), frames.rows.shape[1]
     labels, lengths = _join(targets, target_lengths, N, frames.single)
-    offsets = np.zeros(N + 1, dtype=np.intp)
+    offsets, repeats = np.zeros(N + 1, dtype=np.intp), np.zeros(N, dtype=np.intp)
     lengths.cumsum(out=offsets[1:])
-    for k in np.flatnonzero((labels < 0) | (labels >= C) | (labels == blank)):
-        n = int(np.searchsorted(offsets, k, side="right")) - 1
-        place = f"[{k - offsets[n]}]" if frames.single else f"[{n}][{k - offsets[n]}]"
-        if labels[k] == blank:
+    # Python integers of any size are compared before they are cast.
+    small = labels if labels.dtype.kind == "i" else np.where((labels < 0) | (labels >= C), -1, labels)
+    small = np.ascontiguousarray(small, dtype=np.intp)
+    n = _first_bad_target(small, offsets, C, blank, repeats)
+    if n >= 0:
+        target = labels[offsets[n]:offsets[n + 1]]
+        u = int(np.argmax((target < 0) | (target >= C) | (target == blank)))
+        place = f"[{u}]" if frames.single else f"[{n}][{u}]"
+        if target[u] == blank:
             raise ValueError(f"targets{place} is {blank}, the blank: a target holds labels only")
-        raise ValueError(f"targets{place} is {labels[k]}, but the logits have classes 0..{C - 1}")
-    labels = np.ascontiguousarray(labels, dtype=np.intp)
-    equal = np.zeros(len(labels) + 2, dtype=np.intp)  # at k + 1: is label k equal to its left neighbour
-    equal[2:-1] = labels[1:] == labels[:-1]
-    equal[offsets[:-1] + 1] = 0  # the first label of a target has none
-    before = equal.cumsum()[offsets]
-    return Targets(labels, offsets, lengths, before[1:] - before[:-1])
+        raise ValueError(f"targets{place} is {target[u]}, but the logits have classes 0..{C - 1}")
+    return Targets(small, offsets, lengths, repeats)
 
 
 def first_infeasible(
@@ -193,8 +193,16 @@ def _check_values(frames: Frames) -> None:
     raise ValueError(f"logits[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
 
 
-# Counts, and not a test that leaves the loop, for these LLVM vectorises.
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
+def _all_finite(rows, r):
+    """x - x is 0 for a number, else NaN: one sum, which LLVM vectorises, asks all of a row."""
+    nothing = rows[r, 0] - rows[r, 0]
+    for c in range(1, rows.shape[1]):
+        nothing += rows[r, c] - rows[r, c]
+    return nothing == 0
+
+
+@numba.njit(nogil=True, cache=True)
 def _first_bad(rows, n_stride, t_stride, lengths):
     """The first frame t, n that cannot be used, or -1, -1."""
     T = 0
@@ -204,13 +212,26 @@ def _first_bad(rows, n_stride, t_stride, lengths):
         for n in range(len(lengths)):
             if t < lengths[n]:
                 r = np.uintp(n * n_stride + t * t_stride)
-                good, closed = 0, 0
-                for c in range(rows.shape[1]):
-                    good += rows[r, c] < np.inf
-                    closed += rows[r, c] == -np.inf
-                if good < rows.shape[1] or closed == rows.shape[1]:
-                    return t, n
+                if not _all_finite(rows, r):
+                    top = rows[r, 0]
+                    for c in range(rows.shape[1]):
+                        if not rows[r, c] < np.inf:
+                            return t, n
+                        top = max(top, rows[r, c])
+                    if top == -np.inf:
+                        return t, n
     return -1, -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _first_bad_target(labels, offsets, C, blank, repeats):
+    """The first target with a label that is none, or -1; and how many repeats each target has."""
+    for n in range(len(repeats)):
+        for k in range(offsets[n], offsets[n + 1]):
+            if labels[k] < 0 or labels[k] >= C or labels[k] == blank:
+                return n
+            repeats[n] += k > offsets[n] and labels[k] == labels[k - 1]
+    return -1
 
 
 def _join(
@@ -254,6 +275,8 @@ def _join(
     for n in np.flatnonzero(lengths > held):
         raise ValueError(f"target_lengths[{n}] is {lengths[n]}, target {n} holds {held[n]} values")
     if isinstance(targets, np.ndarray):
+        if lengths is held:
+            return targets.reshape(-1), lengths
         return targets[np.arange(targets.shape[1]) < lengths[:, None]], lengths
     parts = [target[:U] for target, U in zip(targets, lengths.tolist())]
     if any(part.dtype == np.uint64 for part in parts):  # numpy would meet other integers in float64
