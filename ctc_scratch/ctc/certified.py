@@ -75,16 +75,8 @@ from numpy.typing import NDArray
 # no test for division by zero, which would keep LLVM from vectorising. contract: multiply and add
 # may be fused, which only rounds less.
 kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-# What only kernels call does without the wrappers for Python, which take a sixth of all compilation.
-inner = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract"},
-    no_cpython_wrapper=True, no_cfunc_wrapper=True,
-)
 # reassoc: a sum may run in several lanes. Only for sums of positive terms.
-summing = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"},
-    no_cpython_wrapper=True, no_cfunc_wrapper=True,
-)
+summing = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
 
 LN2 = math.log(2.0)
 
@@ -150,7 +142,7 @@ LOWEST_32, LOWEST_64 = f32(-87.0), -708.0
 ZERO_32, MANTISSA_32, BIAS_32 = f32(0), i32(23), i32(127 << 23)
 
 
-@inner
+@kernel
 def exp32(x):
     """e^x for float32 x <= 0, within 1.6 * 2^-24 of itself; 0 below -87."""
     rounded = x * LOG2E_32 + ROUND_32
@@ -163,7 +155,7 @@ def exp32(x):
     return power + power * (r2 * p + r) if x > LOWEST_32 else ZERO_32
 
 
-@inner
+@kernel
 def exp64(x):
     """e^x for float64 x <= 0, within 2^-52 of itself; 0 below -708."""
     rounded = x * LOG2E_64 + ROUND_64
@@ -180,13 +172,13 @@ def exp64(x):
     return power + power * (r2 * p + r) if x > LOWEST_64 else 0.0
 
 
-@inner
+@kernel
 def exp_below32(x, top):
     """e^(x - top) for float32."""
     return exp32(x - top)
 
 
-@inner
+@kernel
 def exp_below64(x, top):
     """e^(x - top) for float64, with what the difference loses in rounding put back."""
     d = x - top
@@ -213,7 +205,7 @@ def _exp_below(x, top):
 # a short row. r is unsigned, for the reason given below.
 
 
-@inner
+@kernel
 def row_max(rows, r):
     """The largest entry of row r. Eight running maxima, as LLVM does not split a maximum into lanes."""
     C = rows.shape[1]
@@ -232,7 +224,13 @@ def row_max(rows, r):
 @kernel
 def row_exp(rows, r, top, out):
     """out[r] = e^(rows[r] - top)."""
-    for c in range(rows.shape[1]):
+    C = rows.shape[1]
+    # A long row from both halves at once: two chains of operations keep the processor busier than one.
+    half = place(C // 2 if C >= 256 else 0)
+    for c in range(half):
+        a, b = exp_below(rows[r, c], top), exp_below(rows[r, half + c], top)
+        out[r, c], out[r, half + c] = a, b
+    for c in range(half + half, place(C)):
         out[r, c] = exp_below(rows[r, c], top)
 
 
@@ -245,7 +243,7 @@ def block_sum(rows, r, start, stop):
     return result
 
 
-@inner
+@kernel
 def row_sum(rows, r):
     """The sum of positive terms, at most 512 of them in their own precision."""
     C, result = rows.shape[1], 0.0
@@ -254,7 +252,7 @@ def row_sum(rows, r):
     return result
 
 
-@inner
+@kernel
 def row_scale(rows, r, factor):
     """rows[r] *= factor."""
     for c in range(rows.shape[1]):
@@ -268,19 +266,19 @@ def row_scale(rows, r, factor):
 # lane fastest.
 
 
-@inner
+@kernel
 def raised(state):
     """The forward floor: at least FLOOR, if the state can be reached at all."""
     return FLOOR if 0.0 < state < FLOOR else state
 
 
-@inner
+@kernel
 def dropped(state):
     """The backward floor: at least FLOOR, or nothing."""
     return state if state >= FLOOR else 0.0
 
 
-@inner
+@kernel
 def step_forward(w, n, blanks, labels, before, y_blank, y, new_blanks, new_labels):
     """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + al[u-1]) y(label u).
 
@@ -295,7 +293,7 @@ def step_forward(w, n, blanks, labels, before, y_blank, y, new_blanks, new_label
         w[new_labels + k] = raised((w[labels + k] + arriving) * w[y + k])
 
 
-@inner
+@kernel
 def step_backward(w, n, blanks, blanks_after, emitted, emitted_after, y_blank, new_blanks, new_labels):
     """bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + el[u+1].
 
@@ -310,7 +308,7 @@ def step_backward(w, n, blanks, blanks_after, emitted, emitted_after, y_blank, n
             w[emitted + k] + w[blanks_after + k] * w[y_blank + k] + w[emitted_after + k])
 
 
-@inner
+@kernel
 def emit_forward(w, n, emit, slots, first, y):
     """y = the emission of each label, raised where it was under its floor."""
     n, emit, first, y = place(n), place(emit), place(first), place(y)
@@ -318,7 +316,7 @@ def emit_forward(w, n, emit, slots, first, y):
         w[y + k] = abs(w[emit + slots[first + k]])
 
 
-@inner
+@kernel
 def emit_backward(w, n, alpha, beta, emit, slots, first, occupancy, emitted):
     """Occupancy of the label's class += alpha beta;  emitted = beta y;  0 where y was under its floor."""
     n, alpha, beta, emit, first, occupancy, emitted = (
@@ -331,7 +329,7 @@ def emit_backward(w, n, alpha, beta, emit, slots, first, occupancy, emitted):
         w[emitted + k] = kept * y
 
 
-@inner
+@kernel
 def fill(w, n, at, value):
     """n entries = value."""
     n, at = place(n), place(at)
@@ -339,7 +337,7 @@ def fill(w, n, at, value):
         w[at + k] = value
 
 
-@inner
+@kernel
 def tile(w, lanes, n, values, out):
     """out = the values of the lanes, n times over."""
     n, values, out, L = place(n), place(values), place(out), place(len(lanes))
@@ -368,7 +366,7 @@ def one_dot(w, n, a, b):
     return result
 
 
-@inner
+@kernel
 def add_sums(w, lanes, n, at, sums):
     """sums[j] += the states of lane j, n of each."""
     L = place(len(lanes))
@@ -381,7 +379,7 @@ def add_sums(w, lanes, n, at, sums):
             w[sums + j] += w[at + u * L + j]
 
 
-@inner
+@kernel
 def add_dots(w, lanes, n, a, b, sums):
     """sums[j] += the sum of a b over lane j."""
     L = place(len(lanes))
@@ -394,7 +392,7 @@ def add_dots(w, lanes, n, a, b, sums):
             w[sums + j] += w[a + u * L + j] * w[b + u * L + j]
 
 
-@inner
+@kernel
 def subtract(w, rows, r, factor, occupancy, stride):
     """rows[r] -= factor * occupancy, of which every stride-th counts."""
     occupancy, stride = place(occupancy), place(stride)
@@ -402,7 +400,7 @@ def subtract(w, rows, r, factor, occupancy, stride):
         rows[r, c] -= factor * w[occupancy + c * stride]
 
 
-@inner
+@kernel
 def subtract_columns(w, rows, r, factor, occupancy, columns, lane, L):
     """The same for the classes of one lane's columns."""
     for k in range(lane, columns.shape[0], L):
@@ -454,19 +452,19 @@ class Places(NamedTuple):
     end: int  # how much workspace there must be
 
 
-@inner
+@kernel
 def is_dense(C, U):
     """Whether every class makes a column: where they are few, loops over them need no indices."""
     return C <= 4 * (U + 1)
 
 
-@inner
+@kernel
 def segment_length(T, width, budget):
     """Frames of alpha kept at a time: all of them if they fit the budget (in numbers), else about sqrt(T)."""
     return T if 2 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))
 
 
-@inner
+@kernel
 def make_places(T, U, C, L, blank, budget):
     """The Places of a group of this size."""
     dense = is_dense(C, U)
@@ -484,7 +482,7 @@ def make_places(T, U, C, L, blank, budget):
                   y + 2 * width, occupancy, sums, sums + L)
 
 
-@inner
+@kernel
 def make_group(members, lanes, C, lengths, labels, offsets, blank):
     """The Group of these sequences."""
     L = len(lanes)
@@ -529,7 +527,7 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
     return Group(members, T, widths, columns, slots, need, left, steady, unsteady, repeats[:repeated])
 
 
-@inner
+@kernel
 def window(t, lanes, lengths, widths, need, left, low, high):
     """Move low[j]..high[j] - 1 to the labels that can be reached at frame t and can still finish.
 
@@ -555,7 +553,7 @@ def window(t, lanes, lengths, widths, need, left, low, high):
 # ---- emissions ------------------------------------------------------------------------------------
 
 
-@inner
+@kernel
 def mark(w, values, r, inverse, floor, emit, stride):
     """emit = values[r] * inverse; where a value is under the floor, the floor, negated for a mark."""
     emit, stride = place(emit), place(stride)
@@ -564,7 +562,7 @@ def mark(w, values, r, inverse, floor, emit, stride):
         w[emit + c * stride] = value * inverse if value > floor else -floor * inverse
 
 
-@inner
+@kernel
 def mark_columns(w, values, r, columns, lane, L, inverse, floor, emit):
     """The same for the classes of one lane's columns."""
     for k in range(lane, columns.shape[0], L):
@@ -572,13 +570,13 @@ def mark_columns(w, values, r, columns, lane, L, inverse, floor, emit):
         w[emit + k] = value * inverse if value > floor else -floor * inverse
 
 
-@inner
+@kernel
 def emission_floor(rows):
     """So far above the smallest normal number that divided by the sum of a row it stays normal."""
     return 2.0**-120 if rows.itemsize == 4 else 2.0**-200
 
 
-@inner
+@kernel
 def emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise, grad):
     """The softmax of every frame: times the weight into grad, and its columns to at.emit.
 
@@ -616,7 +614,7 @@ def emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise,
 # ---- alpha ----------------------------------------------------------------------------------------
 
 
-@inner
+@kernel
 def close_window(w, lanes, low, high, first, last, blanks, labels):
     """0 around first..last-1, and for each lane around its own window."""
     L = len(lanes)
@@ -629,7 +627,7 @@ def close_window(w, lanes, low, high, first, last, blanks, labels):
                 w[blanks + edge] = w[labels + edge] = 0.0
 
 
-@inner
+@kernel
 def rescale(w, lanes, first, last, blanks, labels, sums, exponents):
     """Bring each lane's sum back near TOP by a power of two, which rounds nothing."""
     L = len(lanes)
@@ -648,7 +646,7 @@ def rescale(w, lanes, first, last, blanks, labels, sums, exponents):
             exponents[j] -= up
 
 
-@inner
+@kernel
 def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents):
     """Frames start..stop-1 of alpha into rows 1.. of at.ab and at.al; row 0 is the frame before."""
     L = len(lanes)
@@ -692,7 +690,7 @@ def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
 # ---- beta and the gradient ------------------------------------------------------------------------
 
 
-@inner
+@kernel
 def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t_stride, weights, grad,
              gamma):
     """Frames stop-1..start of beta, and from it and alpha the gradient; at.beta is carried over."""
@@ -765,7 +763,7 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
 # ---- the whole group ------------------------------------------------------------------------------
 
 
-@inner
+@kernel
 def copy(w, n, source, target):
     """n entries from source to target."""
     n, source, target = place(n), place(source), place(target)
@@ -773,7 +771,7 @@ def copy(w, n, source, target):
         w[target + k] = w[source + k]
 
 
-@inner
+@kernel
 def log_of(state, exponent):
     """ln(state 2^exponent), the power of two out of the logarithm: where both are large they cancel."""
     own = (bits_of_float64(state) >> 52) - 1023
@@ -783,7 +781,7 @@ def log_of(state, exponent):
     return math.log(mantissa) + (own + exponent) * LN2
 
 
-@inner
+@kernel
 def solve(members, lanes, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
           budget, w, grad, gamma, losses, gaps):
     """The losses, gaps and gradients of one group."""

@@ -69,10 +69,6 @@ from numba.extending import intrinsic, overload
 # nogil, cache: as in `kernels`. No fastmath whatever: the exact differences below must stay as they are
 # written, and without it no bit depends on how the compiler orders or fuses a machine's instructions.
 kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
-# What only kernels call does without the wrappers for Python, a sixth of all compilation.
-inner = numba.njit(
-    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
 
 BUDGET = 32 * 2**20
 """Bytes of forward states kept at a time; longer problems keep checkpoints and compute them again."""
@@ -110,26 +106,26 @@ overload(from_bits)(lambda bits: lambda bits: _from_bits(bits))
 overload(bits_of)(lambda x: lambda x: _bits_of(x))
 
 
-@inner
+@kernel
 def power_of_two(n):
     """2^n for a whole n in [-1022, 1023]."""
     return from_bits(bits_of(n + COUNT_BIAS) << 52)
 
 
-@inner
+@kernel
 def plain(m, e):
     """m 2^e as a number, 0 if e is too low for one."""
     return m * power_of_two(min(e, 900.0)) if e >= -1022.0 else 0.0
 
 
 # Assigning one array to another would bring in Numba's text of a shape error: a third of all compilation.
-@inner
+@kernel
 def copy(source, out):
     for k in range(source.shape[0]):
         out[k] = source[k]
 
 
-@inner
+@kernel
 def copy_states(source, out):
     copy(source[0], out[0])
     copy(source[1], out[1])
@@ -138,7 +134,7 @@ def copy_states(source, out):
 # ---- emissions
 
 
-@inner
+@kernel
 def load(frames, r, x):
     """x = row r as float64, saturated, -inf as EMPTY: every difference of them is finite."""
     rows32, rows64 = frames
@@ -147,7 +143,7 @@ def load(frames, r, x):
         x[c] = min(max(value, -LIMIT), LIMIT) if value > -np.inf else EMPTY
 
 
-@inner
+@kernel
 def store(probs, weight, grads, r):
     """Row r of the gradient = weight * probs, in its own type."""
     grad32, grad64 = grads
@@ -158,7 +154,7 @@ def store(probs, weight, grads, r):
             grad32[r, c] = weight * probs[c]
 
 
-@inner
+@kernel
 def exp_reduced(r):
     """e^r for |r| <= ln(2) / 2: the Taylor series up to r^13, the 1 added last."""
     r2 = r * r
@@ -169,7 +165,7 @@ def exp_reduced(r):
     return 1.0 + (r + r2 * (a + r4 * (b + r4 * c)))
 
 
-@inner
+@kernel
 def difference(x, top):
     """hi + lo = x - top without any error (TwoSum)."""
     hi = x - top
@@ -190,7 +186,7 @@ def exp_split(x, top):
     return (m, n) if x > EMPTY else (0.0, EMPTY)
 
 
-@inner
+@kernel
 def split_all(m, x, top):
     """m, n = exp_split(x) of all classes used; the n take the place of x."""
     for k in range(m.shape[0]):
@@ -217,13 +213,13 @@ def fold(values, n):
         length = half
 
 
-@inner
+@kernel
 def add(values, others):
     for k in range(values.shape[0]):
         values[k] += others[k]
 
 
-@inner
+@kernel
 def emissions(x, classes, normalise, emit, norm):
     """y_c = e^(x_c - top) / total of the classes used, mantissa and exponent; x is used up for the total."""
     top, total = 0.0, 1.0
@@ -243,7 +239,7 @@ def emissions(x, classes, normalise, emit, norm):
     norm[0], norm[1] = top, total
 
 
-@inner
+@kernel
 def softmax(x, norm):
     """x = the probabilities of the whole row as plain numbers, from what `emissions` has kept of it."""
     exp_row(x, norm[0])
@@ -254,7 +250,7 @@ def softmax(x, norm):
 # ---- the recursion, one frame; `before`, `after` and rows of states start two states early
 
 
-@inner
+@kernel
 def joined(stay, stay_exp, step, step_exp, skip, skip_exp, can_skip):
     """m, e with m 2^e = stay + step + (skip if can_skip), m in [1, 2) or 0."""
     top = max(stay_exp, step_exp)
@@ -268,7 +264,7 @@ def joined(stay, stay_exp, step, step_exp, skip, skip_exp, can_skip):
     return (from_bits((bits & FRACTION) | ONE), e) if m > 0.0 else (0.0, EMPTY)
 
 
-@inner
+@kernel
 def forward(before, before_exp, skips, m, e):
     """alpha_t without its emission: what stays, steps and skips into each state."""
     for s in range(m.shape[0]):
@@ -276,7 +272,7 @@ def forward(before, before_exp, skips, m, e):
                             before[s], before_exp[s], skips[s])
 
 
-@inner
+@kernel
 def backward(after, after_exp, skips, m, e):
     """beta_t: what each state stays in, steps and skips to, the emissions of t + 1 included."""
     for s in range(m.shape[0]):
@@ -284,7 +280,7 @@ def backward(after, after_exp, skips, m, e):
                             after[s + 2], after_exp[s + 2], skips[s + 2])
 
 
-@inner
+@kernel
 def emitting(states, emit, slots, lo, hi):
     """Every state of the window times its emission; 0 around the window: more than that is never read."""
     multiply(states[0, lo + 2:hi + 2], states[1, lo + 2:hi + 2], emit[0], emit[1], slots[lo:hi])
@@ -292,7 +288,7 @@ def emitting(states, emit, slots, lo, hi):
         states[0, s], states[1, s] = 0.0, EMPTY
 
 
-@inner
+@kernel
 def multiply(m, e, y, y_exp, slots):
     for s in range(m.shape[0]):
         m[s] *= y[slots[s]]
@@ -302,14 +298,14 @@ def multiply(m, e, y, y_exp, slots):
 # ---- what is made of alpha and beta, one frame
 
 
-@inner
+@kernel
 def joint(alpha, alpha_exp, beta, beta_exp, top, out):
     """out = alpha beta 2^-top"""
     for s in range(out.shape[0]):
         out[s] = plain(alpha[s] * beta[s], (alpha_exp[s] + beta_exp[s]) - top)
 
 
-@inner
+@kernel
 def posterior(alpha, beta, lo, hi, top, slots, joints, sums, occupancy, gamma):
     """occupancy (K,) of the classes used, divided by its own sum; gamma (S,) too, unless it is empty."""
     K, n = occupancy.shape[0], max(hi - lo, 2)
@@ -339,7 +335,7 @@ def posterior(alpha, beta, lo, hi, top, slots, joints, sums, occupancy, gamma):
             gamma[s] = joints[s] / total
 
 
-@inner
+@kernel
 def lost(alpha, lo, hi, next_lo, next_hi, classes, slots, skips, probs, x):
     """sum over s of alpha_{t-1}(s) times what frame t gives to the classes that are no move from s."""
     # Nothing is taken from 1. Of the classes that are no move, those among the three most probable are
@@ -419,7 +415,7 @@ def reach(skips, windows):
     return hi >= S - 1
 
 
-@inner
+@kernel
 def forward_block(frames, first, stride, start, stop, normalise, problem, block, x):
     """alpha[k + 1], emit[k], norms[k] of frames start + k < stop, from alpha[0], the states before them."""
     classes, slots, skips, windows = problem
@@ -434,7 +430,7 @@ def forward_block(frames, first, stride, start, stop, normalise, problem, block,
         emitting(now, emit[k], slots, lo, hi)
 
 
-@inner
+@kernel
 def solve(frames, first, stride, weight, normalise, problem, block, checkpoints, scratch, grads, gamma):
     """The loss of one sequence; its rows of grad and gamma are filled, or left alone where no path exists."""
     classes, slots, skips, windows = problem
