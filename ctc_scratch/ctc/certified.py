@@ -782,58 +782,6 @@ def log_of(state, exponent):
 
 
 @kernel
-def solve(members, lanes, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
-          budget, w, grad, gamma, losses, gaps):
-    """The losses, gaps and gradients of one group."""
-    L = len(lanes)
-    group = make_group(members, lanes, rows.shape[1], lengths, labels, offsets, blank)
-    T, U = group.lengths.max(), group.widths.max()
-    at = make_places(T, U, rows.shape[1], L, blank, budget)
-    G = segment_length(T, at.width, budget)
-    segments = (T + G - 1) // G
-    final, final_exponents, exponents = np.zeros(L), np.zeros(L, np.int64), np.full(L, -HEADROOM, np.int64)
-
-    shift = emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise, grad)
-
-    fill(w, at.width, at.ab, 0.0)
-    fill(w, at.width, at.al, 0.0)
-    fill(w, L, at.ab + L, TOP)  # before the first frame: in the first blank, to stay or to step
-    for s in range(segments):
-        start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
-        copy(w, at.width, at.ab, kept)
-        copy(w, at.width, at.al, kept + at.width)
-        forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
-        if stop < T:
-            copy(w, at.width, at.ab + G * at.width, at.ab)
-            copy(w, at.width, at.al + G * at.width, at.al)
-
-    fill(w, 4 * at.width, at.beta, 0.0)
-    fill(w, at.width, at.y_low, 0.0)
-    exponents[:] = -HEADROOM
-    low, high = group.widths.copy(), group.widths.copy()
-    again, again_exponents = np.zeros(L), np.zeros(L, np.int64)
-    for s in range(segments - 1, -1, -1):
-        start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
-        if stop < T:
-            copy(w, at.width, kept, at.ab)
-            copy(w, at.width, kept + at.width, at.al)
-            forward(w, at, start, stop, group, lanes, again_exponents, again, again_exponents)
-        backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t_stride, weights, grad,
-                 gamma)
-
-    for j in range(L):
-        n = members[j]
-        if n >= 0:
-            lower = w[at.beta + L + j] * w[at.y_low + j] + w[at.beta + 3 * at.width + L + j]
-            losses[n] = 0.0 - log_of(final[j], final_exponents[j]) - shift
-            if lower > 0.0:
-                apart = min(max(final_exponents[j] - exponents[j], -2000), 2000)
-                gaps[n] = max(math.ldexp(final[j] / lower, apart) - 1.0, 0.0)
-            else:
-                gaps[n] = np.inf
-
-
-@kernel
 def room(groups, lanes, lengths, offsets, C, budget):
     """How many numbers of workspace the largest of the groups needs."""
     most = 0
@@ -849,8 +797,57 @@ def room(groups, lanes, lengths, offsets, C, budget):
 
 @kernel
 def batch(groups, lanes, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
-          budget, workspace, grad, gamma, losses, gaps):
-    """`solve` for each row of groups (G, L)."""
-    for k in range(groups.shape[0]):
-        solve(groups[k], lanes, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
-              budget, workspace, grad, gamma, losses, gaps)
+          budget, w, grad, gamma, losses, gaps):
+    """The losses, gaps and gradients of all members of the groups (G, L), one group after the other.
+
+    gaps: (Z_up - Z_low) / Z_low. The workspace w must have `room`. The loop is here and not around
+    a function for one group, because each level of calls is one more time that LLVM goes over it all.
+    """
+    L = len(lanes)
+    for members in groups:
+        group = make_group(members, lanes, rows.shape[1], lengths, labels, offsets, blank)
+        T, U = group.lengths.max(), group.widths.max()
+        at = make_places(T, U, rows.shape[1], L, blank, budget)
+        G = segment_length(T, at.width, budget)
+        segments = (T + G - 1) // G
+        final, final_exponents = np.zeros(L), np.zeros(L, np.int64)
+        exponents = np.full(L, -HEADROOM, np.int64)
+
+        shift = emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise, grad)
+
+        fill(w, at.width, at.ab, 0.0)
+        fill(w, at.width, at.al, 0.0)
+        fill(w, L, at.ab + L, TOP)  # before the first frame: in the first blank, to stay or to step
+        for s in range(segments):
+            start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
+            copy(w, at.width, at.ab, kept)
+            copy(w, at.width, at.al, kept + at.width)
+            forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
+            if stop < T:
+                copy(w, at.width, at.ab + G * at.width, at.ab)
+                copy(w, at.width, at.al + G * at.width, at.al)
+
+        fill(w, 4 * at.width, at.beta, 0.0)
+        fill(w, at.width, at.y_low, 0.0)
+        exponents[:] = -HEADROOM
+        low, high = group.widths.copy(), group.widths.copy()
+        again, again_exponents = np.zeros(L), np.zeros(L, np.int64)
+        for s in range(segments - 1, -1, -1):
+            start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
+            if stop < T:
+                copy(w, at.width, kept, at.ab)
+                copy(w, at.width, kept + at.width, at.al)
+                forward(w, at, start, stop, group, lanes, again_exponents, again, again_exponents)
+            backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t_stride, weights,
+                     grad, gamma)
+
+        for j in range(L):
+            n = members[j]
+            if n >= 0:
+                lower = w[at.beta + L + j] * w[at.y_low + j] + w[at.beta + 3 * at.width + L + j]
+                losses[n] = 0.0 - log_of(final[j], final_exponents[j]) - shift
+                if lower > 0.0:
+                    apart = min(max(final_exponents[j] - exponents[j], -2000), 2000)
+                    gaps[n] = max(math.ldexp(final[j] / lower, apart) - 1.0, 0.0)
+                else:
+                    gaps[n] = np.inf
