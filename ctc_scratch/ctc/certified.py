@@ -393,17 +393,17 @@ def add_dots(w, lanes, n, a, b, sums):
 
 
 @kernel
-def subtract(w, rows, r, factor, occupancy, stride):
-    """rows[r] -= factor * occupancy, of which every stride-th counts."""
-    occupancy, stride = place(occupancy), place(stride)
+def subtract(w, rows, r, factor, occupancy):
+    """rows[r] -= factor * occupancy."""
+    occupancy = place(occupancy)
     for c in range(place(rows.shape[1])):
-        rows[r, c] -= factor * w[occupancy + c * stride]
+        rows[r, c] -= factor * w[occupancy + c]
 
 
 @kernel
-def subtract_columns(w, rows, r, factor, occupancy, columns, lane, L):
-    """The same for the classes of one lane's columns."""
-    for k in range(lane, columns.shape[0], L):
+def subtract_columns(w, rows, r, factor, occupancy, columns, start, stop):
+    """The same for the classes of columns start..stop-1."""
+    for k in range(start, stop):
         rows[r, columns[k]] -= factor * w[occupancy + k]
 
 
@@ -413,14 +413,15 @@ def subtract_columns(w, rows, r, factor, occupancy, columns, lane, L):
 class Group(NamedTuple):
     """What the frames of a group share; L lanes, U labels in the longest target, K columns.
 
-    A column is a class whose probability the states need. Of everything that
-    there is one of for each label or column, entry k * L + j belongs to lane j.
+    A column is a class whose probability the states need; column k of lane j is
+    entry j * K + k. Where there is one of a thing for each label, entry
+    u * L + j belongs to lane j.
     """
 
     members: NDArray  # (L,) the sequence in each lane, -1 for none
     lengths: NDArray  # (L,) its frames
     widths: NDArray  # (L,) its labels
-    columns: NDArray  # (K * L,) the class of a column
+    columns: NDArray  # (L * K,) the class of a column
     slots: NDArray  # (U * L,) where in the columns a label's class stands
     need: NDArray  # (U * L,) the first frame at which label u can be reached
     left: NDArray  # (U * L,) how many frames it takes from there to the end
@@ -436,10 +437,10 @@ class Places(NamedTuple):
     that what comes before the first is there to be read, as 0.
     """
 
-    K: int  # columns times lanes
+    K: int  # columns of a lane
     width: int  # of a row of states
-    blank: int  # the blank's column, times lanes
-    emit: int  # (T, K) emissions, raised ones negated
+    blank: int  # the blank's column
+    emit: int  # (T, L * K) emissions, raised ones negated
     ab: int  # (G + 1, width) alpha of the blanks, row 0 being the frame before
     al: int  # (G + 1, width) alpha of the labels
     starts: int  # (segments, 2, width) alpha before each segment
@@ -447,7 +448,7 @@ class Places(NamedTuple):
     y: int  # (width,) emissions of the labels, as alpha sees them
     y_up: int  # (width,) the blank's emission as alpha sees it, tiled
     y_low: int  # (width,) the same as beta sees it, one frame later
-    occupancy: int  # (K,) of one frame
+    occupancy: int  # (L * K,) of one frame
     sums: int  # (L,)
     end: int  # how much workspace there must be
 
@@ -468,17 +469,17 @@ def segment_length(T, width, budget):
 def make_places(T, U, C, L, blank, budget):
     """The Places of a group of this size."""
     dense = is_dense(C, U)
-    K, width = (C if dense else min(U + 1, C)) * L, (U + 3) * L
+    K, width = C if dense else min(U + 1, C), (U + 3) * L
     G = segment_length(T, width, budget)
     emit = 0
-    ab = emit + T * K
+    ab = emit + T * L * K
     al = ab + (G + 1) * width
     starts = al + (G + 1) * width
     beta = starts + (T + G - 1) // G * 2 * width
     y = beta + 4 * width
     occupancy = y + 3 * width
-    sums = occupancy + K
-    return Places(K, width, (blank if dense else 0) * L, emit, ab, al, starts, beta, y, y + width,
+    sums = occupancy + L * K
+    return Places(K, width, blank if dense else 0, emit, ab, al, starts, beta, y, y + width,
                   y + 2 * width, occupancy, sums, sums + L)
 
 
@@ -493,7 +494,8 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
             widths[j] = offsets[members[j] + 1] - offsets[members[j]]
     U = widths.max()
     dense = is_dense(C, U)
-    columns = np.full((C if dense else min(U + 1, C)) * L, blank, np.uintp)
+    K = C if dense else min(U + 1, C)
+    columns = np.full(L * K, blank, np.uintp)
     slots, repeats = np.zeros(U * L, np.uintp), np.zeros(U * L, np.intp)
     need, left = np.full(U * L, T.max(), np.intp), np.zeros(U * L, np.intp)
     column_of, steady, unsteady = np.arange(C), 0, T.max()
@@ -502,18 +504,18 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
         target = labels[offsets[members[j]]:offsets[members[j]] + widths[j]]
         if dense:
             for c in range(C):
-                columns[c * L + j] = c
+                columns[j * K + c] = c
         else:
             column_of[:] = -1
             taken = 1  # column 0 is the blank's
             for u in range(widths[j]):
                 if column_of[target[u]] < 0:
                     column_of[target[u]] = taken
-                    columns[taken * L + j] = target[u]
+                    columns[j * K + taken] = target[u]
                     taken += 1
         delay = 0
         for u in range(widths[j]):
-            slots[u * L + j] = column_of[target[u]] * L + j
+            slots[u * L + j] = j * K + column_of[target[u]]
             if u > 0 and target[u] == target[u - 1]:
                 repeats[repeated] = u * L + j
                 repeated += 1
@@ -554,18 +556,18 @@ def window(t, lanes, lengths, widths, need, left, low, high):
 
 
 @kernel
-def mark(w, values, r, inverse, floor, emit, stride):
+def mark(w, values, r, inverse, floor, emit):
     """emit = values[r] * inverse; where a value is under the floor, the floor, negated for a mark."""
-    emit, stride = place(emit), place(stride)
+    emit = place(emit)
     for c in range(place(values.shape[1])):
         value = np.float64(values[r, c])
-        w[emit + c * stride] = value * inverse if value > floor else -floor * inverse
+        w[emit + c] = value * inverse if value > floor else -floor * inverse
 
 
 @kernel
-def mark_columns(w, values, r, columns, lane, L, inverse, floor, emit):
-    """The same for the classes of one lane's columns."""
-    for k in range(lane, columns.shape[0], L):
+def mark_columns(w, values, r, columns, start, stop, inverse, floor, emit):
+    """The same for the classes of columns start..stop-1."""
+    for k in range(start, stop):
         value = np.float64(values[r, columns[k]])
         w[emit + k] = value * inverse if value > floor else -floor * inverse
 
@@ -587,11 +589,10 @@ def emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise,
     columns, members, lengths = group.columns, group.members, group.lengths
     floor, shift, inverse, factor = emission_floor(rows), 0.0, 1.0, 0.0
     for t in range(lengths.max()):
-        emit = at.emit + t * at.K
+        emit = at.emit + t * L * at.K
         for j in range(L):
             if t >= lengths[j]:
-                for k in range(j, at.K, L):
-                    w[emit + k] = 0.0
+                fill(w, at.K, emit + j * at.K, 0.0)
                 continue
             r = place(members[j] * n_stride + t * t_stride)
             top = row_max(rows, r)
@@ -601,12 +602,10 @@ def emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise,
                 factor = weights[members[j]] * inverse
             else:
                 shift += top
-            if at.K != C * L:
-                mark_columns(w, grad, r, columns, j, L, inverse, floor, emit)
-            elif L == 1:
-                mark(w, grad, r, inverse, floor, emit, 1)
+            if at.K == C:
+                mark(w, grad, r, inverse, floor, emit + j * at.K)
             else:
-                mark(w, grad, r, inverse, floor, emit + j, L)
+                mark_columns(w, grad, r, columns, j * at.K, (j + 1) * at.K, inverse, floor, emit)
             row_scale(grad, r, rows.dtype.type(factor))
     return shift
 
@@ -663,11 +662,11 @@ def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
         else:
             lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
         first, last = (lowest + 1) * L, (highest + 2) * L
-        emit, row = at.emit + t * at.K, (t - start) * at.width
+        emit, row = at.emit + t * L * at.K, (t - start) * at.width
         b0, l0, b, l = at.ab + row, at.al + row, at.ab + row + at.width, at.al + row + at.width
         emit_forward(w, (min(highest + 1, U) - lowest) * L, emit, slots, first - L, at.y)
         for j in range(L):
-            w[at.sums + j] = abs(w[emit + at.blank + j])
+            w[at.sums + j] = abs(w[emit + j * at.K + at.blank])
         tile(w, lanes, highest + 1 - lowest, at.sums, at.y_up)
         for j in range(L):
             if high[j] == widths[j]:  # there is no such label
@@ -699,7 +698,7 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
         group.columns, group.slots, group.need, group.left, group.lengths, group.widths, group.repeats,
         group.members)
     steady, unsteady = group.steady, group.unsteady
-    U, dense = slots.shape[0] // L, at.K == grad.shape[1] * L
+    U, dense = slots.shape[0] // L, at.K == grad.shape[1]
     l, emitted = at.beta + 2 * at.width, at.beta + 3 * at.width
     for t in range(stop - 1, start - 1, -1):
         if steady <= t < unsteady:
@@ -709,7 +708,7 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
         else:
             lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
         first, last = (lowest + 1) * L, (highest + 2) * L
-        emit, row = at.emit + t * at.K, (t - start + 1) * at.width
+        emit, row = at.emit + t * L * at.K, (t - start + 1) * at.width
         b, b_next = at.beta + (t & 1) * at.width, at.beta + (1 - (t & 1)) * at.width
         # b_next, emitted and y_low are of frame t + 1.
         step_backward(w, last - first, b_next + first, b_next + first + L, emitted + first,
@@ -726,7 +725,7 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
         if t & RESCALE_MASK == 0:
             rescale(w, lanes, first, last, b, l, at.sums, exponents)
 
-        fill(w, at.K, at.occupancy, 0.0)
+        fill(w, L * at.K, at.occupancy, 0.0)
         for j in range(L):
             w[emitted + first - L + j] = w[emitted + last - L + j] = w[emitted + last + j] = 0.0
             w[at.sums + j] = 0.0
@@ -734,24 +733,22 @@ def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t
                       first - L, at.occupancy, emitted + first)
         add_dots(w, lanes, highest + 1 - lowest, at.ab + row + first, b + first, at.sums)
         for j in range(L):
-            y = w[emit + at.blank + j]
-            w[at.occupancy + at.blank + j] = w[at.sums + j] if y > 0.0 else 0.0
-            w[at.sums + j] = max(y, 0.0)
+            blank = j * at.K + at.blank
+            y = max(w[emit + blank], 0.0)
+            w[at.occupancy + blank] = w[at.sums + j] if y > 0.0 else 0.0
+            w[at.sums + j] = y
         tile(w, lanes, min(highest + 3 - lowest, U + 3), at.sums, at.y_low)
-        for j in range(L):
-            w[at.sums + j] = 0.0
-        add_sums(w, lanes, at.K // L, at.occupancy, at.sums)
 
         for j in range(L):
-            total = w[at.sums + j]
+            columns_of_lane = at.occupancy + j * at.K
+            total = one_sum(w, at.K, columns_of_lane)
+            w[at.sums + j] = total
             if total > 0.0:
                 r, factor = place(members[j] * n_stride + t * t_stride), weights[members[j]] / total
-                if not dense:
-                    subtract_columns(w, grad, r, factor, at.occupancy, columns, j, L)
-                elif L == 1:
-                    subtract(w, grad, r, factor, at.occupancy, 1)
+                if dense:
+                    subtract(w, grad, r, factor, columns_of_lane)
                 else:
-                    subtract(w, grad, r, factor, at.occupancy + j, L)
+                    subtract_columns(w, grad, r, factor, at.occupancy, columns, j * at.K, (j + 1) * at.K)
         if gamma.shape[0] > 0 and w[at.sums] > 0.0:
             for u in range(lowest, highest + 1):
                 if w[emit + at.blank] > 0.0:
