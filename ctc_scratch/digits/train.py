@@ -58,7 +58,7 @@ class Settings:
     direction: str = _option("both", "'both' ends of a row, or 'forward' from the left only", "WAY")
     window: int = _option(4, "pixel columns in a frame")
     batch: int = _option(64, "rows in a batch")
-    steps: int = _option(2500, "training steps, one batch each")
+    steps: int = _option(2000, "training steps, one batch each")
     rate: float = _option(6e-3, "highest learning rate of the one-cycle schedule (Adam)")
     clip: float = _option(5.0, "gradients are scaled down to this global norm")
     evaluations: int = _option(10, "evaluations on validation rows during the run")
