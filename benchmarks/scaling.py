@@ -1,0 +1,240 @@
+"""How do time and memory of ctc_loss grow with the frames, the labels, the classes and the batch?
+
+    python -m benchmarks.scaling [--quick] [--seconds 1] [--figures DIRECTORY]
+
+T, U, C and N are varied one at a time around one problem, float32, one thread. Time is that of loss
+and gradient (medians of interleaved calls) for our two kernels and for torch, memory for our two.
+The exponent p of size^p is the slope of the upper half of a curve on logarithmic axes.
+
+Memory is the peak of what a call takes beside logits and gradient, both of which exist before it.
+Neither of the usual gauges shows it: `tracemalloc` sees NumPy's arrays, but not those that compiled
+code makes; and `ru_maxrss` starts from the peak of the parent process, or of the imports. So every
+point has a process of its own: it makes its logits and its gradient, calls `ctc_loss` once so that
+all code is compiled and loaded, has Linux set its peak of resident memory back to what it holds now
+(/proc/self/clear_refs), calls it again and reads the peak (VmHWM). malloc is told to give blocks of
+64 KB and more back to the system at once, so that the second call does not live on what the first
+one has freed. Linux counts pages in batches, so all of it is good to some 0.3 MB.
+
+The kinks are where "auto" changes its way: short sequences go several at a time, which takes a
+buffer for all of them; long ones keep checkpoints in place of all states, which takes less memory
+and, since the states between are computed again, more time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from benchmarks.harness import interleave, machine, markdown, save
+from ctc_scratch import ctc_loss, get_num_threads, set_num_threads
+
+BASE = dict(T=400, N=8, C=64, U=60)
+SWEEPS = dict(
+    T=[125, 250, 500, 1000, 2000, 4000],
+    U=[6, 12, 24, 48, 96, 190],
+    C=[8, 32, 128, 512, 2048, 8192],
+    N=[1, 2, 4, 8, 16, 32, 64],
+)
+QUICK_BASE, QUICK_SWEEPS = dict(T=20, N=2, C=5, U=4), dict(T=[20, 40])
+LONG = dict(T=20_000, N=1, C=32, U=2_000)
+MEANING = dict(T="frames T", U="labels U", C="classes C", N="sequences N")
+STYLES = {
+    "auto": dict(color="black", marker="o", linewidth=2.2),
+    "log": dict(color="black", marker="s", linewidth=1.2, linestyle="--", markerfacecolor="white"),
+    "torch": dict(color="0.55", marker="^", linewidth=1.8),
+}
+NORMAL, SMALL = 13, 11
+LEAST_PEAK = 0.3
+"""Megabytes reported where less was seen."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling")
+    parser.add_argument("--quick", action="store_true", help="a few tiny problems, to see that it runs")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of timing for a point (default: 1)")
+    parser.add_argument("--figures", type=Path, help="directory to draw to (default: beside the results)")
+    parser.add_argument("--peak-of", help=argparse.SUPPRESS)  # what a process of its own is started with
+    options = parser.parse_args()
+    if options.peak_of:
+        print(peak(**json.loads(options.peak_of)))
+        return
+    base, sweeps, long = BASE, SWEEPS, LONG
+    if options.quick:
+        base, sweeps, long = QUICK_BASE, QUICK_SWEEPS, QUICK_BASE
+    if options.figures:
+        options.figures.mkdir(parents=True, exist_ok=True)
+
+    print(f"{machine()}\nfloat32, one thread; around {listed(base)}\n")
+    results: dict[str, Any] = {name: [measure({**base, name: size}, options.seconds) for size in sizes]
+                               for name, sizes in sweeps.items()}
+    for name, sizes in sweeps.items():
+        print(table(name, sizes, results[name]) + "\n")
+    results["long"] = {f"{method}, {dtype}": peak_of(long, method, dtype)
+                       for method in ("auto", "exact") for dtype in ("float32", "float64")}
+    print(f"{listed(long)}: peak memory beside logits and gradient\n")
+    rows = [[name, f"{found:.1f}"] for name, found in results["long"].items()]
+    print(markdown(["method, dtype", "MB"], rows))
+
+    path = save("scaling", dict(base=base, sweeps=sweeps, results=results))
+    pictures = options.figures or path.parent
+    for name, sizes in sweeps.items():
+        figure(name, sizes, results[name], base).savefig(pictures / f"scaling_{name}.png", dpi=150)
+    print(f"\nwritten: {path}, {pictures / 'scaling_*.png'}")
+
+
+# ---- measuring --------------------------------------------------------------------------------
+
+
+def draw(T: int, N: int, C: int, U: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Random logits (T, N, C) and targets (N, U)."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((T, N, C)).astype(dtype), rng.integers(1, C, (N, U))
+
+
+def measure(shape: dict[str, int], seconds: float) -> dict[str, Any]:
+    """Seconds of each contender, megabytes of each method, how many samples went on to the exact kernel."""
+    logits, targets = draw(**shape, dtype="float32")
+    contenders = {method: lambda method=method: ctc_loss(logits, targets, method=method).loss
+                  for method in ("auto", "log")}
+    exact = int(ctc_loss(logits, targets).exact.sum())
+    contenders["torch"] = on_torch(logits, targets)
+    expected = contenders["log"]()
+    for name, call in contenders.items():
+        assert np.allclose(call(), expected, rtol=1e-3), f"{name} at {shape}: {call()}, expected {expected}"
+    before = get_num_threads()
+    set_num_threads(1)
+    times = interleave(contenders, seconds)
+    set_num_threads(before)
+    return dict(seconds={name: float(np.median(spent)) for name, spent in times.items()},
+                megabytes={method: max(peak_of(shape, method, "float32"), LEAST_PEAK)
+                           for method in ("auto", "log")},
+                exact=exact)
+
+
+def on_torch(logits, targets):
+    """log_softmax, ctc_loss and backward; gives the losses."""
+    import torch  # here, because a process that measures our memory does without
+
+    torch.set_num_threads(1)
+    leaf, targets = torch.tensor(logits, requires_grad=True), torch.tensor(targets)
+    (T, N, _), U = logits.shape, targets.shape[1]
+    lengths = torch.full((N,), T), torch.full((N,), U)
+
+    def call():
+        leaf.grad = None
+        losses = torch.nn.functional.ctc_loss(leaf.log_softmax(2), targets, *lengths, reduction="none")
+        losses.sum().backward()
+        return losses.detach().numpy()
+
+    return call
+
+
+def peak_of(shape: dict[str, int], method: str, dtype: str) -> float:
+    """`peak`, in a process of its own; nan where the system has no /proc/self/clear_refs."""
+    if not os.path.exists("/proc/self/clear_refs"):
+        return float("nan")
+    arguments = json.dumps(dict(shape=shape, method=method, dtype=dtype))
+    run = subprocess.run([sys.executable, "-m", "benchmarks.scaling", "--peak-of", arguments],
+                         capture_output=True, text=True, check=True,
+                         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16)})
+    return float(run.stdout)
+
+
+def peak(shape: dict[str, int], method: str, dtype: str) -> float:
+    """Megabytes that one call of ctc_loss takes at most beside its logits and its gradient."""
+    set_num_threads(1)
+    logits, targets = draw(**shape, dtype=dtype)
+    grad = np.empty_like(logits)
+    ctc_loss(logits, targets, method=method, out=grad)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmHWM")
+    ctc_loss(logits, targets, method=method, out=grad)
+    return resident("VmHWM") - before
+
+
+def resident(field: str) -> float:
+    """A field of /proc/self/status in megabytes."""
+    return int(re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
+
+
+def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
+    """The slope of the upper half of the sizes, on logarithmic axes."""
+    half = len(sizes) // 2 if len(sizes) > 3 else 0
+    slope = np.polyfit(np.log(sizes[half:]), np.log(values[half:]), 1)[0]
+    return round(float(slope), 2) + 0.0  # not -0.00
+
+
+# ---- showing ----------------------------------------------------------------------------------
+
+
+def listed(shape: dict[str, int]) -> str:
+    """'T = 400, N = 8'."""
+    return ", ".join(f"{name} = {size}" for name, size in shape.items())
+
+
+def table(name: str, sizes: list[int], points: list[dict]) -> str:
+    """Sizes down, contenders across; the exponents last."""
+    columns = [(kind, method) for kind in ("seconds", "megabytes") for method in points[0][kind]]
+    header = [name, *(f"{method} [{'ms' if kind == 'seconds' else 'MB'}]" for kind, method in columns),
+              "by the exact kernel"]
+    rows = [[size, *(number(point, *column) for column in columns), point["exact"]]
+            for size, point in zip(sizes, points)]
+    slopes = [exponent(sizes, [point[kind][method] for point in points]) for kind, method in columns]
+    return markdown(header, [*rows, ["exponent", *(f"{slope:.2f}" for slope in slopes), ""]])
+
+
+def number(point: dict, kind: str, method: str) -> str:
+    """Milliseconds or megabytes, three digits."""
+    return f"{point[kind][method] * (1e3 if kind == 'seconds' else 1):.3g}"
+
+
+def figure(name: str, sizes: list[int], points: list[dict], base: dict[str, int]) -> Figure:
+    """Time on the left, memory on the right, against one of T, U, C, N."""
+    T, N, C, _ = (np.array(sizes) if key == name else base[key] for key in ("T", "N", "C", "U"))
+    drawing = Figure(figsize=(7.2, 5), layout="constrained")
+    left, right = drawing.subplots(1, 2)
+    curves(left, name, sizes, points, "seconds", 1e3).set_ylabel("time [ms]", fontsize=NORMAL)
+    curves(right, name, sizes, points, "megabytes", 1).set_ylabel("peak extra memory [MB]", fontsize=NORMAL)
+    right.plot(sizes, np.ones(len(sizes)) * T * N * C * 4 / 1e6, color="0.55", linestyle=":", linewidth=1.8,
+               label="the gradient itself")
+    for ax in left, right:
+        ax.set_xlabel(MEANING[name], fontsize=NORMAL)
+        ax.legend(fontsize=NORMAL, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.19))
+    right.axhspan(0, LEAST_PEAK, color="0.88", zorder=0)
+    right.set_ylim(bottom=LEAST_PEAK / 3)
+    right.text(0.98, 0.02, "too little to see", transform=right.transAxes, ha="right", fontsize=SMALL)
+    others = {key: size for key, size in base.items() if key != name}
+    drawing.suptitle(f"{listed(others)}, float32, one thread", fontsize=NORMAL)
+    return drawing
+
+
+def curves(ax: Axes, name: str, sizes: list[int], points: list[dict], kind: str, factor: float) -> Axes:
+    """A line a contender on logarithmic axes, its exponent in the legend."""
+    for method in points[0][kind]:
+        values = [point[kind][method] for point in points]
+        label = method if method == "torch" else f"ours, {method}"
+        ax.plot(sizes, factor * np.array(values), **STYLES[method], markersize=7,
+                label=f"{label}: ${name}^{{{exponent(sizes, values):.2f}}}$")
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks(sizes, map(str, sizes))
+    ax.set_xticks([], minor=True)
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.tick_params(labelsize=SMALL)
+    ax.grid(color="0.92")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Every benchmark runs, at a size that measures nothing, and prints a Markdown table."""
+
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import accuracy, ctc_loss, harness, import_time, lstm, scaling  # noqa: E402
+from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """run(module, *options): what its main prints; results go to a directory of the test's own."""
+    threads, torch_threads = get_num_threads(), torch.get_num_threads()
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setenv("XLA_FLAGS", "")  # so that what a benchmark sets there goes away again
+
+    def call(module, *options):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *options])
+        module.main()
+        return capsys.readouterr().out
+
+    yield call
+    set_num_threads(threads)
+    torch.set_num_threads(torch_threads)
+
+
+def tables(text):
+    """The Markdown tables of a text, each a list of rows of cells, without the dashes."""
+    found, inside = [], False
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not inside:
+                found.append([])
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        inside = line.startswith("|")
+    for table in found:
+        assert set("".join(table.pop(1))) == {"-"}
+        assert len({len(row) for row in table}) == 1, "a ragged table"
+    return found
+
+
+def results(tmp_path, name):
+    return json.loads((tmp_path / f"{name}.json").read_text())["results"]
+
+
+def test_ctc_loss(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
+    table, = tables(run(ctc_loss, "--threads", "1", "--seconds", "0"))
+    contenders = [row[2] for row in table[1:]]
+    assert {"reused", "fresh", "torch", "log space", "reference"} <= set(contenders)
+    assert len(results(tmp_path, "ctc_loss")) == len(contenders)
+
+
+def test_lstm(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(lstm, "SHAPES", [(4, 2, 3, 5)])
+    table, = tables(run(lstm, "--repeats", "1"))
+    assert [row[1] for row in table[1:]] == ["ctc_scratch", "torch"]
+    assert len(results(tmp_path, "lstm")) == 2
+
+
+def test_import_time(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(import_time, "STATEMENTS", dict.fromkeys(import_time.STATEMENTS, "pass"))
+    table, = tables(run(import_time, "--seconds", "0"))
+    assert [row[0] for row in table[1:]] == ["nothing", "numba", "ctc_scratch"]
+    assert "import_time.json" in [path.name for path in tmp_path.iterdir()]
+
+
+def test_accuracy(run, tmp_path):
+    by_length, by_scale, published = tables(run(accuracy, "--quick", "--figure", str(tmp_path / "a.png")))
+    for table in by_length, by_scale, published:
+        assert {row[0] for row in table} >= set(accuracy.CONTENDERS)
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    for sweep in ("lengths", "scales"):
+        for point in results(tmp_path, "accuracy")[sweep].values():
+            for name in "ours, float64", "ours, exact kernel", "ours, log space", "ours, float32":
+                assert point[name]["fails"] == 0, f"{name}: {point[name]}"
+                limit = 1e-5 if name.endswith("32") else 1e-12
+                assert point[name]["grad"] < limit, f"{name}: {point[name]}"
+
+
+def test_accuracy_knows_who_fails():
+    """Rescaling on logits of standard deviation 100 does; it and float32 are as good as any on small ones."""
+    rng = np.random.default_rng(0)
+    easy, hard = (accuracy.compare([accuracy.draw(rng, 40, 5, scale)]) for scale in (1, 300))
+    assert hard["rescaling, float64"]["fails"] == 1 and hard["ours, float64"]["fails"] == 0
+    assert hard["ours, float64"]["exact"] == 1 and easy["ours, float64"]["exact"] == 0
+    assert easy["rescaling, float64"]["grad"] < 1e-14
+    assert 1e-8 < easy["log space in float32"]["grad"] < 1e-4
+    assert accuracy.cell(hard["rescaling, float64"]).startswith("fails")
+
+
+def test_scaling(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(scaling, "peak_of", lambda shape, method, dtype: 1.0)  # a process each; see below
+    sweep, long = tables(run(scaling, "--quick", "--seconds", "0", "--figures", str(tmp_path)))
+    assert [row[0] for row in sweep] == ["T", "20", "40", "exponent"]
+    assert [row[0] for row in long[1:3]] == ["auto, float32", "auto, float64"]
+    assert (tmp_path / "scaling_T.png").stat().st_size > 10_000
+    assert results(tmp_path, "scaling")["sweeps"] == scaling.QUICK_SWEEPS
+
+
+def test_scaling_fits_the_upper_half():
+    sizes = [1, 2, 4, 8, 16, 32]
+    assert scaling.exponent(sizes, [7, 7, 7, 8**2, 16**2, 32**2]) == pytest.approx(2)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="asks Linux for the peak")
+def test_peak_memory_sees_what_compiled_code_allocates():
+    """The log kernel keeps alpha and beta (T, S) and log_probs (T, C) in float64."""
+    shape = dict(T=2000, N=1, C=8, U=200)
+    expected = 8e-6 * 2000 * (2 * 401 + 8)
+    seen = scaling.peak_of(shape, "log", "float32")
+    assert abs(seen - expected) < 1, f"{seen} MB, expected {expected}"
