@@ -169,6 +169,24 @@ def test_workspace_and_out_change_nothing(make_problem):
         assert np.array_equal(out, fresh.grad) and np.array_equal(result.loss, fresh.loss)
 
 
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e300])
+def test_what_the_workspace_held_before_is_never_read(make_problem, garbage):
+    for T in (12, 400):  # long enough for states to be brought back to scale
+        logits, targets, lengths, _ = make_problem(T=T, N=11, C=9, U=6, scale=3)
+        fresh = ctc_loss(logits, targets, lengths, workspace=_held(0.0))
+        result = ctc_loss(logits, targets, lengths, workspace=_held(garbage))
+        assert np.array_equal(result.loss, fresh.loss) and np.array_equal(result.grad, fresh.grad)
+        assert np.array_equal(result.bound, fresh.bound) and np.array_equal(result.exact, fresh.exact)
+        assert not result.exact.all()
+
+
+def _held(value):
+    workspace = Workspace()
+    for _ in range(4):
+        workspace._give(np.full(500_000, value))
+    return workspace
+
+
 def test_log_partition_is_the_sum_without_a_softmax(rng):
     for scale in (1, 30):
         for labels in ([], [1], [1, 1, 2]):

@@ -671,6 +671,8 @@ def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
         for j in range(L):
             if high[j] == widths[j]:  # there is no such label
                 w[at.y + (widths[j] - lowest) * L + j] = 0.0
+            if highest == U:  # nor is there this one
+                w[at.y + (U - lowest) * L + j] = 0.0
         step_forward(w, last - first, b0 + first, l0 + first, l0 + first - L, at.y_up, at.y, b + first,
                      l + first)
         for k in repeats:  # no skip from an equal label
@@ -844,7 +846,7 @@ def batch(groups, lanes, rows, n_stride, t_stride, lengths, labels, offsets, bla
                 lower = w[at.beta + L + j] * w[at.y_low + j] + w[at.beta + 3 * at.width + L + j]
                 losses[n] = 0.0 - log_of(final[j], final_exponents[j]) - shift
                 if lower > 0.0:
-                    apart = min(max(final_exponents[j] - exponents[j], -2000), 2000)
+                    apart = int(min(max(final_exponents[j] - exponents[j], -2000), 2000))
                     gaps[n] = max(math.ldexp(final[j] / lower, apart) - 1.0, 0.0)
                 else:
                     gaps[n] = np.inf
