@@ -96,6 +96,7 @@ def _child(arguments, queue):
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*JAX is multithreaded:RuntimeWarning")  # where it is installed
 def test_a_forked_child_computes_too(make_problem):
     """The pool's threads do not come along into a child, so the child must make its own."""
     set_num_threads(2)
