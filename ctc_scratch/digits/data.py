@@ -4,7 +4,10 @@ Pixels stay uint8, a quarter of the memory, until a batch is put together; what
 a network sees is float32 in [0, 1].
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,6 +223,8 @@ class RowSampler:
     digits : (low, high), the fewest and the most digits in a row, both included;
         each length is as likely as any other
     rng : the only source of chance: the same generator, the same batches
+    augment : puts digits side by side in place of `assemble_rows`, as (images, labels, counts, rng)
+        -> Batch; `augment.Augmentation` is one
 
     Raises
     ------
@@ -234,7 +239,7 @@ class RowSampler:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, digits: tuple[int, int],
-                 rng: np.random.Generator):
+                 rng: np.random.Generator, augment: Callable[..., Batch] | None = None):
         _check_digits(images, labels)
         low, high = digits
         if not 1 <= low <= high:
@@ -243,6 +248,7 @@ class RowSampler:
         self.images, self.labels = images, labels
         self.low, self.high = low, high
         self.rng = rng
+        self.augment = augment
 
     def batch(self, N: int) -> Batch:
         """The next `N` rows."""
@@ -250,7 +256,10 @@ class RowSampler:
             raise ValueError(f"a batch needs at least 1 row, not {N}")
         counts = self.rng.integers(self.low, self.high, size=N, endpoint=True)
         picks = self.rng.integers(len(self.images), size=counts.sum())
-        return assemble_rows(self.images[picks], self.labels[picks], counts)
+        images, labels = self.images[picks], self.labels[picks]
+        if self.augment:
+            return self.augment(images, labels, counts, self.rng)
+        return assemble_rows(images, labels, counts)
 
 
 def _check_digits(images: np.ndarray, labels: np.ndarray) -> None:
