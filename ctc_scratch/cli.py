@@ -19,13 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     from .digits.checkpoint import CheckpointError
     from .digits.data import DataError
-    from .digits.train import DivergedError, SettingsError
+    from .digits.train import DiskError, DivergedError, SettingsError, StoppedError
 
     try:
         return options.run(options)
-    except (CheckpointError, DataError, SettingsError, DivergedError) as error:
+    except (CheckpointError, DataError, SettingsError, DivergedError, DiskError) as error:
         print(f"ctc-scratch: error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, DivergedError) else 2
+        return 1 if isinstance(error, (DivergedError, DiskError)) else 2
+    except StoppedError as stopped:
+        return 128 + stopped.signal  # the custom for an end by a signal
     except KeyboardInterrupt:
         return 130  # the custom for an end by Ctrl-C
 
@@ -40,8 +42,15 @@ def _parser() -> argparse.ArgumentParser:
 
     train = _verb(verbs, "train", _train, "learn to read rows of MNIST digits",
                   "ctc-scratch train --digits 3 --steps 1000 --out runs/three")
-    from .digits.train import Settings
+    from .digits.settings import PRESETS, Settings
 
+    train.add_argument("--preset", choices=list(PRESETS), help="other defaults, under what is given beside "
+                       "it: 'best' reads best, and takes an hour")
+    train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, bit for bit as if "
+                       "it had never ended; its settings cannot be changed")
+    train.add_argument("--threads", type=_threads, metavar="K", help="threads that share the work; they do "
+                       "not change a bit of the weights (default: one a core)")
+    train.add_argument("--profile", action="store_true", help="show where the time of a training step goes")
     for setting in fields(Settings):
         _add_setting(train, setting)
 
@@ -82,7 +91,7 @@ def _add_setting(parser: argparse.ArgumentParser, setting) -> None:
         shown = "-".join(map(str, default)) if isinstance(default, tuple) else default
         help = f"{help} (default: {shown})"
     parser.add_argument(
-        f"--{setting.name.replace('_', '-')}", type=kind, default=default, help=help,
+        f"--{setting.name.replace('_', '-')}", type=kind, help=help,  # None if not given
         metavar=setting.metadata["metavar"] or {_range: "RANGE", int: "N", float: "X"}[kind],
     )
 
@@ -103,6 +112,13 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _threads(text: str) -> int:
+    """A number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
+    return int(text)
+
+
 def _numbers(text: str) -> list[int]:
     """'1,5,8' as [1, 5, 8]."""
     try:
@@ -115,11 +131,22 @@ def _numbers(text: str) -> list[int]:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from .digits.train import Settings, train
+    from .ctc import set_num_threads
+    from .digits.settings import Settings, SettingsError, with_preset
+    from .digits.train import resume, train
 
-    settings = Settings(**{setting.name: getattr(options, setting.name) for setting in fields(Settings)})
-    if train(settings) is None:
-        raise KeyboardInterrupt
+    given = {setting.name: getattr(options, setting.name) for setting in fields(Settings)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.threads:
+        set_num_threads(options.threads)
+    if not options.resume:
+        train(with_preset(options.preset or "", **given), options.profile)
+        return 0
+    changed = [*(["preset"] if options.preset else []), *given]
+    if changed:
+        raise SettingsError(f"--resume goes on with the settings of {options.resume}, which "
+                            f"--{changed[0].replace('_', '-')} cannot change")
+    resume(options.resume, options.profile)
     return 0
 
 
@@ -127,7 +154,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from .digits.checkpoint import load_model
     from .digits.data import load_mnist
     from .digits.evaluate import describe, evaluate
-    from .digits.train import SettingsError
+    from .digits.settings import SettingsError
 
     folder = options.folder
     model = load_model(folder if folder.endswith(".npz") else f"{folder}/model.npz")

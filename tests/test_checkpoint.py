@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctc_scratch.digits import checkpoint
-from ctc_scratch.digits.checkpoint import CheckpointError, load_model, save_model
+from ctc_scratch.digits.checkpoint import CheckpointError, digest, load_model, save_model
 from ctc_scratch.digits.model import RowReader
 
 
@@ -92,6 +92,35 @@ def test_a_new_save_takes_the_place_of_the_old(path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_the_old_file_goes_on_under_the_name_of_the_previous(tmp_path):
+    path, previous = tmp_path / "x.npz", tmp_path / "before.npz"
+    for number in range(3):
+        header = dict(format="a", version=1, number=number)
+        checkpoint.write_archive(path, header, {}, previous)
+        assert previous.exists() == (number > 0)
+    assert [checkpoint.read_archive(file, "a")[0]["number"] for file in (path, previous)] == [2, 1]
+
+
+def test_half_precision_in_the_file_is_single_in_memory(path):
+    model = make_model(hidden=16)
+    save_model(path, model)
+    size = path.stat().st_size
+    save_model(path, model, np.float16)
+    assert path.stat().st_size < 0.7 * size
+    for name, param in load_model(path).params.items():
+        assert param.dtype == np.float32
+        np.testing.assert_allclose(param, model.params[name], rtol=2 ** -11, atol=2 ** -24, err_msg=name)
+
+
+def test_the_digest_knows_every_bit_and_name(rng):
+    params = {"a": rng.random((2, 3)), "b": rng.random(4)}
+    same = {"b": params["b"].copy(), "a": np.asfortranarray(params["a"])}
+    assert digest(params) == digest(same)
+    others = [{"a": params["a"], "c": params["b"]}, {**params, "a": params["a"].reshape(3, 2)},
+              {**params, "b": np.nextafter(params["b"], 1)}, {**params, "b": params["b"].view(np.int64)}]
+    assert len({digest(params), *map(digest, others)}) == 5
+
+
 # ---- damage -------------------------------------------------------------------------------
 
 
@@ -163,7 +192,7 @@ FOREIGN = {
     "other_format": (npz(header=header(format="their model")),
                      "expected 'ctc_scratch model' version 1, found 'their model' version 1"),
     "later_version": (npz(header=header(version=2)), "version 1, found .* version 2"),
-    "no_weights": (npz(header=header()), "expected weights all float32 .* found none"),
+    "no_weights": (npz(header=header()), "expected weights all float16, .* found none"),
 }
 
 

@@ -32,6 +32,10 @@ def test_each_verbs_help_has_an_example(verb, capsys):
     (["train", "--digits", "three"], "expected a number or LOW-HIGH, not 'three'"),
     (["train", "--window", "20"], "--window must be from 1 to 14, not 20"),
     (["train", "--data", "nowhere"], "nowhere"),
+    (["train", "--threads", "0"], "expected a number from 1 on, not '0'"),
+    (["train", "--preset", "worst"], "invalid choice: 'worst'"),
+    (["train", "--resume", "nowhere"], "nowhere: expected the folder of a run, found no such folder"),
+    (["train", "--resume", "nowhere", "--rate", "1"], "settings of nowhere, which --rate cannot change"),
     (["evaluate", "nowhere"], "nowhere/model.npz: expected a model file, found no such file"),
     (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),
 ])

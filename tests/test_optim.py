@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctc_scratch.nn import SGD, Adam, clip_by_global_norm, one_cycle
+from ctc_scratch.nn import SGD, Adam, Average, clip_by_global_norm, one_cycle
 
 from .conftest import assert_close
 
@@ -40,6 +40,48 @@ def test_steps_are_torch(ours, theirs, dtype, atol, rng):
         optimiser.step(grads, rate)
     for name, param in params.items():
         assert_close(param, mirror[name].numpy(), atol, name)
+
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-14), (np.float32, 1e-6)])
+def test_the_average_is_the_weighted_sum_of_all_steps(rng, dtype, atol):
+    params = arrays(rng, dtype)
+    average = Average(params, decay=0.5)
+    seen = [{name: param.copy() for name, param in params.items()}]
+    for step in range(1, 13):
+        for name, change in arrays(rng, dtype).items():
+            params[name] += change
+        average.step()
+        seen.append({name: param.copy() for name, param in params.items()})
+    decays = [min(0.5, (1 + step) / (10 + step)) for step in range(1, 13)]
+    assert 0.5 in decays and min(decays) < 0.5, "the warm-up is over, and was there"
+    weights = [np.prod(decays)] + [(1 - d) * np.prod(decays[k + 1:]) for k, d in enumerate(decays)]
+    assert sum(weights) == pytest.approx(1, abs=1e-12)
+    for name in SHAPES:
+        expected = sum(w * p[name].astype(float) for w, p in zip(weights, seen))
+        assert_close(average.average[name], expected, atol, name)
+        assert average.state[f"average.{name}"] is average.average[name], "a checkpoint restores it in place"
+
+
+def test_an_average_goes_on_from_its_state(rng):
+    params = arrays(rng, np.float32)
+    one = Average(params, 0.9)
+    one.step()
+    two = Average({name: np.zeros_like(param) for name, param in params.items()}, 0.9)
+    for name, array in one.state.items():
+        two.state[name][...] = array
+    for name, param in params.items():
+        param += 1
+        two.params[name][...] = param
+    one.step()
+    two.step()
+    for name in SHAPES:
+        np.testing.assert_array_equal(one.average[name], two.average[name])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, np.nan])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\)"):
+        Average({}, decay)
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam])

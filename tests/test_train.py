@@ -1,22 +1,25 @@
 """The trainer on small runs: it learns, it is repeatable, it writes what it says, it stops cleanly."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from ctc_scratch.ctc import get_num_threads, set_num_threads
-from ctc_scratch.digits import train as training
-from ctc_scratch.digits.checkpoint import load_model
-from ctc_scratch.digits.data import RowSampler, load_mnist, training_split
-from ctc_scratch.digits.evaluate import evaluate, read_rows
+from ctc_scratch.digits import evaluate as evaluation_module
+from ctc_scratch.digits import trainer as trainer_module
+from ctc_scratch.digits.checkpoint import digest, load_model
+from ctc_scratch.digits.data import load_mnist
+from ctc_scratch.digits.evaluate import Evaluation, evaluate, read_rows
 from ctc_scratch.digits.model import RowReader
-from ctc_scratch.digits.shards import DivergedError, batch_gradients, cut, gradients
-from ctc_scratch.digits.train import Settings, SettingsError, train
+from ctc_scratch.digits.settings import PRESETS, with_preset
+from ctc_scratch.digits.shards import batch_gradients
+from ctc_scratch.digits.train import DivergedError, Settings, SettingsError, StoppedError, train
+
+from .small_runs import SMALL, draw_nothing, records, use_few_digits
 
 pytestmark = pytest.mark.slow  # as plain Python
-
-SMALL = dict(digits=(1, 3), test_digits=2, hidden=16, window=7, batch=8, steps=20, evaluations=1)
 
 
 @pytest.fixture(scope="module")
@@ -25,58 +28,84 @@ def mnist():
 
 
 @pytest.fixture(autouse=True)
-def few_evaluation_rows(monkeypatch, mnist):
-    """Short evaluations: the first 400 validation and test digits."""
-    few = mnist._replace(test_images=mnist.test_images[:400], test_labels=mnist.test_labels[:400])
-    train_part, (images, labels) = training_split(mnist)
-    monkeypatch.setattr(training, "load_mnist", lambda folder: few)
-    monkeypatch.setattr(training, "training_split", lambda mnist: (train_part, (images[:400], labels[:400])))
+def quick_runs(request, monkeypatch, mnist):
+    use_few_digits(monkeypatch, mnist)
+    if request.function is not test_a_run_writes_its_folder:
+        draw_nothing(monkeypatch)
 
 
 def test_a_run_writes_its_folder(tmp_path, capsys, mnist):
     evaluation = train(Settings(**SMALL, out=str(tmp_path / "run")))
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "learning_curve.png", "metrics.jsonl", "model.npz", "reading.png", "settings.json"]
+        "checkpoint.npz", "checkpoint.previous.npz", "learning_curve.png", "metrics.jsonl", "model.npz",
+        "reading.png", "settings.json"]
     assert json.loads((folder / "settings.json").read_text())["hidden"] == 16
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [r["step"] for r in records if "loss" in r] == [10, 20]
-    assert records[-1]["test_label_error_rate"] == evaluation.label_error_rate
-    again = evaluate(load_model(folder / "model.npz"), mnist.test_images[:400], mnist.test_labels[:400], 2)
+    lines = records(folder)
+    assert [line["step"] for line in lines if "loss" in line] == [10, 20]
+    assert lines[-1]["test_label_error_rate"] == evaluation.label_error_rate
+    model = load_model(folder / "model.npz")
+    again = evaluate(model, mnist.test_images[:400], mnist.test_labels[:400], 2)
     assert again == evaluation, "the saved model is the one that was tested"
-    assert "test rows of 2 digits: label error rate" in capsys.readouterr().out
-    with pytest.raises(SettingsError, match="never overwritten"):
-        train(Settings(**SMALL, out=str(folder)))
+    out = capsys.readouterr().out
+    assert "test rows of 2 digits: label error rate" in out
+    assert f"weights after step 20: SHA-256 {lines[-1]['sha256']}\n" in out
+    assert lines[-1]["model_sha256"] == digest(model.params)
 
 
-def test_the_same_seed_gives_the_same_numbers_on_any_number_of_threads(tmp_path):
-    before, models = get_num_threads(), []
+def test_a_folder_is_never_overwritten(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="never overwritten.*--resume"):
+        train(Settings(**SMALL, out=str(tmp_path / "run")))
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "notes.txt"]
+
+
+def weights(folder, threads, **changes):
+    before = get_num_threads()
     try:
-        for k, (threads, seed) in enumerate([(1, 3), (2, 3), (2, 4)]):
-            set_num_threads(threads)
-            train(Settings(**SMALL, seed=seed, out=str(tmp_path / str(k))))
-            models.append(load_model(tmp_path / str(k) / "model.npz").params)
+        set_num_threads(threads)
+        train(Settings(**{**SMALL, **changes}, out=str(folder)))
     finally:
         set_num_threads(before)
-    assert all(np.array_equal(models[0][name], models[1][name]) for name in models[0])
-    assert not all(np.array_equal(models[1][name], models[2][name]) for name in models[0])
+    return records(folder)[-1]["sha256"]
 
 
-def test_ctrl_c_saves_what_was_learnt(tmp_path, monkeypatch, capsys):
+def test_threads_do_not_change_a_bit_of_the_weights(tmp_path):
+    changes = dict(shards=4, average=0.9, rotate=10, shift=2, gap=2, layers=2)
+    found = {threads: weights(tmp_path / str(threads), threads, **changes) for threads in (1, 2, 3)}
+    assert len(set(found.values())) == 1, found
+    assert found[1] != weights(tmp_path / "seed", 1, seed=1, **changes)
+
+
+def test_the_same_settings_give_the_same_metrics(tmp_path):
+    runs = []
+    for name in "ab":
+        weights(tmp_path / name, 2)
+        runs.append([{k: v for k, v in line.items() if k != "seconds"} for line in records(tmp_path / name)])
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
+def test_a_signal_ends_a_run_between_two_steps(tmp_path, monkeypatch, capsys, number):
     steps = []
 
     def interrupt(*arguments):
         steps.append(1)
         if len(steps) == 12:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return batch_gradients(*arguments)
 
-    monkeypatch.setattr(training, "batch_gradients", interrupt)
-    assert train(Settings(**SMALL, out=str(tmp_path / "run"))) is None
-    assert "ctc-scratch evaluate" in capsys.readouterr().out
+    before = signal.getsignal(number)
+    monkeypatch.setattr(trainer_module, "batch_gradients", interrupt)
+    with pytest.raises(StoppedError) as stopped:
+        train(Settings(**SMALL, out=str(tmp_path / "run")))
+    assert stopped.value.signal == number and signal.getsignal(number) == before
+    out = capsys.readouterr().out
+    assert f"after step {len(steps) - 1}" in out, "one step compiled kernels"
+    assert f"--resume {tmp_path / 'run'}" in out and "ctc-scratch evaluate" in out
     load_model(tmp_path / "run" / "model.npz")
-    records = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in records] == [10]
+    assert [line["step"] for line in records(tmp_path / "run") if "loss" in line] == [10]
 
 
 @pytest.mark.parametrize("spoil, message", [
@@ -86,23 +115,95 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, monkeypatch, capsys):
 def test_a_diverging_run_says_so_and_keeps_its_weights(tmp_path, monkeypatch, spoil, message):
     steps = []
 
-    def spoilt(model, batch):
-        loss, grads, shards = batch_gradients(model, batch)
+    def spoilt(model, *arguments):
+        loss, grads, shards = batch_gradients(model, *arguments)
         steps.append(1)
         if len(steps) == 7:
             spoil(model, grads)
         return loss, grads, shards
 
-    monkeypatch.setattr(training, "batch_gradients", spoilt)
+    monkeypatch.setattr(trainer_module, "batch_gradients", spoilt)
     with pytest.raises(DivergedError, match=rf"step \d: .*{message}: training diverged.*--rate"):
         train(Settings(**SMALL, out=str(tmp_path / "run")))
     assert load_model(tmp_path / "run" / "model.npz").params
 
 
+def test_gradients_that_explode_end_the_run(tmp_path):
+    """A real one: the rate is a thousand times too high."""
+    with pytest.raises(DivergedError, match="the gradients explode: for 20 steps the loss .*smaller --rate"):
+        train(Settings(**{**SMALL, "steps": 200, "rate": 30.0}, out=str(tmp_path / "run")))
+
+
 def test_the_plateau_is_explained_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "_watch", lambda *arguments: (1.0, 1.0))
+    monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (1.0, 1.0))
     train(Settings(**SMALL, out=str(tmp_path / "run")))
     assert capsys.readouterr().out.count("That is the normal beginning") == 1
+
+
+# ---- validation ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """Label error rates that evaluations are to find, one after the other."""
+    planned = []
+
+    def planned_evaluation(model, images, labels, digits):
+        return Evaluation(digits, 1, planned.pop(0), 0.5, {})
+
+    monkeypatch.setattr(trainer_module, "evaluate", planned_evaluation)
+    return planned
+
+
+def test_the_best_weights_by_validation_rows_are_kept(tmp_path, rates, monkeypatch, capsys):
+    rates += [0.5, 0.2, 0.3, 0.4]
+    saved = {}
+    validate = trainer_module.Trainer.validate
+
+    def remember(trainer):
+        result = validate(trainer)
+        saved[trainer.schedule.step] = digest(trainer.model.params)
+        return result
+
+    monkeypatch.setattr(trainer_module.Trainer, "validate", remember)
+    train(Settings(**{**SMALL, "evaluations": 4}, out=str(tmp_path / "run")))
+    assert list(saved) == [5, 10, 15, 20]
+    assert digest(load_model(tmp_path / "run" / "model.npz").params) == saved[10]
+    assert f"kept: the weights of step 10, the best by validation rows: SHA-256 {saved[10]}" in (
+        capsys.readouterr().out)
+
+
+def test_averaged_weights_are_kept_where_they_read_better(tmp_path, rates, capsys):
+    rates += [0.5, 0.4, 0.3, 0.35]      # last, average; last, average
+    train(Settings(**{**SMALL, "evaluations": 2, "average": 0.9}, out=str(tmp_path / "run")))
+    best = [line for line in capsys.readouterr().out.splitlines() if line.endswith("best")]
+    assert len(best) == 2, "each evaluation found something better"
+    last = records(tmp_path / "run")[-1]
+    assert last["sha256"] == last["model_sha256"]
+    lines = [line for line in records(tmp_path / "run") if "average_label_error_rate" in line]
+    assert [line["average_label_error_rate"] for line in lines] == [0.4, 0.35]
+
+
+def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, capsys):
+    rates += [0.5, 0.2, 0.3, 0.2]
+    train(Settings(**{**SMALL, "evaluations": 10, "patience": 2}, out=str(tmp_path / "run")))
+    assert "ended after step 8: 2 evaluations without a better one" in capsys.readouterr().out
+    assert records(tmp_path / "run")[-1]["step"] == 8
+
+
+def test_a_budget_of_time_ends_the_whole_schedule(tmp_path):
+    train(Settings(**{**SMALL, "steps": 10**6, "minutes": 0.02}, out=str(tmp_path / "run")))
+    lines = records(tmp_path / "run")
+    trained = [line for line in lines if "rate" in line]
+    assert trained[-1]["seconds"] < 4
+    assert trained[-1]["rate"] < 0.02 * max(line["rate"] for line in trained), "the rate has come down"
+
+
+def test_a_profile_has_all_parts_of_a_step(tmp_path, capsys):
+    train(Settings(**SMALL, out=str(tmp_path / "run")), show_profile=True)
+    lines = capsys.readouterr().out.split("a training step, mean of 20\n")[1].splitlines()[:6]
+    assert [line.split()[0] for line in lines] == ["data", "forward", "CTC", "backward", "optimiser", "all"]
+    assert sum(float(line.split()[3].rstrip("%")) for line in lines[:5]) == pytest.approx(100, abs=0.3)
 
 
 def test_it_learns_to_read_single_digits(tmp_path):
@@ -112,30 +213,17 @@ def test_it_learns_to_read_single_digits(tmp_path):
     assert evaluation.label_error_rate < 0.3, f"label error rate {evaluation.label_error_rate:.1%}"
 
 
-def test_shards_add_up_to_the_gradient_of_the_whole_batch(rng, mnist):
-    model = RowReader(hidden=6, window=7, rng=rng, dtype=np.float64)
-    batch = RowSampler(mnist.train_images[:50], mnist.train_labels[:50], (1, 4), rng).batch(7)
-    whole = gradients(model, batch)
-    loss, grads, shards = batch_gradients(model, batch)
-    assert len(shards) > 1
-    assert loss == pytest.approx(whole.loss / 7, rel=1e-13)
-    for name, grad in grads.items():
-        np.testing.assert_allclose(grad, whole.grads[name] / 7, atol=1e-13, err_msg=name)
-    assert [len(part.labels) for part in cut(batch, 3)] == [2, 2, 3]
-    assert len(cut(batch, 20)) == 7, "no shard is empty"
-
-
 def test_reading_in_chunks_and_at_once_agree(rng, mnist, monkeypatch):
     model = RowReader(hidden=6, window=7, rng=rng)
     rows = rng.random((9, 28, 56), dtype=np.float32)
     at_once = read_rows(model, rows)
-    monkeypatch.setattr("ctc_scratch.digits.evaluate.FRAMES_AT_ONCE", 16)
+    monkeypatch.setattr(evaluation_module, "FRAMES_AT_ONCE", 16)
     assert read_rows(model, rows) == at_once
 
 
 def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     images, labels = mnist.test_images[:6], np.array([1, 2, 3, 4, 5, 6], np.uint8)
-    monkeypatch.setattr("ctc_scratch.digits.evaluate.read_rows", lambda *_: [[1, 2, 7], [4, 6]])
+    monkeypatch.setattr(evaluation_module, "read_rows", lambda *_: [[1, 2, 7], [4, 6]])
     evaluation = evaluate(None, images, labels, 3)
     assert evaluation.label_error_rate == 2 / 6 and evaluation.row_accuracy == 0
     assert evaluation.confusions == {(7, 3): 1, (None, 5): 1}
@@ -148,7 +236,11 @@ def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     (dict(hidden=0), "--hidden"), (dict(layers=0), "--layers"), (dict(direction="back"), "--direction"),
     (dict(window=15), "--window must be from 1 to 14, not 15"), (dict(batch=0), "--batch"),
     (dict(steps=0), "--steps"), (dict(rate=float("nan")), "--rate"), (dict(clip=0), "--clip"),
-    (dict(evaluations=-1), "--evaluations"), (dict(seed=-1), "--seed"),
+    (dict(evaluations=-1), "--evaluations"), (dict(seed=-1), "--seed"), (dict(shards=0), "--shards"),
+    (dict(scale=1.0), "--scale must be from 0 to below 1, not 1.0"), (dict(rotate=-1), "--rotate"),
+    (dict(wave=float("inf")), "--wave"), (dict(gap=-1), "--gap"), (dict(average=1.0), "--average"),
+    (dict(overlap=15), "--overlap must be from 0 to 14, which leaves two frames of 7 columns, not 15"),
+    (dict(minutes=-1), "--minutes"), (dict(patience=-1), "--patience"), (dict(save_every=-1), "--save-every"),
 ])
 def test_bad_settings_are_refused_before_a_folder_is_made(tmp_path, wrong, message):
     with pytest.raises(SettingsError, match=message):
@@ -160,3 +252,12 @@ def test_an_impossible_folder_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be made"):
         train(Settings(**SMALL, out=str(tmp_path / "file" / "run")))
+
+
+def test_presets_are_settings_that_can_be_used_and_changed():
+    for name in PRESETS:
+        with_preset(name).check()
+    assert with_preset("best", layers=3) == Settings(**{**PRESETS["best"], "layers": 3})
+    assert with_preset("") == Settings()
+    with pytest.raises(SettingsError, match="--preset must be one of best, not worst"):
+        with_preset("worst")

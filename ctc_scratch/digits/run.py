@@ -1,0 +1,249 @@
+"""The folder of a run, and what is printed on the way.
+
+    settings.json            what it was asked to do
+    metrics.jsonl            one JSON object a line: training and validation figures
+    checkpoint.npz           all that going on needs; checkpoint.previous.npz is the one before
+    model.npz                the best weights so far, by validation rows
+    learning_curve.png       loss and rates against steps
+    reading.png              four test rows: image, posteriors, greedy path, what was read
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..ctc import greedy_decode
+from ..ctc.reference import log_softmax
+from .checkpoint import CheckpointError, digest, save_model
+from .data import Mnist, consecutive_rows
+from .evaluate import Evaluation, evaluate, model_logits
+from .model import BLANK, CLASS_NAMES, RowReader, digits_to_labels
+from .settings import Settings, SettingsError
+from .trainer import Best, Trainer, read_checkpoint
+from .watch import Report
+
+try:
+    import fcntl
+except ImportError:     # not on Windows: two trainers in one folder go unnoticed there
+    fcntl = None        # type: ignore[assignment]
+
+CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
+
+TABLE = "  step     loss   errors  blanks      rate     norm   validation:  errors  averaged  rows right"
+
+
+def new_folder(settings: Settings) -> Path:
+    """Where a new run goes; SettingsError if it is there already, or cannot be made."""
+    folder = Path(settings.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    if os.path.lexists(folder):
+        raise SettingsError(f"--out {folder} exists: a run is never overwritten, name another folder; to go "
+                            f"on with a run: ctc-scratch train --resume {folder}")
+    parent = next(path for path in folder.absolute().parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise SettingsError(f"--out {folder} cannot be made: {parent} is no folder that can be written to")
+    return folder
+
+
+class Run:
+    """An open folder: metrics, checkpoints, models and figures go in, lines come out on the terminal."""
+
+    def __init__(self, folder: Path, settings: Settings, seconds_before: float = 0.0):
+        self.folder, self.settings = folder, settings
+        self.records: list[dict] = []
+        self.start = time.monotonic() - seconds_before
+        self.saved_at = 0.0
+        self.headed = False
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, trainer: Trainer) -> Run:
+        """A new folder, there with a first checkpoint or not at all; OSError if it cannot be made."""
+        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+        run = cls(unfinished, settings)
+        try:
+            unfinished.mkdir(parents=True)
+            (unfinished / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
+            run.checkpoint(trainer)
+            unfinished.rename(folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        run.folder = folder
+        return run
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple[Run, Path, Settings, dict, dict]:
+        """The run of a folder, or of one checkpoint in it: with the file read and what was in it.
+
+        Raises
+        ------
+        CheckpointError
+            There is no checkpoint, or it is damaged.
+        """
+        folder = path.parent if path.suffix == ".npz" else path
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder}: expected the folder of a run, found no such folder")
+        if path == folder:
+            path = folder / CHECKPOINT
+            # A run that ended between the two renames of a checkpoint has the previous one alone.
+            if not path.exists() and (folder / PREVIOUS).exists():
+                path = folder / PREVIOUS
+        settings, header, arrays = read_checkpoint(path)
+        return cls(folder, settings, float(header.get("seconds", 0))), path, settings, header, arrays
+
+    # ---- files ----------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self):
+        """One trainer in a folder at a time; the lock ends with the process, however it ends."""
+        if not fcntl:
+            yield
+            return
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SettingsError(f"{self.folder} is being trained by another process") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def checkpoint(self, trainer: Trainer) -> None:
+        """All of the trainer into the folder; with it how much of the metrics belongs to it."""
+        metrics = self.folder / "metrics.jsonl"
+        trainer.save(self.folder / CHECKPOINT, self.folder / PREVIOUS,
+                     metrics=metrics.stat().st_size if metrics.exists() else 0)
+        self.saved_at = time.monotonic()
+
+    def checkpoint_is_due(self) -> bool:
+        return time.monotonic() - self.saved_at >= self.settings.save_every
+
+    def go_back(self, file: Path, size: int) -> None:
+        """To a checkpoint and its bytes of metrics: the lines after them will be written again.
+
+        The file takes its place as the latest, so that the next one will not push it out.
+        """
+        if file != self.folder / CHECKPOINT:
+            os.replace(file, self.folder / CHECKPOINT)
+        path = self.folder / "metrics.jsonl"
+        whole = path.read_bytes()[:size] if path.exists() else b""
+        whole = whole[:whole.rfind(b"\n") + 1]
+        self.records = [json.loads(line) for line in whole.splitlines()]
+        with open(path, "wb") as file:
+            file.write(whole)
+
+    def save(self, model: RowReader) -> None:
+        """The weights that count."""
+        save_model(self.folder / "model.npz", model)
+
+    def draw(self) -> None:
+        """The learning curve."""
+        from .. import plots
+
+        plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=120)
+
+    def show_readings(self, model: RowReader, mnist: Mnist) -> None:
+        """The picture of four test rows."""
+        from .. import plots
+
+        digits = self.settings.test_digits
+        rows, truth = consecutive_rows(mnist.test_images[:4 * digits], mnist.test_labels[:4 * digits], digits)
+        figure = plots.reading_figure(_readings(model, rows, truth), model.window, CLASS_NAMES, BLANK)
+        figure.savefig(self.folder / "reading.png", dpi=120)
+
+    def record(self, **values) -> None:
+        """One line of metrics."""
+        record = dict(values, seconds=round(time.monotonic() - self.start, 3))
+        with open(self.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(record) + "\n")
+        self.records.append(record)
+
+    # ---- on the way -----------------------------------------------------------------------
+
+    def report(self, bar, report: Report, sentence: str | None) -> None:
+        """A training record and the line under the bar; and what there is to be said."""
+        self.record(**report._asdict())
+        bar.set_postfix_str(f"loss {report.loss:.2f}, errors {report.label_error_rate:.1%}, "
+                            f"blank {report.blank_rate:.0%}")
+        if sentence:
+            bar.write(sentence)
+            self.record(step=report.step, said=sentence)
+
+    def validated(self, bar, step: int, last: Evaluation, average: Evaluation | None, best: Best) -> None:
+        """A validation record, and a line of the table: training as the mean since the line before."""
+        self.record(
+            step=step, validation_label_error_rate=last.label_error_rate,
+            validation_row_accuracy=last.row_accuracy,
+            **dict(average_label_error_rate=average.label_error_rate,
+                   average_row_accuracy=average.row_accuracy) if average else {})
+        if not self.headed:
+            self.headed = True
+            bar.write(TABLE)
+        lines = self._reports_since_the_last_line()
+        loss, errors, blanks, norm = (np.mean([line[key] for line in lines]) for key in (
+            "loss", "label_error_rate", "blank_rate", "gradient_norm"))
+        averaged = f"{average.label_error_rate:9.2%}" if average else f"{'-':>9}"
+        bar.write(f"{step:6d} {loss:8.3f} {errors:8.2%} {blanks:7.0%} {lines[-1]['rate']:9.2e} {norm:8.2f}   "
+                  f"            {last.label_error_rate:7.2%} {averaged} {last.row_accuracy:10.2%}"
+                  f"{'  best' if best.step == step else ''}")
+
+    def _reports_since_the_last_line(self) -> list[dict]:
+        lines: list[dict] = []
+        for record in reversed(self.records[:-1]):
+            if "validation_label_error_rate" in record:
+                break
+            if "loss" in record:
+                lines.insert(0, record)
+        return lines
+
+    # ---- at the end -----------------------------------------------------------------------
+
+    def test(self, trainer: Trainer, model: RowReader, mnist: Mnist) -> Evaluation:
+        """The one look at the test rows."""
+        step, best = trainer.schedule.step, trainer.best
+        evaluation = evaluate(model, mnist.test_images, mnist.test_labels, self.settings.test_digits)
+        last, kept = digest(trainer.model.params), digest(model.params)
+        self.record(step=step, test_label_error_rate=evaluation.label_error_rate,
+                    test_row_accuracy=evaluation.row_accuracy, sha256=last, model_sha256=kept)
+        if best and (best.averaged or best.step != step):
+            print(f"kept: the {'averaged ' if best.averaged else ''}weights of step {best.step}, the best by "
+                  f"validation rows: SHA-256 {kept}")
+        print(f"test rows of {evaluation.digits} digits: label error rate {evaluation.label_error_rate:.2%}, "
+              f"rows right {evaluation.row_accuracy:.2%}\n"
+              f"trained {trainer.schedule.seconds:.0f} s; see {self.folder}/\n"
+              f"weights after step {step}: SHA-256 {last}")
+        return evaluation
+
+    def stopped(self, step: int) -> None:
+        print(f"stopped after step {step}; what was learnt so far is in {self.folder}/\n"
+              f"go on with it: ctc-scratch train --resume {self.folder}\n"
+              f"see how well it reads: ctc-scratch evaluate {self.folder}")
+
+
+def profile(seconds: dict[str, float]) -> str:
+    """The share of each part in a training step, from `Trainer.seconds`."""
+    parts = {name: value for name, value in seconds.items() if name != "steps"}
+    total, steps = sum(parts.values()) or 1.0, max(int(seconds["steps"]), 1)
+    lines = [f"{name:<10}{1000 * value / steps:9.2f} ms {value / total:7.1%}"
+             for name, value in parts.items()]
+    return "\n".join([f"a training step, mean of {steps}", *lines,
+                      f"{'all':<10}{1000 * total / steps:9.2f} ms"])
+
+
+def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> list:
+    from ..plots import Reading
+
+    logits, lengths = model_logits(model, rows)
+    decoded = greedy_decode(logits, lengths, blank=BLANK)
+    return [
+        Reading(row, np.exp(log_softmax(logits[:, n])), decoded[n], digits_to_labels(truth[n]))
+        for n, row in enumerate(rows)
+    ]

@@ -1,0 +1,126 @@
+"""What a training run is asked to do: each field is an option of `ctc-scratch train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from .augment import Augmentation
+
+
+class SettingsError(ValueError):
+    """An option of a training run that cannot be used."""
+
+
+def _option(default, help, metavar=None):
+    return field(default=default, metadata={"help": help, "metavar": metavar})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a run computes, and where it writes."""
+
+    digits: tuple[int, int] = _option((4, 6), "digits in a training row: a number, or a range LOW-HIGH")
+    test_digits: int = _option(5, "digits in a validation or test row")
+    hidden: int = _option(128, "LSTM units of a layer, in each direction")
+    layers: int = _option(1, "LSTM layers")
+    direction: str = _option("both", "'both' ends of a row, or 'forward' from the left only", "WAY")
+    window: int = _option(7, "pixel columns in a frame")
+
+    rotate: float = _option(6.0, "turn each digit by up to so much [degrees]; this and the next are "
+                                 "by chance, either way, and 0 switches them off")
+    scale: float = _option(0.08, "change height and width of each digit by up to this fraction")
+    shear: float = _option(0.1, "slant each digit by up to so many pixels for each pixel of height")
+    shift: float = _option(1.0, "move each digit sideways by up to so much [pixels]")
+    jitter: float = _option(1.0, "move each digit up or down by up to so much [pixels]")
+    wave: float = _option(0.0, "bend each digit by a sum of low cosines, each of this standard "
+                               "deviation [pixels]")
+    gap: int = _option(0, "up to so many empty columns between two digits")
+    overlap: int = _option(0, "up to so many columns that two digits share")
+
+    batch: int = _option(64, "rows in a batch")
+    shards: int = _option(2, "parts a batch is cut into, each a task for one thread; threads do not "
+                             "change the weights, but the number of parts rounds them differently")
+    steps: int = _option(3000, "training steps, one batch each")
+    minutes: float = _option(0.0, "time for training; if the steps do not fit, the schedule is shortened "
+                                  "to end in time, and the clock decides how far; 0: no limit")
+    rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule (Adam)")
+    clip: float = _option(5.0, "gradients are scaled down to this global norm")
+    average: float = _option(0.0, "average the weights over steps with this decay, 0.999 say, and keep "
+                                  "the average where it reads validation rows better; 0: do not")
+    evaluations: int = _option(10, "evaluations on validation rows during the run; the best model is kept")
+    patience: int = _option(0, "stop after so many evaluations without a better one; 0: never, as the "
+                               "end of the schedule brings most")
+    save_every: float = _option(30.0, "seconds between two checkpoints")
+    seed: int = _option(0, "of everything random: the same seed, the same run")
+    out: str = _option("", "folder to write; default: runs/ and the time of the start", "DIR")
+    data: str = _option("", "folder of MNIST's IDX files; default: the packaged ones", "DIR")
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The changes by chance that training rows undergo."""
+        return Augmentation(**{name: getattr(self, name) for name in Augmentation._fields})
+
+    def check(self) -> None:
+        """Raise SettingsError for the first option that cannot be used."""
+        low, high = self.digits
+        not_negative = [(name, 0 <= getattr(self, name) < np.inf, "a number from 0 on")
+                        for name in ("rotate", "shift", "jitter", "wave", "shear", "minutes", "save_every")]
+        for name, fine, expected in [
+            ("digits", 1 <= low <= high, "at least 1, and LOW-HIGH in order"),
+            ("test_digits", self.test_digits >= 1, "at least 1"),
+            ("hidden", self.hidden >= 1, "at least 1"),
+            ("layers", self.layers >= 1, "at least 1"),
+            ("direction", self.direction in ("both", "forward"), "'both' or 'forward'"),
+            # Two frames a digit are enough for any row, even with a blank before each repeat.
+            ("window", 1 <= self.window <= 14, "from 1 to 14"),
+            *not_negative,
+            ("scale", 0 <= self.scale < 1, "from 0 to below 1"),
+            ("gap", self.gap >= 0, "at least 0"),
+            # What is left of a box must still hold two frames.
+            ("overlap", 0 <= self.overlap <= 28 - 2 * self.window,
+             f"from 0 to {28 - 2 * self.window}, which leaves two frames of {self.window} columns"),
+            ("batch", self.batch >= 1, "at least 1"),
+            ("shards", self.shards >= 1, "at least 1"),
+            ("steps", self.steps >= 1, "at least 1"),
+            ("rate", 0 < self.rate < np.inf, "a positive number"),
+            ("clip", self.clip > 0, "a positive number"),
+            ("average", 0 <= self.average < 1, "from 0 to below 1"),
+            ("evaluations", self.evaluations >= 0, "at least 0"),
+            ("patience", self.patience >= 0, "at least 0"),
+            ("seed", self.seed >= 0, "at least 0"),
+        ]:
+            if not fine:
+                value = getattr(self, name)
+                raise SettingsError(f"--{name.replace('_', '-')} must be {expected}, not {value}")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Two layers see the whole digit before they speak; many epochs need strong changes by chance,
+    # or the 55 000 digits are learnt by heart; averaging takes the noise out of the last steps.
+    "best": dict(layers=2, window=4, hidden=128, digits=(3, 7), batch=64, steps=24_000, minutes=55.0,
+                 rate=4e-3, average=0.999, evaluations=40,
+                 rotate=10.0, scale=0.12, shear=0.2, shift=1.5, jitter=1.5, wave=0.35, gap=2, overlap=2),
+}
+
+
+def with_preset(name: str, **changes) -> Settings:
+    """The settings of a preset, some of them changed; without a name, the default ones.
+
+    >>> with_preset("best", hidden=64).layers
+    2
+    """
+    if name and name not in PRESETS:
+        raise SettingsError(f"--preset must be one of {', '.join(PRESETS)}, not {name}")
+    return Settings(**{**PRESETS.get(name, {}), **changes})
+
+
+def from_json(values: Mapping[str, Any]) -> Settings:
+    """Settings from `dataclasses.asdict` by way of JSON, which knows no tuples; or TypeError."""
+    missing = {setting.name for setting in fields(Settings)} - values.keys()
+    if missing:
+        raise TypeError(f"no {', '.join(sorted(missing))}")
+    return Settings(**{**values, "digits": tuple(values["digits"])})

@@ -1,0 +1,249 @@
+"""Everything that training changes, one step of it, and how it comes into a file and back.
+
+The file, an archive of `checkpoint.py`, holds arrays under `params/`, `optimiser/`, `average/` and
+`best/`, and in its header the settings, the state of the generator, how far the run has come and
+with which versions. Rows are drawn by chance from all digits, so the state of the generator *is*
+the position in the data.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import zlib
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from ..nn import Adam, Average, clip_by_global_norm, one_cycle
+from .checkpoint import CheckpointError, fill, read_archive, write_archive
+from .data import RowSampler
+from .evaluate import Evaluation, evaluate
+from .model import RowReader
+from .schedule import Schedule
+from .settings import Settings, from_json
+from .shards import Mapper, batch_gradients, on_threads
+from .watch import Report, Watch, read_batch
+
+FORMAT = "ctc_scratch checkpoint"
+VERSION = 1
+
+REPORT_EVERY = 10
+"""Steps between two training records."""
+
+Part = tuple[np.ndarray, np.ndarray]    # images, labels
+
+
+class Best(NamedTuple):
+    """The best evaluation so far; its weights are `Trainer.best_params`."""
+
+    step: int
+    averaged: bool
+    label_error_rate: float
+    row_accuracy: float
+
+
+class Trainer:
+    """A run between two steps.
+
+    Parameters
+    ----------
+    settings : checked
+    train_part : images and labels to draw rows from
+    validation_part : images and labels of the rows that choose the best weights
+    mapper : from the shards of a batch to their gradients
+
+    Attributes
+    ----------
+    seconds : dict, what the parts of all steps of this process took
+    """
+
+    def __init__(self, settings: Settings, train_part: Part, validation_part: Part,
+                 mapper: Mapper = on_threads):
+        self.settings, self.validation_part, self.mapper = settings, validation_part, mapper
+        self.rng = np.random.default_rng(settings.seed)
+        self.model = self._reader(self.rng)
+        augment = settings.augmentation
+        self.sampler = RowSampler(*train_part, settings.digits, self.rng, augment if any(augment) else None)
+        self.optimiser = Adam(self.model.params)
+        self.average = Average(self.model.params, settings.average) if settings.average else None
+        self.schedule = Schedule(settings.steps, settings.minutes)
+        self.watch = Watch(settings)
+        self.evaluations = self.stale = 0       # so far; since the best one
+        self.best: Best | None = None
+        self.best_params = {name: param.copy() for name, param in self.model.params.items()}
+        self.seconds: dict[str, float] = dict.fromkeys(
+            ("steps", "data", "forward", "CTC", "backward", "optimiser"), 0.0)
+        self._data = _fingerprint(train_part, validation_part)
+        self._start = time.monotonic()
+
+    # ---- training -------------------------------------------------------------------------
+
+    def step(self) -> Report | None:
+        """One batch: logits, loss, backward, clip, step. A report now and then, and at the last step.
+
+        DivergedError leaves the weights as they were.
+        """
+        settings, clock = self.settings, time.perf_counter
+        start = clock()
+        batch = self.sampler.batch(settings.batch)
+        drawn = clock()
+        loss, grads, shards = batch_gradients(self.model, batch, settings.shards, self.mapper)
+        mapped = clock()
+        norm = clip_by_global_norm(grads, settings.clip)
+        self.watch.step(loss, norm)
+        rate = one_cycle(self.schedule.progress, 1, settings.rate)
+        self.optimiser.step(grads, rate)
+        if self.average:
+            self.average.step()
+        self.schedule.advance(time.monotonic() - self._start)
+
+        # Threads work side by side: their time is the wall's, shared out as they spent it.
+        parts = np.sum([shard.seconds for shard in shards], axis=0)
+        forward, ctc, backward = parts * (mapped - drawn) / parts.sum()
+        spent = (1, drawn - start, forward, ctc, backward, clock() - mapped)
+        for part, value in zip(self.seconds, spent):
+            self.seconds[part] += value
+        if self.schedule.step % REPORT_EVERY == 0 or self.evaluation_is_due or self.schedule.finished:
+            return Report(self.schedule.step, loss, *read_batch(shards, batch.labels), float(norm), rate)
+        return None
+
+    @property
+    def evaluation_is_due(self) -> bool:
+        # A little more, for step / steps times evaluations may fall short of a whole number.
+        return int(self.schedule.progress * self.settings.evaluations + 1e-9) > self.evaluations
+
+    @property
+    def finished(self) -> bool:
+        """All steps are done, or evaluations have not become better for too long."""
+        return self.schedule.finished or self.ended_early
+
+    @property
+    def ended_early(self) -> bool:
+        return 0 < self.settings.patience <= self.stale
+
+    def validate(self) -> tuple[Evaluation, Evaluation | None]:
+        """Evaluate the weights, and their average if there is one; the best of all are kept."""
+        self.evaluations = int(self.schedule.progress * self.settings.evaluations + 1e-9)
+        self.stale += 1
+        last = self._try(self.model.params, averaged=False)
+        return last, self._try(self.average.average, averaged=True) if self.average else None
+
+    def _try(self, params, averaged: bool) -> Evaluation:
+        found = evaluate(self.reader(params), *self.validation_part, self.settings.test_digits)
+        better, no_worse = _compare(found, self.best)
+        if better:
+            self.stale = 0
+        if no_worse:
+            self.best = Best(self.schedule.step, averaged, found.label_error_rate, found.row_accuracy)
+            for name, param in params.items():
+                self.best_params[name][...] = param
+        return found
+
+    def reader(self, params) -> RowReader:
+        """A reader of its own with these weights."""
+        reader = self._reader(np.random.default_rng(0))
+        for name, param in params.items():
+            reader.params[name][...] = param
+        return reader
+
+    def kept(self) -> RowReader:
+        """The reader that validation rows have chosen; the last one if there was no evaluation."""
+        return self.reader(self.best_params if self.best else self.model.params)
+
+    def _reader(self, rng: np.random.Generator) -> RowReader:
+        s = self.settings
+        return RowReader(s.hidden, s.layers, s.direction == "both", s.window, rng=rng)
+
+    # ---- files ----------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike, previous: str | os.PathLike, **more) -> None:
+        """Write all of it to one file; `more` goes into the header.
+
+        The file that stood there goes on as `previous`. OSError if the disk will not take it; the
+        old file then stays.
+        """
+        schedule = self.schedule
+        header = dict(
+            format=FORMAT, version=VERSION, settings=asdict(self.settings), versions=_versions(),
+            data=self._data, step=schedule.step, progress=schedule.progress, seconds=schedule.seconds,
+            generator=self.rng.bit_generator.state, watch=self.watch.state, evaluations=self.evaluations,
+            stale=self.stale, best=self.best, **more)
+        write_archive(path, header, {f"{group}/{name}": array for group, arrays in self._groups().items()
+                                     for name, array in arrays.items()}, previous)
+
+    def restore(self, path: str | os.PathLike, header: dict, arrays: dict[str, np.ndarray]) -> None:
+        """Go on where the trainer was that `save` has written; CheckpointError if that cannot be."""
+        if header.get("data") != self._data:
+            raise CheckpointError(f"{path}: the run learnt from other digits than those of "
+                                  f"{self.settings.data or 'this package'}; put them back to go on")
+        groups = {f"{group}/{name}": array for group, found in self._groups().items()
+                  for name, array in found.items()}
+        for name, array in groups.items():
+            if name in arrays and arrays[name].dtype != array.dtype:
+                raise CheckpointError(f"{path}: expected {name} of {array.dtype}, "
+                                      f"found {arrays[name].dtype}")
+        fill(path, groups, arrays)
+        try:
+            self.rng.bit_generator.state = header["generator"]
+            schedule = self.schedule
+            schedule.step, schedule.progress = int(header["step"]), float(header["progress"])
+            schedule.seconds = float(header["seconds"])
+            self.evaluations, self.stale = int(header["evaluations"]), int(header["stale"])
+            self.watch.state.update(header["watch"])
+            self.best = Best(*header["best"]) if header["best"] else None
+            header["metrics"] = int(header["metrics"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: expected where a run stood, found {error!r}") from error
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Count from here; what went on before, between sessions too, is no training."""
+        self._start = time.monotonic() - self.schedule.seconds
+
+    def _groups(self) -> dict[str, dict[str, np.ndarray]]:
+        """All arrays that training changes."""
+        groups = {"params": self.model.params, "optimiser": self.optimiser.state, "best": self.best_params}
+        return {**groups, "average": self.average.state} if self.average else groups
+
+
+def read_checkpoint(path: str | os.PathLike) -> tuple[Settings, dict, dict[str, np.ndarray]]:
+    """Settings, header and arrays of a file that `Trainer.save` has written, or CheckpointError."""
+    header, arrays = read_archive(path, FORMAT, VERSION)
+    try:
+        settings = from_json(header["settings"])
+        settings.check()
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected the settings of a run, found {error}") from error
+    return settings, header, arrays
+
+
+def other_versions(header: dict) -> str:
+    """What of Python and its libraries is not as it was: '' or, say, 'numpy 2.3.1, now 2.4.0'."""
+    then, now = header.get("versions") or {}, _versions()
+    return "; ".join(f"{name} {then.get(name)}, now {version}" for name, version in now.items()
+                     if then.get(name) != version)
+
+
+def _compare(found: Evaluation, best: Best | None) -> tuple[bool, bool]:
+    """Is it better; and is it at least as good, which is enough to take what has learnt longer?"""
+    if best is None:
+        return True, True
+    new, old = ((e.label_error_rate, -e.row_accuracy) for e in (found, best))
+    return new < old, new <= old
+
+
+def _versions() -> dict[str, str]:
+    return dict(python=platform.python_version(), numpy=np.__version__, numba=numba.__version__,
+                machine=platform.machine())
+
+
+def _fingerprint(*parts: Part) -> int:
+    """Of all digits and labels; 50 million pixels take 20 ms."""
+    value = 0
+    for array in (array for part in parts for array in part):
+        value = zlib.crc32(np.ascontiguousarray(array), value)
+    return value

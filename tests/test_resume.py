@@ -1,0 +1,250 @@
+"""A run that was ended, however, goes on to the same bits; what cannot be resumed is named."""
+
+import resource
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from ctc_scratch.digits import checkpoint, run
+from ctc_scratch.digits import trainer as trainer_module
+from ctc_scratch.digits.checkpoint import CheckpointError, load_model, save_model
+from ctc_scratch.digits.data import load_mnist
+from ctc_scratch.digits.model import RowReader
+from ctc_scratch.digits.shards import batch_gradients
+from ctc_scratch.digits.train import DiskError, Settings, SettingsError, StoppedError, resume, train
+
+from .kill_at_random import finish, killed_run
+from .kill_at_random import train as train_process
+from .small_runs import SMALL, draw_nothing, records, use_few_digits
+
+pytestmark = pytest.mark.slow  # as plain Python
+
+LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "wave": 0.3, "gap": 2,
+        "overlap": 2, "layers": 2, "save_every": 0.0}
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_mnist()
+
+
+@pytest.fixture(autouse=True)
+def quick_runs(monkeypatch, mnist):
+    use_few_digits(monkeypatch, mnist)
+    draw_nothing(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, mnist):
+    """What a run gives that nothing ended: metrics without the time."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        use_few_digits(patch, mnist)
+        draw_nothing(patch)
+        train(Settings(**LONG, out=str(folder)))
+    return timeless(folder)
+
+
+def timeless(folder):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in records(folder)]
+
+
+class PowerCut(BaseException):
+    """Ends a run as nothing in it expects."""
+
+
+def run_until(folder, monkeypatch, step, what, **changes):
+    """A run in which `what` happens in place of the gradients of a step."""
+    count = [-1]    # the step that loads kernels
+
+    def fails(*arguments):
+        count[0] += 1
+        if count[0] == step:
+            what()
+        return batch_gradients(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "batch_gradients", fails)
+        train(Settings(**{**LONG, **changes}, out=str(folder)))
+
+
+def cut_power():
+    raise PowerCut
+
+
+# ---- the same bits ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 2, 10, 11, 15, 29, 30])
+def test_a_run_that_breaks_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, undisturbed, step):
+    with pytest.raises(PowerCut):
+        run_until(tmp_path / "run", monkeypatch, step, cut_power)
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+@pytest.mark.parametrize("step", [9, 10, 21])
+def test_so_does_one_whose_checkpoints_are_far_apart(tmp_path, monkeypatch, undisturbed, step):
+    """Steps and lines of metrics after the last checkpoint are done and written again."""
+    with pytest.raises(PowerCut):
+        run_until(tmp_path / "run", monkeypatch, step, cut_power, save_every=1e9)
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"step": 99, "lo')      # a line that was being written
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+def test_so_does_one_that_was_stopped_more_than_once(tmp_path, monkeypatch, undisturbed):
+    with pytest.raises(StoppedError):
+        run_until(tmp_path / "run", monkeypatch, 7, lambda: signal.raise_signal(signal.SIGTERM))
+    count = []
+
+    def interrupt(*arguments):
+        count.append(1)
+        if len(count) == 9:
+            signal.raise_signal(signal.SIGINT)
+        return batch_gradients(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "batch_gradients", interrupt)
+        with pytest.raises(StoppedError):
+            resume(tmp_path / "run")
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+def test_resuming_a_run_that_is_over_repeats_its_end(tmp_path, undisturbed):
+    train(Settings(**LONG, out=str(tmp_path / "run")))
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+def test_kill_9_at_random_moments(tmp_path, rng):
+    """Real processes, real kills; `python -m tests.kill_at_random` does twenty."""
+    options = ("--steps 60 --hidden 16 --batch 16 --window 14 --evaluations 3 --average 0.9 "
+               "--save-every 0").split()
+    expected = finish(train_process("--out", str(tmp_path / "undisturbed"), *options))
+    found, kills = killed_run(tmp_path, options, 2, 5.0, rng)
+    assert (found, kills) == (expected, 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
+def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint(tmp_path, monkeypatch, undisturbed):
+    """No file may grow beyond 100 kB from step 12 on; a checkpoint has more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(DiskError, match="ended after step 12, the last checkpoint is whole; make room"):
+            run_until(tmp_path / "run", monkeypatch, 12,
+                      lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "run").glob("*.unfinished"))
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+# ---- what cannot be resumed ---------------------------------------------------------------
+
+
+@pytest.fixture
+def broken_off(tmp_path, monkeypatch):
+    with pytest.raises(PowerCut):
+        run_until(tmp_path / "run", monkeypatch, 12, cut_power)
+    return tmp_path / "run"
+
+
+def other_kind(path):
+    save_model(path, RowReader(hidden=2, rng=np.random.default_rng(0)))
+
+
+def rewritten(change):
+    def spoil(path):
+        header, arrays = checkpoint.read_archive(path, trainer_module.FORMAT)
+        change(header, arrays)
+        checkpoint.write_archive(path, header, arrays)
+    return spoil
+
+
+SPOILT = {
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
+    "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
+    "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
+    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 1, found 'ctc_scratch model'"),
+    "settings": (rewritten(lambda header, arrays: header["settings"].pop("rate")),
+                 "expected the settings of a run, found no rate"),
+    "bad_setting": (rewritten(lambda header, arrays: header["settings"].update(window=0)),
+                    "--window must be from 1 to 14, not 0"),
+    "data": (rewritten(lambda header, arrays: header.update(data=1)), "learnt from other digits"),
+    "array": (rewritten(lambda header, arrays: arrays.pop("optimiser/mean.output.bias")),
+              "expected optimiser/mean.output.bias, found no optimiser/mean.output.bias"),
+    "dtype": (rewritten(lambda header, arrays: arrays.update(
+        {"params/output.bias": arrays["params/output.bias"].astype(float)})),
+        "expected params/output.bias of float32, found float64"),
+    "shape": (rewritten(lambda header, arrays: header["settings"].update(hidden=15)), "of shape"),
+    "generator": (rewritten(lambda header, arrays: header["generator"].update(bit_generator="MT19937")),
+                  "expected where a run stood"),
+    "step": (rewritten(lambda header, arrays: header.pop("step")), "expected where a run stood"),
+}
+
+
+def flipped(content):
+    content = bytearray(content)
+    content[len(content) // 2] ^= 4
+    return content
+
+
+@pytest.mark.parametrize("spoil, message", SPOILT.values(), ids=SPOILT.keys())
+def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, undisturbed, spoil, message):
+    spoil(broken_off / run.CHECKPOINT)
+    files = {path: path.read_bytes() for path in broken_off.iterdir()}
+    with pytest.raises(CheckpointError, match=f"{run.CHECKPOINT}: .*{message}.*"
+                                              f"--resume {broken_off / run.PREVIOUS}"):
+        resume(broken_off)
+    assert files == {path: path.read_bytes() for path in broken_off.iterdir()}, "nothing was changed"
+    resume(broken_off / run.PREVIOUS)
+    assert timeless(broken_off) == undisturbed
+
+
+def test_a_run_killed_between_two_renames_goes_on_with_the_previous(broken_off, undisturbed):
+    (broken_off / run.CHECKPOINT).unlink()
+    resume(broken_off)
+    assert timeless(broken_off) == undisturbed
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda path: None, "run: expected the folder of a run, found no such folder"),
+    (lambda path: path.mkdir(), "checkpoint.npz: expected a checkpoint file, found no such file"),
+], ids=["missing", "empty"])
+def test_a_folder_that_is_no_run_is_named(tmp_path, make, message):
+    make(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=message):
+        resume(tmp_path / "run")
+
+
+def test_other_versions_are_told(broken_off, monkeypatch, capsys):
+    rewritten(lambda header, arrays: header["versions"].update(numpy="1.0"))(broken_off / run.CHECKPOINT)
+    resume(broken_off)
+    assert f"it began with numpy 1.0, now {np.__version__}" in capsys.readouterr().out
+
+
+def test_two_processes_do_not_train_in_one_folder(broken_off):
+    opened, *_ = run.Run.reopen(broken_off)
+    with opened.locked(), pytest.raises(SettingsError, match="being trained by another process"):
+        resume(broken_off)
+
+
+def test_a_checkpoint_is_no_model(broken_off):
+    with pytest.raises(CheckpointError, match="expected 'ctc_scratch model' version 1, found 'ctc_s"):
+        load_model(broken_off / run.CHECKPOINT)
+
+
+def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer_module, "write_archive", full)
+    with pytest.raises(SettingsError, match="cannot be made: No space left on device"):
+        train(Settings(**SMALL, out=str(tmp_path / "run")))
+    assert not any(tmp_path.iterdir())
