@@ -212,7 +212,7 @@ def judge_lengths(found: Diagnosis, targets: list[NDArray], frames: NDArray, T: 
         return
     short = [n for n, target in enumerate(targets) if min_frames(target) > frames[n]]
     if short:
-        consequence = (f"{len(short)} of {count(len(targets), 'target')} cannot fit: a repeat needs one frame "
+        consequence = (f"{len(short)} of {count(len(targets), 'target')} cannot fit: a repeat needs a frame "
                        "more, for the blank that parts it from its neighbour.")
     elif np.count_nonzero(U) >= 3 or T is not None and T >= 20 * U.max():  # no coincidence
         consequence = "Each target has a single path then, with no blank in it."
