@@ -50,8 +50,8 @@ def diagnose(
     <BLANKLINE>
     ERROR lengths-in-labels: lengths are counted in labels, not in frames
       Each sequence has as many frames as labels (3), while the logits have 9
-      frames. 1 of 1 target cannot fit: a repeat needs a frame more, for the
-      blank that parts it from its neighbour.
+      frames. 1 of 1 target cannot fit: a repeat needs a frame more, for the blank
+      that parts it from its neighbour.
       -> Count frames, the rows of the network's output that each sequence has, not
       labels.
     <BLANKLINE>
