@@ -117,6 +117,24 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
         raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
 
 
+def check_count(name: str, value: Any) -> int:
+    """A number of things, at least 1."""
+    if not _is_int(value):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
+
+
+def check_not_negative(name: str, value: Any) -> float:
+    """A real number from 0 on, inf included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    if not value >= 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+    return float(value)
+
+
 def check_out(out: Any, frames: Frames) -> NDArray:
     """The array for the gradient, all 0 where a frame is padding; a new one if there is none."""
     if out is None:
