@@ -1,24 +1,17 @@
-"""Figures from arrays: what a model reads, and how it learns.
+"""What a model reads: a row of digits, the posteriors under it, its greedy path.
 
-Every drawing function takes arrays and an `Axes` and returns the `Axes`. The x-axis of
-whatever belongs to a row of digits counts its pixels, so panels stacked on one another show the
-same place above the same place. Nothing is told by colour alone: all of it survives a
-greyscale printer.
-
-The only file that imports matplotlib; it uses `Figure` and never `pyplot`, so it needs
-no display and keeps no state between calls or threads.
+The x-axis of whatever belongs to a row counts its pixels, so panels stacked on one another show
+the same place above the same place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-SMALL, NORMAL = 7, 9   # font sizes, points
-INK = "Greys"          # 0 is white, 1 is black
+from .style import INK, NORMAL, SMALL
 
 
 class Reading(NamedTuple):
@@ -28,9 +21,6 @@ class Reading(NamedTuple):
     probs: np.ndarray         # (T, C), rows sum to 1
     decoded: Sequence[int]    # classes read
     truth: Sequence[int]      # classes that stand there
-
-
-# ---- one row of digits --------------------------------------------------------------------
 
 
 def row_image(ax: Axes, image: np.ndarray) -> Axes:
@@ -158,57 +148,4 @@ def reading_figure(rows: Sequence[Reading], window: int, class_names: Sequence[s
             ax.label_outer()
             ax.spines[["top", "right"]].set_visible(False)
         bottom.set_xlim(0, pixels)
-    return figure
-
-
-# ---- learning -----------------------------------------------------------------------------
-
-
-def learning_curve(ax_loss: Axes, ax_rate: Axes,
-                   records: Sequence[Mapping[str, float]]) -> tuple[Axes, Axes]:
-    """Draw loss and error rates against training steps.
-
-    Parameters
-    ----------
-    ax_loss : gets the loss [nats per row], logarithmic
-    ax_rate : gets the rates [%], logarithmic from 100 down to 1 % and linear below
-    records : mappings with `step` and any of `loss`, `label_error_rate`, `blank_rate`,
-        `validation_label_error_rate`; rates as fractions; what a record lacks, or holds as
-        None, is left out
-    """
-    def draw(ax, key, scale, label, **style):
-        points = [(r["step"], scale * r[key]) for r in records if r.get(key) is not None]
-        if points:
-            ax.plot(*np.transpose(points), label=label, **style)
-
-    draw(ax_loss, "loss", 1, "training loss", color="0.3", linewidth=1)
-    draw(ax_rate, "blank_rate", 100, "frames read as blank", color="0.6", linestyle=":")
-    draw(ax_rate, "label_error_rate", 100, "label errors, training", color="0.6", linewidth=1)
-    draw(ax_rate, "validation_label_error_rate", 100, "label errors, validation",
-         color="black", marker="o", markersize=4)
-
-    ax_loss.set_yscale("log")
-    ax_loss.set_ylabel("training loss [nats per row]")
-    ax_rate.set_yscale("symlog", linthresh=1)
-    # A reader that sees labels where there are none errs by more than 100 %.
-    highest = max(100, *(np.max(line.get_ydata()) for line in ax_rate.lines), 0)
-    ticks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
-    ax_rate.set_yticks(ticks, map(str, ticks))
-    ax_rate.set_ylim(0, 1.3 * highest)
-    ax_rate.set_ylabel("rate [%]")
-    for ax in ax_loss, ax_rate:
-        ax.set_xlabel("training step")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(color="0.9")
-    if ax_rate.lines:
-        ax_rate.legend(loc="lower left", frameon=False, fontsize=SMALL)
-    return ax_loss, ax_rate
-
-
-def learning_figure(records: Sequence[Mapping[str, float]]) -> Figure:
-    """Show a training run: loss above, error rates below, as `learning_curve` draws them."""
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    ax_loss, ax_rate = figure.subplots(2, 1, sharex=True)
-    learning_curve(ax_loss, ax_rate, records)
-    ax_loss.label_outer()
     return figure
