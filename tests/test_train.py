@@ -6,11 +6,11 @@ import signal
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import get_num_threads, set_num_threads
+from ctc_scratch.ctc import get_num_threads, label_error_rate, sequence_accuracy, set_num_threads
 from ctc_scratch.digits import evaluate as evaluation_module
 from ctc_scratch.digits import trainer as trainer_module
 from ctc_scratch.digits.checkpoint import digest, load_model
-from ctc_scratch.digits.data import load_mnist
+from ctc_scratch.digits.data import consecutive_rows, load_mnist
 from ctc_scratch.digits.evaluate import Evaluation, evaluate, read_rows
 from ctc_scratch.digits.model import RowReader
 from ctc_scratch.digits.settings import PRESETS, with_preset
@@ -219,6 +219,16 @@ def test_reading_in_chunks_and_at_once_agree(rng, mnist, monkeypatch):
     at_once = read_rows(model, rows)
     monkeypatch.setattr(evaluation_module, "FRAMES_AT_ONCE", 16)
     assert read_rows(model, rows) == at_once
+
+
+def test_the_rate_of_an_evaluation_is_that_of_the_readings(rng, mnist):
+    model = RowReader(hidden=6, window=7, rng=rng)
+    images, labels = mnist.test_images[:90], mnist.test_labels[:90]
+    rows, truth = consecutive_rows(images, labels, 3)
+    read = read_rows(model, rows)
+    found = evaluate(model, images, labels, 3)
+    assert found.label_error_rate == label_error_rate(read, truth) > 0
+    assert found.row_accuracy == sequence_accuracy(read, truth) and found.rows == 30
 
 
 def test_evaluation_counts_what_is_confused(mnist, monkeypatch):

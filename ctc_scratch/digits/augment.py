@@ -125,12 +125,12 @@ def draw_digits(images, maps, grid, cosines, rows, lefts, canvas):
     """canvas = max(canvas, image at map(place) + Σ_ab grid[a, b] cosine_a(y) cosine_b(x)).
 
     The distance to the pixel above and to the left decides how much of each neighbour is taken; at
-    a distance of 0 that is all of the pixel and exactly nothing of the next. A frame of paper
-    around the image, and sources held within it, spare the loop all questions about borders; an
-    unsigned index spares it the question whether it counts from the end.
+    a distance of 0 that is all of the pixel and exactly nothing of the next. Most of a box is paper:
+    sources out of the ink's reach are left out. A frame of paper around the image spares all other
+    questions about borders; an unsigned index spares the question whether it counts from the end.
     """
     K, side = images.shape[0], images.shape[1]
-    width = side + 3                                        # paper: one pixel before, two after
+    width = side + 2
     framed = np.zeros(width * width, np.float32)
     right, down, corner = np.uint64(1), np.uint64(width), np.uint64(width + 1)
     sy, sx = np.empty(side, np.float32), np.empty(side, np.float32)
@@ -139,9 +139,15 @@ def draw_digits(images, maps, grid, cosines, rows, lefts, canvas):
     c1, c2 = cosines[1], cosines[2]
     for k in range(K):
         m, v, h = maps[k], grid[k, 0], grid[k, 1]
+        low_y = low_x = edge
+        high_y = high_x = nothing
         for y in range(side):
             for x in range(side):
-                framed[width * (y + 1) + x + 1] = np.float32(images[k, y, x]) / full
+                value = images[k, y, x]
+                framed[width * (y + 1) + x + 1] = np.float32(value) / full
+                if value:       # its ink reaches less than a pixel around it
+                    low_y, high_y = min(low_y, np.float32(y)), max(high_y, np.float32(y + 2))
+                    low_x, high_x = min(low_x, np.float32(x)), max(high_x, np.float32(x + 2))
         for y in range(side):
             # Along a line of pixels: a constant, a slope, two cosines. The frame adds one to all.
             cy1, cy2, fy = c1[y], c2[y], np.float32(y)
@@ -150,12 +156,14 @@ def draw_digits(images, maps, grid, cosines, rows, lefts, canvas):
             yc, yd = v[0, 1] + v[1, 1] * cy1 + v[2, 1] * cy2, v[0, 2] + v[1, 2] * cy1 + v[2, 2] * cy2
             xc, xd = h[0, 1] + h[1, 1] * cy1 + h[2, 1] * cy2, h[0, 2] + h[1, 2] * cy1 + h[2, 2] * cy2
             for x in range(side):
-                sy[x] = min(max(y0 + y1 * np.float32(x) + yc * c1[x] + yd * c2[x], nothing), edge)
+                sy[x] = y0 + y1 * np.float32(x) + yc * c1[x] + yd * c2[x]
             for x in range(side):
-                sx[x] = min(max(x0 + x1 * np.float32(x) + xc * c1[x] + xd * c2[x], nothing), edge)
+                sx[x] = x0 + x1 * np.float32(x) + xc * c1[x] + xd * c2[x]
 
             target = canvas[rows[k], y, lefts[k]:lefts[k] + side]
             for x in range(side):
+                if not (low_y < sy[x] < high_y and low_x < sx[x] < high_x):
+                    continue
                 top, left = np.int32(sy[x]), np.int32(sx[x])
                 below, beside = sy[x] - np.float32(top), sx[x] - np.float32(left)
                 place = np.uint64(np.int32(width) * top + left)

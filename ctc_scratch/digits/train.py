@@ -92,7 +92,7 @@ def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
         trainer.restore(file, header, arrays)
     except CheckpointError as error:
         previous = path / PREVIOUS
-        if not previous.exists():
+        if not (path / CHECKPOINT).exists() or not previous.exists():
             raise
         raise CheckpointError(f"{error}; the checkpoint before it is still there: "
                               f"ctc-scratch train --resume {previous}") from None
