@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import greedy_decode
+from ctc_scratch.ctc import GreedyStream, greedy_decode
 from ctc_scratch.ctc.enumeration import labelling_distribution
 from ctc_scratch.ctc.reference import log_softmax
 
@@ -37,3 +37,22 @@ def test_greedy_often_misses_the_most_probable_labelling(rng):
         dist = labelling_distribution(log_probs)
         missed += tuple(greedy_decode(log_probs)) != max(dist, key=dist.get)
     assert 25 <= missed <= 75, f"greedy missed {missed} of 100"
+
+
+def test_in_pieces_it_is_the_same(rng):
+    for blank in (0, 2):
+        logits = rng.standard_normal((40, 3))
+        stream, new, t = GreedyStream(blank=blank), [], 0
+        for frames in (3, 0, 1, 20, 16):
+            new += stream.push(logits[t:t + frames])
+            t += frames
+            assert stream.labels == new == greedy_decode(logits[:t], blank=blank)
+
+
+def test_a_stream_says_what_is_wrong():
+    stream = GreedyStream(blank=2)
+    stream.push(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="a stream that began with 3 classes got 4"):
+        stream.push(np.zeros((1, 4)))
+    with pytest.raises(ValueError, match="blank is 5"):
+        GreedyStream(blank=5).push(np.zeros((1, 3)))

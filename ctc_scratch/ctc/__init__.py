@@ -1,14 +1,18 @@
 """The CTC algorithm: definition, recursion, kernels, loss, decoding, metrics."""
 
+from .beam import Hypothesis
 from .checks import InfeasibleTargetError
-from .decode import greedy_decode
+from .decode import BeamStream, GreedyStream, greedy_decode, prefix_beam_search
 from .labels import can_skip, collapse, extend, min_frames
 from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
 from .metrics import edit_distance, label_error_rate, sequence_accuracy
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
+    "BeamStream",
     "CTCResult",
+    "GreedyStream",
+    "Hypothesis",
     "InfeasibleTargetError",
     "LogPartition",
     "Workspace",
@@ -22,6 +26,7 @@ __all__ = [
     "label_error_rate",
     "log_partition",
     "min_frames",
+    "prefix_beam_search",
     "sequence_accuracy",
     "set_num_threads",
 ]

@@ -1,0 +1,167 @@
+"""One prefix beam search: its memory, its language model, what it has found.
+
+`beam_kernels` does the frames, `decode` the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import beam_kernels
+from .alignment import Span, align
+from .beam_kernels import BEAM, FRESH, NODES, TOTAL, Scratch, State
+from .checks import check_blank, check_count, check_not_negative
+from .loss import ctc_loss
+
+FIRST_NODES = 4096
+"""Prefixes that a search has room for at first; where more than half are needed at a time it grows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A labelling that a search has found.
+
+    labels : list of its U labels
+    log_score : what the search ranks by: ln of the probability of those of its paths that the search
+        has seen, and what the language model adds
+    log_prob : ln P(labels | x), exact, at most 0
+    spans : where each label stands on the likeliest alignment, a `Span` each, in order
+
+    The last two are worked out when they are first asked for: a pass of `ctc_loss` and one of `align`.
+    """
+
+    labels: list[int]
+    log_score: float
+    _logits: NDArray = field(repr=False)
+    _blank: int = field(repr=False)
+
+    @cached_property
+    def log_prob(self) -> float:
+        result = ctc_loss(self._logits, self.labels, blank=self._blank, infeasible="inf")
+        return min(0.0, -float(result.loss))
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        return align(self._logits, self.labels, blank=self._blank).spans
+
+
+class Settings(NamedTuple):
+    """How to search, checked."""
+
+    beam_width: int
+    blank: int
+    prune: float  # nats, inf for none
+    score: Callable | None  # of the language model
+    end: Callable | None
+
+
+def check_settings(C: int, beam_width: Any, blank: Any, prune: Any, language_model: Any) -> Settings:
+    """The options of a search over C classes."""
+    check_count("beam_width", beam_width)
+    blank = check_blank(blank, C)
+    limit = math.inf if prune is None else check_not_negative("prune", prune)
+    score = end = None
+    if language_model is not None:
+        score, end = getattr(language_model, "score", None), getattr(language_model, "end", None)
+        if not callable(score):
+            raise TypeError(f"language_model must have a method score(prefix, label), got {language_model!r}")
+    return Settings(int(beam_width), blank, limit, score, end)
+
+
+def check_top(top: Any, beam_width: int) -> None:
+    """How many hypotheses are asked for: no more than the beam holds."""
+    check_count("top", top)
+    if top > beam_width:
+        raise ValueError(f"top is {top}, but a beam of width {beam_width} holds no more than that")
+
+
+class Search:
+    """A prefix beam search over one sequence of C classes, which takes its frames in any pieces."""
+
+    def __init__(self, C: int, settings: Settings) -> None:
+        self.C, self.settings = C, settings
+        W, asks = settings.beam_width, settings.score is not None
+        K, room = C if asks else min(C, W + 1), max(FIRST_NODES, 4 * W)
+        self._state = State(
+            tree=np.empty((room, 5), np.intp), priors=np.empty(room),
+            label_priors=np.empty((room if asks else 0, C)),
+            nodes=np.empty(W, np.intp), logs=np.empty((W, 3)), counts=np.array([1, 1, 0]),
+        )
+        self._scratch = Scratch(
+            log_probs=np.empty(C), likely=np.empty(K, np.intp), likely_log_probs=np.empty(K),
+            owner=np.full(C, -1), links=np.empty((W, 2), np.intp), stayed=np.empty((W, 3)),
+            scores=np.empty(W), moves=np.empty(W, np.intp), next_nodes=np.empty(W, np.intp),
+            next_logs=np.empty((W, 3)),
+        )
+        # In no frames at all the empty prefix has probability 1, and it ends in no label.
+        self._state.tree[0], self._state.priors[0] = (-1, -1, -1, -1, 0), 0.0
+        self._state.nodes[0], self._state.logs[0] = 0, (0.0, -np.inf, 0.0)
+        self._ask()
+
+    def advance(self, rows: NDArray, first: int, stride: int, T: int) -> None:
+        """Take the frames rows[first], rows[first + stride], ..., T of them."""
+        t = 0
+        while t < T:
+            # New prefixes have to be put to the language model before they can be extended.
+            some = T - t if self.settings.score is None else 1
+            taken = beam_kernels.advance(
+                rows, first + t * stride, stride, some, self.settings.blank, self.settings.prune, self._state,
+                self._scratch,
+            )
+            t += taken
+            if taken < some:
+                self._grow()
+            else:
+                self._ask()
+
+    def hypotheses(self, top: int, logits: NDArray) -> list[Hypothesis]:
+        """The best labellings of the frames so far, which are the logits (T, C), float64."""
+        found = []
+        for j in range(self._state.counts[BEAM]):
+            node = self._state.nodes[j]
+            score = float(self._state.logs[j, TOTAL] + self._state.priors[node])
+            if self.settings.end is not None or j < top:
+                labels = self._spell(node)
+                if self.settings.end is not None:
+                    score += _sound(self.settings.end(tuple(labels)), "end", labels)
+                found.append(Hypothesis(labels, score, logits, self.settings.blank))
+        found.sort(key=lambda hypothesis: -hypothesis.log_score)  # keeps the order of equals
+        return found[:top]
+
+    def _spell(self, node: int) -> list[int]:
+        """The labels of a node's prefix."""
+        labels = np.empty(len(self._state.tree), np.intp)
+        U = beam_kernels.spell(self._state.tree, node, labels)
+        return labels[len(labels) - U:].tolist()
+
+    def _ask(self) -> None:
+        """Have the language model score every label behind each prefix that is new."""
+        score, blank = self.settings.score, self.settings.blank
+        if score is not None:
+            for node in range(self._state.counts[FRESH], self._state.counts[NODES]):
+                prefix = tuple(self._spell(node))
+                self._state.label_priors[node] = [
+                    0.0 if c == blank else _sound(score(prefix, c), "score", [*prefix, c])
+                    for c in range(self.C)
+                ]
+
+    def _grow(self) -> None:
+        """Room for twice as many prefixes."""
+        tree, priors, label_priors = (
+            np.concatenate([array, np.empty_like(array)]) for array in self._state[:3]
+        )
+        self._state = self._state._replace(tree=tree, priors=priors, label_priors=label_priors)
+
+
+def _sound(value: Any, method: str, labels: list[int]) -> float:
+    """What the language model says, if that is a score."""
+    if not value < math.inf:
+        raise ValueError(f"language_model.{method} gave {value} for the labels {labels}; "
+                         f"a score is finite, or -inf for what cannot be")
+    return float(value)
