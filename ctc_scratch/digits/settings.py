@@ -44,7 +44,7 @@ class Settings:
 
     batch: int = _option(64, "rows in a batch")
     shards: int = _option(SHARDS, "parts a batch is cut into, each a task for one thread; threads do not "
-                             "change the weights, but the number of parts rounds them differently")
+                                  "change the weights, but the number of parts rounds them differently")
     steps: int = _option(3000, "training steps, one batch each")
     minutes: float = _option(0.0, "time for training; if the steps do not fit, the schedule is shortened "
                                   "to end in time, and the clock decides how far; 0: no limit")
