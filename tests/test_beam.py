@@ -241,7 +241,7 @@ FRAMES = np.zeros((4, 3))
     (lambda: prefix_beam_search(FRAMES, prune=-1.0), ValueError, "prune must be at least 0, got -1.0"),
     (lambda: prefix_beam_search(FRAMES, prune=np.nan), ValueError, "prune must be at least 0, got nan"),
     (lambda: prefix_beam_search(FRAMES, blank=3), ValueError, "blank is 3, but the logits have classes 0..2"),
-    (lambda: prefix_beam_search(FRAMES[0]), ValueError, r"logits must have shape \(T, N, C\) or \(T, C\), got"),
+    (lambda: prefix_beam_search(FRAMES[0]), ValueError, r"logits must have shape \(T, N, C\) or \(T, C\)"),
     (lambda: prefix_beam_search(np.full((4, 3), np.nan)), ValueError, r"logits\[t=0, c=0\] is nan"),
     (lambda: prefix_beam_search(FRAMES, lengths=[5]), ValueError, r"lengths\[0\] is 5, the logits have 4"),
     (lambda: prefix_beam_search(FRAMES, language_model=len), TypeError,

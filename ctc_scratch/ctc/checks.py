@@ -199,7 +199,8 @@ def first_infeasible(
 
 def _check_values(frames: Frames) -> None:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    t, n = _first_bad(frames.rows, frames.n_stride, frames.t_stride, frames.lengths)
+    with np.errstate(invalid="ignore"):  # without Numba, -inf - -inf would warn
+        t, n = _first_bad(frames.rows, frames.n_stride, frames.t_stride, frames.lengths)
     if t < 0:
         return
     row = frames.at(t, n)
