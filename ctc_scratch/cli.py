@@ -20,10 +20,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .digits.checkpoint import CheckpointError
     from .digits.data import DataError
     from .digits.train import DiskError, DivergedError, SettingsError, StoppedError
+    from .study import StudyError
 
     try:
         return options.run(options)
-    except (CheckpointError, DataError, SettingsError, DivergedError, DiskError) as error:
+    except (CheckpointError, DataError, SettingsError, StudyError, DivergedError, DiskError) as error:
         print(f"ctc-scratch: error: {error}", file=sys.stderr)
         return 1 if isinstance(error, (DivergedError, DiskError)) else 2
     except StoppedError as stopped:
@@ -65,7 +66,50 @@ def _parser() -> argparse.ArgumentParser:
                       "ctc-scratch gradcheck --seed 1")
     gradcheck.add_argument("--seed", type=_seed, default=0, metavar="N",
                            help="of the random problems (default: 0)")
+
+    _add_lattice(verbs)
+    _add_diagnose(verbs)
     return parser
+
+
+def _add_lattice(verbs) -> None:
+    lattice = _verb(
+        verbs, "lattice", _lattice, "show all alignments of a target: as text, numbers and figures",
+        "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0",
+    )
+    add = lattice.add_argument
+    add("--target", type=_labels, default=[1, 2], metavar="L[,L...]",
+        help="labels, without the blank (default: 1,2)")
+    add("--frames", type=int, default=4, metavar="T", help="frames of a toy (default: 4)")
+    add("--classes", type=int, default=0, metavar="C",
+        help="classes of a toy (default: what the target needs, 3 at least)")
+    add("--seed", type=_seed, metavar="N",
+        help="of a toy's random logits, and of the samples (default: all logits are 0)")
+    add("--logits", default="", metavar="FILE",
+        help="logits (T, C) as numpy.save writes them, in place of a toy's")
+    add("--blank", type=int, default=0, metavar="C", help="the blank's class (default: 0)")
+    add("--k", type=int, default=3, metavar="N", help="best alignments shown (default: 3)")
+    add("--samples", type=int, default=8, metavar="N", help="samples drawn (default: 8)")
+    add("--out", default="runs/lattice", metavar="DIR",
+        help="folder of the figures, which replace older ones (default: runs/lattice)")
+
+
+def _add_diagnose(verbs) -> None:
+    diagnose = _verb(
+        verbs, "diagnose", _diagnose, "say why a target does not fit, or what is wrong with a batch",
+        "ctc-scratch diagnose --target 1,1,2 --frames 3; ctc-scratch diagnose batch.npz",
+    )
+    add = diagnose.add_argument
+    add("file", nargs="?", metavar="FILE",
+        help="a batch: .npz with the arrays logits, targets and, if need be, logit_lengths and "
+        "target_lengths, as ctc_loss takes them; or a data set: .jsonl with lines "
+        '{"frames": 140, "target": [3, 1, 4]}, or .csv with a line frames,target and lines 140,3 1 4')
+    add("--target", type=_labels, metavar="L[,L...]", help="a single target, in place of FILE")
+    add("--frames", type=int, metavar="T", help="the frames it has")
+    add("--classes", type=int, metavar="C", help="classes, with the blank, to check labels by")
+    add("--blank", type=int, default=0, metavar="C", help="the blank's class (default: 0)")
+    add("--layout", choices=["TNC", "NTC"], default="TNC",
+        help="axes of the logits: time or batch first (default: TNC)")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,6 +161,14 @@ def _threads(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
     return int(text)
+
+
+def _labels(text: str) -> list[int]:
+    """'1,1,2' as [1, 1, 2]; nothing as []."""
+    parts = text.split(",") if text else []
+    if not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected labels from 0 on, like 1,1,2, not {text!r}")
+    return [int(part) for part in parts]
 
 
 def _numbers(text: str) -> list[int]:
@@ -172,3 +224,24 @@ def _gradcheck(options: argparse.Namespace) -> int:
     results = run_checks(np.random.default_rng(options.seed))
     print(describe(results))
     return 0 if all(result.passed for result in results) else 1
+
+
+def _lattice(options: argparse.Namespace) -> int:
+    from .study import study_lattice
+
+    o = options
+    study_lattice(o.target, o.frames, o.classes, o.blank, o.logits, o.seed, o.k, o.samples, o.out)
+    return 0
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    from .study import StudyError, study_file, study_target
+
+    file, target, frames = options.file, options.target, options.frames
+    if file is not None and target is None and frames is None:
+        found = study_file(file, options.classes, options.blank, options.layout)
+    elif file is None and target is not None and frames is not None:
+        found = study_target(target, frames, options.classes, options.blank)
+    else:
+        raise StudyError("expected a FILE, or --target and --frames")
+    return 1 if found.errors else 0

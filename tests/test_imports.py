@@ -11,7 +11,8 @@ import ctc_scratch
 
 ROOT = Path(ctc_scratch.__file__).parent
 MAY_IMPORT = {"ctc": {"ctc"}, "nn": {"nn"}, "plots": {"plots"}, "digits": {"digits", "ctc", "nn", "plots"},
-              "cli": {"digits", "ctc", "nn", "plots", ""}, "__main__": {"cli"}, "": {"ctc", "nn"}}
+              "study": {"ctc", "plots"},
+              "cli": {"digits", "ctc", "nn", "plots", "study", ""}, "__main__": {"cli"}, "": {"ctc", "nn"}}
 
 
 def imported_rooms(path):
@@ -29,7 +30,7 @@ def imported_rooms(path):
         for name in names:
             parts = name.split(".")
             if parts[0] == "ctc_scratch":
-                rooms = {"ctc", "nn", "digits", "plots", "cli"}
+                rooms = {"ctc", "nn", "digits", "plots", "study", "cli"}
                 yield parts[1] if len(parts) > 1 and parts[1] in rooms else ""
 
 

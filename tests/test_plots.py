@@ -6,8 +6,12 @@ import threading
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ctc_scratch import plots
+from ctc_scratch.ctc import enumeration
+from ctc_scratch.ctc.labels import states_of
+from ctc_scratch.ctc.lattice import lattice
 
 NAMES = ["blank", *"0123456789"]
 WINDOW = 4
@@ -194,3 +198,113 @@ def test_figures_are_drawn_alike_in_any_thread(rng):
     for thread in threads:
         thread.join()
     assert drawn == [expected, expected]
+
+
+# ---- the lattice --------------------------------------------------------------------------
+
+
+def lattice_of(T, labels, scale=2.0):
+    its = lattice(scale * np.random.default_rng(0).standard_normal((T, 5)), labels)
+    return its, ["–" if s % 2 == 0 else str(c) for s, c in enumerate(its.ext)]
+
+
+def lattice_figures(T=40, labels=(1, 2, 2, 4)):
+    its, names = lattice_of(T, list(labels))
+    paths = [states_of(path.path.tolist()) for path in its.k_best(3)]
+    samples = [states_of(path) for path in its.sample(6, np.random.default_rng(0)).tolist()]
+    with np.errstate(divide="ignore"):
+        log_gamma = np.log(its.gamma)
+    every = np.array([states_of(path) for path in enumeration.alignments([1, 2], 4)])
+    return {
+        "trellis": plots.trellis_figure(every, ["–", "1", "–", "2", "–"]),
+        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, log_gamma, names),
+        "paths": plots.paths_figure(its.gamma, names, paths, samples),
+        "gradient": plots.gradient_figure(np.exp(its.log_probs) - its.occupancy, NAMES[:5]),
+        "evolution": plots.gamma_evolution_figure([its.gamma] * 3, ["iteration 1", "50", "100"], names),
+    }
+
+
+def all_texts(figure):
+    """What is written in a figure; a tick outside the axis has a label that is not drawn."""
+    for ax in figure.axes:
+        yield from (text for text in ax.findobj(Text) if text.get_visible() and text.get_text().strip()
+                    and not any(text in (tick.label1, tick.label2) and not low <= tick.get_loc() <= high
+                                for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())),
+                                                          (ax.yaxis, sorted(ax.get_ylim())))
+                                for tick in axis.get_major_ticks()))
+
+
+@pytest.mark.parametrize("T, labels", [(4, (1, 2)), (40, (1, 2, 2, 4)), (140, (1, 2, 3, 4, 4, 1, 2, 3))],
+                         ids=["T=4", "T=40", "T=140"])
+def test_no_label_of_a_lattice_figure_covers_another_or_is_too_small_at_80_mm(T, labels):
+    for name, figure in lattice_figures(T, labels).items():
+        render(figure)
+        width = figure.get_figwidth() * 25.4
+        boxes = [(text.get_text(), text.get_window_extent()) for text in all_texts(figure)]
+        page = figure.bbox
+        for n, (text, box) in enumerate(boxes):
+            inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+            assert inside, f"{name}: {text!r} is cut off"
+            for other, other_box in boxes[n + 1:]:
+                assert not box.overlaps(other_box), f"{name}: {text!r} covers {other!r}"
+        for text in all_texts(figure):
+            points = text.get_fontsize() * min(1.0, 80 / width)
+            assert points >= 5.5, f"{name}: {text.get_text()!r} has {points:.1f} points at 80 mm"
+
+
+def test_a_trellis_draws_every_path_and_counts_them():
+    paths = np.array([states_of(path) for path in enumeration.alignments([1, 2], 4)])
+    ax = plots.trellis(Figure().subplots(), paths, ["–", "1", "–", "2", "–"])
+    drawn = [line.get_ydata() for line in ax.lines if len(line.get_xdata()) == 4]
+    assert sorted(np.rint(y).astype(int).tolist() for y in drawn) == sorted(paths.tolist())
+    counts = {tuple(map(int, text.get_position())): int(text.get_text()) for text in ax.texts}
+    gamma = lattice(np.zeros((4, 3)), [1, 2]).gamma
+    assert counts == {(t, s): round(15 * gamma[t, s]) for t, s in zip(*np.nonzero(gamma))}
+    assert ax.yaxis_inverted()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["–", "1", "–", "2", "–"]
+
+
+def test_heat_maps_hatch_what_is_impossible(ax):
+    its, names = lattice_of(9, [1, 2, 2])
+    plots.heat(ax, its.log_alpha, names)
+    hatched = np.zeros(its.log_alpha.shape, dtype=bool)
+    for patch in ax.patches:
+        first, s = round(patch.get_x() + 0.5), round(patch.get_y() + 0.5)
+        hatched[first:first + round(patch.get_width()), s] = True
+        assert patch.get_hatch()
+    np.testing.assert_array_equal(hatched, its.log_alpha == -np.inf)
+    shown = ax.images[0].get_array()
+    expected = (its.log_alpha - its.log_alpha.max(axis=1, keepdims=True)) / np.log(10)
+    np.testing.assert_allclose(shown.T[~hatched], expected[~hatched])
+
+
+def test_paths_lie_over_gamma():
+    its, names = lattice_of(12, [1, 2])
+    paths = [states_of(path.path.tolist()) for path in its.k_best(3)]
+    ax = plots.paths_over(Figure().subplots(), its.gamma, names, paths[0], paths[1:])
+    np.testing.assert_array_equal(ax.images[0].get_array(), its.gamma.T)
+    drawn = [np.rint(line.get_ydata()).astype(int).tolist() for line in ax.lines]
+    assert drawn == [path.tolist() for path in paths]
+    best, *others = ax.lines
+    assert all(best.get_linewidth() > line.get_linewidth() for line in others)
+
+
+def test_gradient_tells_signs_apart_without_colour(ax, rng):
+    grad = rng.standard_normal((6, 3))
+    plots.gradient(ax, grad, NAMES[:3])
+    scale = 0.46 / np.abs(grad).max()
+    seen = np.zeros_like(grad)
+    for bar in ax.patches:
+        t, c = round(bar.get_x() + bar.get_width() / 2), round(bar.get_y())
+        seen[t, c] = bar.get_height() / scale
+        assert bool(bar.get_hatch()) == (seen[t, c] < 0)
+    np.testing.assert_allclose(seen, grad)
+
+
+def test_evolution_has_a_panel_a_stage():
+    its, names = lattice_of(12, [1, 2])
+    gammas = [its.gamma, its.gamma**2]
+    figure = plots.gamma_evolution_figure(gammas, ["first", "second"], names)
+    for ax, gamma, title in zip(figure.axes, gammas, ["first", "second"]):
+        np.testing.assert_array_equal(ax.images[0].get_array(), gamma.T)
+        assert ax.get_title(loc="left") == title and ax.images[0].get_clim() == (0, 1)

@@ -211,13 +211,12 @@ def judge_lengths(found: Diagnosis, targets: list[NDArray], frames: NDArray, T: 
     if (frames != U)[U > 0].any() or U.max(initial=0) < 2 or T == U.max():
         return
     short = [n for n, target in enumerate(targets) if min_frames(target) > frames[n]]
+    if np.count_nonzero(U) < 3 and (T is None or not short and T < 20 * U.max()):
+        return  # which may be a coincidence
+    consequence = "Each target has a single path then, with no blank in it."
     if short:
         consequence = (f"{len(short)} of {count(len(targets), 'target')} cannot fit: a repeat needs a frame "
                        "more, for the blank that parts it from its neighbour.")
-    elif np.count_nonzero(U) >= 3 or T is not None and T >= 20 * U.max():  # no coincidence
-        consequence = "Each target has a single path then, with no blank in it."
-    else:
-        return
     there = f", while the logits have {T} frames" if T is not None else ""
     found.add(
         "lengths-in-labels", short,
@@ -242,6 +241,8 @@ def judge_fits(
                  for fit in short[:SHOWN]]
         if len(short) > SHOWN:
             lines.append(f"So do {len(short) - SHOWN} more.")
+        if all(fit.given == fit.labels for fit in short):
+            lines.append("Frames and labels are as many: have frames been counted, or labels?")
         found.add(
             "too-few-frames", [fit.n for fit in short], " ".join(lines),
             "Give it more frames, shortening the sequence less in the network; or leave such targets out, as "

@@ -8,15 +8,35 @@ The only room that imports matplotlib; it uses `Figure` and never `pyplot`, so i
 no display and keeps no state between calls or threads.
 """
 
+from .lattice import (
+    alpha_beta_gamma_figure,
+    gamma_evolution_figure,
+    gradient,
+    gradient_figure,
+    heat,
+    paths_figure,
+    paths_over,
+    trellis,
+    trellis_figure,
+)
 from .learning import learning_curve, learning_figure
 from .reading import Reading, greedy_path, posteriors, reading_figure, row_image
 
 __all__ = [
     "Reading",
+    "alpha_beta_gamma_figure",
+    "gamma_evolution_figure",
+    "gradient",
+    "gradient_figure",
     "greedy_path",
+    "heat",
     "learning_curve",
     "learning_figure",
+    "paths_figure",
+    "paths_over",
     "posteriors",
     "reading_figure",
     "row_image",
+    "trellis",
+    "trellis_figure",
 ]
