@@ -5,6 +5,7 @@ from .checks import InfeasibleTargetError
 from .decode import BeamStream, GreedyStream, greedy_decode, prefix_beam_search
 from .labels import can_skip, collapse, extend, min_frames
 from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
+from .map_search import MapResult, map_decode
 from .metrics import edit_distance, label_error_rate, sequence_accuracy
 from .threads import get_num_threads, set_num_threads
 
@@ -15,6 +16,7 @@ __all__ = [
     "Hypothesis",
     "InfeasibleTargetError",
     "LogPartition",
+    "MapResult",
     "Workspace",
     "can_skip",
     "collapse",
@@ -25,6 +27,7 @@ __all__ = [
     "greedy_decode",
     "label_error_rate",
     "log_partition",
+    "map_decode",
     "min_frames",
     "prefix_beam_search",
     "sequence_accuracy",

@@ -43,12 +43,16 @@ class Hypothesis:
 
     @cached_property
     def log_prob(self) -> float:
-        result = ctc_loss(self._logits, self.labels, blank=self._blank, infeasible="inf")
-        return min(0.0, -float(result.loss))
+        return exact_log_prob(self._logits, self.labels, self._blank)
 
     @cached_property
     def spans(self) -> list[Span]:
         return align(self._logits, self.labels, blank=self._blank).spans
+
+
+def exact_log_prob(logits: NDArray, labels: list[int], blank: int) -> float:
+    """ln P(labels | x), at most 0."""
+    return min(0.0, -float(ctc_loss(logits, labels, blank=blank, infeasible="inf").loss))
 
 
 class Settings(NamedTuple):
