@@ -7,6 +7,7 @@ from .labels import can_skip, collapse, extend, min_frames
 from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
 from .map_search import MapResult, map_decode
 from .metrics import edit_distance, label_error_rate, sequence_accuracy
+from .ngram import NGram
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "InfeasibleTargetError",
     "LogPartition",
     "MapResult",
+    "NGram",
     "Workspace",
     "can_skip",
     "collapse",
