@@ -41,6 +41,8 @@ from numpy.typing import NDArray
 # nogil: the driver runs batches on several threads. cache: compiled once a machine.
 # error_model: no test for division by zero. No fastmath: -inf has to stay -inf.
 kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+# inline: what is called once a frame would count a reference to each of its arrays, once a frame.
+inlined = numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
 
 # Columns of the tree: the parent (-1 at node 0), the last label (-1 at node 0), the youngest child, the
 # next older child of the same parent (-1 if none), and the place in the beam (-1 if not in it).
@@ -85,7 +87,7 @@ def log_add(a, b):
     return a + math.log(1.0 + math.exp(b - a))
 
 
-@kernel
+@inlined
 def log_softmax(rows, r, log_probs):
     """log_probs = rows[r] - ln sum exp of it."""
     C = len(log_probs)
@@ -132,7 +134,7 @@ def unpacked(move):
 # ---- the tree -------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def extended(tree, counts, node, c):
     """The node that c leads to from this one; a new one if there was none."""
     found = tree[node, CHILD]
@@ -182,7 +184,7 @@ def forget(tree, priors, label_priors, nodes, counts):
 # ---- one frame ------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, moves):
     """Offer every prefix of the beam as it stands after this frame; returns how many there are now."""
     size = 0
@@ -205,7 +207,7 @@ def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, 
     return size
 
 
-@kernel
+@inlined
 def extend(
     tree, priors, label_priors, nodes, logs, B, likely, likely_log_probs, K, owner, links, scores, moves, size
 ):
@@ -234,7 +236,7 @@ def extend(
     return size
 
 
-@kernel
+@inlined
 def renew(
     tree, priors, label_priors, nodes, logs, counts, log_probs, stayed, moves, size, next_nodes, next_logs
 ):
