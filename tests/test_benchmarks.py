@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks import accuracy, ctc_loss, harness, import_time, lstm, scaling  # noqa: E402
+from benchmarks import accuracy, ctc_loss, decoders, harness, import_time, lstm, scaling  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -57,6 +57,21 @@ def test_ctc_loss(run, monkeypatch, tmp_path):
     contenders = [row[2] for row in table[1:]]
     assert {"reused", "fresh", "torch", "log space", "reference"} <= set(contenders)
     assert len(results(tmp_path, "ctc_loss")) == len(contenders)
+
+
+def test_decoders(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(decoders, "SHAPES", [(30, 5, 4)])
+    table, = tables(run(decoders, "--seconds", "0", "--sequences", "3"))
+    assert {row[1] for row in table[1:]} == {"flat", "peaky"}
+    bound = {row[1]: float(row[6]) for row in table[1:] if row[2] == "no labelling exceeds"}
+    for _, kind, name, _, _, _, log_prob in table[1:]:
+        assert float(log_prob) <= bound[kind] + 1e-4, f"{name}: {log_prob}"
+    by_name = {(row[1], row[2]): row for row in table[1:]}
+    assert by_name["flat", "ours, with spans"][5] == "100%"
+    if ("flat", "fast-ctc-decode") in by_name:
+        assert by_name["flat", "fast-ctc-decode"][5] == "100%"
+    for result in results(tmp_path, "decoders"):
+        assert result["log_prob"] <= result["bound"] + 1e-9
 
 
 def test_lstm(run, monkeypatch, tmp_path):

@@ -70,7 +70,7 @@ def test_it_decides_where_the_frames_do_not():
     (lambda: NGram([]), ValueError, "an n-gram model needs labels"),
     (lambda: NGram([[1]], 0), ValueError, "order must be at least 1, got 0"),
     (lambda: NGram([[1]], weight=-1), ValueError, "weight must be at least 0, got -1"),
-    (lambda: NGram([[1, 7]], labels=[1, 2]), ValueError, r"label 7 occurs in the sequences, but is none of"),
+    (lambda: NGram([[1, 7]], labels=[1, 2]), ValueError, r"label 7 occurs in a sequence, but is none of"),
     (lambda: NGram([[1]]).prob((), 3), ValueError, r"label 3 is none of the labels \[1\]"),
 ])
 def test_what_is_wrong_is_said(call, error, message):

@@ -60,7 +60,7 @@ class NGram:
         if not self.labels:
             raise ValueError("an n-gram model needs labels: the sequences hold none, and none are given")
         for label in sorted(seen - set(self.labels)):
-            raise ValueError(f"label {label} occurs in the sequences, but is none of the labels {self.labels}")
+            raise ValueError(f"label {label} occurs in a sequence, but is none of the labels {self.labels}")
 
         self._counts: defaultdict[tuple, Counter] = defaultdict(Counter)
         for sequence in learnt:

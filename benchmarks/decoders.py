@@ -1,0 +1,183 @@
+"""How fast is prefix beam search, and how good its answers, beside fast-ctc-decode and pyctcdecode?
+
+    python -m benchmarks.decoders [--seconds 2] [--sequences 20]
+
+One thread, one sequence a call, the same posteriors and the same width for all. Nothing
+is pruned but by the width: beam_cut_threshold=0 for fast-ctc-decode (Rust; in the extra
+`bench`), beam_prune_logp and token_min_logp -inf for pyctcdecode (Python; it clips
+probabilities below 1e-15, which cannot be switched off). pyctcdecode asks for NumPy
+below 2, but runs on newer ones; beside the others it is installed by
+
+    pip install --no-deps pyctcdecode pygtrie
+
+Each gets what it takes: logits for ours and pyctcdecode, which apply the softmax
+themselves, float32 probabilities for fast-ctc-decode. Posteriors are of two kinds:
+
+    flat    logits are standard normal: every class likely everywhere, hard to search
+    peaky   like a trained network's, simulated: blanks, and a spike of one or two frames
+            for a label about every eighth frame, some of them with a rival
+
+"ours" returns labels and their score, "with spans" reads the exact log-probability and
+the re-aligned spans as well, "reranked" takes that hypothesis of the last beam whose
+exact log-probability is highest. Answers come first: how often they are the labels ours
+gives, and their exact ln P, the mean over the sequences. Then the contenders take turns
+on the first sequence. `map_decode` is asked how far from the best the answers are at
+most. Most of the time, some ten minutes in all, is pyctcdecode's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import time
+from typing import Callable
+
+import numpy as np
+
+from benchmarks.harness import interleave, machine, markdown, milliseconds, ratio, save
+from ctc_scratch import ctc_loss, map_decode, prefix_beam_search, set_num_threads
+
+SHAPES = [  # T, C, width
+    (1000, 5, 5),
+    (500, 32, 16),
+    (200, 100, 32),
+]
+FIRST_SYMBOL = 0x4E00  # where peers want characters, class c is this one plus c: no space, no BPE mark
+
+Decoder = Callable[[], list[int]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decoders")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for a shape (default: 2)")
+    parser.add_argument("--sequences", type=int, default=20, help="whose answers are compared (default: 20)")
+    options = parser.parse_args()
+    set_num_threads(1)
+
+    start = time.perf_counter()
+    prefix_beam_search(np.zeros((2, 2), np.float32))
+    first = time.perf_counter() - start
+    print(f"{machine()}\nfirst call (compiles, or loads from the cache): {first:.2f} s\n")
+
+    rows, results = [], []
+    for shape in SHAPES:
+        label = "{}, {}, {}".format(*shape)
+        for kind, draw in {"flat": flat, "peaky": peaky}.items():
+            rng = np.random.default_rng(0)
+            sequences = [draw(rng, *shape[:2]) for _ in range(options.sequences)]
+            quality, best = compare(sequences, shape[2])
+            times = interleave(contenders(sequences[0], shape[2]), options.seconds, least=3)
+            for name, spent in times.items():
+                agreement, log_prob = quality[name]
+                rows.append([label, kind, name, milliseconds(spent),
+                             f"{ratio(times, name, 'ours'):.2f}", f"{agreement:.0%}", f"{log_prob:.4f}"])
+                results.append(dict(shape=shape, kind=kind, contender=name, agreement=agreement,
+                                    log_prob=log_prob, bound=best, seconds=spent.tolist()))
+            rows.append([label, kind, "no labelling exceeds", "", "", "", f"{best:.4f}"])
+    header = ["T, C, width", "posteriors", "contender", "ms (middle half)", "it / ours", "as ours",
+              "mean ln P"]
+    print(markdown(header, rows))
+    print(f"\nwritten: {save('decoders', results)}")
+
+
+def flat(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
+    """Logits (T, C) of which each is as likely as any other to be the largest of its frame."""
+    return rng.standard_normal((T, C)).astype(np.float32)
+
+
+def peaky(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
+    """Logits (T, C) of spikes between blanks; a spike is 6 nats high, give or take 2, and so are rivals."""
+    logits = rng.standard_normal((T, C))
+    logits[:, 0] += 7.0
+    t = int(rng.integers(1, 8))
+    while t < T:
+        frames = slice(t, t + int(rng.integers(1, 3)))
+        label, rival = rng.integers(1, C, 2)
+        logits[frames, 0] -= rng.normal(5.0, 2.0)
+        logits[frames, label] += rng.normal(6.0, 2.0)
+        if rng.random() < 0.2:
+            logits[frames, rival] += rng.normal(6.0, 2.0)
+        t += int(rng.integers(4, 13))
+    return logits.astype(np.float32)
+
+
+def compare(sequences: list[np.ndarray], width: int) -> tuple[dict[str, tuple[float, float]], float]:
+    """Of each contender: how often it gives our labels, and the mean exact ln P of those it gives.
+
+    And a mean that no decoder can exceed.
+    """
+    answers = [{name: call() for name, call in contenders(logits, width).items()} for logits in sequences]
+    quality = {}
+    for name in answers[0]:
+        same = [answer[name] == answer["ours"] for answer in answers]
+        log_probs = [-ctc_loss(logits.astype(np.float64), answer[name]).loss
+                     for logits, answer in zip(sequences, answers)]
+        quality[name] = float(np.mean(same)), float(np.mean(log_probs))
+    proofs = [map_decode(logits, budget=1000) for logits in sequences]
+    return quality, math.fsum(proof.log_prob + proof.gap for proof in proofs) / len(proofs)
+
+
+def contenders(logits: np.ndarray, width: int) -> dict[str, Decoder]:
+    """The decoders that are installed, each ready to read one sequence."""
+    return {
+        "ours": lambda: prefix_beam_search(logits, beam_width=width)[0].labels,
+        "ours, with spans": lambda: _in_full(logits, width),
+        "ours, reranked": lambda: _reranked(logits, width),
+        **_with_fast_ctc_decode(logits, width),
+        **_with_pyctcdecode(logits, width),
+    }
+
+
+def _in_full(logits: np.ndarray, width: int) -> list[int]:
+    best, = prefix_beam_search(logits, beam_width=width)
+    assert best.log_prob <= 0 and len(best.spans) == len(best.labels)
+    return best.labels
+
+
+def _reranked(logits: np.ndarray, width: int) -> list[int]:
+    return max(prefix_beam_search(logits, beam_width=width, top=width), key=lambda h: h.log_prob).labels
+
+
+def _with_fast_ctc_decode(logits: np.ndarray, width: int) -> dict[str, Decoder]:
+    try:
+        import fast_ctc_decode
+    except ImportError:
+        return {}
+    probs = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
+    alphabet = _alphabet(logits)
+
+    def call() -> list[int]:
+        text, _ = fast_ctc_decode.beam_search(probs, alphabet, beam_size=width, beam_cut_threshold=0.0)
+        return _labels(text)
+
+    return {"fast-ctc-decode": call}
+
+
+def _with_pyctcdecode(logits: np.ndarray, width: int) -> dict[str, Decoder]:
+    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)  # no kenlm, no space among the labels: right
+    try:
+        import pyctcdecode
+    except ImportError:
+        return {}
+    decoder = pyctcdecode.build_ctcdecoder(["", *_alphabet(logits)[1:]])
+
+    def call() -> list[int]:
+        beams = decoder.decode_beams(
+            logits, beam_width=width, beam_prune_logp=-np.inf, token_min_logp=-np.inf, prune_history=False
+        )
+        return _labels(beams[0][0])
+
+    return {"pyctcdecode": call}
+
+
+def _alphabet(logits: np.ndarray) -> list[str]:
+    return [chr(FIRST_SYMBOL + c) for c in range(logits.shape[1])]
+
+
+def _labels(text: str) -> list[int]:
+    return [ord(symbol) - FIRST_SYMBOL for symbol in text]
+
+
+if __name__ == "__main__":
+    main()
