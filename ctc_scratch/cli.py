@@ -56,10 +56,13 @@ def _parser() -> argparse.ArgumentParser:
         _add_setting(train, setting)
 
     evaluate = _verb(verbs, "evaluate", _evaluate, "test a trained model on rows of MNIST test digits",
-                     "ctc-scratch evaluate runs/three --digits 1,5,8,20")
+                     "ctc-scratch evaluate runs/three --digits 1,5,8,20 --decoder greedy,beam")
     evaluate.add_argument("folder", metavar="RUN", help="the folder of a run, or its model.npz")
     evaluate.add_argument("--digits", type=_numbers, default=[5], metavar="N[,N...]",
                           help="digits in a test row (default: 5)")
+    evaluate.add_argument("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
+                          help="greedy, beam or map, the most probable digits; several are compared "
+                          "(default: greedy)")
     evaluate.add_argument("--data", default="", metavar="DIR", help="folder of MNIST's IDX files")
 
     gradcheck = _verb(verbs, "gradcheck", _gradcheck, "compare every gradient with finite differences",
@@ -182,6 +185,18 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
+def _decoders(text: str) -> list[str]:
+    """'greedy,beam' as ['greedy', 'beam']."""
+    from .digits.evaluate import DECODERS
+
+    names = text.split(",")
+    for name in names:
+        if name not in DECODERS:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(DECODERS)}, like greedy,beam, "
+                                             f"not {text!r}")
+    return names
+
+
 def _train(options: argparse.Namespace) -> int:
     from .ctc import set_num_threads
     from .digits.settings import Settings, SettingsError, with_preset
@@ -214,7 +229,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     for digits in options.digits:
         if digits > len(mnist.test_labels):
             raise SettingsError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")
-    print(describe([evaluate(model, mnist.test_images, mnist.test_labels, n) for n in options.digits]))
+    print(describe([evaluate(model, mnist.test_images, mnist.test_labels, digits, decoder)
+                    for digits in options.digits for decoder in options.decoder]))
     return 0
 
 

@@ -37,6 +37,7 @@ def test_each_verbs_help_has_an_example(verb, capsys):
     (["train", "--resume", "nowhere"], "nowhere: expected the folder of a run, found no such folder"),
     (["train", "--resume", "nowhere", "--rate", "1"], "settings of nowhere, which --rate cannot change"),
     (["evaluate", "nowhere"], "nowhere/model.npz: expected a model file, found no such file"),
+    (["evaluate", "nowhere", "--decoder", "best"], "expected some of greedy, beam, map, like greedy,beam"),
     (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),
 ])
 def test_what_the_user_got_wrong_is_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
@@ -51,12 +52,22 @@ def test_evaluate_prints_a_table(tmp_path, capsys):
     save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
     assert main(["evaluate", str(tmp_path), "--digits", "5,50"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == "digits rows label error rate rows right".split()
-    assert lines[1].split()[:2] == ["5", "2000"] and lines[2].split()[:2] == ["50", "200"]
-    assert lines[3].startswith("most frequent: ")
+    assert lines[0].split() == "digits rows decoder label error rate rows right".split()
+    assert lines[1].split()[:3] == ["5", "2000", "greedy"] and lines[2].split()[:3] == ["50", "200", "greedy"]
+    assert lines[3].startswith("most frequent, greedy: ")
     with pytest.raises(SystemExit):
         main(["evaluate", str(tmp_path), "--digits", ""])
     assert main(["evaluate", str(tmp_path), "--digits", "10001"]) == 2
+
+
+def test_evaluate_compares_decoders(tmp_path, capsys):
+    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
+    assert main(["evaluate", str(tmp_path), "--digits", "1", "--decoder", "greedy,beam,map"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:3] for row in rows[1:4]] == [["1", "10000", name] for name in ("greedy", "beam", "map")]
+    errors = [float(row[3]) for row in rows[1:4]]
+    assert errors[1] == errors[2] != errors[0], "a beam of 16 holds all that matters in 2 frames"
+    assert [row[2] for row in rows[4:]] == ["greedy:", "beam:", "map:"]
 
 
 def test_gradcheck_passes_and_names_every_subject(capsys):
