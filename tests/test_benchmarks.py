@@ -9,8 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks import accuracy, ctc_loss, decoders, harness, import_time, lstm, scaling  # noqa: E402
+from benchmarks import accuracy, ctc_loss, decoders, harness, import_time, lstm, scaling, years  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
+from ctc_scratch.digits.checkpoint import save_model  # noqa: E402
+from ctc_scratch.digits.data import load_mnist  # noqa: E402
+from ctc_scratch.digits.model import RowReader  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +75,23 @@ def test_decoders(run, monkeypatch, tmp_path):
         assert by_name["flat", "fast-ctc-decode"][5] == "100%"
     for result in results(tmp_path, "decoders"):
         assert result["log_prob"] <= result["bound"] + 1e-9
+
+
+def test_years(run, tmp_path):
+    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
+    table, = tables(run(years, str(tmp_path), "--rows", "20"))
+    assert [row[0] for row in table[1:]] == [
+        "greedy", "beam", "map", "beam, 1-gram", "beam, 2-gram", "beam, 3-gram", "beam, 5-gram"]
+    assert [result["decoder"] for result in results(tmp_path, "years")] == [row[0] for row in table[1:]]
+
+
+def test_years_are_written_in_their_digits():
+    mnist = load_mnist()
+    images, drawn = years.draw_rows(mnist, 3, np.random.default_rng(0))
+    for image, year in zip(images, drawn):
+        for digit, block in zip(map(int, str(year)), np.split(image, 4, axis=1)):
+            same = (mnist.test_images == np.rint(255 * block)).all(axis=(1, 2))
+            assert same.any() and set(mnist.test_labels[same]) == {digit}
 
 
 def test_lstm(run, monkeypatch, tmp_path):

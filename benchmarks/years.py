@@ -1,0 +1,107 @@
+"""What does a language model buy where rows follow a pattern? Years, read digit by digit.
+
+    python -m benchmarks.years [RUN] [--rows 2000] [--steps 300]
+
+Rows of four MNIST test digits that spell a year from 1900 to 2029. The reader knows
+nothing of years: it is the model of a run of `ctc-scratch train`, or, if none is named,
+one trained here for 300 steps (a minute) on rows of random digits, which leaves it
+enough errors to mend. The n-gram models are learnt from 1000 other years, drawn from the
+same range. `order` is the number of labels that a count spans: 1 knows how frequent each
+digit is, 5 the whole year, its beginning included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+
+import numpy as np
+
+from benchmarks.harness import machine, markdown, save
+from ctc_scratch import (
+    NGram,
+    greedy_decode,
+    label_error_rate,
+    map_decode,
+    prefix_beam_search,
+    sequence_accuracy,
+)
+from ctc_scratch.digits.checkpoint import load_model
+from ctc_scratch.digits.data import Mnist, assemble_rows, load_mnist
+from ctc_scratch.digits.evaluate import model_logits
+from ctc_scratch.digits.model import C, RowReader, digits_to_labels
+from ctc_scratch.digits.settings import Settings
+from ctc_scratch.digits.train import train
+
+YEARS = range(1900, 2030)
+ORDERS = (1, 2, 3, 5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.years")
+    parser.add_argument("run", nargs="?", help="the folder of a run of ctc-scratch train")
+    parser.add_argument("--rows", type=int, default=2000, help="years to read (default: 2000)")
+    parser.add_argument("--steps", type=int, default=300, help="if no run is named, to train (default: 300)")
+    options = parser.parse_args()
+
+    rng = np.random.default_rng(0)
+    model = load_model(f"{options.run}/model.npz") if options.run else trained(options.steps)
+    images, years = draw_rows(load_mnist(), options.rows, rng)
+    logits, lengths = model_logits(model, images)
+    truth = [digits_to_labels(digits_of(year)).tolist() for year in years]
+    others = [digits_to_labels(digits_of(year)).tolist() for year in rng.choice(YEARS, 1000)]
+
+    decoders = {
+        "greedy": lambda: greedy_decode(logits, lengths),
+        "beam": lambda: best_of(prefix_beam_search(logits, lengths)),
+        "map": lambda: best_of([[found] for found in map_decode(logits, lengths, budget=200)]),
+    }
+    for order in ORDERS:
+        ngram = NGram(others, order, labels=range(1, C))
+        decoders[f"beam, {order}-gram"] = lambda ngram=ngram: best_of(
+            prefix_beam_search(logits, lengths, language_model=ngram))
+    rows, results = [], []
+    for name, decode in decoders.items():
+        start = time.perf_counter()
+        read = decode()
+        seconds = time.perf_counter() - start
+        errors, right = label_error_rate(read, truth), sequence_accuracy(read, truth)
+        rows.append([name, f"{100 * errors:.2f} %", f"{100 * right:.1f} %",
+                     f"{1e3 * seconds / len(years):.2f}"])
+        results.append(dict(decoder=name, label_error_rate=errors, rows_right=right, seconds=seconds))
+    print(f"\n{machine()}; {len(years)} rows")
+    print(markdown(["decoder", "label error rate", "years right", "ms a row"], rows))
+    print(f"\nwritten: {save('years', results)}")
+
+
+def digits_of(year: int) -> list[int]:
+    return [int(digit) for digit in str(year)]
+
+
+def best_of(found: list) -> list[list[int]]:
+    """The labels of the best of each sequence's hypotheses."""
+    return [hypotheses[0].labels for hypotheses in found]
+
+
+def draw_rows(mnist: Mnist, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (count, 28, 112) of test digits, each a year, and the years (count,)."""
+    years = rng.choice(YEARS, count)
+    digits = np.array([digits_of(year) for year in years]).reshape(-1)
+    picks = np.empty(len(digits), np.intp)
+    for digit in range(10):
+        places = np.flatnonzero(digits == digit)
+        picks[places] = rng.choice(np.flatnonzero(mnist.test_labels == digit), len(places))
+    batch = assemble_rows(mnist.test_images[picks], digits, np.full(count, 4))
+    return batch.images, years
+
+
+def trained(steps: int) -> RowReader:
+    """A reader of rows of random digits."""
+    with tempfile.TemporaryDirectory() as folder:
+        train(Settings(steps=steps, out=f"{folder}/run"))
+        return load_model(f"{folder}/run/model.npz")
+
+
+if __name__ == "__main__":
+    main()
