@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_lattice(verbs)
     _add_diagnose(verbs)
+    _add_show(verbs)
     return parser
 
 
@@ -113,6 +114,23 @@ def _add_diagnose(verbs) -> None:
     add("--blank", type=int, default=0, metavar="C", help="the blank's class (default: 0)")
     add("--layout", choices=["TNC", "NTC"], default="TNC",
         help="axes of the logits: time or batch first (default: TNC)")
+
+
+def _add_show(verbs) -> None:
+    show = _verb(
+        verbs, "show", _show, "watch a row of digits being learnt, or see why another never was",
+        "ctc-scratch show --original-mistake --out runs/mistake",
+    )
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--original-mistake", action="store_true",
+                       help="the number of digits given as the number of frames, and what mends it")
+    which.add_argument("--plateau", action="store_true",
+                       help="why training begins all blank and ends in spikes, and what moves it")
+    show.add_argument("--seed", type=_seed, default=7, metavar="N", help="of the first weights (default: 7)")
+    show.add_argument("--out", default="", metavar="DIR",
+                      help="folder of figures and text, which replace older ones (default: runs/show, "
+                      "runs/mistake or runs/plateau)")
+    show.add_argument("--data", default="", metavar="DIR", help="folder of MNIST's IDX files")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -261,3 +279,17 @@ def _diagnose(options: argparse.Namespace) -> int:
     else:
         raise StudyError("expected a FILE, or --target and --frames")
     return 1 if found.errors else 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from .digits.plateau import plateau
+    from .digits.show import show, show_original_mistake
+
+    run, folder = show, "runs/show"
+    if options.original_mistake:
+        run, folder = show_original_mistake, "runs/mistake"
+    elif options.plateau:
+        run, folder = plateau, "runs/plateau"
+    files = run(options.out or folder, options.seed, options.data)
+    print("\nwrote " + "\n      ".join(files))
+    return 0

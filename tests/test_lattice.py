@@ -120,6 +120,18 @@ def test_first_frames(T, kind):
         assert_close(its.first_frames(), begins, 1e-13, "first frames")
 
 
+@pytest.mark.parametrize("T", [1, 2, 3, 4, 5, 6, 40])
+def test_gamma_of_uniform_outputs_in_closed_form(T):
+    for U in range(4):
+        for labels in itertools.product((1, 2), repeat=U):
+            its = lattice(np.zeros((T, 3)), labels)
+            if its.num_alignments:
+                assert_close(enumeration.uniform_gamma(labels, T), its.gamma, 1e-13, "gamma")
+            else:
+                with pytest.raises(ValueError, match="do not fit"):
+                    enumeration.uniform_gamma(labels, T)
+
+
 # ---- single alignments
 
 

@@ -21,9 +21,21 @@ from .lattice import (
 )
 from .learning import learning_curve, learning_figure
 from .reading import Reading, greedy_path, posteriors, reading_figure, row_image
+from .show import (
+    Run,
+    Stage,
+    plateau_figure,
+    runs_figure,
+    save_gif,
+    stage_figure,
+    sum_not_columns_figure,
+    uniform_gamma_figure,
+)
 
 __all__ = [
     "Reading",
+    "Run",
+    "Stage",
     "alpha_beta_gamma_figure",
     "gamma_evolution_figure",
     "gradient",
@@ -34,9 +46,15 @@ __all__ = [
     "learning_figure",
     "paths_figure",
     "paths_over",
+    "plateau_figure",
     "posteriors",
     "reading_figure",
     "row_image",
+    "runs_figure",
+    "save_gif",
+    "stage_figure",
+    "sum_not_columns_figure",
     "trellis",
     "trellis_figure",
+    "uniform_gamma_figure",
 ]
