@@ -63,7 +63,7 @@ def test_it_decides_where_the_frames_do_not():
     with_model, = prefix_beam_search(logits, language_model=model)
     assert without.labels == [2, 5, 10, 10] and with_model.labels == [2, 10, 10, 10]
     assert with_model.log_prob < without.log_prob
-    assert_close(with_model.log_score, with_model.log_prob + model.log_prob(with_model.labels), 1e-3, "score")
+    assert_close(with_model.log_score, with_model.log_prob + model.log_prob(with_model.labels), 1e-9, "score")
 
 
 @pytest.mark.parametrize("call, error, message", [

@@ -157,7 +157,10 @@ def prefix_beam_search(
             search.advance(frames.rows, n * frames.n_stride, frames.t_stride, int(frames.lengths[n]))
             found[n] = search.hypotheses(top, np.array(frames.rows_of(frames.rows, n), np.float64))
 
-    threads.run(task, frames.lengths * (8 * beam_width + C))
+    if language_model is None:
+        threads.run(task, frames.lengths * (8 * beam_width + C))
+    else:
+        task(np.arange(N))  # it is Python, which has one thread at a time, and may not be made for several
     return found[0] if frames.single else found
 
 

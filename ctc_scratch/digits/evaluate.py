@@ -26,7 +26,7 @@ def _beam(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
 
 
 def _map(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    # A trained model needs some ten prefixes a row; one that is not would need no end of them.
+    # A trained model needs hardly more prefixes than a row has digits, an untrained one no end of them.
     return [found.labels for found in map_decode(logits, lengths, blank=BLANK, budget=200)]
 
 
