@@ -20,23 +20,30 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0,
-               least: int = 5, most: int = 200) -> dict[str, np.ndarray]:
-    """Seconds of each call, contender by contender, one call each a round.
+               least: int = 5, most: int = 200, turn: float = 0.01) -> dict[str, np.ndarray]:
+    """Seconds of each call, contender by contender, one turn each a round.
 
-    The first round warms up and is thrown away. Rounds go on for about `seconds`
-    in all, at least `least` and at most `most` of them.
+    In its turn a contender is called once, and if that is short again and again
+    for `turn` seconds, of which the mean counts: a single short call would mostly
+    time the caches as the contender before left them. The first round warms up and
+    is thrown away. Rounds go on for about `seconds` in all, at least `least` and at
+    most `most` of them.
     """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders.items())
     for call in contenders.values():
         call()
-    times: dict[str, list[float]] = {name: [] for name in contenders}
     start = time.perf_counter()
     while (rounds := len(next(iter(times.values())))) < most:
         if rounds >= least and time.perf_counter() - start > seconds:
             break
-        for name, call in contenders.items():
-            before = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - before)
+        first = rounds % len(contenders)  # none is always first
+        for name, call in order[first:] + order[:first]:
+            calls, before = 0, time.perf_counter()
+            while calls == 0 or time.perf_counter() - before < turn:
+                call()
+                calls += 1
+            times[name].append((time.perf_counter() - before) / calls)
     return {name: np.array(spent) for name, spent in times.items()}
 
 

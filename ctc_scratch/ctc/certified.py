@@ -7,9 +7,9 @@ al[u], u = 0..U-1, so that no state looks its symbol up:
     al_t[u] = (al[u] + ab[u] + skip[u] al[u-1]) y_t(label u)                stay, step, skip
 
 with skip[u] = label u differs from label u-1. All terms are positive, so nothing
-cancels: a frame brings a state at most four roundings, relative ones. Labels that
-repeat are rare: the vectorised loop lets every label skip, and those few are done
-once more.
+cancels: a frame brings a state at most four roundings, relative ones. Backward the
+labels are kept times their emission, as the frame before wants them; and the gradient
+of a frame is written once, when its beta is there: weight * (y - occupancy).
 
 **Range.** States live between FLOOR and about TOP, relative to a power of two that
 each sequence keeps for itself. Every fourth frame, if their sum has left the
@@ -53,17 +53,17 @@ back, so eps_t is about 8 and what summing C terms costs. For float32 logits emi
 are float32, and the claim is about those: each is perturbed by at most
 (3 + |x - max|) 2^-24 of itself.
 
-**Lanes.** Where frames and labels are few, several sequences go side by side: entry
-u * L + j of a row is label u of lane j, and the neighbour u - 1 stands L entries before.
-So one loop over all entries serves one sequence and eight. What a lane computes does
-not depend on the others: windows of reachable states are closed for each by itself.
+**Lanes.** Where frames, labels and classes are few, eight sequences go side by side: entry
+u * 8 + j of a row is label u of lane j, and the neighbour u - 1 stands eight entries
+before. So loops over all entries serve one sequence and eight. What a lane computes
+does not depend on the others: windows of reachable states are closed for each by itself.
 
 **Memory.** alpha is kept for all frames while it fits a budget, else for stretches of
 about sqrt(T) frames, computed again on the way back, to the same bit.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -74,9 +74,12 @@ from numpy.typing import NDArray
 # nogil: the driver runs batches on several threads. cache: compiled once a machine. error_model:
 # no test for division by zero, which would keep LLVM from vectorising. contract: multiply and add
 # may be fused, which only rounds less.
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+options: dict[str, Any] = dict(nogil=True, cache=True, error_model="numpy")
+kernel = numba.njit(**options, fastmath={"contract"})
+# forceinline: for what is small and called often, as handing over arrays takes as long as using them.
+inlined = numba.njit(**options, fastmath={"contract"}, forceinline=True)
 # reassoc: a sum may run in several lanes. Only for sums of positive terms.
-summing = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+summing = numba.njit(**options, fastmath={"contract", "reassoc"}, forceinline=True)
 
 LN2 = math.log(2.0)
 
@@ -205,51 +208,24 @@ def _exp_below(x, top):
 # a short row. r is unsigned, for the reason given below.
 
 
-@kernel
-def row_max(rows, r):
-    """The largest entry of row r. Eight running maxima, as LLVM does not split a maximum into lanes."""
-    C = rows.shape[1]
-    a = b = c = d = e = f = g = h = rows[r, 0]
-    whole = C // 8 * 8
-    for k in range(0, whole, 8):
-        a, b = max(a, rows[r, k]), max(b, rows[r, k + 1])
-        c, d = max(c, rows[r, k + 2]), max(d, rows[r, k + 3])
-        e, f = max(e, rows[r, k + 4]), max(f, rows[r, k + 5])
-        g, h = max(g, rows[r, k + 6]), max(h, rows[r, k + 7])
-    for k in range(whole, C):
-        a = max(a, rows[r, k])
-    return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
-
-
-@kernel
-def row_exp(rows, r, top, out):
-    """out[r] = e^(rows[r] - top)."""
-    C = rows.shape[1]
-    # A long row from both halves at once: two chains of operations keep the processor busier than one.
-    half = place(C // 2 if C >= 256 else 0)
-    for c in range(half):
-        a, b = exp_below(rows[r, c], top), exp_below(rows[r, half + c], top)
-        out[r, c], out[r, half + c] = a, b
-    for c in range(half + half, place(C)):
-        out[r, c] = exp_below(rows[r, c], top)
-
-
 @summing
-def block_sum(rows, r, start, stop):
-    """The sum of a few positive terms, in their own precision."""
-    result = rows[r, 0] - rows[r, 0]
+def exp_block(rows, r, start, stop, top, out, o):
+    """out[o] = e^(rows[r] - top) for classes start..stop-1; returns its sum, in its own precision."""
+    total = out.dtype.type(0)
     for c in range(start, stop):
-        result += rows[r, c]
-    return result
+        y = exp_below(rows[r, c], top)
+        out[o, c] = y
+        total += y
+    return total
 
 
 @kernel
-def row_sum(rows, r):
-    """The sum of positive terms, at most 512 of them in their own precision."""
-    C, result = rows.shape[1], 0.0
+def row_exp(rows, r, top, out, o):
+    """out[o] = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision."""
+    C, total = rows.shape[1], 0.0
     for start in range(0, C, 512):
-        result += block_sum(rows, r, place(start), place(min(start + 512, C)))
-    return result
+        total += exp_block(rows, r, place(start), place(min(start + 512, C)), top, out, o)
+    return total
 
 
 @kernel
@@ -259,11 +235,19 @@ def row_scale(rows, r, factor):
         rows[r, c] *= factor
 
 
+@inlined
+def exp_all(x, tops, y):
+    """y = e^(x - tops)."""
+    for k in range(place(len(x))):
+        y[k] = exp_below(x[k], tops[k])
+
+
 # ---- loops over one frame -------------------------------------------------------------------------
 # All states of a group live in one array w, and a loop is told where in it each of its rows begins. The
 # places are unsigned, as with signed ones Numba tests for a negative index, which keeps LLVM from
 # vectorising; and one array is handed over faster than ten. Index k runs over labels and lanes alike, the
-# lane fastest.
+# lane fastest, and in whole blocks of 8, so that nothing is left over for a scalar loop: what the last
+# block computes behind the last label is 0, as nothing is emitted there.
 
 
 @kernel
@@ -279,54 +263,88 @@ def dropped(state):
 
 
 @kernel
-def step_forward(w, n, blanks, labels, before, y_blank, y, new_blanks, new_labels):
-    """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + al[u-1]) y(label u).
+def gather(w, blocks, emit, slots, first, y):
+    """y = the emission of each label."""
+    emit, first, y = place(emit), place(first), place(y)
+    for k in range(place(8 * blocks)):
+        w[y + k] = w[emit + slots[first + k]]
 
-    `before` is where al[u-1] stands; it skips into every label, also from an equal one.
+
+@kernel
+def step_forward(w, lanes, blocks, blanks, labels, before, y_blank, y, skip, new_blanks, new_labels):
+    """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + skip[u] al[u-1]) y(label u).
+
+    `before` is where al[u-1] stands. One sequence has one emission of the blank,
+    several have theirs laid out like the states.
     """
-    n, blanks, labels, before, y_blank, y, new_blanks, new_labels = (
-        place(n), place(blanks), place(labels), place(before), place(y_blank), place(y), place(new_blanks),
-        place(new_labels))
-    for k in range(n):
-        arriving = w[blanks + k] + w[before + k]
-        w[new_blanks + k] = raised(arriving * w[y_blank + k])
-        w[new_labels + k] = raised((w[labels + k] + arriving) * w[y + k])
+    n, blanks, labels, before, y_blank, y, skip, new_blanks, new_labels = (
+        place(8 * blocks), place(blanks), place(labels), place(before), place(y_blank), place(y),
+        place(skip), place(new_blanks), place(new_labels))
+    if len(lanes) == 1:
+        blank = w[y_blank]
+        for k in range(n):
+            step = w[before + k]
+            w[new_blanks + k] = raised((w[blanks + k] + step) * blank)
+            w[new_labels + k] = raised((w[labels + k] + w[blanks + k] + w[skip + k] * step) * abs(w[y + k]))
+    else:
+        for k in range(n):
+            step = w[before + k]
+            w[new_blanks + k] = raised((w[blanks + k] + step) * w[y_blank + k])
+            w[new_labels + k] = raised((w[labels + k] + w[blanks + k] + w[skip + k] * step) * abs(w[y + k]))
 
 
-@kernel
-def step_backward(w, n, blanks, blanks_after, emitted, emitted_after, y_blank, new_blanks, new_labels):
-    """bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + el[u+1].
+@summing
+def step_backward(w, blocks, blanks, emitted, y_blank, skip, y, ab, al, new_blanks, new_emitted, products):
+    """One frame back, for one sequence.
 
-    `emitted` holds el[u] = bl[u] y(label u).
+    bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + skip[u+1] el[u+1];
+
+    where `emitted` holds el[u] = bl[u] y(label u), which becomes bl'[u] y'(label u). `products` become
+    al' bl', 0 where the emission was under its floor. Returns their sum and that of ab' bb'.
     """
-    n, blanks, blanks_after, emitted, emitted_after, y_blank, new_blanks, new_labels = (
-        place(n), place(blanks), place(blanks_after), place(emitted), place(emitted_after), place(y_blank),
-        place(new_blanks), place(new_labels))
+    n, blanks, emitted, skip, y, ab, al, new_blanks, new_emitted, products = (
+        place(8 * blocks), place(blanks), place(emitted), place(skip), place(y), place(ab), place(al),
+        place(new_blanks), place(new_emitted), place(products))
+    one, blank_sum, label_sum = place(1), 0.0, 0.0
     for k in range(n):
-        w[new_blanks + k] = dropped(w[blanks + k] * w[y_blank + k] + w[emitted + k])
-        w[new_labels + k] = dropped(
-            w[emitted + k] + w[blanks_after + k] * w[y_blank + k] + w[emitted_after + k])
+        here, after = w[emitted + k], w[emitted + k + one]
+        blank = dropped(w[blanks + k] * y_blank + here)
+        label = dropped(here + w[blanks + k + one] * y_blank + w[skip + k + one] * after)
+        label = label if w[y + k] > 0.0 else 0.0
+        product = w[al + k] * label
+        w[new_blanks + k] = blank
+        w[new_emitted + k] = label * w[y + k]
+        w[products + k] = product
+        blank_sum += w[ab + k] * blank
+        label_sum += product
+    return blank_sum, label_sum
 
 
 @kernel
-def emit_forward(w, n, emit, slots, first, y):
-    """y = the emission of each label, raised where it was under its floor."""
-    n, emit, first, y = place(n), place(emit), place(first), place(y)
+def step_backward_in_lanes(w, blocks, blanks, emitted, y_blank, skip, y, ab, al, new_blanks, new_emitted,
+                           products, blank_products):
+    """The same for eight sequences, the products for the blanks instead of their sum."""
+    n, blanks, emitted, y_blank, skip, y, ab, al, new_blanks, new_emitted, products, blank_products = (
+        place(8 * blocks), place(blanks), place(emitted), place(y_blank), place(skip), place(y), place(ab),
+        place(al), place(new_blanks), place(new_emitted), place(products), place(blank_products))
+    eight = place(8)
     for k in range(n):
-        w[y + k] = abs(w[emit + slots[first + k]])
+        here, after = w[emitted + k], w[emitted + k + eight]
+        blank = dropped(w[blanks + k] * w[y_blank + k] + here)
+        label = dropped(here + w[blanks + k + eight] * w[y_blank + k] + w[skip + k + eight] * after)
+        label = label if w[y + k] > 0.0 else 0.0
+        w[new_blanks + k] = blank
+        w[new_emitted + k] = label * w[y + k]
+        w[products + k] = w[al + k] * label
+        w[blank_products + k] = w[ab + k] * blank
 
 
 @kernel
-def emit_backward(w, n, alpha, beta, emit, slots, first, occupancy, emitted):
-    """Occupancy of the label's class += alpha beta;  emitted = beta y;  0 where y was under its floor."""
-    n, alpha, beta, emit, first, occupancy, emitted = (
-        place(n), place(alpha), place(beta), place(emit), place(first), place(occupancy), place(emitted))
-    for k in range(n):
-        slot = slots[first + k]
-        y = w[emit + slot]
-        kept = w[beta + k] if y > 0.0 else 0.0
-        w[occupancy + slot] += w[alpha + k] * kept
-        w[emitted + k] = kept * y
+def scatter(w, n, products, slots, first, occupancy):
+    """Each product to the occupancy of its label's class."""
+    products, first, occupancy = place(products), place(first), place(occupancy)
+    for k in range(place(n)):
+        w[occupancy + slots[first + k]] += w[products + k]
 
 
 @kernel
@@ -337,74 +355,69 @@ def fill(w, n, at, value):
         w[at + k] = value
 
 
-@kernel
-def tile(w, lanes, n, values, out):
-    """out = the values of the lanes, n times over."""
-    n, values, out, L = place(n), place(values), place(out), place(len(lanes))
-    for u in range(n):
-        for j in range(L):
-            w[out + u * L + j] = w[values + j]
+@inlined
+def tile(values, first, n, out, start):
+    """The values of the eight lanes, n times over: each copy doubles what is there, in long loops."""
+    first, start, done = place(first), place(start), 8
+    for k in range(place(8)):
+        out[start + k] = values[first + k]
+    while done < 8 * n:
+        after = start + place(done)
+        for k in range(place(min(done, 8 * n - done))):
+            out[after + k] = out[start + k]
+        done *= 2
+
+
+@inlined
+def sums_of_lanes(values, n, start, sums, first):
+    """The sums over each lane of eight, of n values each."""
+    i, k = place(first), place(start)
+    a = b = c = d = e = f = g = h = values[k] - values[k]
+    for _ in range(n):
+        a, b, c, d = (a + values[k], b + values[k + place(1)], c + values[k + place(2)],
+                      d + values[k + place(3)])
+        e, f, g, h = (e + values[k + place(4)], f + values[k + place(5)], g + values[k + place(6)],
+                      h + values[k + place(7)])
+        k += place(8)
+    sums[i], sums[i + place(1)], sums[i + place(2)], sums[i + place(3)] = a, b, c, d
+    sums[i + place(4)], sums[i + place(5)], sums[i + place(6)], sums[i + place(7)] = e, f, g, h
 
 
 @summing
-def one_sum(w, n, at):
-    """The sum of n states."""
-    n, at = place(n), place(at)
-    result = 0.0
-    for k in range(n):
-        result += w[at + k]
-    return result
+def sum_of_two(w, blocks, a, b):
+    """The sum of all states in two rows."""
+    a, b, total = place(a), place(b), 0.0
+    for k in range(place(8 * blocks)):
+        total += w[a + k] + w[b + k]
+    return total
 
 
-@summing
-def one_dot(w, n, a, b):
-    """The sum of a b over n states."""
-    n, a, b = place(n), place(a), place(b)
-    result = 0.0
-    for k in range(n):
-        result += w[a + k] * w[b + k]
-    return result
+@inlined
+def scale_lane(w, lanes, n, a, b, factor):
+    """Multiply n states of one lane in two rows."""
+    a, b, L = place(a), place(b), place(len(lanes))
+    for u in range(place(n)):
+        w[a + u * L] *= factor
+        w[b + u * L] *= factor
 
 
-@kernel
-def add_sums(w, lanes, n, at, sums):
-    """sums[j] += the states of lane j, n of each."""
+@inlined
+def write_grad(w, lanes, j, n, emit, occupancy, factor, weight, rows, r):
+    """rows[r] = weight * (y - factor * occupancy), of lane j."""
     L = place(len(lanes))
-    if len(lanes) == 1:
-        w[sums] += one_sum(w, n, at)
-        return
-    n, at, sums = place(n), place(at), place(sums)
-    for u in range(n):
-        for j in range(L):
-            w[sums + j] += w[at + u * L + j]
+    emit, occupancy = place(emit + j), place(occupancy + j)
+    for c in range(place(n)):
+        y = w[emit + c * L] if w[emit + c * L] > 0.0 else 0.0
+        rows[r, c] = weight * (y - factor * w[occupancy + c * L])
 
 
-@kernel
-def add_dots(w, lanes, n, a, b, sums):
-    """sums[j] += the sum of a b over lane j."""
-    L = place(len(lanes))
-    if len(lanes) == 1:
-        w[sums] += one_dot(w, n, a, b)
-        return
-    n, a, b, sums = place(n), place(a), place(b), place(sums)
-    for u in range(n):
-        for j in range(L):
-            w[sums + j] += w[a + u * L + j] * w[b + u * L + j]
-
-
-@kernel
-def subtract(w, rows, r, factor, occupancy):
-    """rows[r] -= factor * occupancy."""
-    occupancy = place(occupancy)
-    for c in range(place(rows.shape[1])):
-        rows[r, c] -= factor * w[occupancy + c]
-
-
-@kernel
-def subtract_columns(w, rows, r, factor, occupancy, columns, start, stop):
-    """The same for the classes of columns start..stop-1."""
-    for k in range(start, stop):
-        rows[r, columns[k]] -= factor * w[occupancy + k]
+@inlined
+def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
+    """The same for some of the classes, of a sequence that is alone."""
+    emit, occupancy = place(emit), place(occupancy)
+    for k in range(place(len(columns))):
+        y = w[emit + k] if w[emit + k] > 0.0 else 0.0
+        rows[r, columns[k]] = weight * (y - factor * w[occupancy + k])
 
 
 # ---- a group: one sequence, or LANES of them side by side -----------------------------------------
@@ -413,120 +426,150 @@ def subtract_columns(w, rows, r, factor, occupancy, columns, start, stop):
 class Group(NamedTuple):
     """What the frames of a group share; L lanes, U labels in the longest target, K columns.
 
-    A column is a class whose probability the states need; column k of lane j is
-    entry j * K + k. Where there is one of a thing for each label, entry
-    u * L + j belongs to lane j.
+    A column is a class whose probability the states need: all of them, or those of a
+    sequence's own target. Where there is one of a thing for each column or label,
+    entry k * L + j belongs to lane j.
     """
 
+    T: int  # frames of the longest
+    U: int
     members: NDArray  # (L,) the sequence in each lane, -1 for none
     lengths: NDArray  # (L,) its frames
     widths: NDArray  # (L,) its labels
-    columns: NDArray  # (L * K,) the class of a column
-    slots: NDArray  # (U * L,) where in the columns a label's class stands
+    columns: NDArray  # (K,) the class of a column, where they are not all
+    slots: NDArray  # (U * L,) and more: the column of a label, L * K for what is no label
     need: NDArray  # (U * L,) the first frame at which label u can be reached
     left: NDArray  # (U * L,) how many frames it takes from there to the end
+    shortest: int  # frames that all sequences have
     steady: int  # from this frame on all labels can be reached
     unsteady: int  # before this frame all labels can finish
-    repeats: NDArray  # which entries are labels equal to the one before
 
 
 class Places(NamedTuple):
     """Where in the workspace things stand, and how many there are.
 
-    Blank u and label u of lane j are entry (u + 1) * L + j of their rows, so
+    Blank u and label u of lane j are entry LEAD + u * L + j of their rows, so
     that what comes before the first is there to be read, as 0.
     """
 
     K: int  # columns of a lane
+    dense: bool  # whether all classes are columns
     width: int  # of a row of states
     blank: int  # the blank's column
-    emit: int  # (T, L * K) emissions, raised ones negated
+    emit: int  # (T, emit_width) emissions of the columns, raised ones negated, and a 0 at L * K
+    emit_width: int  # of a row of them
+    y: int  # (G, width) emissions of the labels
     ab: int  # (G + 1, width) alpha of the blanks, row 0 being the frame before
     al: int  # (G + 1, width) alpha of the labels
     starts: int  # (segments, 2, width) alpha before each segment
-    beta: int  # (4, width) blanks of this frame and the next one in turn, labels, labels times emission
-    y: int  # (width,) emissions of the labels, as alpha sees them
-    y_up: int  # (width,) the blank's emission as alpha sees it, tiled
+    beta: int  # (2, 2, width) of this frame and the next one in turn: blanks, labels times emission
+    products: int  # (2, width) alpha beta of one frame: labels, blanks
+    y_up: int  # (width,) the blank's emission as alpha sees it, laid out like the states
     y_low: int  # (width,) the same as beta sees it, one frame later
+    skip: int  # (width,) 1 where a label differs from the one before, else 0
     occupancy: int  # (L * K,) of one frame
-    sums: int  # (L,)
+    sums: int  # (2, L)
+    scales: int  # (3, L) which power of two alpha, alpha once more, beta are relative to
+    final: int  # (2, L) the sum of the states that end a path, and its power of two
     end: int  # how much workspace there must be
 
 
+LEAD = 8  # entries before label 0: a cache line
+
+
 @kernel
-def is_dense(C, U):
+def is_dense(C, U, L):
     """Whether every class makes a column: where they are few, loops over them need no indices."""
-    return C <= 4 * (U + 1)
+    return L > 1 or C <= 4 * (U + 1)
 
 
 @kernel
 def segment_length(T, width, budget):
     """Frames of alpha kept at a time: all of them if they fit the budget (in numbers), else about sqrt(T)."""
-    return T if 2 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))
+    return T if 3 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))
+
+
+@kernel
+def row_width(U, L):
+    """Entries of a row of states: what lies behind the last block is read, as 0."""
+    return LEAD + ((U + 1) * L + 7) // 8 * 8 + 16
+
+
+@kernel
+def emit_width(K, L):
+    """Entries of a row of emissions: the columns and a 0, up to a whole cache line."""
+    return (L * K + 8) // 8 * 8
 
 
 @kernel
 def make_places(T, U, C, L, blank, budget):
     """The Places of a group of this size."""
-    dense = is_dense(C, U)
-    K, width = C if dense else min(U + 1, C), (U + 3) * L
+    dense = is_dense(C, U, L)
+    K = C if dense else min(U + 1, C)
+    width, columns = row_width(U, L), emit_width(K, L)
     G = segment_length(T, width, budget)
     emit = 0
-    ab = emit + T * L * K
+    y = emit + T * columns
+    ab = y + G * width
     al = ab + (G + 1) * width
     starts = al + (G + 1) * width
     beta = starts + (T + G - 1) // G * 2 * width
-    y = beta + 4 * width
-    occupancy = y + 3 * width
-    sums = occupancy + L * K
-    return Places(K, width, blank if dense else 0, emit, ab, al, starts, beta, y, y + width,
-                  y + 2 * width, occupancy, sums, sums + L)
+    products = beta + 4 * width
+    y_up = products + 2 * width
+    y_low = y_up + width
+    skip = y_low + width
+    occupancy = skip + width
+    sums = occupancy + columns
+    scales = sums + 2 * L
+    return Places(K, dense, width, blank if dense else 0, emit, columns, y, ab, al, starts, beta, products,
+                  y_up, y_low, skip, occupancy, sums, scales, scales + 3 * L, scales + 5 * L)
 
 
 @kernel
 def make_group(members, lanes, C, lengths, labels, offsets, blank):
     """The Group of these sequences."""
-    L = len(lanes)
-    T, widths = np.zeros(L, np.intp), np.zeros(L, np.intp)
+    L, T, U, shortest = len(lanes), 0, 0, np.iinfo(np.intp).max
+    frames, widths = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for j in range(L):
-        if members[j] >= 0:
-            T[j] = lengths[members[j]]
-            widths[j] = offsets[members[j] + 1] - offsets[members[j]]
-    U = widths.max()
-    dense = is_dense(C, U)
+        n = members[j]
+        if n >= 0:
+            frames[j], widths[j] = lengths[n], offsets[n + 1] - offsets[n]
+        T, U, shortest = max(T, frames[j]), max(U, widths[j]), min(shortest, frames[j])
+    dense = is_dense(C, U, L)
     K = C if dense else min(U + 1, C)
-    columns = np.full(L * K, blank, np.uintp)
-    slots, repeats = np.zeros(U * L, np.uintp), np.zeros(U * L, np.intp)
-    need, left = np.full(U * L, T.max(), np.intp), np.zeros(U * L, np.intp)
-    column_of, steady, unsteady = np.arange(C), 0, T.max()
-    repeated = 0
+    columns, slots = np.zeros(K, np.uintp), np.zeros((U + 1) * L + 16, np.uintp)
+    columns[0] = blank
+    for k in range(len(slots)):
+        slots[k] = L * K
+    need, left = np.zeros(U * L, np.intp), np.zeros(U * L, np.intp)
+    for k in range(U * L):
+        need[k] = T
+    column_of, steady, unsteady, taken = np.zeros(C, np.intp), 0, T, K
     for j in range(L):
-        target = labels[offsets[members[j]]:offsets[members[j]] + widths[j]]
-        if dense:
-            for c in range(C):
-                columns[j * K + c] = c
-        else:
-            column_of[:] = -1
+        if widths[j] == 0:
+            continue
+        first, last = offsets[members[j]], offsets[members[j] + 1] - 1
+        if not dense:
             taken = 1  # column 0 is the blank's
-            for u in range(widths[j]):
-                if column_of[target[u]] < 0:
-                    column_of[target[u]] = taken
-                    columns[j * K + taken] = target[u]
+            for k in range(first, last + 1):
+                column_of[labels[k]] = 0
+            for k in range(first, last + 1):
+                if column_of[labels[k]] == 0:
+                    column_of[labels[k]] = taken
+                    columns[taken] = labels[k]
                     taken += 1
-        delay = 0
+        repeats = 0
         for u in range(widths[j]):
-            slots[u * L + j] = j * K + column_of[target[u]]
-            if u > 0 and target[u] == target[u - 1]:
-                repeats[repeated] = u * L + j
-                repeated += 1
-                delay += 1
-            need[u * L + j] = u + delay
+            label = labels[first + u]
+            slots[u * L + j] = (label if dense else column_of[label]) * L + j
+            repeats += u > 0 and label == labels[first + u - 1]
+            need[u * L + j] = u + repeats
         for u in range(widths[j]):
             left[u * L + j] = need[(widths[j] - 1) * L + j] - need[u * L + j]
-        if widths[j] > 0:
-            steady = max(steady, need[(widths[j] - 1) * L + j])
-            unsteady = min(unsteady, T[j] - left[j])
-    return Group(members, T, widths, columns, slots, need, left, steady, unsteady, repeats[:repeated])
+        steady = max(steady, need[(widths[j] - 1) * L + j])
+        unsteady = min(unsteady, frames[j] - left[j])
+    return Group(T, U, members, frames, widths, columns[:taken], slots, need, left, shortest, steady,
+                 unsteady)
 
 
 @kernel
@@ -537,39 +580,23 @@ def window(t, lanes, lengths, widths, need, left, low, high):
     as 0 by itself. Returns the union over lanes.
     """
     L = len(lanes)
-    lowest, highest = need.shape[0] // L, 0
+    lowest, highest = len(need) // L, 0
     for j in range(L):
-        last = lengths[j] - 1
-        while high[j] < widths[j] and need[high[j] * L + j] <= t:
-            high[j] += 1
-        while high[j] > 0 and need[(high[j] - 1) * L + j] > t:
-            high[j] -= 1
-        while low[j] < widths[j] and left[low[j] * L + j] > last - t:
-            low[j] += 1
-        while low[j] > 0 and left[(low[j] - 1) * L + j] <= last - t:
-            low[j] -= 1
-        lowest, highest = min(lowest, low[j]), max(highest, high[j])
+        first, after = low[j], high[j]
+        while after < widths[j] and need[after * L + j] <= t:
+            after += 1
+        while after > 0 and need[(after - 1) * L + j] > t:
+            after -= 1
+        while first < widths[j] and left[first * L + j] >= lengths[j] - t:
+            first += 1
+        while first > 0 and left[(first - 1) * L + j] < lengths[j] - t:
+            first -= 1
+        low[j], high[j] = first, after
+        lowest, highest = min(lowest, first), max(highest, after)
     return lowest, highest
 
 
 # ---- emissions ------------------------------------------------------------------------------------
-
-
-@kernel
-def mark(w, values, r, inverse, floor, emit):
-    """emit = values[r] * inverse; where a value is under the floor, the floor, negated for a mark."""
-    emit = place(emit)
-    for c in range(place(values.shape[1])):
-        value = np.float64(values[r, c])
-        w[emit + c] = value * inverse if value > floor else -floor * inverse
-
-
-@kernel
-def mark_columns(w, values, r, columns, start, stop, inverse, floor, emit):
-    """The same for the classes of columns start..stop-1."""
-    for k in range(start, stop):
-        value = np.float64(values[r, columns[k]])
-        w[emit + k] = value * inverse if value > floor else -floor * inverse
 
 
 @kernel
@@ -579,184 +606,246 @@ def emission_floor(rows):
 
 
 @kernel
-def emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise, grad):
-    """The softmax of every frame: times the weight into grad, and its columns to at.emit.
+def marked(value, inverse, floor):
+    """value * inverse; where value is under the floor, the floor, negated for a mark."""
+    return value * inverse if value > floor else -floor * inverse
 
-    Without `normalise`, e^(score - largest) to at.emit and 0 into grad; returns
-    what the logarithms were shifted by in all.
+
+@inlined
+def mark(w, values, inverse, floor, emit):
+    """emit = the marked emission of every class."""
+    emit = place(emit)
+    for c in range(place(values.shape[1])):
+        w[emit + c] = marked(np.float64(values[0, c]), inverse, floor)
+
+
+@inlined
+def mark_columns(w, values, r, columns, inverse, floor, emit):
+    """The same for some of the classes, from row r."""
+    emit = place(emit)
+    for k in range(place(len(columns))):
+        w[emit + k] = marked(np.float64(values[r, columns[k]]), inverse, floor)
+
+
+@inlined
+def mark_lanes(w, values, inverses, floor, emit):
+    """The same for every class and lane; inverses are laid out like the values."""
+    emit = place(emit)
+    for k in range(place(len(values))):
+        w[emit + k] = marked(np.float64(values[k]), inverses[k], floor)
+
+
+@kernel
+def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, grad):
+    """The softmax of every frame of one sequence: its columns to at.emit, and times the weight into grad.
+
+    Where all classes are columns nothing needs to be written to grad yet. Without `normalise`,
+    e^(score - largest) to at.emit; returns what the logarithms were shifted by in all.
     """
-    L, C = len(lanes), rows.shape[1]
-    columns, members, lengths = group.columns, group.members, group.lengths
-    floor, shift, inverse, factor = emission_floor(rows), 0.0, 1.0, 0.0
-    for t in range(lengths.max()):
-        emit = at.emit + t * L * at.K
-        for j in range(L):
-            if t >= lengths[j]:
-                fill(w, at.K, emit + j * at.K, 0.0)
-                continue
-            r = place(members[j] * n_stride + t * t_stride)
-            top = row_max(rows, r)
-            row_exp(rows, r, top, grad)
-            if normalise:
-                inverse = 1.0 / row_sum(grad, r)
-                factor = weights[members[j]] * inverse
-            else:
-                shift += top
-            if at.K == C:
-                mark(w, grad, r, inverse, floor, emit + j * at.K)
-            else:
-                mark_columns(w, grad, r, columns, j * at.K, (j + 1) * at.K, inverse, floor, emit)
-            row_scale(grad, r, rows.dtype.type(factor))
+    columns, n, line = group.columns, group.members[0], np.empty((1, rows.shape[1]), rows.dtype)
+    floor, shift, inverse = emission_floor(rows), 0.0, 1.0
+    for t in range(group.T):
+        emit, r = at.emit + t * at.emit_width, place(n * n_stride + t * t_stride)
+        w[emit + at.K] = 0.0
+        if at.dense:
+            total = row_exp(rows, r, tops[r], line, place(0))
+        else:
+            total = row_exp(rows, r, tops[r], grad, r)
+        if normalise:
+            inverse = 1.0 / total
+        else:
+            shift += tops[r]
+        if at.dense:
+            mark(w, line, inverse, floor, emit)
+        else:
+            mark_columns(w, grad, r, columns, inverse, floor, emit)
+            row_scale(grad, r, rows.dtype.type(weights[n] * inverse))
     return shift
+
+
+@kernel
+def emissions_in_lanes(w, at, group, lanes, rows, tops, n_stride, t_stride):
+    """The softmax of every frame of eight sequences to at.emit, lane by lane as the states are."""
+    L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
+    floor, top, total, inverse = emission_floor(rows), np.zeros(L, rows.dtype), np.ones(L), np.ones(L)
+    x, y, below, inverses = (
+        np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype),
+        np.zeros(L * C))
+    for t in range(group.T):
+        emit = at.emit + t * at.emit_width
+        w[emit + L * C] = 0.0
+        for j in range(L):
+            if t < lengths[j]:
+                r, k = place(members[j] * n_stride + t * t_stride), place(j)
+                top[j] = tops[r]
+                for c in range(place(C)):
+                    x[k + c * place(L)] = rows[r, c]
+        tile(top, 0, C, below, 0)
+        exp_all(x, below, y)
+        sums_of_lanes(y, C, 0, total, 0)
+        for j in range(L):
+            inverse[j] = 1.0 / total[j]
+        tile(inverse, 0, C, inverses, 0)
+        mark_lanes(w, y, inverses, floor, emit)
+        if t >= group.shortest:
+            for j in range(L):
+                if t >= lengths[j]:
+                    for c in range(C):
+                        w[emit + c * L + j] = 0.0
 
 
 # ---- alpha ----------------------------------------------------------------------------------------
 
 
-@kernel
-def close_window(w, lanes, low, high, first, last, blanks, labels):
-    """0 around first..last-1, and for each lane around its own window."""
-    L = len(lanes)
-    for j in range(L):
-        for edge in (first - L + j, last + j):
-            w[blanks + edge] = w[labels + edge] = 0.0
+@inlined
+def close_window(w, lanes, all_labels, low, high, first, last, blocks, blanks, labels):
+    """0 on both sides of entries first..last-1, and for each lane on both sides of its own window."""
+    L, end = len(lanes), first + 8 * blocks
+    fill(w, L, labels + first - L, 0.0)
+    fill(w, 8, blanks + end, 0.0)
+    fill(w, 8, labels + end, 0.0)
+    if all_labels:
+        return
+    fill(w, L, blanks + first - L, 0.0)
+    fill(w, end - last, blanks + last, 0.0)
+    fill(w, end - last, labels + last, 0.0)
     if L > 1:
         for j in range(L):
-            for edge in (low[j] * L + j, (high[j] + 2) * L + j):
+            for u in (low[j] - 1, high[j] + 1):
+                edge = LEAD + u * L + j
                 w[blanks + edge] = w[labels + edge] = 0.0
 
 
 @kernel
-def rescale(w, lanes, first, last, blanks, labels, sums, exponents):
+def rescale(w, lanes, first, blocks, blanks, labels, sums, scales):
     """Bring each lane's sum back near TOP by a power of two, which rounds nothing."""
     L = len(lanes)
-    for j in range(L):
-        w[sums + j] = 0.0
-    add_sums(w, lanes, (last - first) // L, blanks + first, sums)
-    add_sums(w, lanes, (last - first) // L, labels + first, sums)
+    if L == 1:
+        w[sums] = sum_of_two(w, blocks, blanks + first, labels + first)
+    else:
+        sums_of_lanes(w, blocks, blanks + first, w, sums)
+        sums_of_lanes(w, blocks, labels + first, w, sums + L)
+        for j in range(L):
+            w[sums + j] += w[sums + L + j]
     for j in range(L):
         total = w[sums + j]
         if 0.0 < total < RESCALE_BELOW or total > RESCALE_ABOVE:
             up = HEADROOM + 1023 - (bits_of_float64(total) >> 52)
             factor = float64_from_bits((up + 1023) << 52)
-            for k in range(first + j, last, L):
-                w[blanks + k] *= factor
-                w[labels + k] *= factor
-            exponents[j] -= up
+            scale_lane(w, lanes, 8 * blocks // L, blanks + first + j, labels + first + j, factor)
+            w[scales + j] -= up
 
 
 @kernel
-def forward(w, at, start, stop, group, lanes, exponents, final, final_exponents):
+def forward(w, at, start, stop, group, lanes, scales):
     """Frames start..stop-1 of alpha into rows 1.. of at.ab and at.al; row 0 is the frame before."""
+    slots, lengths, widths, need, left = (
+        group.slots, group.lengths, group.widths, group.need, group.left)
     L = len(lanes)
-    slots, need, left, lengths, widths, repeats = (
-        group.slots, group.need, group.left, group.lengths, group.widths, group.repeats)
-    steady, unsteady = group.steady, group.unsteady
-    U = slots.shape[0] // L
+    U, steady, unsteady = group.U, group.steady, group.unsteady
     low, high = np.zeros(L, np.intp), np.zeros(L, np.intp)
+    # All labels of all frames before any frame is computed: what was stored number by number cannot be
+    # read as a vector at once.
+    for t in range(start, stop):
+        gather(w, ((U + 1) * L + 7) // 8, at.emit + t * at.emit_width, slots, 0,
+               at.y + (t - start) * at.width + LEAD)
     for t in range(start, stop):
         if steady <= t < unsteady:
             lowest, highest = 0, U
-            for j in range(L):
-                low[j], high[j] = 0, widths[j]
         else:
             lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
-        first, last = (lowest + 1) * L, (highest + 2) * L
-        emit, row = at.emit + t * L * at.K, (t - start) * at.width
-        b0, l0, b, l = at.ab + row, at.al + row, at.ab + row + at.width, at.al + row + at.width
-        emit_forward(w, (min(highest + 1, U) - lowest) * L, emit, slots, first - L, at.y)
+        first, last = LEAD + lowest * L, LEAD + (highest + 1) * L
+        blocks = (last - first + 7) // 8
+        emit, row = at.emit + t * at.emit_width, (t - start) * at.width
+        b0, l0, b, l, y = (at.ab + row, at.al + row, at.ab + row + at.width, at.al + row + at.width,
+                           at.y + row)
         for j in range(L):
-            w[at.sums + j] = abs(w[emit + j * at.K + at.blank])
-        tile(w, lanes, highest + 1 - lowest, at.sums, at.y_up)
-        for j in range(L):
-            if high[j] == widths[j]:  # there is no such label
-                w[at.y + (widths[j] - lowest) * L + j] = 0.0
-            if highest == U:  # nor is there this one
-                w[at.y + (U - lowest) * L + j] = 0.0
-        step_forward(w, last - first, b0 + first, l0 + first, l0 + first - L, at.y_up, at.y, b + first,
-                     l + first)
-        for k in repeats:  # no skip from an equal label
-            if first <= k + L < last:
-                w[l + k + L] = raised((w[l0 + k + L] + w[b0 + k + L]) * w[at.y + k + L - first])
-        close_window(w, lanes, low, high, first, last, b, l)
-        for j in range(L):
-            if t == lengths[j] - 1:
-                end = (widths[j] + 1) * L + j
-                final[j] = w[b + end] + w[l + end - L]
-                final_exponents[j] = exponents[j]
+            w[at.sums + j] = abs(w[emit + at.blank * L + j])
+        if L > 1:
+            tile(w, at.sums, blocks, w, at.y_up)
+        step_forward(w, lanes, blocks, b0 + first, l0 + first, l0 + first - L,
+                     at.y_up if L > 1 else at.sums, y + first, at.skip + first, b + first, l + first)
+        close_window(w, lanes, steady <= t < unsteady, low, high, first, last, blocks, b, l)
+        if t >= group.shortest - 1:
+            for j in range(L):
+                if t == lengths[j] - 1:
+                    end = LEAD + widths[j] * L + j
+                    w[at.final + j] = w[b + end] + w[l + end - L]
+                    w[at.final + L + j] = w[scales + j]
         if t & RESCALE_MASK == 0:
-            rescale(w, lanes, first, last, b, l, at.sums, exponents)
+            rescale(w, lanes, first, blocks, b, l, at.sums, scales)
 
 
 # ---- beta and the gradient ------------------------------------------------------------------------
 
 
 @kernel
-def backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t_stride, weights, grad,
-             gamma):
+def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad, gamma):
     """Frames stop-1..start of beta, and from it and alpha the gradient; at.beta is carried over."""
+    columns, slots, lengths, widths, need, left, members = (
+        group.columns, group.slots, group.lengths, group.widths, group.need, group.left, group.members)
     L = len(lanes)
-    columns, slots, need, left, lengths, widths, repeats, members = (
-        group.columns, group.slots, group.need, group.left, group.lengths, group.widths, group.repeats,
-        group.members)
-    steady, unsteady = group.steady, group.unsteady
-    U, dense = slots.shape[0] // L, at.K == grad.shape[1]
-    l, emitted = at.beta + 2 * at.width, at.beta + 3 * at.width
+    U, steady, unsteady = group.U, group.steady, group.unsteady
+    p, q = at.products, at.products + at.width
+    low, high = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for t in range(stop - 1, start - 1, -1):
         if steady <= t < unsteady:
             lowest, highest = 0, U
-            for j in range(L):
-                low[j], high[j] = 0, widths[j]
         else:
             lowest, highest = window(t, lanes, lengths, widths, need, left, low, high)
-        first, last = (lowest + 1) * L, (highest + 2) * L
-        emit, row = at.emit + t * L * at.K, (t - start + 1) * at.width
-        b, b_next = at.beta + (t & 1) * at.width, at.beta + (1 - (t & 1)) * at.width
-        # b_next, emitted and y_low are of frame t + 1.
-        step_backward(w, last - first, b_next + first, b_next + first + L, emitted + first,
-                      emitted + first + L, at.y_low, b + first, l + first)
-        for k in repeats:  # no skip to an equal label
-            if first <= k < last:
-                w[l + k] = dropped(w[emitted + k] + w[b_next + k + L] * w[at.y_low + k % L])
-        close_window(w, lanes, low, high, first, last, b, l)
-        for j in range(L):
-            if t == lengths[j] - 1:  # a path ends with the last label or the blank behind it
-                end = (widths[j] + 1) * L + j
-                w[b + end] = TOP
-                w[l + end - L] = TOP if widths[j] > 0 else 0.0
-        if t & RESCALE_MASK == 0:
-            rescale(w, lanes, first, last, b, l, at.sums, exponents)
+        first, last = LEAD + lowest * L, LEAD + (highest + 1) * L
+        blocks = (last - first + 7) // 8
+        emit, row = at.emit + t * at.emit_width, (t - start) * at.width
+        ab, al, y = at.ab + row + at.width, at.al + row + at.width, at.y + row
+        b, b_next = at.beta + (t & 1) * 2 * at.width, at.beta + (1 - (t & 1)) * 2 * at.width
+        e, e_next = b + at.width, b_next + at.width
+        if t >= group.shortest - 1:
+            for j in range(L):
+                if t == lengths[j] - 1:  # behind the last frame a path is in the last blank, at no cost
+                    w[b_next + LEAD + widths[j] * L + j] = TOP
+        if L == 1:
+            w[at.sums], label_sum = step_backward(
+                w, blocks, b_next + first, e_next + first, w[at.y_low], at.skip + first, y + first,
+                ab + first, al + first, b + first, e + first, p + first)
+            w[at.sums + 1] = label_sum
+        else:
+            step_backward_in_lanes(
+                w, blocks, b_next + first, e_next + first, at.y_low, at.skip + first, y + first, ab + first,
+                al + first, b + first, e + first, p + first, q + first)
+            sums_of_lanes(w, blocks, q + first, w, at.sums)
+            sums_of_lanes(w, blocks, p + first, w, at.sums + L)
+        close_window(w, lanes, steady <= t < unsteady, low, high, first, last, blocks, b, e)
 
-        fill(w, L * at.K, at.occupancy, 0.0)
+        fill(w, at.emit_width, at.occupancy, 0.0)
+        scatter(w, (min(highest + 1, U) - lowest) * L, p + first, slots, first - LEAD, at.occupancy)
         for j in range(L):
-            w[emitted + first - L + j] = w[emitted + last - L + j] = w[emitted + last + j] = 0.0
-            w[at.sums + j] = 0.0
-        emit_backward(w, (min(highest + 1, U) - lowest) * L, at.al + row + first, l + first, emit, slots,
-                      first - L, at.occupancy, emitted + first)
-        add_dots(w, lanes, highest + 1 - lowest, at.ab + row + first, b + first, at.sums)
-        for j in range(L):
-            blank = j * at.K + at.blank
-            y = max(w[emit + blank], 0.0)
-            w[at.occupancy + blank] = w[at.sums + j] if y > 0.0 else 0.0
-            w[at.sums + j] = y
-        tile(w, lanes, min(highest + 3 - lowest, U + 3), at.sums, at.y_low)
-
-        for j in range(L):
-            columns_of_lane = at.occupancy + j * at.K
-            total = one_sum(w, at.K, columns_of_lane)
+            blank = at.blank * L + j
+            if w[emit + blank] <= 0.0:  # raised, or none
+                w[at.sums + j] = 0.0
+            w[at.occupancy + blank] = w[at.sums + j]
+            total = w[at.sums + j] + w[at.sums + L + j]
             w[at.sums + j] = total
             if total > 0.0:
-                r, factor = place(members[j] * n_stride + t * t_stride), weights[members[j]] / total
-                if dense:
-                    subtract(w, grad, r, factor, columns_of_lane)
+                r, weight = place(members[j] * n_stride + t * t_stride), weights[members[j]]
+                if at.dense:
+                    write_grad(w, lanes, j, at.K, emit, at.occupancy, 1.0 / total, weight, grad, r)
                 else:
-                    subtract_columns(w, grad, r, factor, at.occupancy, columns, j * at.K, (j + 1) * at.K)
+                    write_columns(w, emit, at.occupancy, 1.0 / total, weight, grad, r, columns)
         if gamma.shape[0] > 0 and w[at.sums] > 0.0:
             for u in range(lowest, highest + 1):
+                k = LEAD + u
                 if w[emit + at.blank] > 0.0:
-                    gamma[t, 2 * u] = w[at.ab + row + u + 1] * w[b + u + 1] / w[at.sums]
-                if u < U and w[emit + slots[u]] > 0.0:
-                    gamma[t, 2 * u + 1] = w[at.al + row + u + 1] * w[l + u + 1] / w[at.sums]
+                    gamma[t, 2 * u] = w[ab + k] * w[b + k] / w[at.sums]
+                if u < U:
+                    gamma[t, 2 * u + 1] = w[p + k] / w[at.sums]
+        if t & RESCALE_MASK == 0:
+            rescale(w, lanes, first, blocks, b, e, at.sums, at.scales + 2 * L)
+        for j in range(L):
+            w[at.sums + j] = max(w[emit + at.blank * L + j], 0.0) if t < lengths[j] else 1.0
+        if L > 1:
+            tile(w, at.sums, min(blocks + 1, U + 1), w, at.y_low)
+        else:
+            w[at.y_low] = w[at.sums]
 
 
 # ---- the whole group ------------------------------------------------------------------------------
@@ -780,22 +869,16 @@ def log_of(state, exponent):
     return math.log(mantissa) + (own + exponent) * LN2
 
 
-@kernel
-def room(groups, lanes, lengths, offsets, C, budget):
-    """How many numbers of workspace the largest of the groups needs."""
-    most = 0
-    for k in range(groups.shape[0]):
-        T, U = 0, 0
-        for j in range(len(lanes)):
-            n = groups[k, j]
-            if n >= 0:
-                T, U = max(T, lengths[n]), max(U, offsets[n + 1] - offsets[n])
-        most = max(most, make_places(T, U, C, len(lanes), 0, budget).end)
-    return most
+def room(T, U, C, L, budget):
+    """Numbers of workspace that do for every group with at most T frames and U labels."""
+    K = C if is_dense(C, U, L) else min(U + 1, C)
+    width, G = row_width(U, L), math.ceil(math.sqrt(T))
+    alpha = max(budget, (3 * G + 2) * width) + 2 * (G + 1) * width
+    return (T + 1) * emit_width(K, L) + alpha + 9 * width + 7 * L
 
 
 @kernel
-def batch(groups, lanes, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
+def batch(groups, lanes, rows, tops, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
           budget, w, grad, gamma, losses, gaps):
     """The losses, gaps and gradients of all members of the groups (G, L), one group after the other.
 
@@ -805,48 +888,51 @@ def batch(groups, lanes, rows, n_stride, t_stride, lengths, labels, offsets, bla
     L = len(lanes)
     for members in groups:
         group = make_group(members, lanes, rows.shape[1], lengths, labels, offsets, blank)
-        T, U = group.lengths.max(), group.widths.max()
+        T, U = group.T, group.U
         at = make_places(T, U, rows.shape[1], L, blank, budget)
         G = segment_length(T, at.width, budget)
         segments = (T + G - 1) // G
-        final, final_exponents = np.zeros(L), np.zeros(L, np.int64)
-        exponents = np.full(L, -HEADROOM, np.int64)
+        fill(w, 3 * L, at.scales, -HEADROOM)
 
-        shift = emissions(w, at, group, lanes, rows, n_stride, t_stride, weights, normalise, grad)
+        shift = 0.0
+        if L == 1:
+            shift = emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, grad)
+        else:
+            emissions_in_lanes(w, at, group, lanes, rows, tops, n_stride, t_stride)
 
+        fill(w, at.width, at.skip, 0.0)
+        for k in range(U * L):
+            w[at.skip + LEAD + k] = 1.0 if k < L or group.slots[k] != group.slots[k - L] else 0.0
         fill(w, at.width, at.ab, 0.0)
         fill(w, at.width, at.al, 0.0)
-        fill(w, L, at.ab + L, TOP)  # before the first frame: in the first blank, to stay or to step
+        fill(w, L, at.ab + LEAD, TOP)  # before the first frame: in the first blank, to stay or to step
         for s in range(segments):
             start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
             copy(w, at.width, at.ab, kept)
             copy(w, at.width, at.al, kept + at.width)
-            forward(w, at, start, stop, group, lanes, exponents, final, final_exponents)
+            forward(w, at, start, stop, group, lanes, at.scales)
             if stop < T:
                 copy(w, at.width, at.ab + G * at.width, at.ab)
                 copy(w, at.width, at.al + G * at.width, at.al)
 
         fill(w, 4 * at.width, at.beta, 0.0)
-        fill(w, at.width, at.y_low, 0.0)
-        exponents[:] = -HEADROOM
-        low, high = group.widths.copy(), group.widths.copy()
-        again, again_exponents = np.zeros(L), np.zeros(L, np.int64)
+        fill(w, at.width, at.y_low, 1.0)
         for s in range(segments - 1, -1, -1):
             start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
             if stop < T:
                 copy(w, at.width, kept, at.ab)
                 copy(w, at.width, kept + at.width, at.al)
-                forward(w, at, start, stop, group, lanes, again_exponents, again, again_exponents)
-            backward(w, at, start, stop, group, lanes, low, high, exponents, n_stride, t_stride, weights,
-                     grad, gamma)
+                forward(w, at, start, stop, group, lanes, at.scales + L)
+            backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad, gamma)
 
         for j in range(L):
             n = members[j]
             if n >= 0:
-                lower = w[at.beta + L + j] * w[at.y_low + j] + w[at.beta + 3 * at.width + L + j]
-                losses[n] = 0.0 - log_of(final[j], final_exponents[j]) - shift
+                lower = w[at.beta + LEAD + j] * w[at.y_low + j] + w[at.beta + at.width + LEAD + j]
+                final, final_scale = w[at.final + j], int(w[at.final + L + j])
+                losses[n] = 0.0 - log_of(final, final_scale) - shift
                 if lower > 0.0:
-                    apart = int(min(max(final_exponents[j] - exponents[j], -2000), 2000))
-                    gaps[n] = max(math.ldexp(final[j] / lower, apart) - 1.0, 0.0)
+                    apart = min(max(final_scale - int(w[at.scales + 2 * L + j]), -2000), 2000)
+                    gaps[n] = max(math.ldexp(final / lower, apart) - 1.0, 0.0)
                 else:
                     gaps[n] = np.inf

@@ -12,6 +12,12 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import threads
+
+
+NOWHERE = np.iinfo(np.intp).max
+"""A frame behind all frames."""
+
 
 class InfeasibleTargetError(ValueError):
     """A target that no path through its frames can spell.
@@ -47,6 +53,7 @@ class Frames(NamedTuple):
 
     logits: NDArray  # C-contiguous float32 or float64, in the caller's layout
     rows: NDArray  # (T * N, C), a view of logits
+    tops: NDArray  # (T * N,) the largest logit of each used row
     lengths: NDArray[np.intp]  # (N,) frames used
     n_stride: int
     t_stride: int
@@ -105,7 +112,8 @@ def check_logits(
         used = _check_lengths(lengths, name, N, single)
         for n in np.flatnonzero((used < 0) | (used > T)):
             raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
-    frames = Frames(logits, logits.reshape(T * N, C), used, n_stride, t_stride, single)
+    tops = np.empty(T * N, dtype=logits.dtype)
+    frames = Frames(logits, logits.reshape(T * N, C), tops, used, n_stride, t_stride, single)
     _check_values(frames)
     return frames
 
@@ -199,9 +207,16 @@ def first_infeasible(
 
 def _check_values(frames: Frames) -> None:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    with np.errstate(invalid="ignore"):  # without Numba, -inf - -inf would warn
-        t, n = _first_bad(frames.rows, frames.n_stride, frames.t_stride, frames.lengths)
-    if t < 0:
+    rows, tops, integers = frames.rows, frames.tops, np.dtype(f"i{frames.rows.itemsize}")
+    bits, top_bits, found = rows.view(integers), tops.view(integers), []
+
+    def task(samples):
+        found.append(_first_bad(samples, rows, bits, frames.n_stride, frames.t_stride, frames.lengths, tops,
+                                top_bits))
+
+    threads.run(task, frames.lengths * (rows.shape[1] / 16))
+    t, n = min(found)
+    if t == NOWHERE:
         return
     row = frames.at(t, n)
     wrong = np.isnan(row) | (row == np.inf)
@@ -212,34 +227,49 @@ def _check_values(frames: Frames) -> None:
     raise ValueError(f"logits[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
-def _all_finite(rows, r):
-    """x - x is 0 for a number, else NaN: one sum, which LLVM vectorises, asks all of a row."""
-    nothing = rows[r, 0] - rows[r, 0]
-    for c in range(1, rows.shape[1]):
-        nothing += rows[r, c] - rows[r, c]
-    return nothing == 0
+@numba.njit(nogil=True, cache=True)
+def _largest(bits, r):
+    """The bits of the largest number in row r, from the bits of all, as integers.
+
+    Positive numbers are in the order of their bits, negative ones in the opposite
+    order. Of integers LLVM takes a maximum in lanes, of floats it does not.
+    """
+    most = least = bits[r, 0]
+    for c in range(1, bits.shape[1]):
+        most = max(most, bits[r, c])
+    if most >= 0:
+        return most
+    for c in range(1, bits.shape[1]):
+        least = min(least, bits[r, c])
+    return least
 
 
 @numba.njit(nogil=True, cache=True)
-def _first_bad(rows, n_stride, t_stride, lengths):
-    """The first frame t, n that cannot be used, or -1, -1."""
+def _all_below_infinity(rows, r):
+    """Whether no entry of row r is NaN or +inf."""
+    bad = False
+    for c in range(rows.shape[1]):
+        bad |= not rows[r, c] < np.inf
+    return not bad
+
+
+@numba.njit(nogil=True, cache=True)
+def _first_bad(samples, rows, bits, n_stride, t_stride, lengths, tops, top_bits):
+    """The first frame t, n that cannot be used, or NOWHERE; into tops the largest logit of each row.
+
+    Of rows and tops it gets the bits as well.
+    """
     T = 0
-    for n in range(len(lengths)):
+    for n in samples:
         T = max(T, lengths[n])
     for t in range(T):
-        for n in range(len(lengths)):
+        for n in samples:
             if t < lengths[n]:
                 r = np.uintp(n * n_stride + t * t_stride)
-                if not _all_finite(rows, r):
-                    top = rows[r, 0]
-                    for c in range(rows.shape[1]):
-                        if not rows[r, c] < np.inf:
-                            return t, n
-                        top = max(top, rows[r, c])
-                    if top == -np.inf:
-                        return t, n
-    return -1, -1
+                top_bits[r] = _largest(bits, r)
+                if not (_all_below_infinity(rows, r) and tops[r] > -np.inf):
+                    return t, n
+    return NOWHERE, 0
 
 
 @numba.njit(nogil=True, cache=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ BUDGET = 2**18
 """Numbers of alpha (8 bytes each) that the certified kernel keeps at a time: they stay in a core's cache."""
 
 LANES = 8
-"""Sequences that go through the certified kernel side by side where they are short."""
+"""Sequences that go through the certified kernel side by side where they are short; it is written for 8."""
 
 NEARLY_CERTAIN = 0.01
 """A float64 loss below this many nats is done by the exact kernel, which sums what lacks to certainty."""
@@ -97,17 +98,25 @@ class _Problem:
             blank, weights,
         )
 
+    def _run(self, task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
+        def quietly(some):
+            # Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like.
+            with np.errstate(over="ignore", invalid="ignore"):
+                task(some)
+
+        threads.run(quietly, costs)
+
     def run_log(self, samples: NDArray[np.intp]) -> None:
         def task(some):
             kernels.batch(samples[some], *self.arguments, self.losses, self.grad)
 
-        threads.run(task, self.lengths[samples] * (2 * self.U[samples] + 1 + self.C))
+        self._run(task, self.lengths[samples] * (2 * self.U[samples] + 1 + self.C))
 
     def run_exact(self, samples: NDArray[np.intp]) -> None:
         def task(some):
             exact.batch(samples[some], *self.arguments, self.losses, self.grad, self.gamma, self.normalise)
 
-        threads.run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
+        self._run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
 
     def run_certified(self, samples: NDArray[np.intp], workspace: Workspace | None) -> NDArray[np.float64]:
         """How wide each bracket is, relatively; losses and gradients are those of the upper end."""
@@ -123,13 +132,15 @@ class _Problem:
 
         def run(groups, lanes):
             if len(groups):
-                size = certified.room(groups, lanes, self.lengths, self.packed.offsets, self.C, BUDGET)
-                numbers = workspace._take(size)
-                certified.batch(groups, lanes, *self.arguments, self.normalise, BUDGET, numbers, self.grad,
-                                gamma, self.losses, gaps)
+                members = groups[groups >= 0]
+                T, U = int(self.lengths[members].max()), int(self.U[members].max())
+                numbers = workspace._take(certified.room(T, U, self.C, len(lanes), BUDGET))
+                rows, *others = self.arguments
+                certified.batch(groups, lanes, rows, self.frames.tops, *others, self.normalise, BUDGET,
+                                numbers, self.grad, gamma, self.losses, gaps)
                 workspace._give(numbers)
 
-        threads.run(task, np.concatenate([
+        self._run(task, np.concatenate([
             costs[alone[:, 0]], np.where(together >= 0, costs[together], 0).sum(axis=1)
         ]))
         return gaps[samples]
@@ -137,7 +148,7 @@ class _Problem:
     def _groups(self, samples: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Long sequences alone (G, 1), short ones together (G, LANES), -1 where a lane has none."""
         short = self.lengths[samples] * (self.U[samples] + 3) <= 2**13
-        short &= self.gamma is None
+        short &= self.gamma is None and self.C <= 64
         few = samples[short]
         together = np.full((-(-len(few) // LANES), LANES), -1)
         together.reshape(-1)[:len(few)] = few[np.lexsort((self.U[few], self.lengths[few]))]
