@@ -3,17 +3,29 @@
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks import accuracy, ctc_loss, decoders, harness, import_time, lstm, scaling, years  # noqa: E402
+from benchmarks import (  # noqa: E402
+    accuracy,
+    ctc_loss,
+    decoders,
+    harness,
+    import_time,
+    lstm,
+    scaling,
+    training,
+    years,
+)
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.checkpoint import save_model  # noqa: E402
 from ctc_scratch.digits.data import load_mnist  # noqa: E402
 from ctc_scratch.digits.model import RowReader  # noqa: E402
+from ctc_scratch.digits.settings import Settings  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +111,40 @@ def test_lstm(run, monkeypatch, tmp_path):
     table, = tables(run(lstm, "--repeats", "1"))
     assert [row[1] for row in table[1:]] == ["ctc_scratch", "torch"]
     assert len(results(tmp_path, "lstm")) == 2
+
+
+def test_training(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "Settings", lambda: Settings(hidden=8, layers=2, batch=8))
+    monkeypatch.setattr(training, "training_split", few_digits)
+    speeds, curve = tables(run(training, "--threads", "1", "--rounds", "1", "--seconds", "1",
+                               "--figure", str(tmp_path / "training.png")))
+    assert [row[:2] for row in speeds[1:]] == [["1", "ctc_scratch"], ["1", "torch"]]
+    assert curve[0] == ["seconds", "ctc_scratch", "torch"] and len(curve) > 2
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+    assert results(tmp_path, "training")["errors"]["gradient"] < 1e-4
+
+
+def few_digits(mnist):
+    """100 to train on, 60 to validate with."""
+    images, labels = mnist.train_images, mnist.train_labels
+    return (images[:100], labels[:100]), (images[-60:], labels[-60:])
+
+
+def test_training_compares_whole_steps():
+    """After three steps both have the same weights; with another clip they do not."""
+    settings = Settings(hidden=8, layers=2, batch=8, clip=0.5)
+    part, _ = few_digits(load_mnist())
+    model = RowReader(8, 2, True, settings.window, rng=np.random.default_rng(0))
+    weights = []
+    for contender in (training.Ours(model, settings), training.Torch(model, settings),
+                      training.Torch(model, replace(settings, clip=5.0))):
+        draw = training.sampler(part, settings)
+        for rate in (1e-3, 2e-3, 1e-3):
+            contender.step(contender.prepare(draw.batch(settings.batch)), rate)
+        weights.append(contender.reader().params)
+    ours, same, other = weights
+    apart = [max(float(np.abs(ours[name] - found[name]).max()) for name in ours) for found in (same, other)]
+    assert apart[0] < 5e-5 < 5e-4 < apart[1], f"apart by {apart}"
 
 
 def test_import_time(run, monkeypatch, tmp_path):
