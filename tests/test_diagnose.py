@@ -1,5 +1,6 @@
 """diagnose names planted mistakes by their cause, and finds nothing in healthy batches."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -286,7 +287,7 @@ def test_ctc_loss_refuses_what_is_called_an_error(name):
     plan = Plan()
     MISTAKES[name][2](plan)
     with pytest.raises((ValueError, TypeError)):
-        ctc_loss(plan.logits, plan.targets, plan.lengths, plan.target_lengths, **plan.options)
+        ctc_loss(plan.logits, plan.targets, plan.lengths, plan.target_lengths, **plan.options, method="exact")
 
 
 @pytest.mark.parametrize("name", [name for name, (_, legal, _) in MISTAKES.items() if legal])
@@ -331,12 +332,13 @@ def healthy(seed):
         {"blank": blank, "layout": layout}
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_nothing_is_found_in_1000_healthy_batches():
     taken = 0
     for seed in range(1050):
         arguments, options = healthy(seed)
         try:
-            ctc_loss(*arguments, **options)
+            ctc_loss(*arguments, **options, method="exact")
         except InfeasibleTargetError:
             continue  # its one -inf has closed every path: not healthy
         taken += 1
@@ -371,7 +373,7 @@ def test_where_minus_infinity_ends_the_last_path(rng):
         assert len(fit.opening) == closed.sum(axis=1).min()
         for t, c in fit.opening:
             logits[t, c] = 0.0
-        assert np.isfinite(ctc_loss(logits, labels).loss)
+        assert np.isfinite(ctc_loss(logits, labels, method="exact").loss)
     assert seen > 50
 
 

@@ -16,6 +16,14 @@ def written(out):
     return [Path(line.split()[-1]) for line in out.splitlines() if line.endswith((".png", ".gif", ".txt"))]
 
 
+@pytest.mark.parametrize("verb", ["lattice", "diagnose", "show"])
+def test_each_verbs_help_has_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"example: ctc-scratch {verb}" in " ".join(capsys.readouterr().out.split())
+
+
 # ---- lattice
 
 

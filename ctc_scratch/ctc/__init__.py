@@ -1,9 +1,12 @@
-"""The CTC algorithm: definition, recursion, kernels, loss, decoding, metrics."""
+"""The CTC algorithm: definition, recursion, kernels, loss, lattice, decoding, metrics, diagnosis."""
 
+from .alignment import Alignment, Span, align
 from .beam import Hypothesis
 from .checks import InfeasibleTargetError
 from .decode import BeamStream, GreedyStream, greedy_decode, prefix_beam_search
+from .diagnose import Diagnosis, diagnose, diagnose_lengths
 from .labels import can_skip, collapse, extend, min_frames
+from .lattice import Lattice, lattice
 from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
 from .map_search import MapResult, map_decode
 from .metrics import edit_distance, label_error_rate, sequence_accuracy
@@ -11,23 +14,31 @@ from .ngram import NGram
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
+    "Alignment",
     "BeamStream",
     "CTCResult",
+    "Diagnosis",
     "GreedyStream",
     "Hypothesis",
     "InfeasibleTargetError",
+    "Lattice",
     "LogPartition",
     "MapResult",
     "NGram",
+    "Span",
     "Workspace",
+    "align",
     "can_skip",
     "collapse",
     "ctc_loss",
+    "diagnose",
+    "diagnose_lengths",
     "edit_distance",
     "extend",
     "get_num_threads",
     "greedy_decode",
     "label_error_rate",
+    "lattice",
     "log_partition",
     "map_decode",
     "min_frames",

@@ -12,7 +12,7 @@ in place of the sum. Nothing is enumerated; the tests enumerate and compare.
 
 beta is kept relative to the top of each frame, whose logarithm goes into a sum of its own: ratios
 of neighbours then lose no digits to a likelihood of thousands of nats. gamma and the likelihood
-are those of `log_partition` and `ctc_loss`, which bound their error.
+are those of the exact kernel, by way of `log_partition` and `ctc_loss`.
 """
 
 from __future__ import annotations
@@ -131,14 +131,14 @@ class Lattice:
 
     @cached_property
     def log_likelihood(self) -> float:
-        """ln p(target | x), to the bit what `ctc_loss` says; -inf if there is no alignment."""
-        result = ctc_loss(self.logits, self.labels, blank=self.blank, infeasible="inf")
+        """ln p(target | x); -inf if there is no alignment."""
+        result = ctc_loss(self.logits, self.labels, blank=self.blank, infeasible="inf", method="exact")
         return 0.0 - float(result.loss)
 
     @cached_property
     def gamma(self) -> NDArray[np.float64]:
         """(T, S): the posterior of being in state s at frame t, alpha beta / p."""
-        # The exact kernel, for 0 is 0 there: the certified one may raise an impossible state to a floor.
+        # 0 is 0 in the exact kernel: the certified one may raise an impossible state to a floor.
         return log_partition(self.logits, self.labels, blank=self.blank, method="exact").gamma
 
     @cached_property
