@@ -19,12 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     from .digits.checkpoint import CheckpointError
     from .digits.data import DataError
+    from .digits.image import ImageError
     from .digits.train import DiskError, DivergedError, SettingsError, StoppedError
     from .study import StudyError
 
     try:
         return options.run(options)
-    except (CheckpointError, DataError, SettingsError, StudyError, DivergedError, DiskError) as error:
+    except (CheckpointError, DataError, ImageError, SettingsError, StudyError, DivergedError,
+            DiskError) as error:
         print(f"ctc-scratch: error: {error}", file=sys.stderr)
         return 1 if isinstance(error, (DivergedError, DiskError)) else 2
     except StoppedError as stopped:
@@ -57,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = _verb(verbs, "evaluate", _evaluate, "test a trained model on rows of MNIST test digits",
                      "ctc-scratch evaluate runs/three --digits 1,5,8,20 --decoder greedy,beam")
-    evaluate.add_argument("folder", metavar="RUN", help="the folder of a run, or its model.npz")
+    evaluate.add_argument("folder", nargs="?", default="", metavar="RUN",
+                          help="the folder of a run, or its model.npz (default: the model of this package)")
     evaluate.add_argument("--digits", type=_numbers, default=[5], metavar="N[,N...]",
                           help="digits in a test row (default: 5)")
     evaluate.add_argument("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
                           "(default: greedy)")
     evaluate.add_argument("--data", default="", metavar="DIR", help="folder of MNIST's IDX files")
 
+    _add_read(verbs)
     gradcheck = _verb(verbs, "gradcheck", _gradcheck, "compare every gradient with finite differences",
                       "ctc-scratch gradcheck --seed 1")
     gradcheck.add_argument("--seed", type=_seed, default=0, metavar="N",
@@ -74,6 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_diagnose(verbs)
     _add_show(verbs)
     return parser
+
+
+def _add_read(verbs) -> None:
+    read = _verb(verbs, "read", _read, "read the row of digits in each image file",
+                 "ctc-scratch read photo.jpg scan.png --model runs/three --top 3 --figure runs/pictures")
+    add = read.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="PNG, JPEG...; dark digits on light paper or light on "
+        "dark, of any size, one row in each")
+    add("--model", default="", metavar="RUN",
+        help="the folder of a run, or its model.npz (default: the model of this package)")
+    add("--decoder", choices=["greedy", "beam", "map"], default="beam",
+        help="map proves that no digits are more probable (default: beam)")
+    add("--top", type=int, default=1, metavar="N", help="readings shown of each image (default: 1)")
+    add("--figure", default="", metavar="DIR", help="draw where each digit was read, to DIR/IMAGE.read.png")
 
 
 def _add_lattice(verbs) -> None:
@@ -239,16 +257,25 @@ def _evaluate(options: argparse.Namespace) -> int:
     from .digits.checkpoint import load_model
     from .digits.data import load_mnist
     from .digits.evaluate import describe, evaluate
+    from .digits.read import find_model
     from .digits.settings import SettingsError
 
-    folder = options.folder
-    model = load_model(folder if folder.endswith(".npz") else f"{folder}/model.npz")
+    model = load_model(find_model(options.folder))
     mnist = load_mnist(options.data or None)
     for digits in options.digits:
         if digits > len(mnist.test_labels):
             raise SettingsError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")
     print(describe([evaluate(model, mnist.test_images, mnist.test_labels, digits, decoder)
                     for digits in options.digits for decoder in options.decoder]))
+    return 0
+
+
+def _read(options: argparse.Namespace) -> int:
+    from .digits.checkpoint import load_model
+    from .digits.read import find_model, read_files
+
+    model = load_model(find_model(options.model))
+    read_files(options.images, model, options.decoder, options.top, options.figure)
     return 0
 
 

@@ -8,6 +8,7 @@ The only room that imports matplotlib; it uses `Figure` and never `pyplot`, so i
 no display and keeps no state between calls or threads.
 """
 
+from .image import Mark, picture, spans, where_read_figure
 from .lattice import (
     alpha_beta_gamma_figure,
     gamma_evolution_figure,
@@ -33,6 +34,7 @@ from .show import (
 )
 
 __all__ = [
+    "Mark",
     "Reading",
     "Run",
     "Stage",
@@ -46,15 +48,18 @@ __all__ = [
     "learning_figure",
     "paths_figure",
     "paths_over",
+    "picture",
     "plateau_figure",
     "posteriors",
     "reading_figure",
     "row_image",
     "runs_figure",
     "save_gif",
+    "spans",
     "stage_figure",
     "sum_not_columns_figure",
     "trellis",
     "trellis_figure",
     "uniform_gamma_figure",
+    "where_read_figure",
 ]
