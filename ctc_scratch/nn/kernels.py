@@ -4,8 +4,9 @@ Shapes: a batch is kept *packed*, one row a frame (`lstm.py` says how). The K fr
 rows of the padded one with its T * N frames: row k is frame `frames[k]` of x, y, dx and dy. The
 gates' kernels get the n rows of one step.
 
-    z           (K, D + H + 1)      what the gates of a frame see: [x, h of the step before, 1]
-    gates       (n, 4H)             i, f, g, o
+    z           (K, D + 1 + H)      what the gates of a frame see: [x, 1, h of the step before]
+    gates       (n, 4H)             i, f, g, o; before a step what x and the bias give them
+    recurrent   (n, 4H)             what h of the step before gives them
     c           (n, H)              cells; c_before those of the step before, at least n rows
     y, dy       (T * N, columns)    hidden states; a direction owns `column:column + H`
     dgates      (n, 4H)             gradients before σ and tanh
@@ -104,13 +105,13 @@ def choose_sigmoid(x):
 
 @compiled
 def pack(x, frames, z):
-    """z[k] = [x[frames[k]], ., 1]; the hidden states in between are written step by step."""
+    """z[k] = [x[frames[k]], 1, .]; the hidden states that follow are written step by step."""
     K, D = frames.size, x.shape[1]
     for k in range(K):
         row, source = z[k], x[frames[k]]
         for d in range(D):
             row[d] = source[d]
-        row[-1] = 1
+        row[D] = 1
 
 
 @compiled
@@ -124,23 +125,25 @@ def unpack_add(rows, frames, dx):
 
 
 @compiled
-def gates_forward(gates, c_before, c, frames, y, column, z_after):
-    """One step from gates = W z:  i, f, g, o = σ, σ, tanh, σ;  c = f c_before + i g;  h = o tanh c.
+def gates_forward(gates, recurrent, c_before, c, frames, y, column, z_after):
+    """One step from gates + recurrent = W z.
+
+        i, f, g, o = σ, σ, tanh, σ          c = f c_before + i g            h = o tanh c
 
     h goes to y, and to z of the step after in the sequences that go on, which are the first rows.
     Several short loops a row: with few arrays in each, LLVM can tell them apart and vectorises.
     """
     n, H = c.shape
-    D = z_after.shape[1] - H - 1
+    D = z_after.shape[1] - 1 - H
     for k in range(n):
         i, f, g, o = gates[k, :H], gates[k, H:2 * H], gates[k, 2 * H:3 * H], gates[k, 3 * H:]
-        i_and_f = gates[k, :2 * H]
+        i_and_f, from_h = gates[k, :2 * H], recurrent[k]
         for j in range(2 * H):
-            i_and_f[j] = sigmoid(i_and_f[j])
+            i_and_f[j] = sigmoid(i_and_f[j] + from_h[j])
         for j in range(H):
-            g[j] = tanh(g[j])
+            g[j] = tanh(g[j] + from_h[2 * H + j])
         for j in range(H):
-            o[j] = sigmoid(o[j])
+            o[j] = sigmoid(o[j] + from_h[3 * H + j])
 
         before, now, h = c_before[k], c[k], y[frames[k], column:column + H]
         for j in range(H):
@@ -148,7 +151,7 @@ def gates_forward(gates, c_before, c, frames, y, column, z_after):
             now[j] = c_j
             h[j] = o[j] * tanh(c_j)
         if k < len(z_after):
-            h_after = z_after[k, D:]
+            h_after = z_after[k, D + 1:]
             for j in range(H):
                 h_after[j] = h[j]
 

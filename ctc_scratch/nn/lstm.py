@@ -1,12 +1,14 @@
 """The LSTM and its backpropagation, one direction or both.
 
-    i, f, g, o = σ, σ, tanh, σ of W [x_t, h_{t-1}, 1]       W = [weight_ih, weight_hh, bias]
+    i, f, g, o = σ, σ, tanh, σ of W [x_t, 1, h_{t-1}]       W = [weight_ih, bias, weight_hh]
     c_t = f c_{t-1} + i g
     h_t = o tanh c_t
 
-(Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) One product gives the
-four gates of a step, one carries their gradients back to h_{t-1}, and two over all frames at once
-give the gradients of x and of W.
+(Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) One product over all
+frames gives what x and the bias put into the gates; in each step one adds what h_{t-1} does, and
+backward one carries the gates' gradients back to it; two over all frames again give the gradients
+of x and of W. What can be done for all frames at once should be: a product reads the whole of its
+weights, however few sequences still run.
 
 A batch is *packed*: sequences sorted by falling length, then frame after frame, so that the
 sequences still running at a step are a block of rows, and padding is nowhere. Reading backward is
@@ -198,19 +200,19 @@ def _run(params, x, packing, y, column):
     H = params["weight_hh"].shape[1]
     frames, starts = packing
     K = frames.size
-    z = np.empty((K, D + H + 1), x.dtype)
-    gates = np.empty((K, 4 * H), x.dtype)
+    z = np.empty((K, D + 1 + H), x.dtype)
     cells = np.empty((K, H), x.dtype)
     y = y.reshape(T * N, y.shape[2])
     steps = _steps(starts)
 
-    weights = np.concatenate([params["weight_ih"].T, params["weight_hh"].T, params["bias"][None]])
     pack(x.reshape(T * N, D), frames, z)
-    z[:N, D:-1] = 0
-    c_before = np.zeros((N, H), x.dtype)
+    gates = z[:, :D + 1] @ np.concatenate([params["weight_ih"].T, params["bias"][None]])
+    weight_hh = np.ascontiguousarray(params["weight_hh"].T)
+    z[:N, D + 1:] = 0
+    c_before, recurrent = np.zeros((N, H), x.dtype), np.empty((N, 4 * H), x.dtype)
     for rows, after in zip(steps, steps[1:] + [slice(0, 0)]):
-        np.matmul(z[rows], weights, out=gates[rows])
-        gates_forward(gates[rows], c_before, cells[rows], frames[rows], y, column, z[after])
+        np.matmul(z[rows, D + 1:], weight_hh, out=recurrent[:rows.stop - rows.start])
+        gates_forward(gates[rows], recurrent, c_before, cells[rows], frames[rows], y, column, z[after])
         c_before = cells[rows]
     return LSTMCache(packing, z, gates, cells, (T, N, D))
 
@@ -233,8 +235,8 @@ def _run_back(params, dy, cache, dx, column):
     if dx is not None:
         unpack_add(dgates @ params["weight_ih"], frames, dx.reshape(T * N, D))
     dweights = dgates.T @ z
-    return {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D:-1].copy(),
-            "bias": dweights[:, -1].copy()}
+    return {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D + 1:].copy(),
+            "bias": dweights[:, D].copy()}
 
 
 def _steps(starts):
