@@ -161,6 +161,8 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     Paper is what most of the border shows. Its brightness is a plane, for light falls off across a
     photograph: fitted to all pixels at first, then to what is paper beside that plane.
     """
+    if grey.min() == grey.max():
+        raise ImageError("expected a row of digits, found no ink")
     paper = np.ones(grey.shape, np.bool_)
     for _ in range(3):
         beside = grey - _plane(grey, paper)
@@ -200,7 +202,7 @@ def otsu(values: np.ndarray) -> float:
     centres = (edges[1:] + edges[:-1]) / 2
     below, total = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
     above = counts.sum() - below
-    apart = total / below - ((counts * centres).sum() - total) / np.maximum(above, 1)
+    apart = total / np.maximum(below, 1) - ((counts * centres).sum() - total) / np.maximum(above, 1)
     between = below * above * apart**2
     # Where no value lies between the classes every threshold is as good: the middle one then.
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))

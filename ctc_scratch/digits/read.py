@@ -90,7 +90,7 @@ def read_row(model: RowReader, row: Row, decoder: str = "beam", top: int = 1) ->
         There is no such decoder, or it does not give so many readings.
     """
     check(decoder, top)
-    logits = model_logits(model, row.pixels[None])[0][:, 0]     # (T, 11)
+    logits = model_logits(model, row.pixels[None])[0][:, 0].astype(np.float64)      # (T, 11)
     found, proved = _decode(logits, decoder, top)
     return [
         Reading(_locate(logits, labels, model.window, row),

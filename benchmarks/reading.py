@@ -1,0 +1,76 @@
+"""Does it matter to `read` how a row of digits comes: its size, colour, margins, compression?
+
+    python -m benchmarks.reading RUN [--rows N]
+
+Rows of five MNIST test digits are pasted into images of other sizes and polarities, with paper of
+any width around them and as JPEG of any quality, and read as `ctc-scratch read` reads files. The
+error rate is set beside that of `evaluate`, which reads the same rows as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.harness import machine, markdown, save
+from ctc_scratch.ctc import label_error_rate
+from ctc_scratch.digits.checkpoint import load_model
+from ctc_scratch.digits.data import consecutive_rows, load_mnist
+from ctc_scratch.digits.evaluate import read_rows
+from ctc_scratch.digits.image import load_row
+from ctc_scratch.digits.read import find_model
+
+# How a row is pasted: size, light ink on dark paper, most paper on each side [pixels], JPEG quality or 0.
+CONDITIONS = [
+    (1.0, True, 0, 0), (1.0, False, 0, 0), (1.0, True, 40, 0), (0.7, False, 30, 0), (0.7, True, 20, 75),
+    (1.0, False, 40, 50), (1.0, True, 40, 25), (2.0, False, 60, 90), (3.3, True, 200, 30),
+    (6.0, False, 300, 60),
+]
+
+
+def paste(row: np.ndarray, size: float, light: bool, most: int, quality: int,
+          rng: np.random.Generator, path: Path) -> Path:
+    """Write a row (28, W) as an image file: PNG where the quality is 0, else JPEG."""
+    ink = Image.fromarray(np.uint8(255 * row))
+    ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)
+    left, top, right, bottom = rng.integers(most, size=4, endpoint=True).tolist()
+    picture = Image.new("L", (left + ink.width + right, top + ink.height + bottom), 0)
+    picture.paste(ink, (left, top))
+    if not light:
+        picture = Image.fromarray(255 - np.asarray(picture))
+    picture.save(path, **(dict(format="JPEG", quality=quality) if quality else dict(format="PNG")))
+    return path
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
+    parser.add_argument("--rows", type=int, default=500, help="rows for each condition (default: 500)")
+    options = parser.parse_args(argv)
+    model = load_model(find_model(options.run))
+    mnist = load_mnist()
+    rows, truth = consecutive_rows(mnist.test_images, mnist.test_labels, 5)
+    rows, truth = rows[:options.rows], truth[:options.rows]
+    plain = label_error_rate(read_rows(model, rows), truth)
+
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for condition in CONDITIONS:
+            rng = np.random.default_rng(0)
+            files = (paste(row, *condition, rng, Path(folder) / "row") for row in rows)
+            read = [read_rows(model, load_row(file).pixels[None])[0] for file in files]
+            results.append((*condition, label_error_rate(read, truth)))
+    print(f"{machine()}\n\nevaluate, the same {len(rows)} rows: label error rate {plain:.2%}\n")
+    print(markdown(
+        ["size", "ink", "paper around [pixels]", "file", "label error rate", "more than evaluate [points]"],
+        [[size, "light" if light else "dark", f"0-{most}", f"JPEG {quality}" if quality else "PNG",
+          f"{rate:.2%}", f"{100 * (rate - plain):+.2f}"] for size, light, most, quality, rate in results]))
+    save("reading", {"evaluate": plain, "conditions": results})
+
+
+if __name__ == "__main__":
+    main()
