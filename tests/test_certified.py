@@ -46,8 +46,8 @@ def bracket(logits, labels):
     group = np.zeros((1, 1), int)
     room = certified.room(T, len(labels), C, 1, solver.BUDGET)
     certified.batch(
-        group, (0,), frames.rows, frames.tops, T, 1, frames.lengths, packed.labels, packed.offsets, 0, np.ones(1), True,
-        solver.BUDGET, np.zeros(room), grad, gamma, losses, gaps,
+        group, (0,), frames.rows, frames.tops, T, 1, frames.lengths, packed.labels, packed.offsets, 0,
+        np.ones(1), True, solver.BUDGET, np.zeros(room), grad, gamma, losses, gaps,
     )
     return losses[0], gaps[0], grad, gamma
 
