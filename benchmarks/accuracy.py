@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine, markdown, save
+from benchmarks.torch_ctc import on_torch
 from ctc_scratch import ctc_loss
 from ctc_scratch.ctc.labels import can_skip, extend
 from tests import truth
@@ -68,12 +69,8 @@ def ours(method: str) -> Callable[[NDArray, NDArray], Answer]:
 
 def with_torch(logits: NDArray, labels: NDArray) -> Answer:
     """log_softmax, ctc_loss and backward, in the dtype of the logits."""
-    leaf = torch.tensor(logits[:, None], requires_grad=True)
-    lengths = torch.tensor([len(logits)]), torch.tensor([len(labels)])
-    loss = torch.nn.functional.ctc_loss(leaf.log_softmax(2), torch.tensor(labels)[None], *lengths,
-                                        reduction="sum")
-    loss.backward()
-    return Answer(loss.item(), leaf.grad.numpy()[:, 0])
+    losses, grad = on_torch(logits[:, None], labels[None])()
+    return Answer(float(losses[0]), grad[:, 0])
 
 
 def log_space(logits: NDArray, labels: NDArray) -> Answer:

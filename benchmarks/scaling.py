@@ -37,6 +37,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from benchmarks.harness import interleave, machine, markdown, save
+from benchmarks.torch_ctc import on_torch
 from ctc_scratch import ctc_loss, get_num_threads, set_num_threads
 
 BASE = dict(T=400, N=8, C=64, U=60)
@@ -104,11 +105,15 @@ def draw(T: int, N: int, C: int, U: int, dtype: str) -> tuple[np.ndarray, np.nda
 
 def measure(shape: dict[str, int], seconds: float) -> dict[str, Any]:
     """Seconds of each contender, megabytes of each method, how many samples went on to the exact kernel."""
+    import torch  # here, because a process that measures our memory does without
+
+    torch.set_num_threads(1)
     logits, targets = draw(**shape, dtype="float32")
     contenders = {method: lambda method=method: ctc_loss(logits, targets, method=method).loss
                   for method in ("auto", "log")}
     exact = int(ctc_loss(logits, targets).exact.sum())
-    contenders["torch"] = on_torch(logits, targets)
+    with_torch = on_torch(logits, targets)
+    contenders["torch"] = lambda: with_torch()[0]
     expected = contenders["log"]()
     for name, call in contenders.items():
         assert np.allclose(call(), expected, rtol=1e-3), f"{name} at {shape}: {call()}, expected {expected}"
@@ -120,24 +125,6 @@ def measure(shape: dict[str, int], seconds: float) -> dict[str, Any]:
                 megabytes={method: max(peak_of(shape, method, "float32"), LEAST_PEAK)
                            for method in ("auto", "log")},
                 exact=exact)
-
-
-def on_torch(logits, targets):
-    """log_softmax, ctc_loss and backward; gives the losses."""
-    import torch  # here, because a process that measures our memory does without
-
-    torch.set_num_threads(1)
-    leaf, targets = torch.tensor(logits, requires_grad=True), torch.tensor(targets)
-    (T, N, _), U = logits.shape, targets.shape[1]
-    lengths = torch.full((N,), T), torch.full((N,), U)
-
-    def call():
-        leaf.grad = None
-        losses = torch.nn.functional.ctc_loss(leaf.log_softmax(2), targets, *lengths, reduction="none")
-        losses.sum().backward()
-        return losses.detach().numpy()
-
-    return call
 
 
 def peak_of(shape: dict[str, int], method: str, dtype: str) -> float:
