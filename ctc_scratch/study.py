@@ -24,6 +24,10 @@ MOST_PATHS = 60
 """More paths than this make a trellis black."""
 
 
+MOST_STATES = 61
+"""More states than this are no text to look at."""
+
+
 class StudyError(ValueError):
     """A file or an option that these commands cannot use."""
 
@@ -53,7 +57,8 @@ def study_lattice(
     except (ValueError, TypeError) as error:
         raise StudyError(str(error)) from None
     drawn = its.sample(samples, np.random.default_rng(seed or 0))
-    print(trellis_text(its, 79))
+    S = len(its.ext)
+    print(trellis_text(its, 79) if S <= MOST_STATES else f"{S} states, too many to show as text")
     print(_facts(its, paths))
     print("wrote " + "\n      ".join(_draw(its, paths, drawn, Path(out))))
 
@@ -89,7 +94,7 @@ def _facts(its: Lattice, paths: list) -> str:
     for i, path in enumerate(paths, start=1):
         classes = " ".join("-" if c == its.blank else str(c) for c in path.path)
         share = np.exp(path.log_prob - its.log_likelihood)
-        lines.append(f"{i:3d}   {share:10.6f}   {classes if len(classes) <= 60 else classes[:57] + '...'}")
+        lines.append(f"{i:3d}   {share:10.4g}   {classes if len(classes) <= 60 else classes[:57] + '...'}")
     return "\n".join([*lines, ""])
 
 
@@ -99,10 +104,9 @@ def _draw(its: Lattice, paths: list, drawn: np.ndarray, folder: Path) -> list[st
 
     names = ["–" if s % 2 == 0 else str(c) for s, c in enumerate(its.ext)]
     class_names = ["blank" if c == its.blank else str(c) for c in range(its.logits.shape[1])]
-    with np.errstate(divide="ignore"):
-        log_gamma = np.log(its.gamma)
+    log_joint = its.log_alpha + its.log_beta
     figures = {
-        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, log_gamma, names),
+        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, log_joint, names),
         "paths": plots.paths_figure(
             its.gamma, names, [states_of(path.path.tolist(), its.blank) for path in paths],
             [states_of(path, its.blank) for path in drawn.tolist()],

@@ -212,12 +212,10 @@ def lattice_figures(T=40, labels=(1, 2, 2, 4)):
     its, names = lattice_of(T, list(labels))
     paths = [states_of(path.path.tolist()) for path in its.k_best(3)]
     samples = [states_of(path) for path in its.sample(6, np.random.default_rng(0)).tolist()]
-    with np.errstate(divide="ignore"):
-        log_gamma = np.log(its.gamma)
     every = np.array([states_of(path) for path in enumeration.alignments([1, 2], 4)])
     return {
         "trellis": plots.trellis_figure(every, ["–", "1", "–", "2", "–"]),
-        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, log_gamma, names),
+        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, its.log_alpha + its.log_beta, names),
         "paths": plots.paths_figure(its.gamma, names, paths, samples),
         "gradient": plots.gradient_figure(np.exp(its.log_probs) - its.occupancy, NAMES[:5]),
         "evolution": plots.gamma_evolution_figure([its.gamma] * 3, ["iteration 1", "50", "100"], names),
@@ -234,8 +232,9 @@ def all_texts(figure):
                                 for tick in axis.get_major_ticks()))
 
 
-@pytest.mark.parametrize("T, labels", [(4, (1, 2)), (40, (1, 2, 2, 4)), (140, (1, 2, 3, 4, 4, 1, 2, 3))],
-                         ids=["T=4", "T=40", "T=140"])
+@pytest.mark.parametrize("T, labels", [
+    (4, (1, 2)), (40, (1, 2, 2, 4)), (140, (1, 2, 3, 4, 4, 1, 2, 3)), (2000, (1, 2, 3, 4)),
+], ids=["T=4", "T=40", "T=140", "T=2000"])
 def test_no_label_of_a_lattice_figure_covers_another_or_is_too_small_at_80_mm(T, labels):
     for name, figure in lattice_figures(T, labels).items():
         render(figure)
@@ -294,10 +293,11 @@ def test_gradient_tells_signs_apart_without_colour(ax, rng):
     plots.gradient(ax, grad, NAMES[:3])
     scale = 0.46 / np.abs(grad).max()
     seen = np.zeros_like(grad)
-    for bar in ax.patches:
-        t, c = round(bar.get_x() + bar.get_width() / 2), round(bar.get_y())
-        seen[t, c] = bar.get_height() / scale
-        assert bool(bar.get_hatch()) == (seen[t, c] < 0)
+    for steps in ax.patches:
+        values, edges, c = steps.get_data()
+        assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+        assert (values <= c).all() if steps.get_hatch() else (values >= c).all()
+        seen[:, int(c)] += (values - c) / scale
     np.testing.assert_allclose(seen, grad)
 
 

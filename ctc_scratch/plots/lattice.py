@@ -101,8 +101,10 @@ def alpha_beta_gamma_figure(log_alpha: np.ndarray, log_beta: np.ndarray, log_gam
                             names: Sequence[str]) -> Figure:
     """Show alpha, beta and gamma one above the other, each on a log scale.
 
-    What can be reached but leads nowhere is hatched in beta, what cannot be reached in alpha,
-    both of them in gamma.
+    What cannot be reached is hatched in alpha, what leads nowhere in beta, both of them in gamma.
+    Of gamma itself the logarithm would not do: what underflows to 0 is no dead end.
+
+    log_gamma : (T, S) array, log_alpha + log_beta up to a constant in each frame
     """
     S = len(names)
     figure = Figure(figsize=(COLUMN, 3 * _height(S) + 0.9), layout="constrained")
@@ -182,13 +184,13 @@ def gradient(ax: Axes, grad: np.ndarray, class_names: Sequence[str]) -> Axes:
     Hatched above it: it is to rise.
     """
     T, C = grad.shape
-    t = np.arange(T)
+    edges = np.arange(T + 1) - 0.5
     scale = 0.46 / max(np.abs(grad).max(initial=0), 1e-12)
     for c in range(C):
-        heights = c + scale * grad[:, c]   # the axis points down
-        for where, style in [(grad[:, c] > 0, dict(facecolor="0.25", edgecolor="0.25")),
-                             (grad[:, c] < 0, dict(facecolor="white", edgecolor="0.25", hatch="//////"))]:
-            ax.bar(t[where], heights[where] - c, bottom=c, width=0.9, linewidth=0.5, **style)
+        heights = scale * grad[:, c]   # the axis points down
+        ax.stairs(c + np.maximum(heights, 0), edges, baseline=c, fill=True, facecolor="0.25", linewidth=0)
+        ax.stairs(c + np.minimum(heights, 0), edges, baseline=c, fill=True, facecolor="white",
+                  edgecolor="0.25", hatch="//////", linewidth=0.5)
         ax.axhline(c, color="0.6", linewidth=0.5)
     ax.set_yticks(range(C), class_names)
     ax.set_ylim(C - 0.4, -0.6)
@@ -251,7 +253,7 @@ def _states(ax: Axes, names: Sequence[str]) -> None:
 
 def _frames(ax: Axes) -> None:
     ax.set_xlabel("frame t", fontsize=SMALL)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     ax.tick_params(labelsize=SMALL)
 
 
