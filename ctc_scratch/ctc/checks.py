@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import threads
 
-
 NOWHERE = np.iinfo(np.intp).max
 """A frame behind all frames."""
 
