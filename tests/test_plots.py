@@ -215,7 +215,8 @@ def lattice_figures(T=40, labels=(1, 2, 2, 4)):
     every = np.array([states_of(path) for path in enumeration.alignments([1, 2], 4)])
     return {
         "trellis": plots.trellis_figure(every, ["–", "1", "–", "2", "–"]),
-        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, its.log_alpha + its.log_beta, names),
+        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(
+            its.log_alpha, its.log_beta, its.log_alpha + its.log_beta, names),
         "paths": plots.paths_figure(its.gamma, names, paths, samples),
         "gradient": plots.gradient_figure(np.exp(its.log_probs) - its.occupancy, NAMES[:5]),
         "evolution": plots.gamma_evolution_figure([its.gamma] * 3, ["iteration 1", "50", "100"], names),
