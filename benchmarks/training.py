@@ -30,6 +30,7 @@ from typing import Any, Mapping, Protocol
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.harness import interleave, machine, markdown, ratio, save
@@ -187,7 +188,7 @@ def main() -> None:
         use_threads(max(threads))
         curves = learn(model, settings, train_part, validation_part, options.seconds)
         results.update(threads=max(threads), curves=curves)
-        print(f"\n{max(threads)} threads, label error rate on validation rows (after so many steps)\n")
+        print(f"\nthreads: {max(threads)}; label error rate on validation rows (after so many steps)\n")
         print(curve_table(curves))
         figure(curves, max(threads)).savefig(options.figure, dpi=150)
         print(f"\ndrawn: {options.figure}")
@@ -291,9 +292,10 @@ def figure(curves: dict[str, list[dict[str, float]]], threads: int) -> Figure:
                 label=f"{name}: {points[-1]['steps']} steps")
     ax.set(xlabel=f"training time [s], {threads} thread{'s' * (threads > 1)}", yscale="log",
            ylabel="label error rate, validation rows [%]")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
-    ax.grid(color="0.92", which="both")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.grid(color="0.92")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return drawing
