@@ -32,6 +32,7 @@ NEAR = 0.12         # of a digit's height: so near to its neighbour a piece may 
 PART = 0.7          # of a digit's height: what is larger is a digit of its own
 SPECK = 0.4         # of a digit's height: what is smaller, and not near, is dirt
 CONTRAST = 4.0      # ink differs from paper by so many standard deviations of paper, or it is noise
+SAMPLED = 40_000    # pixels: about so many are enough to know paper and ink by
 KEPT = 2_000_000    # pixels: a larger image is reduced, none of which a reader of 28 lines would see
 
 
@@ -163,9 +164,12 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     """
     if grey.min() == grey.max():
         raise ImageError("expected a row of digits, found no ink")
-    paper = np.ones(grey.shape, np.bool_)
+    every = max(1, int((grey.size / SAMPLED) ** 0.5))
+    sample = grey[::every, ::every]
+    paper = np.ones(sample.shape, np.bool_)
     for _ in range(3):
-        beside = grey - _plane(grey, paper)
+        plane = _fit_plane(sample, paper)
+        beside = sample - _plane(plane, sample.shape)
         dark = beside < otsu(beside)
         border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
         paper = dark if border.mean() > 0.5 else ~dark
@@ -178,16 +182,24 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     full = np.percentile(sign * (beside[~paper] - level), 80)
     if not full > CONTRAST * beside[paper].std():
         raise ImageError("expected a row of digits, found nothing that stands out from the paper")
+    beside = grey - _plane(plane, grey.shape)
     return np.clip(sign * (beside - level) / full, 0, 1).astype(np.float32)
 
 
-def _plane(grey: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The plane a + b y + c x nearest to the grey values there, by least squares."""
-    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape)
-    ones = np.ones(grey.shape, np.float32)
-    terms = np.stack([ones, ones * y[:, None], ones * x], axis=-1)
-    weights = np.linalg.lstsq(terms[where], grey[where], rcond=None)[0]
-    return terms @ weights
+def _fit_plane(grey: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """a, b, c of the plane a + b y + c x nearest to the grey values there, by least squares."""
+    y, x = (np.broadcast_to(axis, grey.shape)[where] for axis in _axes(grey.shape))
+    return np.linalg.lstsq(np.stack([np.ones_like(x), y, x], axis=1), grey[where], rcond=None)[0]
+
+
+def _plane(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    y, x = _axes(shape)
+    return plane[0] + plane[1] * y + plane[2] * x
+
+
+def _axes(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """y and x, both from -1 to 1 whatever the size."""
+    return np.linspace(-1, 1, shape[0])[:, None], np.linspace(-1, 1, shape[1])
 
 
 def otsu(values: np.ndarray) -> float:
