@@ -1,6 +1,8 @@
 """The driver: every sample once, the same bits on any number of threads, safe to fork and to nest."""
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -88,6 +90,34 @@ def test_concurrent_callers_get_the_same_bits(make_problem):
     for caller in callers:
         caller.join()
     assert len(results) == 4 and all(np.array_equal(r.grad, expected.grad) for r in results)
+
+
+AFTER_THE_END = """
+import atexit, threading
+import numpy as np
+from ctc_scratch import ctc_loss, set_num_threads
+
+set_num_threads(2)
+logits, targets = np.zeros((200, 32, 20)), [[1, 2, 3] * 10] * 32
+expected = ctc_loss(logits, targets).loss           # the pool is there
+
+def late(name):
+    print(name, bool((ctc_loss(logits, targets).loss == expected).all()))
+
+def wait_for_the_end():
+    threading.main_thread().join()
+    late("thread")
+
+atexit.register(late, "atexit")
+threading.Thread(target=wait_for_the_end).start()
+"""
+
+
+@pytest.mark.slow
+def test_a_thread_goes_on_after_the_end_of_the_main_one():
+    """The pool takes nothing any more while the interpreter waits for the last threads."""
+    ended = subprocess.run([sys.executable, "-c", AFTER_THE_END], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, ["thread", "True", "atexit", "True"], "")
 
 
 def _child(arguments, queue):

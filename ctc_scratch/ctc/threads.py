@@ -55,10 +55,17 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
     if len(groups) == 1:
         task(groups[0])
         return
-    pool = _get_pool()
-    futures = [pool.submit(_as_worker, task, group) for group in groups[1:]]
+    pool, futures, mine = _get_pool(), [], groups[:1]  # the calling thread takes a share too
+    for group in groups[1:]:
+        try:
+            futures.append(pool.submit(_as_worker, task, group))
+        except RuntimeError as error:
+            if "shutdown" not in str(error):
+                raise
+            mine.append(group)  # the interpreter is ending, and only the threads it waits for go on
     try:
-        _as_worker(task, groups[0])  # the calling thread takes a share too
+        for group in mine:
+            _as_worker(task, group)
     finally:
         errors = [future.exception() for future in futures]
     for error in errors:
