@@ -60,6 +60,7 @@ def test_evaluate_prints_a_table(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path), "--digits", "10001"]) == 2
 
 
+@pytest.mark.slow
 def test_evaluate_compares_decoders(tmp_path, capsys):
     save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
     assert main(["evaluate", str(tmp_path), "--digits", "1", "--decoder", "greedy,beam,map"]) == 0
