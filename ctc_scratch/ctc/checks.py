@@ -77,25 +77,26 @@ class Targets(NamedTuple):
 
 
 def check_logits(
-    logits: ArrayLike, lengths: ArrayLike | None = None, layout: str = "TNC", name: str = "logit_lengths"
+    logits: ArrayLike, lengths: ArrayLike | None = None, layout: str = "TNC", name: str = "logit_lengths",
+    what: str = "logits",
 ) -> Frames:
     """Unnormalised scores (T, N, C), (N, T, C) or (T, C), and the frames used of each, as `Frames`.
 
     float32 and float64 are kept, float16 becomes float32, integers and longer
-    floats float64. Arrays that are not C-contiguous in native byte order are
-    copied. `name` is what the caller calls the lengths.
+    floats float64. Arrays that are not C-contiguous, aligned and in native byte order
+    are copied. `name` is what the caller calls the lengths, `what` the logits.
     """
     check_choice("layout", layout, ("TNC", "NTC"))
-    logits = np.asarray(logits)
+    logits = _as_array(logits, what)
     if logits.dtype.kind not in "fiu":
-        raise TypeError(f"logits must be real numbers, got an array of {logits.dtype}")
+        raise TypeError(f"{what} must be real numbers, got an array of {logits.dtype}")
     kept = logits.dtype.kind == "f" and logits.dtype.itemsize <= 4
-    logits = np.ascontiguousarray(logits, dtype=np.float32 if kept else np.float64)
+    logits = np.require(logits, np.float32 if kept else np.float64, "CA")
     if logits.ndim not in (2, 3):
-        raise ValueError(f"logits must have shape ({', '.join(layout)}) or (T, C), got {logits.shape}")
+        raise ValueError(f"{what} must have shape ({', '.join(layout)}) or (T, C), got {logits.shape}")
     single = logits.ndim == 2
     if logits.shape[-1] == 0:
-        raise ValueError(f"logits have no classes: shape {logits.shape}")
+        raise ValueError(f"{what} have no classes: shape {logits.shape}")
     if single:
         (T, C), N = logits.shape, 1
         n_stride, t_stride = T, 1
@@ -113,13 +114,13 @@ def check_logits(
             raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
     tops = np.empty(T * N, dtype=logits.dtype)
     frames = Frames(logits, logits.reshape(T * N, C), tops, used, n_stride, t_stride, single)
-    _check_values(frames)
+    _check_values(frames, what)
     return frames
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """An option that is one of a few words."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         *others, last = map(repr, choices)
         raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
 
@@ -151,8 +152,8 @@ def check_out(out: Any, frames: Frames) -> NDArray:
     shape, dtype = frames.logits.shape, frames.logits.dtype
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out must be {dtype} of shape {shape}, got {out.dtype} of shape {out.shape}")
-    if not (out.flags.c_contiguous and out.flags.writeable and out.dtype.isnative):
-        raise ValueError("out must be C-contiguous, writeable and in native byte order")
+    if not (out.flags.carray and out.dtype.isnative):
+        raise ValueError("out must be C-contiguous, writeable, aligned and in native byte order")
     if np.may_share_memory(out, frames.logits):
         raise ValueError("out must not share memory with the logits, which are still needed")
     rows = out.reshape(frames.rows.shape)
@@ -181,7 +182,7 @@ def check_targets(
     lengths.cumsum(out=offsets[1:])
     # Python integers of any size are compared before they are cast.
     small = labels if labels.dtype.kind == "i" else np.where((labels < 0) | (labels >= C), -1, labels)
-    small = np.ascontiguousarray(small, dtype=np.intp)
+    small = np.require(small, np.intp, "CA")
     n = _first_bad_target(small, offsets, C, blank, repeats)
     if n >= 0:
         target = labels[offsets[n]:offsets[n + 1]]
@@ -204,7 +205,7 @@ def first_infeasible(
     )
 
 
-def _check_values(frames: Frames) -> None:
+def _check_values(frames: Frames, what: str) -> None:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
     rows, tops, integers = frames.rows, frames.tops, np.dtype(f"i{frames.rows.itemsize}")
     bits, top_bits, found = rows.view(integers), tops.view(integers), []
@@ -222,8 +223,8 @@ def _check_values(frames: Frames) -> None:
     c = int(np.argmax(wrong))
     place = f"t={t}" if frames.single else f"t={t}, n={n}"
     if wrong[c]:
-        raise ValueError(f"logits[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0")
-    raise ValueError(f"logits[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
+        raise ValueError(f"{what}[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0")
+    raise ValueError(f"{what}[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
 
 
 @numba.njit(nogil=True, cache=True)
@@ -342,8 +343,15 @@ def _as_labels(target: Any, name: str) -> NDArray:
     return sequence
 
 
+def _as_array(values: Any, name: str) -> NDArray:
+    try:
+        return np.asarray(values)
+    except ValueError:  # NumPy's word for a ragged list does not say whose
+        raise ValueError(f"{name} must be an array, but its parts differ in length: {values!r:.80}") from None
+
+
 def _as_integers(values: Any, name: str) -> NDArray:
-    array = np.asarray(values)
+    array = _as_array(values, name)
     if array.size == 0:
         return array.astype(np.intp)  # numpy makes [] a float array
     if array.dtype.kind not in "iu":

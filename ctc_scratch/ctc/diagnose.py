@@ -126,8 +126,10 @@ def _read(
     if logits.ndim == 2:
         logits, layout = logits[None], "NTC"
         targets = [targets] if _is_flat(targets) else targets
-    elif layout == "TNC":
-        logits = logits.swapaxes(0, 1)
+    else:
+        logits = logits.swapaxes(0, 1) if layout == "TNC" else logits
+        if len(targets) > 0 and _is_flat(targets):
+            targets = np.asarray(targets)  # all joined
     logit_lengths, target_lengths = _unexchanged(found, targets, logit_lengths, target_lengths)
     labels = _read_targets(found, targets, target_lengths)
     if labels is None:
@@ -188,7 +190,7 @@ def _read_targets(found: Diagnosis, targets: Any, target_lengths: Any) -> list[N
                     "Pass target_lengths that add up to the number of values.",
                 )
                 return None
-            targets, U = np.split(targets, np.cumsum(U)[:-1]), None
+            targets, U = np.split(targets, np.cumsum(U))[:-1], None
         rows = [np.asarray(target).reshape(-1) for target in targets]
     except (TypeError, ValueError) as error:
         found.add("shape", [], f"targets cannot be read: {error}.", "Pass N sequences of integers.")

@@ -252,6 +252,8 @@ class Lattice:
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """n alignments (n, T), drawn independently from their posterior: classes, frame by frame."""
         n = check_count("n", n)
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
         self._need_alignment()
         T = len(self.gamma)
         states = np.zeros((T, n), dtype=np.intp)

@@ -133,6 +133,8 @@ def ctc_loss(
     check_choice("reduction", reduction, ("none", "sum", "batchmean", "mean"))
     check_choice("infeasible", infeasible, ("raise", "inf", "zero"))
     check_choice("method", method, METHODS)
+    if not isinstance(workspace, (Workspace, type(None))):
+        raise TypeError(f"workspace must be a Workspace, got {workspace!r}")
     frames, packed, blank = _check(logits, targets, logit_lengths, target_lengths, blank, layout)
     too_short = frames.lengths < packed.lengths + packed.repeats
     if infeasible == "raise" and too_short.any():
@@ -142,6 +144,7 @@ def ctc_loss(
     losses, bounds, exact = solve(
         frames, packed, blank, weights, grad.reshape(frames.rows.shape), method, workspace
     )
+    np.maximum(losses, 0.0, out=losses)  # ln p of what is all but certain may round to above 0
     impossible = losses == np.inf
     if impossible.any():
         if infeasible == "raise":
@@ -155,10 +158,11 @@ def ctc_loss(
 
 
 def _check(
-    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str
+    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
+    what: str = "logits",
 ) -> tuple[Frames, Targets, int]:
-    """The arguments, checked and packed for the kernels."""
-    frames = check_logits(logits, logit_lengths, layout)
+    """The arguments, checked and packed for the kernels; `what` is the caller's name of the first."""
+    frames = check_logits(logits, logit_lengths, layout, what=what)
     blank = check_blank(blank, frames.rows.shape[1])
     return frames, check_targets(targets, target_lengths, frames, blank), blank
 
@@ -221,7 +225,7 @@ def log_partition(
     (15.0, (4, 5))
     """
     check_choice("method", method, ("auto", "exact"))
-    frames, packed, blank = _check(scores, target, None, None, blank, "TNC")
+    frames, packed, blank = _check(scores, target, None, None, blank, "TNC", "scores")
     if not frames.single:
         raise ValueError(f"scores must have shape (T, C), got {frames.logits.shape}")
     gamma = np.zeros((len(frames.rows), 2 * len(packed.labels) + 1))

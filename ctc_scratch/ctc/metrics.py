@@ -73,6 +73,9 @@ def sequence_accuracy(hypotheses: Sequence[Labels], references: Sequence[Labels]
 
 def _distances(hypothesis: Labels, reference: Labels) -> list[list[int]]:
     """cost[i][j]: the edit distance of the first i labels to the first j."""
+    for name, labels in (("hypothesis", hypothesis), ("reference", reference)):
+        if not hasattr(labels, "__len__"):
+            raise TypeError(f"{name} must be a sequence of labels, got {labels!r}")
     cost = [list(range(len(reference) + 1))]
     for i, h in enumerate(hypothesis, start=1):
         above, row = cost[-1], [i]
