@@ -1,0 +1,397 @@
+"""Do the tests notice? Change the code in one place, run the tests of its module, and so on.
+
+    python -m tests.mutations --minutes 30
+    python -m tests.mutations --only beam_kernels
+
+A mutation flips a sign, drops a term, a factor, a statement or a branch, shifts an index or the bound
+of a loop, exchanges < and <=, == and !=, and/or, min/max. It is *killed* if a test fails, crashes or
+runs for far too long. One that survives is equivalent, and then stands in the table below with the
+reason, or a test is missing. All happens in copies of the project, two at a time, as plain Python,
+since compiling each mutation would take a minute. A seed puts the mutations in order, and what the
+minutes do not reach is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import importlib.util
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple
+
+import pytest
+
+from .suite import ROOT, copy_project
+
+# The tests of each module, as arguments of pytest; those first that see most in the shortest time.
+TARGETS = {
+    "ctc_scratch/ctc/reference.py":
+        ["tests/test_recursion.py", "tests/test_beam.py", "-k", "recursion or hand or twin"],
+    "ctc_scratch/ctc/kernels.py":
+        ["tests/test_recursion.py", "tests/test_properties.py", "-k", "kernel or log"],
+    "ctc_scratch/ctc/exact.py": ["tests/test_exact.py", "-k", "not 690 and not 300"],
+    "ctc_scratch/ctc/certified.py":
+        ["tests/test_recursion.py::test_minus_inf_entries_equal_enumeration", "tests/test_certified.py"],
+    "ctc_scratch/ctc/beam_kernels.py": ["tests/test_beam.py", "-k", "not never_exceed"],
+    "ctc_scratch/ctc/decode.py": ["tests/test_decode.py", "tests/test_beam.py", "-k", "not never_exceed"],
+    "ctc_scratch/ctc/map_search.py": ["tests/test_map_decode.py"],
+    "ctc_scratch/ctc/alignment.py": ["tests/test_align.py"],
+    "ctc_scratch/nn/kernels.py":
+        ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_gates.py", "tests/test_lstm.py",
+         "tests/test_optim.py"],
+    "ctc_scratch/nn/lstm.py":
+        ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py"],
+    "ctc_scratch/nn/layers.py":
+        ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_layers.py",
+         "tests/test_lstm.py"],
+    "ctc_scratch/nn/optim.py": ["tests/test_optim.py"],
+}
+
+
+class Equivalent(NamedTuple):
+    """Mutations of the line `before` that no answer depends on; `after` is what it becomes, "*" any of them.
+
+    An entry that matches no mutation is an error, so that none outlives its line.
+    """
+
+    path: str
+    before: str
+    after: str
+    reason: str
+
+
+EQUIVALENT: list[Equivalent] = []
+
+SWAPPED = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.LShift: ("<<", ">>"), ast.RShift: (">>", "<<"),
+           ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&"), ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"),
+           ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="), ast.NotEq: ("!=", "=="),
+           ast.Is: ("is", "is not"), ast.IsNot: ("is not", "is"), ast.And: ("and", "or"),
+           ast.Or: ("or", "and"), ast.Mult: ("*", "/"), ast.Div: ("/", "*")}
+DROPPED = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
+           ast.Pow: "**"}
+FUNCTIONS = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "argmin": "argmax",
+             "argmax": "argmin"}
+
+
+class Mutation(NamedTuple):
+    """Bytes start:end of the module at `path` become `text`."""
+
+    path: str
+    start: int
+    end: int
+    text: bytes
+
+    def apply(self, source: bytes) -> bytes:
+        return source[:self.start] + self.text + source[self.end:]
+
+    def shown(self, source: bytes) -> tuple[int, str, str]:
+        """The number of its line, and the lines before and after, in one line each."""
+        first, last = source.rfind(b"\n", 0, self.start) + 1, source.find(b"\n", self.end)
+        lines = source[first:last], source[first:self.start] + self.text + source[self.end:last]
+        return source.count(b"\n", 0, self.start) + 1, *(" ".join(line.decode().split()) for line in lines)
+
+
+class Source:
+    """A module's text and the bytes where each node of its tree begins and ends."""
+
+    def __init__(self, text: bytes):
+        self.text = text
+        self.tree = ast.parse(text)
+        self._lines = [0]
+        for line in text.splitlines(keepends=True):
+            self._lines.append(self._lines[-1] + len(line))
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        return (self._lines[node.lineno - 1] + node.col_offset,
+                self._lines[node.end_lineno - 1] + node.end_col_offset)
+
+    def of(self, node: ast.AST) -> bytes:
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def operator(self, left: ast.AST, right: ast.AST, sign: str) -> tuple[int, int]:
+        """Where the operator between two operands stands: their brackets and comments may be there too."""
+        start, end = self.span(left)[1], self.span(right)[0]
+        at = self.text.index(sign.encode(), start, end)
+        return at, at + len(sign)
+
+
+def mutations(path: str, text: bytes) -> list[Mutation]:
+    """All mutations of a module, in the order of its text."""
+    source = Source(text)
+    found = {Mutation(path, *change) for node, inside in computing(source.tree, False)
+             for change in changes(source, node, inside)}
+    return sorted(found)
+
+
+def computing(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """The nodes that compute, and whether in a function: no types, no errors, nothing only compiled."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, (ast.Raise, ast.JoinedStr)) or not isinstance(child, ast.AST):
+                continue
+            decorators = map(ast.unparse, getattr(child, "decorator_list", []))
+            if any("overload" in name or "intrinsic" in name for name in decorators):
+                continue
+            yield child, inside
+            yield from computing(child, inside or isinstance(child, ast.FunctionDef))
+
+
+def changes(source: Source, node: ast.AST, inside: bool) -> Iterator[tuple[int, int, bytes]]:
+    """What may be changed at one node: start, end, and the text that goes there."""
+    start, end = source.span(node) if hasattr(node, "lineno") else (0, 0)
+    if isinstance(node, ast.BinOp) and type(node.op) in SWAPPED | DROPPED:
+        yield from operation(source, node, start, end)
+    elif isinstance(node, ast.AugAssign):
+        yield start, end, b"pass"
+        if type(node.op) in SWAPPED:
+            sign, other = SWAPPED[type(node.op)]
+            at, after = source.operator(node.target, node.value, sign)
+            yield at, after, other.encode()
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not)):
+        yield start, end, b"(" + source.of(node.operand) + b")"
+    elif isinstance(node, ast.Compare):
+        for left, op, right in zip([node.left, *node.comparators], node.ops, node.comparators):
+            if type(op) in SWAPPED:
+                sign, other = SWAPPED[type(op)]
+                at, after = source.operator(left, right, sign)
+                yield at, after, other.encode()
+    elif isinstance(node, ast.BoolOp):
+        sign, other = SWAPPED[type(node.op)]
+        for left, right in zip(node.values, node.values[1:]):
+            at, after = source.operator(left, right, sign)
+            yield at, after, other.encode()
+    elif isinstance(node, ast.IfExp):
+        yield start, end, b"(" + source.of(node.body) + b")"
+        yield start, end, b"(" + source.of(node.orelse) + b")"
+    elif isinstance(node, ast.If) and not isinstance(node.test, (ast.Compare, ast.BoolOp, ast.UnaryOp)):
+        yield *source.span(node.test), b"not (" + source.of(node.test) + b")"
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and inside:
+        yield start, end, b"pass"
+    elif isinstance(node, ast.Call):
+        yield from call(source, node)
+    elif isinstance(node, ast.Subscript) and inside:
+        for index in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
+            for part in (index.lower, index.upper) if isinstance(index, ast.Slice) else (index,):
+                if part and not isinstance(part, ast.JoinedStr) and not is_text(part):
+                    yield *source.span(part), b"(" + source.of(part) + b") + 1"
+
+
+def operation(source, node, start, end):
+    """a + b: a - b, a, b;  a - b: a + b, a;  a * b: a, b;  a / b: a ..."""
+    kind = type(node.op)
+    at, after = source.operator(node.left, node.right, (DROPPED.get(kind) or SWAPPED[kind][0]))
+    if kind in SWAPPED and kind not in (ast.Mult, ast.Div):
+        yield at, after, SWAPPED[kind][1].encode()
+    if kind in DROPPED:
+        yield start, end, source.text[start:at].rstrip()
+    if kind in (ast.Add, ast.Mult):
+        yield start, end, source.text[after:end].lstrip()
+
+
+def call(source, node):
+    """min and max change places; a loop begins one later, or ends one earlier."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name in FUNCTIONS:
+        end = source.span(node.func)[1]
+        yield end - len(name), end, FUNCTIONS[name].encode()
+    if name == "range":
+        bounds = [source.span(bound) for bound in node.args[:2]]
+        if len(bounds) == 2:
+            yield *bounds[0], b"(" + source.of(node.args[0]) + b") + 1"
+        yield *bounds[-1], b"(" + source.of(node.args[-1 if len(bounds) == 1 else 1]) + b") - 1"
+
+
+def is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+# ---- running
+
+
+class Trial(NamedTuple):
+    """A mutation whose tests are running in one of the copies."""
+
+    mutation: Mutation
+    folder: Path
+    original: bytes
+    process: Any
+    deadline: float
+
+
+def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent], minutes: float,
+          seed: int) -> int:
+    """Print the survivors as they are found, and a table; returns how many there are.
+
+    `targets` names the modules, from the folder `root` on, and the arguments of pytest for each.
+    """
+    os.environ |= {"NUMBA_DISABLE_JIT": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    sources = {path: (root / path).read_bytes() for path in targets}
+    found = {path: mutations(path, source) for path, source in sources.items()}
+    known = set(excused(sources, found, equivalent))
+    order = [mutation for path in found for mutation in found[path] if mutation not in known]
+    random.Random(seed).shuffle(order)
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [copy_project(root, Path(folder).resolve() / name) for name in ("one", "two")]
+        import_tests(copies[0], targets)
+        limits = {path: baseline(copies, path, arguments) for path, arguments in targets.items()}
+        outcomes = run_all(copies, targets, order, limits, time.monotonic() + 60 * minutes)
+    print("\n| module | mutations | equivalent | tried | killed | of these by time | survived |")
+    print("|---" * 7 + "|")
+    for path in targets:
+        ends = [outcome for mutation, outcome in outcomes.items() if mutation.path == path]
+        late, survived = ends.count("late"), ends.count("survived")
+        print(f"| {path} | {len(found[path])} | {len(known & set(found[path]))} | {len(ends)} "
+              f"| {len(ends) - survived} | {late} | {survived} |")
+    return list(outcomes.values()).count("survived")
+
+
+def excused(sources: dict[str, bytes], found: dict[str, list[Mutation]], equivalent: list[Equivalent]
+            ) -> Iterator[Mutation]:
+    """The mutations known to be equivalent."""
+    for entry in equivalent:
+        if entry.path in found:
+            lines = {mutation: mutation.shown(sources[entry.path])[1:] for mutation in found[entry.path]}
+            same = [mutation for mutation, (before, after) in lines.items()
+                    if before == entry.before and entry.after in (after, "*")]
+            if not same:
+                raise ValueError(f"{entry.path}: no mutation makes {entry.after!r} of {entry.before!r}")
+            yield from same
+
+
+def import_tests(folder: Path, targets: dict[str, list[str]]) -> None:
+    """Import all that the tests do, then forget what is ours: a process forked off begins in no time."""
+    forget(folder)
+    files = {argument.split("::")[0] for arguments in targets.values() for argument in arguments
+             if argument.split("::")[0].endswith(".py")}
+    before, path = os.getcwd(), sys.path[:]
+    try:
+        enter(folder)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sorted(files)])
+    finally:
+        os.chdir(before)
+        sys.path[:] = path
+    forget(folder)
+
+
+def forget(folder: Path) -> None:
+    """Drop the modules that have the names of what is in a folder, wherever they come from."""
+    ours = {path.stem for path in folder.iterdir()}
+    for name in [name for name in sys.modules if name.split(".")[0] in ours]:
+        del sys.modules[name]
+
+
+def enter(folder: Path) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+
+
+def run_tests(folder: Path, path: str, arguments: list[str], seconds: float | None) -> None:
+    """In a forked process: the tests, in this folder; it exits with pytest's status."""
+    os.setsid()
+    sys.dont_write_bytecode = seconds is not None   # the original's is written once, a mutation's never
+    if seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
+        resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))
+    enter(folder)
+    with open(folder / "log", "w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    package = importlib.util.find_spec(Path(path).parts[0])
+    if not package or not Path(str(package.origin)).is_relative_to(folder):
+        raise ImportError(f"{path} would not be imported from {folder}")
+    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments])
+    sys.stdout.flush()
+    os._exit(int(status))
+
+
+def start(folder: Path, path: str, arguments: list[str], seconds: float | None) -> Any:
+    process = multiprocessing.get_context("fork").Process(
+        target=run_tests, args=(folder, path, arguments, seconds), daemon=True)
+    process.start()
+    return process
+
+
+def baseline(copies: list[Path], path: str, arguments: list[str]) -> float:
+    """How many seconds of computing a mutation gets; without one the tests must pass, in both copies."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for folder in copies:
+        process = start(folder, path, arguments, None)
+        process.join()
+        if process.exitcode != 0:
+            raise RuntimeError(f"the tests of {path} fail as it is:\n{(folder / 'log').read_text()}")
+        for compiled in folder.joinpath(path).parent.glob(f"__pycache__/{Path(path).stem}.*"):
+            compiled.unlink()   # a mutation may have the size and the second of the original
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / len(copies)
+    print(f"{path}: its tests take {spent:.1f} s", flush=True)
+    return 5 + 3 * spent
+
+
+def run_all(copies: list[Path], targets: dict[str, list[str]], order: list[Mutation],
+            limits: dict[str, float], deadline: float) -> dict[Mutation, str]:
+    """killed, late or survived for each mutation that was reached."""
+    outcomes: dict[Mutation, str] = {}
+    free, running, waiting = list(copies), [], iter(order)
+    while True:
+        while free and time.monotonic() < deadline and (mutation := next(waiting, None)):
+            folder, seconds = free.pop(), limits[mutation.path]
+            original = (folder / mutation.path).read_bytes()
+            (folder / mutation.path).write_bytes(mutation.apply(original))
+            process = start(folder, mutation.path, targets[mutation.path], seconds)
+            # Seconds on the clock are many more where others compute too.
+            running.append(Trial(mutation, folder, original, process, time.monotonic() + 20 * seconds))
+        if not running:
+            return outcomes
+        wait([trial.process.sentinel for trial in running], timeout=1)
+        for trial in running[:]:
+            if not trial.process.is_alive() or time.monotonic() > trial.deadline:
+                outcomes[trial.mutation] = end(trial)
+                running.remove(trial)
+                free.append(trial.folder)
+
+
+def end(trial: Trial) -> str:
+    """What became of a mutation, whose copy is as it was again."""
+    overdue = trial.process.is_alive()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(trial.process.pid, signal.SIGKILL)    # and what its tests may have started
+    trial.process.join()
+    (trial.folder / trial.mutation.path).write_bytes(trial.original)
+    if overdue or trial.process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return "late"
+    if trial.process.exitcode:
+        return "killed"
+    line, before, after = trial.mutation.shown(trial.original)
+    print(f"survived: {trial.mutation.path}:{line}, {before} -> {after}", flush=True)
+    return "survived"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30, help="stop after so many (default: 30)")
+    parser.add_argument("--only", metavar="MODULE", help="only the modules with this in their name")
+    parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
+    options = parser.parse_args()
+    targets = {path: tests for path, tests in TARGETS.items() if not options.only or options.only in path}
+    if not targets:
+        parser.error(f"--only: expected a part of {', '.join(TARGETS)}, not {options.only!r}")
+    return min(check(ROOT, targets, EQUIVALENT, options.minutes, options.seed), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Does the suite pass with the oldest dependencies that `setup.cfg` allows, and with the newest?
+
+    python -m tests.versions
+    python -m tests.versions --only oldest
+
+Each set gets fresh virtual environments: of this Python, and of the oldest or the newest one found on
+the path that there are packages for. The default build of torch is gigabytes, so that other Pythons
+than this one do without it, and without the tests that import it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .suite import ROOT, copy_project, run_suite
+
+
+def requirements(text: str, oldest: bool, torch: bool) -> list[str]:
+    """What a `setup.cfg` asks for at run time and for its tests: the oldest there may be, or what it says."""
+    config = configparser.ConfigParser()
+    config.read_string(text)
+    needed = config["options"]["install_requires"].split()
+    tests = config["options.extras_require"]["test"].split()
+    return ([line.replace(">=", "==") if oldest else line for line in needed]
+            + [line for line in tests if torch or not line.startswith("torch")])
+
+
+def pythons(text: str) -> list[str]:
+    """The Pythons on the path that a `setup.cfg` allows, the oldest first."""
+    least = int(re.search(r"python_requires = >=3\.(\d+)", text)[1])
+    found = [shutil.which(f"python3.{minor}") for minor in range(least, least + 20)]
+    return [python for python in found if python and subprocess.run(
+        [python, "-c", ""], capture_output=True).returncode == 0]
+
+
+def environment(folder: Path, python: str, packages: list[str]) -> str:
+    """The Python of a new virtual environment with these packages; "" if pip finds none that fit."""
+    subprocess.run([python, "-m", "venv", folder], check=True)
+    made = folder / "bin" / "python"
+    pip = subprocess.run([made, "-m", "pip", "install", "-q", "--only-binary=:all:", *packages],
+                         capture_output=True, text=True)
+    if pip.returncode:
+        print(f"{python}: {pip.stderr.strip().splitlines()[-1]}", flush=True)
+        return ""
+    return str(made)
+
+
+def name(python: str) -> str:
+    """The versions in an environment."""
+    code = "import sys, numpy, numba; print(sys.version.split()[0], numpy.__version__, numba.__version__)"
+    run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return "Python {}, numpy {}, numba {}".format(*run.stdout.split())
+
+
+def try_versions(which: str, project: Path, folder: Path) -> bool:
+    """A line for each environment; True if no test failed."""
+    text = (project / "setup.cfg").read_text()
+    this = f"python3.{sys.version_info.minor}"
+    others = [python for python in pythons(text) if Path(python).name != this]
+    with_torch = {path.name for path in (project / "tests").glob("test_*.py")
+                  if re.search(r"^\s*(import|from) torch", path.read_text(), re.MULTILINE)}
+    passed, made = [], 0
+    for python in [sys.executable, *(others if which == "oldest" else reversed(others))]:
+        torch = python == sys.executable
+        found = environment(folder / str(made), python, requirements(text, which == "oldest", torch))
+        made += 1
+        if found:
+            ignored = [] if torch else [f"--ignore=tests/{name}" for name in sorted(with_torch)]
+            what = f"{which}: {name(found)}" + (f", {len(ignored)} files need torch" if ignored else "")
+            passed.append(run_suite(what, project, found, *ignored, NUMBA_CACHE_DIR=str(folder / f"{made}c")))
+            if not torch:
+                break
+    return all(passed) and bool(passed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["oldest", "newest"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        project = copy_project(ROOT, Path(folder, "project"))
+        passed = [try_versions(which, project, Path(folder, which)) for which in ("oldest", "newest")
+                  if options.only in (None, which)]
+    return not all(passed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
