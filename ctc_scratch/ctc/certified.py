@@ -63,13 +63,18 @@ about sqrt(T) frames, computed again on the way back, to the same bit.
 """
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numba
+import numba.extending
 import numpy as np
 from llvmlite import ir
-from numba.extending import intrinsic, overload
+from numba import types
+from numba.extending import models, overload, register_model
 from numpy.typing import NDArray
+
+intrinsic: Any = numba.extending.intrinsic  # or mypy asks its callers for the context that Numba gives
 
 # nogil: the driver runs batches on several threads. cache: compiled once a machine. error_model:
 # no test for division by zero, which would keep LLVM from vectorising. contract: multiply and add
@@ -88,6 +93,8 @@ TOP = 2.0**HEADROOM  # where the sum of the states starts and is brought back to
 FLOOR = 2.0**-800  # under it a state is raised or dropped: times an emission's floor it is still normal
 RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), 2.0 ** (HEADROOM + 20)
 RESCALE_MASK = 3  # look at every fourth frame
+
+PAST_CACHE = 2**22  # bytes of a sequence's gradient from which on it will not be read from the cache again
 
 
 # ---- exp: a power of two times a polynomial, so that LLVM can vectorise it ------------------------
@@ -203,36 +210,332 @@ def _exp_below(x, top):
     return lambda x, top: exp_below64(x, top)
 
 
+# ---- eight numbers at a time -----------------------------------------------------------------------
+# Loops over states take eight numbers as one. LLVM would find that by itself, but asks at the head of
+# every loop whether any two of its rows overlap, and keeps a second loop for what is left over: for rows
+# as short as these that costs more than the loop. As plain Python an Eight is an array of 8 numbers.
+
+
+class Eight(types.Type):
+    """Eight numbers of one type, side by side in the processor's registers."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Eight({dtype})")
+
+
+@register_model(Eight)
+class EightModel(models.PrimitiveModel):
+    """What LLVM calls a vector."""
+
+    def __init__(self, manager, eight):
+        super().__init__(manager, eight, _vector(manager[eight.dtype].get_value_type()))
+
+
+def eight(numbers, k):
+    """The Eight from numbers[k] on."""
+    return numbers.reshape(-1)[k:k + 8].copy()
+
+
+def put(numbers, k, values):
+    """numbers[k:k+8] = values."""
+    numbers[k:k + 8] = values
+
+
+def eight_of(a, b, c, d, e, f, g, h):
+    """The Eight of these numbers."""
+    return np.array([a, b, c, d, e, f, g, h])
+
+
+def splat(x):
+    """The Eight that is x all over."""
+    return np.full(8, x)
+
+
+def put_past_cache(numbers, k, values):
+    """numbers[k:k+8] = values, an aligned place, not read into the cache first."""
+    numbers.reshape(-1)[k:k + 8] = values
+
+
+def places_to_line(numbers, k):
+    """How many numbers there are from numbers[k] to the next aligned place."""
+    return -(numbers.ctypes.data // numbers.itemsize + k) % 8
+
+
+def all_stored():
+    """Wait until other threads can see what went past the cache."""
+
+
+def first_of(values):
+    """The first of an Eight."""
+    return values[0]
+
+
+def total_of(values):
+    """The sum of an Eight, in an order that is always the same."""
+    a, b, c, d, e, f, g, h = values
+    return ((a + e) + (c + g)) + ((b + f) + (d + h))
+
+
+def largest_of(values):
+    """The largest of an Eight."""
+    return values.max()
+
+
+def where_over(a, b, values, others):
+    """Of the values where a > b, elsewhere of the others."""
+    return np.where(a > b, values, others)
+
+
+def larger(values, others):
+    """The larger one of each two."""
+    return np.maximum(values, others)
+
+
+def absolute(values):
+    """Without their signs."""
+    return np.abs(values)
+
+
+def widened(values):
+    """As float64."""
+    return values.astype(np.float64)
+
+
+def narrowed(values, array):
+    """As the type of an array."""
+    return values.astype(array.dtype)
+
+
+def _vector(number):
+    return ir.VectorType(number, 8)
+
+
+def _pointer(context, builder, array_type, array, k):
+    numbers = context.make_array(array_type)(context, builder, array).data
+    pointer = builder.gep(numbers, [k], inbounds=True)
+    return builder.bitcast(pointer, _vector(context.get_value_type(array_type.dtype)).as_pointer())
+
+
+@intrinsic
+def _eight(context, numbers, k):
+    def codegen(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, numbers, *arguments)
+        return builder.load(pointer, align=numbers.dtype.bitwidth // 8)
+
+    return Eight(numbers.dtype)(numbers, k), codegen
+
+
+@intrinsic
+def _put(context, numbers, k, values):
+    def codegen(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, numbers, *arguments[:2])
+        builder.store(arguments[2], pointer, align=numbers.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(numbers, k, values), codegen
+
+
+@intrinsic
+def _put_past_cache(context, numbers, k, values):
+    def codegen(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, numbers, *arguments[:2])
+        store = builder.store(arguments[2], pointer, align=numbers.dtype.bitwidth)  # of 8 numbers, in bytes
+        store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    return types.void(numbers, k, values), codegen
+
+
+@intrinsic
+def _all_stored(context):
+    def codegen(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def _eight_of(context, a, b, c, d, e, f, g, h):
+    def codegen(context, builder, signature, arguments):
+        values = ir.Constant(_vector(context.get_value_type(a)), ir.Undefined)
+        for k, argument in enumerate(arguments):
+            values = builder.insert_element(values, argument, ir.IntType(32)(k))
+        return values
+
+    return Eight(a)(a, b, c, d, e, f, g, h), codegen
+
+
+@intrinsic
+def _number(context, values, k):
+    def codegen(context, builder, signature, arguments):
+        return builder.extract_element(*arguments)
+
+    return values.dtype(values, k), codegen
+
+
+@intrinsic
+def _where_over(context, a, b, values, others):
+    def codegen(context, builder, signature, arguments):
+        a, b, values, others = arguments
+        return builder.select(builder.fcmp_ordered(">", a, b), values, others)
+
+    return values(a, b, values, others), codegen
+
+
+def _of_one(result, build):
+    """The intrinsic that `build` spells with LLVM's instructions for one Eight."""
+
+    @intrinsic
+    def apply(context, values):
+        def codegen(context, builder, signature, arguments):
+            return build(builder, arguments[0])
+
+        return (result or values)(values), codegen
+
+    return apply
+
+
+def _of_two(build):
+    @intrinsic
+    def apply(context, a, b):
+        def codegen(context, builder, signature, arguments):
+            return build(builder, *arguments)
+
+        return a(a, b), codegen
+
+    return apply
+
+
+def _without_signs(builder, values):
+    bits = _vector(ir.IntType(64))
+    kept = builder.and_(builder.bitcast(values, bits), ir.Constant(bits, [2**63 - 1] * 8))
+    return builder.bitcast(kept, values.type)
+
+
+_absolute = _of_one(None, _without_signs)
+_widened = _of_one(Eight(types.float64), lambda builder, a: builder.fpext(a, _vector(ir.DoubleType())))
+_narrowed = _of_one(Eight(types.float32), lambda builder, a: builder.fptrunc(a, _vector(ir.FloatType())))
+_add = _of_two(lambda builder, a, b: builder.fadd(a, b))
+_subtract = _of_two(lambda builder, a, b: builder.fsub(a, b))
+_multiply = _of_two(lambda builder, a, b: builder.fmul(a, b))
+_divide = _of_two(lambda builder, a, b: builder.fdiv(a, b))
+_larger = _of_two(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+overload(eight)(lambda numbers, k: lambda numbers, k: _eight(numbers, k))
+overload(put)(lambda numbers, k, values: lambda numbers, k, values: _put(numbers, k, values))
+overload(put_past_cache)(lambda numbers, k, values: lambda numbers, k, values:
+                         _put_past_cache(numbers, k, values))
+overload(places_to_line)(lambda numbers, k: lambda numbers, k:
+                         -(numbers.ctypes.data // numbers.itemsize + k) % 8)
+overload(all_stored)(lambda: lambda: _all_stored())
+overload(eight_of)(lambda a, b, c, d, e, f, g, h: lambda a, b, c, d, e, f, g, h:
+                   _eight_of(a, b, c, d, e, f, g, h))
+overload(splat)(lambda x: lambda x: _eight_of(x, x, x, x, x, x, x, x))
+overload(where_over)(lambda a, b, values, others: lambda a, b, values, others:
+                     _where_over(a, b, values, others))
+overload(larger)(lambda values, others: lambda values, others: _larger(values, others))
+overload(absolute)(lambda values: lambda values: _absolute(values))
+overload(first_of)(lambda values: lambda values: _number(values, 0))
+overload(largest_of)(lambda values: lambda values: max(
+    max(max(_number(values, 0), _number(values, 1)), max(_number(values, 2), _number(values, 3))),
+    max(max(_number(values, 4), _number(values, 5)), max(_number(values, 6), _number(values, 7)))))
+overload(total_of)(lambda values: lambda values: (
+    ((_number(values, 0) + _number(values, 4)) + (_number(values, 2) + _number(values, 6)))
+    + ((_number(values, 1) + _number(values, 5)) + (_number(values, 3) + _number(values, 7)))))
+
+
+@overload(widened)
+def _as_float64(values):
+    return (lambda values: values) if values.dtype == types.float64 else (lambda values: _widened(values))
+
+
+@overload(narrowed)
+def _as_in(values, array):
+    if array.dtype == types.float64:
+        return lambda values, array: values
+    return lambda values, array: _narrowed(values)
+
+
+def _operator(symbol, apply):
+    @overload(symbol)
+    def of_eights(a, b):
+        if isinstance(a, Eight) and a == b:
+            return lambda a, b: apply(a, b)
+
+
+_operator(operator.add, _add)
+_operator(operator.iadd, _add)
+_operator(operator.sub, _subtract)
+_operator(operator.mul, _multiply)
+_operator(operator.truediv, _divide)
+
+
 # ---- loops over one row of logits ------------------------------------------------------------------
 # Rows are read as rows[r, c] and not through a view rows[r]: a view costs a reference count, as much as
 # a short row. r is unsigned, for the reason given below.
 
 
 @summing
-def exp_block(rows, r, start, stop, top, out, o):
-    """out[o] = e^(rows[r] - top) for classes start..stop-1; returns its sum, in its own precision."""
-    total = out.dtype.type(0)
+def exp_block(rows, r, start, stop, top, line):
+    """line = e^(rows[r] - top) for classes start..stop-1; returns its sum, in its own precision."""
+    total = line.dtype.type(0)
     for c in range(start, stop):
         y = exp_below(rows[r, c], top)
-        out[o, c] = y
+        line[c] = y
         total += y
     return total
 
 
 @kernel
-def row_exp(rows, r, top, out, o):
-    """out[o] = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision."""
+def row_exp(rows, r, top, line):
+    """line = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision."""
     C, total = rows.shape[1], 0.0
     for start in range(0, C, 512):
-        total += exp_block(rows, r, place(start), place(min(start + 512, C)), top, out, o)
+        total += exp_block(rows, r, place(start), place(min(start + 512, C)), top, line)
     return total
 
 
-@kernel
-def row_scale(rows, r, factor):
-    """rows[r] *= factor."""
-    for c in range(rows.shape[1]):
-        rows[r, c] *= factor
+@inlined
+def write_scaled(line, factor, rows, r, past_cache):
+    """rows[r] = line * factor. Past the cache where nobody reads it soon: it need not come in to go out."""
+    start, stop = r * rows.shape[1], (r + 1) * rows.shape[1]
+    if past_cache:
+        factors = splat(factor)
+        k = min(start + places_to_line(rows, start), stop)
+        write_some(line, factor, rows, r, 0, k - start)
+        while k + 8 <= stop:
+            put_past_cache(rows, k, eight(line, k - start) * factors)
+            k += 8
+        write_some(line, factor, rows, r, k - start, stop - start)
+    else:
+        write_some(line, factor, rows, r, 0, stop - start)
+
+
+@inlined
+def write_some(line, factor, rows, r, first, after):
+    """Classes first..after-1 of it."""
+    r = place(r)
+    for c in range(place(first), place(after)):
+        rows[r, c] = line[c] * factor
+
+
+@inlined
+def row_largest(rows, r):
+    """The largest entry of a row."""
+    C = rows.shape[1]
+    k, stop = r * C, (r + 1) * C
+    top = rows[place(r), place(0)]
+    if C >= 8:
+        most = eight(rows, k)
+        while k + 8 <= stop:
+            most = larger(most, eight(rows, k))
+            k += 8
+        top = largest_of(most)
+    for c in range(place(k - r * C), place(C)):
+        top = rows[place(r), c] if rows[place(r), c] > top else top
+    return top
 
 
 @inlined
@@ -244,99 +547,71 @@ def exp_all(x, tops, y):
 
 # ---- loops over one frame -------------------------------------------------------------------------
 # All states of a group live in one array w, and a loop is told where in it each of its rows begins. The
-# places are unsigned, as with signed ones Numba tests for a negative index, which keeps LLVM from
-# vectorising; and one array is handed over faster than ten. Index k runs over labels and lanes alike, the
-# lane fastest, and in whole blocks of 8, so that nothing is left over for a scalar loop: what the last
-# block computes behind the last label is 0, as nothing is emitted there.
+# places are unsigned, as with signed ones Numba tests for a negative index; and one array is handed over
+# faster than ten. Index k runs over labels and lanes alike, the lane fastest, in whole blocks of eight:
+# what the last block computes behind the last label is 0, as nothing is emitted there.
 
 
-@kernel
-def raised(state):
+@inlined
+def raised(states):
     """The forward floor: at least FLOOR, if the state can be reached at all."""
-    return FLOOR if 0.0 < state < FLOOR else state
+    return where_over(states, splat(0.0), larger(states, splat(FLOOR)), splat(0.0))
 
 
-@kernel
-def dropped(state):
+@inlined
+def dropped(states):
     """The backward floor: at least FLOOR, or nothing."""
-    return state if state >= FLOOR else 0.0
+    return where_over(splat(FLOOR), states, splat(0.0), states)
 
 
-@kernel
-def gather(w, blocks, emit, slots, first, y):
-    """y = the emission of each label."""
-    emit, first, y = place(emit), place(first), place(y)
-    for k in range(place(8 * blocks)):
-        w[y + k] = w[emit + slots[first + k]]
+@inlined
+def emission_of(w, emit, slots, k):
+    """The emissions of eight labels."""
+    emit, k = place(emit), place(k)
+    return eight_of(
+        w[emit + slots[k]], w[emit + slots[k + place(1)]], w[emit + slots[k + place(2)]],
+        w[emit + slots[k + place(3)]], w[emit + slots[k + place(4)]], w[emit + slots[k + place(5)]],
+        w[emit + slots[k + place(6)]], w[emit + slots[k + place(7)]])
 
 
-@kernel
-def step_forward(w, lanes, blocks, blanks, labels, before, y_blank, y, skip, new_blanks, new_labels):
+@inlined
+def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip, new_blanks, new_labels):
     """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + skip[u] al[u-1]) y(label u).
 
-    `before` is where al[u-1] stands. One sequence has one emission of the blank,
-    several have theirs laid out like the states.
+    `blank` is the Eight of the blank's emissions, of one sequence all the same. Those of the
+    labels go to y, for beta.
     """
-    n, blanks, labels, before, y_blank, y, skip, new_blanks, new_labels = (
-        place(8 * blocks), place(blanks), place(labels), place(before), place(y_blank), place(y),
-        place(skip), place(new_blanks), place(new_labels))
-    if len(lanes) == 1:
-        blank = w[y_blank]
-        for k in range(n):
-            step = w[before + k]
-            w[new_blanks + k] = raised((w[blanks + k] + step) * blank)
-            w[new_labels + k] = raised((w[labels + k] + w[blanks + k] + w[skip + k] * step) * abs(w[y + k]))
-    else:
-        for k in range(n):
-            step = w[before + k]
-            w[new_blanks + k] = raised((w[blanks + k] + step) * w[y_blank + k])
-            w[new_labels + k] = raised((w[labels + k] + w[blanks + k] + w[skip + k] * step) * abs(w[y + k]))
+    for k in range(0, 8 * blocks, 8):
+        label = emission_of(w, emit, slots, slot + k)
+        stay, step = eight(w, blanks + k), eight(w, labels - L + k)
+        here = eight(w, labels + k) + stay + eight(w, skip + k) * step
+        put(w, new_blanks + k, raised((stay + step) * blank))
+        put(w, new_labels + k, raised(here * absolute(label)))
+        put(w, y + k, label)
 
 
-@summing
-def step_backward(w, blocks, blanks, emitted, y_blank, skip, y, ab, al, new_blanks, new_emitted, products):
-    """One frame back, for one sequence.
+@inlined
+def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_blanks, new_emitted, products):
+    """One frame back.
 
     bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + skip[u+1] el[u+1];
 
     where `emitted` holds el[u] = bl[u] y(label u), which becomes bl'[u] y'(label u). `products` become
-    al' bl', 0 where the emission was under its floor. Returns their sum and that of ab' bb'.
+    al' bl', 0 where the emission was under its floor. Returns the sums of ab' bb' and of these, as Eights.
     """
-    n, blanks, emitted, skip, y, ab, al, new_blanks, new_emitted, products = (
-        place(8 * blocks), place(blanks), place(emitted), place(skip), place(y), place(ab), place(al),
-        place(new_blanks), place(new_emitted), place(products))
-    one, blank_sum, label_sum = place(1), 0.0, 0.0
-    for k in range(n):
-        here, after = w[emitted + k], w[emitted + k + one]
-        blank = dropped(w[blanks + k] * y_blank + here)
-        label = dropped(here + w[blanks + k + one] * y_blank + w[skip + k + one] * after)
-        label = label if w[y + k] > 0.0 else 0.0
-        product = w[al + k] * label
-        w[new_blanks + k] = blank
-        w[new_emitted + k] = label * w[y + k]
-        w[products + k] = product
-        blank_sum += w[ab + k] * blank
+    blank_sum, label_sum = splat(0.0), splat(0.0)
+    for k in range(0, 8 * blocks, 8):
+        label, stay, step = eight(w, y + k), eight(w, emitted + k), eight(w, emitted + L + k)
+        bb = dropped(eight(w, blanks + k) * blank + stay)
+        bl = dropped(stay + eight(w, blanks + L + k) * blank + eight(w, skip + L + k) * step)
+        bl = where_over(label, splat(0.0), bl, splat(0.0))
+        product = eight(w, al + k) * bl
+        put(w, new_blanks + k, bb)
+        put(w, new_emitted + k, bl * label)
+        put(w, products + k, product)
+        blank_sum += eight(w, ab + k) * bb
         label_sum += product
     return blank_sum, label_sum
-
-
-@kernel
-def step_backward_in_lanes(w, blocks, blanks, emitted, y_blank, skip, y, ab, al, new_blanks, new_emitted,
-                           products, blank_products):
-    """The same for eight sequences, the products for the blanks instead of their sum."""
-    n, blanks, emitted, y_blank, skip, y, ab, al, new_blanks, new_emitted, products, blank_products = (
-        place(8 * blocks), place(blanks), place(emitted), place(y_blank), place(skip), place(y), place(ab),
-        place(al), place(new_blanks), place(new_emitted), place(products), place(blank_products))
-    eight = place(8)
-    for k in range(n):
-        here, after = w[emitted + k], w[emitted + k + eight]
-        blank = dropped(w[blanks + k] * w[y_blank + k] + here)
-        label = dropped(here + w[blanks + k + eight] * w[y_blank + k] + w[skip + k + eight] * after)
-        label = label if w[y + k] > 0.0 else 0.0
-        w[new_blanks + k] = blank
-        w[new_emitted + k] = label * w[y + k]
-        w[products + k] = w[al + k] * label
-        w[blank_products + k] = w[ab + k] * blank
 
 
 @kernel
@@ -356,68 +631,60 @@ def fill(w, n, at, value):
 
 
 @inlined
-def tile(values, first, n, out, start):
-    """The values of the eight lanes, n times over: each copy doubles what is there, in long loops."""
-    first, start, done = place(first), place(start), 8
-    for k in range(place(8)):
-        out[start + k] = values[first + k]
-    while done < 8 * n:
-        after = start + place(done)
-        for k in range(place(min(done, 8 * n - done))):
-            out[after + k] = out[start + k]
-        done *= 2
+def of_lanes(w, lanes, k):
+    """The Eight of what is one number for each sequence, from w[k] on."""
+    return eight(w, k) if len(lanes) > 1 else splat(w[place(k)])
 
 
 @inlined
-def sums_of_lanes(values, n, start, sums, first):
-    """The sums over each lane of eight, of n values each."""
-    i, k = place(first), place(start)
-    a = b = c = d = e = f = g = h = values[k] - values[k]
-    for _ in range(n):
-        a, b, c, d = (a + values[k], b + values[k + place(1)], c + values[k + place(2)],
-                      d + values[k + place(3)])
-        e, f, g, h = (e + values[k + place(4)], f + values[k + place(5)], g + values[k + place(6)],
-                      h + values[k + place(7)])
-        k += place(8)
-    sums[i], sums[i + place(1)], sums[i + place(2)], sums[i + place(3)] = a, b, c, d
-    sums[i + place(4)], sums[i + place(5)], sums[i + place(6)], sums[i + place(7)] = e, f, g, h
-
-
-@summing
 def sum_of_two(w, blocks, a, b):
-    """The sum of all states in two rows."""
-    a, b, total = place(a), place(b), 0.0
-    for k in range(place(8 * blocks)):
-        total += w[a + k] + w[b + k]
+    """The sum of two rows of states, as an Eight."""
+    total = splat(0.0)
+    for k in range(0, 8 * blocks, 8):
+        total += eight(w, a + k) + eight(w, b + k)
     return total
 
 
 @inlined
-def scale_lane(w, lanes, n, a, b, factor):
-    """Multiply n states of one lane in two rows."""
-    a, b, L = place(a), place(b), place(len(lanes))
-    for u in range(place(n)):
-        w[a + u * L] *= factor
-        w[b + u * L] *= factor
+def scale(w, blocks, start, factor):
+    """Multiply a row of states by an Eight."""
+    for k in range(start, start + 8 * blocks, 8):
+        put(w, k, eight(w, k) * factor)
 
 
 @inlined
-def write_grad(w, lanes, j, n, emit, occupancy, factor, weight, rows, r):
-    """rows[r] = weight * (y - factor * occupancy), of lane j."""
-    L = place(len(lanes))
-    emit, occupancy = place(emit + j), place(occupancy + j)
+def write_grad(w, n, emit, occupancy, factor, weight, rows, r):
+    """rows[r] = weight * (y - factor * occupancy), of a sequence that is alone."""
+    emit, occupancy = place(emit), place(occupancy)
     for c in range(place(n)):
-        y = w[emit + c * L] if w[emit + c * L] > 0.0 else 0.0
-        rows[r, c] = weight * (y - factor * w[occupancy + c * L])
+        y = w[emit + c] if w[emit + c] > 0.0 else 0.0
+        rows[r, c] = weight * (y - factor * w[occupancy + c])
 
 
 @inlined
 def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
-    """The same for some of the classes, of a sequence that is alone."""
+    """The same for some of the classes."""
     emit, occupancy = place(emit), place(occupancy)
     for k in range(place(len(columns))):
         y = w[emit + k] if w[emit + k] > 0.0 else 0.0
         rows[r, columns[k]] = weight * (y - factor * w[occupancy + k])
+
+
+@inlined
+def write_lanes(w, n, emit, occupancy, total, weight, line):
+    """The same for eight sequences into line, n classes by eight lanes."""
+    factor = splat(1.0) / total
+    for k in range(0, 8 * n, 8):
+        y = larger(eight(w, emit + k), splat(0.0))
+        put(line, k, narrowed(weight * (y - factor * eight(w, occupancy + k)), line))
+
+
+@inlined
+def copy_lane(line, j, rows, r):
+    """rows[r] = lane j."""
+    j = place(j)
+    for c in range(place(rows.shape[1])):
+        rows[r, c] = line[place(8) * c + j]
 
 
 # ---- a group: one sequence, or LANES of them side by side -----------------------------------------
@@ -463,9 +730,8 @@ class Places(NamedTuple):
     al: int  # (G + 1, width) alpha of the labels
     starts: int  # (segments, 2, width) alpha before each segment
     beta: int  # (2, 2, width) of this frame and the next one in turn: blanks, labels times emission
-    products: int  # (2, width) alpha beta of one frame: labels, blanks
-    y_up: int  # (width,) the blank's emission as alpha sees it, laid out like the states
-    y_low: int  # (width,) the same as beta sees it, one frame later
+    products: int  # (width,) alpha beta of one frame's labels
+    y_low: int  # (8,) the blank's emission as beta sees it, one frame later
     skip: int  # (width,) 1 where a label differs from the one before, else 0
     occupancy: int  # (L * K,) of one frame
     sums: int  # (2, L)
@@ -515,14 +781,13 @@ def make_places(T, U, C, L, blank, budget):
     starts = al + (G + 1) * width
     beta = starts + (T + G - 1) // G * 2 * width
     products = beta + 4 * width
-    y_up = products + 2 * width
-    y_low = y_up + width
-    skip = y_low + width
+    y_low = products + width
+    skip = y_low + 8
     occupancy = skip + width
     sums = occupancy + columns
     scales = sums + 2 * L
     return Places(K, dense, width, blank if dense else 0, emit, columns, y, ab, al, starts, beta, products,
-                  y_up, y_low, skip, occupancy, sums, scales, scales + 3 * L, scales + 5 * L)
+                  y_low, skip, occupancy, sums, scales, scales + 3 * L, scales + 5 * L)
 
 
 @kernel
@@ -615,24 +880,16 @@ def marked(value, inverse, floor):
 def mark(w, values, inverse, floor, emit):
     """emit = the marked emission of every class."""
     emit = place(emit)
-    for c in range(place(values.shape[1])):
-        w[emit + c] = marked(np.float64(values[0, c]), inverse, floor)
+    for c in range(place(len(values))):
+        w[emit + c] = marked(np.float64(values[c]), inverse, floor)
 
 
 @inlined
-def mark_columns(w, values, r, columns, inverse, floor, emit):
-    """The same for some of the classes, from row r."""
+def mark_columns(w, values, columns, inverse, floor, emit):
+    """The same for some of the classes."""
     emit = place(emit)
     for k in range(place(len(columns))):
-        w[emit + k] = marked(np.float64(values[r, columns[k]]), inverse, floor)
-
-
-@inlined
-def mark_lanes(w, values, inverses, floor, emit):
-    """The same for every class and lane; inverses are laid out like the values."""
-    emit = place(emit)
-    for k in range(place(len(values))):
-        w[emit + k] = marked(np.float64(values[k]), inverses[k], floor)
+        w[emit + k] = marked(np.float64(values[columns[k]]), inverse, floor)
 
 
 @kernel
@@ -642,51 +899,55 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
     Where all classes are columns nothing needs to be written to grad yet. Without `normalise`,
     e^(score - largest) to at.emit; returns what the logarithms were shifted by in all.
     """
-    columns, n, line = group.columns, group.members[0], np.empty((1, rows.shape[1]), rows.dtype)
+    columns, n, line = group.columns, group.members[0], np.empty(rows.shape[1], rows.dtype)
     floor, shift, inverse = emission_floor(rows), 0.0, 1.0
+    past_cache = group.T * rows.shape[1] * rows.itemsize > PAST_CACHE
     for t in range(group.T):
-        emit, r = at.emit + t * at.emit_width, place(n * n_stride + t * t_stride)
+        emit, r = at.emit + t * at.emit_width, n * n_stride + t * t_stride
         w[emit + at.K] = 0.0
-        if at.dense:
-            total = row_exp(rows, r, tops[r], line, place(0))
-        else:
-            total = row_exp(rows, r, tops[r], grad, r)
+        top = tops[r] if len(tops) > 0 else row_largest(rows, r)
+        total = row_exp(rows, place(r), top, line)
         if normalise:
             inverse = 1.0 / total
         else:
-            shift += tops[r]
+            shift += top
         if at.dense:
             mark(w, line, inverse, floor, emit)
         else:
-            mark_columns(w, grad, r, columns, inverse, floor, emit)
-            row_scale(grad, r, rows.dtype.type(weights[n] * inverse))
+            mark_columns(w, line, columns, inverse, floor, emit)
+            write_scaled(line, rows.dtype.type(weights[n] * inverse), grad, r, past_cache)
+    if past_cache:
+        all_stored()
     return shift
 
 
 @kernel
-def emissions_in_lanes(w, at, group, lanes, rows, tops, n_stride, t_stride):
-    """The softmax of every frame of eight sequences to at.emit, lane by lane as the states are."""
+def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
+    """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane."""
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
-    floor, top, total, inverse = emission_floor(rows), np.zeros(L, rows.dtype), np.ones(L), np.ones(L)
-    x, y, below, inverses = (
-        np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype),
-        np.zeros(L * C))
+    floor = emission_floor(rows)
+    x, y, below = np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype)
     for t in range(group.T):
         emit = at.emit + t * at.emit_width
         w[emit + L * C] = 0.0
         for j in range(L):
             if t < lengths[j]:
                 r, k = place(members[j] * n_stride + t * t_stride), place(j)
-                top[j] = tops[r]
                 for c in range(place(C)):
                     x[k + c * place(L)] = rows[r, c]
-        tile(top, 0, C, below, 0)
+        top = eight(x, 0)
+        for k in range(8, 8 * C, 8):
+            top = larger(top, eight(x, k))
+        for k in range(0, 8 * C, 8):
+            put(below, k, top)
         exp_all(x, below, y)
-        sums_of_lanes(y, C, 0, total, 0)
-        for j in range(L):
-            inverse[j] = 1.0 / total[j]
-        tile(inverse, 0, C, inverses, 0)
-        mark_lanes(w, y, inverses, floor, emit)
+        total = eight(y, 0)
+        for k in range(8, 8 * C, 8):
+            total += eight(y, k)
+        inverse = splat(1.0) / widened(total)
+        for k in range(0, 8 * C, 8):
+            value = widened(eight(y, k))
+            put(w, emit + k, where_over(value, splat(floor), value, splat(-floor)) * inverse)
         if t >= group.shortest:
             for j in range(L):
                 if t >= lengths[j]:
@@ -716,24 +977,26 @@ def close_window(w, lanes, all_labels, low, high, first, last, blocks, blanks, l
                 w[blanks + edge] = w[labels + edge] = 0.0
 
 
-@kernel
+@inlined
 def rescale(w, lanes, first, blocks, blanks, labels, sums, scales):
     """Bring each lane's sum back near TOP by a power of two, which rounds nothing."""
-    L = len(lanes)
+    L, todo = len(lanes), False
+    total = sum_of_two(w, blocks, blanks + first, labels + first)
     if L == 1:
-        w[sums] = sum_of_two(w, blocks, blanks + first, labels + first)
+        w[sums] = total_of(total)
     else:
-        sums_of_lanes(w, blocks, blanks + first, w, sums)
-        sums_of_lanes(w, blocks, labels + first, w, sums + L)
-        for j in range(L):
-            w[sums + j] += w[sums + L + j]
+        put(w, sums, total)
     for j in range(L):
-        total = w[sums + j]
-        if 0.0 < total < RESCALE_BELOW or total > RESCALE_ABOVE:
-            up = HEADROOM + 1023 - (bits_of_float64(total) >> 52)
-            factor = float64_from_bits((up + 1023) << 52)
-            scale_lane(w, lanes, 8 * blocks // L, blanks + first + j, labels + first + j, factor)
+        state, factor = w[sums + j], 1.0
+        if 0.0 < state < RESCALE_BELOW or state > RESCALE_ABOVE:
+            up = HEADROOM + 1023 - (bits_of_float64(state) >> 52)
             w[scales + j] -= up
+            factor, todo = float64_from_bits((up + 1023) << 52), True
+        w[sums + j] = factor
+    if todo:
+        factors = of_lanes(w, lanes, sums)
+        scale(w, blocks, blanks + first, factors)
+        scale(w, blocks, labels + first, factors)
 
 
 @kernel
@@ -744,11 +1007,6 @@ def forward(w, at, start, stop, group, lanes, scales):
     L = len(lanes)
     U, steady, unsteady = group.U, group.steady, group.unsteady
     low, high = np.zeros(L, np.intp), np.zeros(L, np.intp)
-    # All labels of all frames before any frame is computed: what was stored number by number cannot be
-    # read as a vector at once.
-    for t in range(start, stop):
-        gather(w, ((U + 1) * L + 7) // 8, at.emit + t * at.emit_width, slots, 0,
-               at.y + (t - start) * at.width + LEAD)
     for t in range(start, stop):
         if steady <= t < unsteady:
             lowest, highest = 0, U
@@ -759,12 +1017,9 @@ def forward(w, at, start, stop, group, lanes, scales):
         emit, row = at.emit + t * at.emit_width, (t - start) * at.width
         b0, l0, b, l, y = (at.ab + row, at.al + row, at.ab + row + at.width, at.al + row + at.width,
                            at.y + row)
-        for j in range(L):
-            w[at.sums + j] = abs(w[emit + at.blank * L + j])
-        if L > 1:
-            tile(w, at.sums, blocks, w, at.y_up)
-        step_forward(w, lanes, blocks, b0 + first, l0 + first, l0 + first - L,
-                     at.y_up if L > 1 else at.sums, y + first, at.skip + first, b + first, l + first)
+        blank = absolute(of_lanes(w, lanes, emit + at.blank * L))
+        step_forward(w, L, blocks, b0 + first, l0 + first, blank, emit, slots, first - LEAD, y + first,
+                     at.skip + first, b + first, l + first)
         close_window(w, lanes, steady <= t < unsteady, low, high, first, last, blocks, b, l)
         if t >= group.shortest - 1:
             for j in range(L):
@@ -786,7 +1041,10 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
         group.columns, group.slots, group.lengths, group.widths, group.need, group.left, group.members)
     L = len(lanes)
     U, steady, unsteady = group.U, group.steady, group.unsteady
-    p, q = at.products, at.products + at.width
+    p, blank_low = at.products, of_lanes(w, lanes, at.y_low)
+    line, weight = np.zeros(8 * at.K, grad.dtype), np.zeros(8)
+    for j in range(L):
+        weight[j] = weights[members[j]]
     low, high = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for t in range(stop - 1, start - 1, -1):
         if steady <= t < unsteady:
@@ -803,34 +1061,33 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
             for j in range(L):
                 if t == lengths[j] - 1:  # behind the last frame a path is in the last blank, at no cost
                     w[b_next + LEAD + widths[j] * L + j] = TOP
-        if L == 1:
-            w[at.sums], label_sum = step_backward(
-                w, blocks, b_next + first, e_next + first, w[at.y_low], at.skip + first, y + first,
-                ab + first, al + first, b + first, e + first, p + first)
-            w[at.sums + 1] = label_sum
-        else:
-            step_backward_in_lanes(
-                w, blocks, b_next + first, e_next + first, at.y_low, at.skip + first, y + first, ab + first,
-                al + first, b + first, e + first, p + first, q + first)
-            sums_of_lanes(w, blocks, q + first, w, at.sums)
-            sums_of_lanes(w, blocks, p + first, w, at.sums + L)
+        blank_sum, label_sum = step_backward(
+            w, L, blocks, b_next + first, e_next + first, blank_low, at.skip + first, y + first, ab + first,
+            al + first, b + first, e + first, p + first)
         close_window(w, lanes, steady <= t < unsteady, low, high, first, last, blocks, b, e)
 
         fill(w, at.emit_width, at.occupancy, 0.0)
         scatter(w, (min(highest + 1, U) - lowest) * L, p + first, slots, first - LEAD, at.occupancy)
+        blank = of_lanes(w, lanes, emit + at.blank * L)
+        if L == 1:
+            blank_sum, label_sum = splat(total_of(blank_sum)), splat(total_of(label_sum))
+        blank_sum = where_over(blank, splat(0.0), blank_sum, splat(0.0))  # not where it was raised
+        total = blank_sum + label_sum
+        if L == 1:
+            w[at.occupancy + at.blank], w[at.sums] = first_of(blank_sum), first_of(total)
+        else:
+            put(w, at.occupancy + 8 * at.blank, blank_sum)
+            put(w, at.sums, total)
+            write_lanes(w, at.K, emit, at.occupancy, total, eight(weight, 0), line)
         for j in range(L):
-            blank = at.blank * L + j
-            if w[emit + blank] <= 0.0:  # raised, or none
-                w[at.sums + j] = 0.0
-            w[at.occupancy + blank] = w[at.sums + j]
-            total = w[at.sums + j] + w[at.sums + L + j]
-            w[at.sums + j] = total
-            if total > 0.0:
-                r, weight = place(members[j] * n_stride + t * t_stride), weights[members[j]]
-                if at.dense:
-                    write_grad(w, lanes, j, at.K, emit, at.occupancy, 1.0 / total, weight, grad, r)
+            if w[at.sums + j] > 0.0:
+                r, factor = place(members[j] * n_stride + t * t_stride), 1.0 / w[at.sums + j]
+                if L > 1:
+                    copy_lane(line, j, grad, r)
+                elif at.dense:
+                    write_grad(w, at.K, emit, at.occupancy, factor, weight[0], grad, r)
                 else:
-                    write_columns(w, emit, at.occupancy, 1.0 / total, weight, grad, r, columns)
+                    write_columns(w, emit, at.occupancy, factor, weight[0], grad, r, columns)
         if gamma.shape[0] > 0 and w[at.sums] > 0.0:
             for u in range(lowest, highest + 1):
                 k = LEAD + u
@@ -840,12 +1097,14 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
                     gamma[t, 2 * u + 1] = w[p + k] / w[at.sums]
         if t & RESCALE_MASK == 0:
             rescale(w, lanes, first, blocks, b, e, at.sums, at.scales + 2 * L)
-        for j in range(L):
-            w[at.sums + j] = max(w[emit + at.blank * L + j], 0.0) if t < lengths[j] else 1.0
-        if L > 1:
-            tile(w, at.sums, min(blocks + 1, U + 1), w, at.y_low)
-        else:
-            w[at.y_low] = w[at.sums]
+        blank_low = larger(blank, splat(0.0))
+        if t >= group.shortest:  # a path that has ended stays in its last blank at no cost
+            put(w, at.y_low, blank_low)
+            for j in range(L):
+                if t >= lengths[j]:
+                    w[at.y_low + j] = 1.0
+            blank_low = eight(w, at.y_low)
+    put(w, at.y_low, blank_low)
 
 
 # ---- the whole group ------------------------------------------------------------------------------
@@ -874,7 +1133,7 @@ def room(T, U, C, L, budget):
     K = C if is_dense(C, U, L) else min(U + 1, C)
     width, G = row_width(U, L), math.ceil(math.sqrt(T))
     alpha = max(budget, (3 * G + 2) * width) + 2 * (G + 1) * width
-    return (T + 1) * emit_width(K, L) + alpha + 9 * width + 7 * L
+    return (T + 1) * emit_width(K, L) + alpha + 6 * width + 8 + 7 * L
 
 
 @kernel
@@ -898,7 +1157,7 @@ def batch(groups, lanes, rows, tops, n_stride, t_stride, lengths, labels, offset
         if L == 1:
             shift = emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, grad)
         else:
-            emissions_in_lanes(w, at, group, lanes, rows, tops, n_stride, t_stride)
+            emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride)
 
         fill(w, at.width, at.skip, 0.0)
         for k in range(U * L):
@@ -916,7 +1175,7 @@ def batch(groups, lanes, rows, tops, n_stride, t_stride, lengths, labels, offset
                 copy(w, at.width, at.al + G * at.width, at.al)
 
         fill(w, 4 * at.width, at.beta, 0.0)
-        fill(w, at.width, at.y_low, 1.0)
+        fill(w, 8, at.y_low, 1.0)
         for s in range(segments - 1, -1, -1):
             start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
             if stop < T:

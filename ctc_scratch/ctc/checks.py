@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import threads
 
+FEW_CLASSES = 64
+"""Up to so many, all logits are looked at as one: if all are finite none can be wrong."""
+
 NOWHERE = np.iinfo(np.intp).max
 """A frame behind all frames."""
 
@@ -52,7 +55,7 @@ class Frames(NamedTuple):
 
     logits: NDArray  # C-contiguous float32 or float64, in the caller's layout
     rows: NDArray  # (T * N, C), a view of logits
-    tops: NDArray  # (T * N,) the largest logit of each used row
+    tops: NDArray  # (T * N,) the largest logit of each used row; empty where nobody had to look for it
     lengths: NDArray[np.intp]  # (N,) frames used
     n_stride: int
     t_stride: int
@@ -112,9 +115,12 @@ def check_logits(
         used = _check_lengths(lengths, name, N, single)
         for n in np.flatnonzero((used < 0) | (used > T)):
             raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
-    tops = np.empty(T * N, dtype=logits.dtype)
-    frames = Frames(logits, logits.reshape(T * N, C), tops, used, n_stride, t_stride, single)
-    _check_values(frames, what)
+    rows, tops = logits.reshape(T * N, C), np.empty(0, dtype=logits.dtype)
+    frames = Frames(logits, rows, tops, used, n_stride, t_stride, single)
+    # Long rows come in from memory once only, so what is wanted of them is found together.
+    if C > FEW_CLASSES or not _all_finite(rows):
+        frames = frames._replace(tops=np.empty(T * N, dtype=logits.dtype))
+        _check_values(frames, what)
     return frames
 
 
@@ -205,14 +211,24 @@ def first_infeasible(
     )
 
 
+def _all_finite(rows: NDArray) -> bool:
+    """Whether no number is NaN or infinite, used or not: of integers NumPy finds the largest fast."""
+    size = rows.itemsize
+    infinity = np.array([np.inf, -np.inf], rows.dtype)
+    positive, negative = infinity.view(f"i{size}")[0], infinity.view(f"u{size}")[1]
+    return bool(rows.view(f"i{size}").max(initial=0) < positive
+                and rows.view(f"u{size}").max(initial=0) < negative)
+
+
 def _check_values(frames: Frames, what: str) -> None:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    rows, tops, integers = frames.rows, frames.tops, np.dtype(f"i{frames.rows.itemsize}")
-    bits, top_bits, found = rows.view(integers), tops.view(integers), []
+    rows, tops, size, found = frames.rows, frames.tops, frames.rows.itemsize, []
+    signed, unsigned, top_bits = rows.view(f"i{size}"), rows.view(f"u{size}"), tops.view(f"i{size}")
+    minus_infinity = np.array(-np.inf, rows.dtype)
 
     def task(samples):
-        found.append(_first_bad(samples, rows, bits, frames.n_stride, frames.t_stride, frames.lengths, tops,
-                                top_bits))
+        found.append(_first_bad(samples, signed, unsigned, minus_infinity.view(f"u{size}")[()],
+                                frames.n_stride, frames.t_stride, frames.lengths, tops, top_bits))
 
     threads.run(task, frames.lengths * (rows.shape[1] / 16))
     t, n = min(found)
@@ -228,36 +244,27 @@ def _check_values(frames: Frames, what: str) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _largest(bits, r):
-    """The bits of the largest number in row r, from the bits of all, as integers.
+def _extremes(signed, unsigned, r):
+    """The bits of the largest number in row r, and the largest bits: those above -inf's are negative NaNs.
 
     Positive numbers are in the order of their bits, negative ones in the opposite
     order. Of integers LLVM takes a maximum in lanes, of floats it does not.
     """
-    most = least = bits[r, 0]
-    for c in range(1, bits.shape[1]):
-        most = max(most, bits[r, c])
-    if most >= 0:
-        return most
-    for c in range(1, bits.shape[1]):
-        least = min(least, bits[r, c])
-    return least
+    most, highest = signed[r, 0], unsigned[r, 0]
+    for c in range(1, signed.shape[1]):
+        most = max(most, signed[r, c])
+        highest = max(highest, unsigned[r, c])
+    if most < 0:
+        for c in range(signed.shape[1]):
+            most = min(most, signed[r, c])
+    return most, highest
 
 
 @numba.njit(nogil=True, cache=True)
-def _all_below_infinity(rows, r):
-    """Whether no entry of row r is NaN or +inf."""
-    bad = False
-    for c in range(rows.shape[1]):
-        bad |= not rows[r, c] < np.inf
-    return not bad
-
-
-@numba.njit(nogil=True, cache=True)
-def _first_bad(samples, rows, bits, n_stride, t_stride, lengths, tops, top_bits):
+def _first_bad(samples, signed, unsigned, minus_infinity, n_stride, t_stride, lengths, tops, top_bits):
     """The first frame t, n that cannot be used, or NOWHERE; into tops the largest logit of each row.
 
-    Of rows and tops it gets the bits as well.
+    Rows and tops are given as their bits, tops as they are too.
     """
     T = 0
     for n in samples:
@@ -266,8 +273,8 @@ def _first_bad(samples, rows, bits, n_stride, t_stride, lengths, tops, top_bits)
         for n in samples:
             if t < lengths[n]:
                 r = np.uintp(n * n_stride + t * t_stride)
-                top_bits[r] = _largest(bits, r)
-                if not (_all_below_infinity(rows, r) and tops[r] > -np.inf):
+                top_bits[r], highest = _extremes(signed, unsigned, r)
+                if highest > minus_infinity or not -np.inf < tops[r] < np.inf:
                     return t, n
     return NOWHERE, 0
 

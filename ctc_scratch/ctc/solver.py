@@ -101,7 +101,7 @@ class _Problem:
     def _run(self, task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
         def quietly(some):
             # Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like.
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 task(some)
 
         threads.run(quietly, costs)
