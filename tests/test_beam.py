@@ -184,10 +184,10 @@ def test_a_full_tree_forgets_and_grows(rng):
     logits = 3.0 * rng.standard_normal((400, 5))
     search = Search(5, check_settings(5, 8, 0, None, None))
     search._state = search._state._replace(tree=search._state.tree[:40].copy())
-    search.advance(logits, 0, 1, len(logits))
+    norms = search.advance(logits, 0, 1, len(logits))
     assert 40 < len(search._state.tree) < FIRST_NODES, "it had to grow, and to forget"
     twin = reference.prefix_beam_search(log_softmax(logits), 8)
-    found = search.hypotheses(8, logits)
+    found = search.hypotheses(8, logits, norms)
     assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin]
     assert_close([h.log_score for h in found], [score for _, score in twin], 1e-10, "log_score")
 
@@ -199,11 +199,11 @@ def test_a_tree_that_grows_asks_its_language_model_no_less(rng):
     state = small._state
     small._state = state._replace(tree=state.tree[:16].copy(), priors=state.priors[:16].copy(),
                                   label_priors=state.label_priors[:16].copy())
-    for search in small, large:
-        search.advance(logits, 0, 1, len(logits))
+    norms = [search.advance(logits, 0, 1, len(logits)) for search in (small, large)]
+    assert (norms[0] == norms[1]).all()
     assert len(small._state.tree) < len(large._state.tree)
-    assert [(h.labels, h.log_score) for h in small.hypotheses(6, logits)] == [
-        (h.labels, h.log_score) for h in large.hypotheses(6, logits)]
+    assert [(h.labels, h.log_score) for h in small.hypotheses(6, logits, norms[0])] == [
+        (h.labels, h.log_score) for h in large.hypotheses(6, logits, norms[1])]
 
 
 @pytest.mark.parametrize("model", [None, "pairs"])

@@ -13,14 +13,60 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import beam_kernels
-from .alignment import Span, align
+from . import beam_kernels, narrow
+from .alignment import Span, band, best_states, classes_used, spans_of
 from .beam_kernels import BEAM, FRESH, NODES, TOTAL, Scratch, State
 from .checks import check_blank, check_count, check_not_negative
 from .loss import ctc_loss
 
 FIRST_NODES = 4096
 """Prefixes that a search has room for at first; where more than half are needed at a time it grows."""
+
+
+NEARLY_CERTAIN = -0.01
+"""A ln P above this is left to `ctc_loss`, which sums what lacks to certainty."""
+
+
+class Posteriors(NamedTuple):
+    """The frames that a search has taken.
+
+    logits : (T, C) float64
+    norms : (T, 2) largest logit of each frame, and ln of the sum of exp(logit - largest)
+    blank : which class is the blank
+    """
+
+    logits: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    blank: int
+
+    def log_prob(self, labels: list[int], least: float = -math.inf) -> float:
+        """ln P(labels | x), at most 0, of labels that fit the frames.
+
+        least : what it is known to be at least
+        """
+        T, U = len(self.logits), len(labels)
+        if T > 0:
+            log_probs, columns = self._emissions(labels)
+            firsts, lasts, repeats = band(columns, T)
+            found = narrow.log_sum(np.exp(log_probs), columns, np.where(repeats, 0.0, 1.0), firsts, lasts,
+                                   least, *np.empty((3, U + 2)))
+            if found < NEARLY_CERTAIN:
+                return found
+        return exact_log_prob(self.logits, labels, self.blank)
+
+    def spans(self, labels: list[int]) -> list[Span]:
+        """Where each label stands on the likeliest alignment."""
+        log_probs, columns = self._emissions(labels)
+        states = best_states(log_probs, -self.norms[:, 1], columns)
+        assert states is not None, "labels that were found have a path"
+        return spans_of(states, log_probs, columns, labels)
+
+    def _emissions(self, labels: list[int]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """ln y (T, K) of the blank and the classes that occur in the labels, and which each label is (U,)."""
+        classes, columns = classes_used(np.array(labels, np.intp), self.blank, self.logits.shape[1])
+        log_probs = np.empty((len(self.logits), len(classes)))
+        narrow.normalise(self.logits, self.norms, classes, log_probs)
+        return log_probs, columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,22 +78,23 @@ class Hypothesis:
         has seen, and what the language model adds
     log_prob : ln P(labels | x), exact, at most 0
     spans : where each label stands on the likeliest alignment, a `Span` each, in order
+    posteriors : the frames
 
-    The last two are worked out when they are first asked for: a pass of `ctc_loss` and one of `align`.
+    log_prob and spans are worked out when they are first asked for.
     """
 
     labels: list[int]
     log_score: float
-    _logits: NDArray = field(repr=False)
-    _blank: int = field(repr=False)
+    posteriors: Posteriors = field(repr=False)
+    _seen: float = field(repr=False)  # ln of the probability of those paths: log_prob is no less
 
     @cached_property
     def log_prob(self) -> float:
-        return exact_log_prob(self._logits, self.labels, self._blank)
+        return self.posteriors.log_prob(self.labels, self._seen)
 
     @cached_property
     def spans(self) -> list[Span]:
-        return align(self._logits, self.labels, blank=self._blank).spans
+        return self.posteriors.spans(self.labels)
 
 
 def exact_log_prob(logits: NDArray, labels: list[int], blank: int) -> float:
@@ -108,33 +155,38 @@ class Search:
         self._state.nodes[0], self._state.logs[0] = 0, (0.0, -np.inf, 0.0)
         self._ask()
 
-    def advance(self, rows: NDArray, first: int, stride: int, T: int) -> None:
-        """Take the frames rows[first], rows[first + stride], ..., T of them."""
-        t = 0
+    def advance(self, rows: NDArray, first: int, stride: int, T: int) -> NDArray[np.float64]:
+        """Take the frames rows[first], rows[first + stride], ..., T of them; returns their norms (T, 2)."""
+        norms, t = np.empty((T, 2)), 0
         while t < T:
             # New prefixes have to be put to the language model before they can be extended.
             some = T - t if self.settings.score is None else 1
             taken = beam_kernels.advance(
                 rows, first + t * stride, stride, some, self.settings.blank, self.settings.prune, self._state,
-                self._scratch,
+                self._scratch, norms[t:],
             )
             t += taken
             if taken < some:
                 self._grow()
             else:
                 self._ask()
+        return norms
 
-    def hypotheses(self, top: int, logits: NDArray) -> list[Hypothesis]:
-        """The best labellings of the frames so far, which are the logits (T, C), float64."""
+    def hypotheses(
+        self, top: int, logits: NDArray[np.float64], norms: NDArray[np.float64]
+    ) -> list[Hypothesis]:
+        """The best labellings of the frames so far, which are the logits (T, C), with their norms (T, 2)."""
+        posteriors = Posteriors(logits, norms, self.settings.blank)
         found = []
         for j in range(self._state.counts[BEAM]):
             node = self._state.nodes[j]
-            score = float(self._state.logs[j, TOTAL] + self._state.priors[node])
+            seen = float(self._state.logs[j, TOTAL])
+            score = seen + float(self._state.priors[node])
             if self.settings.end is not None or j < top:
                 labels = self._spell(node)
                 if self.settings.end is not None:
                     score += _sound(self.settings.end(tuple(labels)), "end", labels)
-                found.append(Hypothesis(labels, score, logits, self.settings.blank))
+                found.append(Hypothesis(labels, score, posteriors, seen))
         found.sort(key=lambda hypothesis: -hypothesis.log_score)  # keeps the order of equals
         return found[:top]
 
@@ -165,6 +217,8 @@ class Search:
 
 def _sound(value: Any, method: str, labels: list[int]) -> float:
     """What the language model says, if that is a score."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"language_model.{method} gave {value!r} for the labels {labels}, not a number")
     if not value < math.inf:
         raise ValueError(f"language_model.{method} gave {value} for the labels {labels}; "
                          f"a score is finite, or -inf for what cannot be")

@@ -88,8 +88,8 @@ def log_add(a, b):
 
 
 @inlined
-def log_softmax(rows, r, log_probs):
-    """log_probs = rows[r] - ln sum exp of it."""
+def log_softmax(rows, r, log_probs, norm):
+    """log_probs = rows[r] - ln sum exp of it; norm: the largest, and ln sum exp of what it lacks."""
     C = len(log_probs)
     top = rows[r, 0]
     for c in range(1, C):
@@ -101,6 +101,7 @@ def log_softmax(rows, r, log_probs):
     log_total = math.log(total)
     for c in range(C):
         log_probs[c] -= log_total
+    norm[0], norm[1] = top, log_total
 
 
 @kernel
@@ -265,8 +266,8 @@ def renew(
 
 
 @kernel
-def advance(rows, first, stride, T, blank, prune, state, scratch):
-    """Take T frames; frame t is rows[first + t * stride].
+def advance(rows, first, stride, T, blank, prune, state, scratch, norms):
+    """Take T frames; frame t is rows[first + t * stride]. Fills norms (T, 2), see `log_softmax`.
 
     Returns how many were taken: fewer if the tree is more than half full of prefixes that are
     still needed, so that it ought to grow.
@@ -281,7 +282,7 @@ def advance(rows, first, stride, T, blank, prune, state, scratch):
             if 2 * (counts[NODES] + W) > capacity:
                 return t
         B, K = counts[BEAM], 0
-        log_softmax(rows, first + t * stride, log_probs)
+        log_softmax(rows, first + t * stride, log_probs, norms[t])
         for c in range(C):
             if c != blank:
                 K = offer(likely_log_probs, likely, K, log_probs[c], c)

@@ -154,8 +154,8 @@ def prefix_beam_search(
     def task(samples: NDArray[np.intp]) -> None:
         for n in samples.tolist():
             search = Search(C, settings)
-            search.advance(frames.rows, n * frames.n_stride, frames.t_stride, int(frames.lengths[n]))
-            found[n] = search.hypotheses(top, np.array(frames.rows_of(frames.rows, n), np.float64))
+            norms = search.advance(frames.rows, n * frames.n_stride, frames.t_stride, int(frames.lengths[n]))
+            found[n] = search.hypotheses(top, np.array(frames.rows_of(frames.rows, n), np.float64), norms)
 
     if language_model is None:
         threads.run(task, frames.lengths * (8 * beam_width + C))
@@ -186,7 +186,7 @@ class BeamStream:
         self, *, beam_width: int = 16, blank: int = 0, prune: float | None = None, language_model: Any = None
     ) -> None:
         self._options = beam_width, blank, prune, language_model
-        self._pieces: list[NDArray] = []
+        self._pieces: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # logits, norms
         self._search: Search | None = None
 
     def push(self, logits: ArrayLike) -> None:
@@ -194,16 +194,17 @@ class BeamStream:
         frames = _check_piece(logits, self._search.C if self._search else None)
         C = frames.rows.shape[1]
         self._search = self._search or Search(C, check_settings(C, *self._options))
-        self._pieces.append(np.array(frames.rows, np.float64))
-        self._search.advance(frames.rows, 0, 1, len(frames.rows))
+        norms = self._search.advance(frames.rows, 0, 1, len(frames.rows))
+        self._pieces.append((np.array(frames.rows, np.float64), norms))
 
     def hypotheses(self, top: int = 1) -> list[Hypothesis]:
         """The best labellings of the frames taken so far, as `prefix_beam_search` would return them."""
         if self._search is None:
             raise ValueError("no frames yet: push some, an empty (0, C) piece at least")
         check_top(top, self._options[0])
-        self._pieces = [np.concatenate(self._pieces)]
-        return self._search.hypotheses(top, self._pieces[0])
+        logits, norms = (np.concatenate(arrays) for arrays in zip(*self._pieces))
+        self._pieces = [(logits, norms)]
+        return self._search.hypotheses(top, logits, norms)
 
 
 def _check_piece(logits: ArrayLike, C: int | None) -> Frames:

@@ -38,7 +38,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import threads
-from .beam import exact_log_prob
 from .checks import check_blank, check_count, check_logits
 from .decode import prefix_beam_search
 
@@ -154,7 +153,7 @@ def _search(logits: NDArray[np.float64], blank: int, budget: int) -> MapResult:
             _, _, c, shorter = heapq.heappop(open_prefixes)
             prefix = _Prefix(c, shorter, np.empty((2, T + 1)))
             follow(log_probs, blank, shorter.label, shorter.ends, c, prefix.ends)
-    best = exact_log_prob(logits, labels, blank)
+    best = first.posteriors.log_prob(labels)
     gap = -open_prefixes[0][0] - best if open_prefixes else 0.0
     return MapResult(labels, best, gap if gap > ROUNDING else 0.0, prefixes)
 

@@ -1,0 +1,170 @@
+"""What narrow leaves out does not matter: the best path and the sum are those over all states."""
+
+import tracemalloc
+
+import numba
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import align, alignment, ctc_loss, narrow, prefix_beam_search, reference
+from ctc_scratch.ctc.alignment import band, best_states
+from ctc_scratch.ctc.beam import Posteriors
+from ctc_scratch.ctc.labels import extend, min_frames
+
+from .conftest import assert_close
+
+LONG = not numba.config.DISABLE_JIT
+
+
+def draw(rng, T, C, scale, digits=None):
+    """Logits (T, C), rounded to make ties, and labels that fit; sometimes those that the frames favour."""
+    logits = scale * rng.standard_normal((T, C))
+    if digits is not None:
+        logits = logits.round(digits)
+    if rng.random() < 0.5:
+        labels = reference.log_softmax(logits)[:, 1:].argmax(axis=1)[::2] + 1
+    else:
+        labels = rng.integers(1, C, rng.integers(T + 1))
+    while min_frames(labels) > T:
+        labels = labels[:-1]
+    return logits, labels
+
+
+def posteriors_of(logits, blank=0):
+    top = logits.max(axis=1)
+    log_total = np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return Posteriors(logits, np.stack([top, log_total], axis=1), blank)
+
+
+def log_sum(logits, labels, least=-np.inf):
+    """narrow.log_sum with its arrays."""
+    log_probs = reference.log_softmax(logits)
+    labels, buffers = np.array(labels, np.intp), np.empty((3, len(labels) + 2))
+    firsts, lasts, repeats = band(labels, len(logits))
+    opened = np.where(repeats, 0.0, 1.0)
+    return narrow.log_sum(np.exp(log_probs), labels, opened, firsts, lasts, least, *buffers)
+
+
+@pytest.mark.parametrize("reach", [0.0, 2.0, 20.0])
+@pytest.mark.parametrize("digits", [None, 1, 0])
+def test_a_reach_does_not_change_the_path(rng, monkeypatch, reach, digits):
+    """Ties or not, near the likeliest classes or far from them: the path, state by state."""
+    for _ in range(20):
+        logits, labels = draw(rng, int(rng.integers(1, 60)), 5, rng.choice([0.5, 3.0, 30.0]), digits)
+        monkeypatch.setattr(alignment, "FIRST_REACH", np.inf)
+        everything = align(logits, labels)
+        monkeypatch.setattr(alignment, "FIRST_REACH", reach)
+        found = align(logits, labels)
+        assert (found.path == everything.path).all() and found.log_prob == everything.log_prob
+
+
+@pytest.mark.parametrize("reach, found", [(3.0, False), (6.0, True)])
+def test_reach_is_what_a_path_may_lack_to_the_likeliest_classes(reach, found):
+    """Two frames: the likeliest classes are 1, 1; labels (1, 2) lack 4 nats to them."""
+    log_probs = reference.log_softmax(np.array([[0.0, 5.0, 1.0], [0.0, 5.0, 1.0]]))
+    firsts, lasts, repeats = band(np.array([1, 2]), 2)
+    first, _ = narrow.best_moves(
+        log_probs, log_probs.max(axis=1), np.array([1, 2]), np.where(repeats, -np.inf, 0.0), firsts, lasts,
+        reach, *np.empty((3, 4)), np.empty(9, np.int64), np.empty((1, 2), np.intp))
+    assert (first >= 0) == found
+
+
+def test_a_frame_costs_what_is_in_doubt_there(rng):
+    """Of 400 labels, a pair or two where each frame is nearly certain."""
+    labels = rng.integers(1, 5, 400 if LONG else 40)
+    path = extend(labels)
+    logits = rng.standard_normal((len(path), 5))
+    logits[np.arange(len(path)), path] += 40.0
+    firsts, lasts, repeats = band(labels, len(path))
+    blanks, letters, emitted = np.empty((3, len(labels) + 2))
+    log_probs = reference.log_softmax(logits)
+    moves, rows = np.empty(100_000, np.int64), np.empty((len(path) // narrow.FRAMES + 1, 2), np.intp)
+    first, _ = narrow.best_moves(
+        log_probs, log_probs.max(axis=1), labels, np.where(repeats, -np.inf, 0.0), firsts, lasts, 16.0,
+        blanks, letters, emitted, moves, rows)
+    assert first == 0
+    words = np.diff(rows[::-1, 0])  # of each 21 frames but the first
+    assert words.max() <= narrow.FRAMES + 3
+    states = np.empty(len(path), np.intp)
+    narrow.trace(moves, rows, first, states)
+    assert (path[states] == path).all()
+
+
+def test_moves_take_less_than_two_bits_a_state(rng):
+    T, U = (6000, 1000) if LONG else (300, 60)
+    log_probs, labels = reference.log_softmax(rng.standard_normal((T, 4))), rng.integers(1, 4, U)
+    tracemalloc.start()
+    try:
+        best_states(log_probs, log_probs.max(axis=1), labels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * T * (2 * U + 1) / 8 + 40 * (T + U), f"{peak} bytes"
+
+
+@pytest.mark.parametrize("reach", [16.0, np.inf])
+def test_a_path_that_is_closed_is_none(monkeypatch, reach):
+    monkeypatch.setattr(alignment, "FIRST_REACH", reach)
+    log_probs = reference.log_softmax(np.array([[0.0, 1.0, -np.inf]] * 30))
+    assert best_states(log_probs, log_probs.max(axis=1), np.array([1, 2])) is None
+
+
+def test_the_sum_is_that_of_all_paths(rng):
+    for _ in range(60):
+        logits, labels = draw(rng, int(rng.integers(1, 80)), int(rng.integers(2, 7)), rng.choice([0.5, 3.0]))
+        truth = reference.log_likelihood(reference.log_softmax(logits), labels)
+        for least in (-np.inf, truth - 5.0, truth):
+            assert_close(log_sum(logits, labels, least), truth, 1e-11, "ln of the sum")
+
+
+@pytest.mark.skipif(not LONG, reason="minutes without compiled kernels")
+@pytest.mark.parametrize("scale, height", [(0.5, 0.0), (1.0, 7.0), (3.0, 9.0)])
+def test_what_a_lower_bound_lets_it_drop_is_below_rounding(rng, scale, height):
+    """800 frames, flat or with spikes, and a bound as loose as that of a beam."""
+    T, U = 800, 100
+    labels = rng.integers(1, 6, U)
+    path = np.zeros(T, np.intp)
+    path[np.sort(rng.choice(T // 2, U, replace=False)) * 2] = labels
+    logits = scale * rng.standard_normal((T, 6))
+    logits[np.arange(T), path] += height
+    truth = -ctc_loss(logits, labels).loss
+    for slack in (0.0, 3.0, 30.0):
+        assert_close(log_sum(logits, labels, truth - slack), truth, 1e-10, "ln of the sum")
+
+
+@pytest.mark.parametrize("least", [-np.inf, -3e4])
+def test_without_a_proof_there_is_no_sum(rng, least):
+    """Probabilities that a float64 does not hold: nan, and the exact kernel instead."""
+    logits, labels = 1e3 * rng.standard_normal((40, 4)), rng.integers(1, 4, 12)
+    assert np.isnan(log_sum(logits, labels, least))
+    truth = -ctc_loss(logits, labels, method="exact").loss
+    assert_close(posteriors_of(logits).log_prob(labels.tolist(), least), truth, 1e-11 * abs(truth), "ln P")
+
+
+def test_a_lower_bound_that_is_none_is_noticed(rng):
+    logits, labels = rng.standard_normal((40, 4)), rng.integers(1, 4, 12)
+    truth = -ctc_loss(logits, labels).loss
+    assert np.isnan(log_sum(logits, labels, truth + 1.0))
+    assert_close(posteriors_of(logits).log_prob(labels.tolist(), truth + 1.0), truth, 1e-12, "ln P")
+
+
+def test_hypotheses_are_rescored_exactly(rng):
+    """Logits of any scale; what is nearly certain to the last digits of what lacks."""
+    for scale in (0.1, 1.0, 10.0, 1e3):
+        logits = scale * rng.standard_normal((50, 5))
+        logits[:, 0] += scale
+        for h in prefix_beam_search(logits, top=5):
+            truth = -ctc_loss(logits, h.labels, method="exact").loss
+            assert_close(h.log_prob / truth, 1.0, 1e-12, "ln P over the truth")
+            expected = align(logits, h.labels).spans
+            assert [span[:3] for span in h.spans] == [span[:3] for span in expected]
+            found, wanted = ([span.confidence for span in spans] for spans in (h.spans, expected))
+            assert_close(found, wanted, 1e-12, "confidence")
+
+
+def test_a_blank_of_any_number(rng):
+    logits = 2.0 * rng.standard_normal((30, 6))
+    for blank in range(6):
+        best, = prefix_beam_search(logits, blank=blank)
+        assert_close(best.log_prob, -ctc_loss(logits, best.labels, blank=blank).loss, 1e-12, "log_prob")
+        assert best.spans == align(logits, best.labels, blank=blank).spans
