@@ -103,6 +103,21 @@ def test_uneven_spaces_and_a_crooked_line_become_boxes_side_by_side(rows):
         assert abs(first - left - 5) < 1 and abs(last - left - 20) < 1
 
 
+def test_no_place_reaches_over_a_close_neighbour():
+    """Strokes 3 wide and 3 apart, each in a box of 28 columns, whose place ends halfway between them."""
+    page = np.zeros((40, 90), np.float32)
+    for left in (30, 36, 42):
+        page[10:30, left:left + 3] = 1
+    row = make_row(page, scale=2.0)
+    assert [box[:2] for box in row.boxes] == [(0, 28), (28, 56), (56, 84)]
+    assert row.place(28, 56) == (2 * 34, 2 * 40)
+    assert row.place(0, 28) == pytest.approx((2 * 17, 2 * 34), abs=0.1), "there is no neighbour on the left"
+    assert row.place(40, 44) == pytest.approx((2 * 35, 2 * 39), abs=0.1), "what is within stays"
+    for margin in ((28, 32), (52, 56)):         # nothing but what stands for the neighbours' ink
+        first, last = row.place(*margin)
+        assert 2 * 34 <= first < last <= 2 * 40 and last - first == row.boxes[1].step
+
+
 def test_dirt_is_left_out_and_a_broken_digit_stays_whole():
     page = np.zeros((40, 90), np.float32)
     page[10:30, 10:20] = 1

@@ -58,13 +58,16 @@ class Piece(NamedTuple):
 class Box(NamedTuple):
     """Where a piece has gone: columns left..right of the row, and the way back into the image.
 
-    Column x of the row is origin + step * (x - left) in the image, in pixels.
+    Column x of the row is origin + step * (x - left) in the image, in pixels. The piece has the
+    pixels begin..end of it, with half of the space to each neighbour.
     """
 
     left: int
     right: int
     origin: float
     step: float
+    begin: float
+    end: float
 
 
 class Row(NamedTuple):
@@ -76,11 +79,15 @@ class Row(NamedTuple):
     scale: float
 
     def place(self, first: float, last: float) -> tuple[float, float]:
-        """From where to where the columns first..last of the row stand in the image [its pixels]."""
+        """From where to where the columns first..last of the row stand in the image [its pixels].
+
+        Not beyond the space to the neighbours of the piece that they show, but at least a column
+        of the row wide.
+        """
         middle = (first + last) / 2
         box = next((box for box in self.boxes if middle < box.right), self.boxes[-1])
         first, last = (box.origin + box.step * (x - box.left) for x in (first, last))
-        return first, last
+        return min(max(first, box.begin), box.end - box.step), max(min(last, box.end), box.begin + box.step)
 
 
 def load_row(path: str | os.PathLike) -> Row:
@@ -264,9 +271,10 @@ def make_row(grey: np.ndarray, scale: float = 1.0) -> Row:
     for piece, start, end in zip(pieces, cuts, cuts[1:]):
         width = SIDE * int(np.ceil(((piece.right - piece.left) / step + 2) / SIDE))
         reach = int(np.ceil(2 * step))
-        start, end = max(start, piece.left - reach), min(end, piece.right + reach)
-        box, pixels = _draw(ink[:, start:end], width, step)
-        boxes.append(Box(left, left + width, scale * (start + box), scale * step))
+        first, last = max(start, piece.left - reach), min(end, piece.right + reach)
+        origin, pixels = _draw(ink[:, first:last], width, step)
+        boxes.append(Box(left, left + width, scale * (first + origin), scale * step,
+                         scale * start, scale * end))
         drawn.append(pixels)
         left += width
     return Row(np.concatenate(drawn, axis=1), boxes, grey, scale)
