@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 
 import numpy as np
 import torch
 
-from benchmarks.harness import interleave, machine, markdown, milliseconds, ratio, save
+from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio
+from benchmarks.torch_ctc import on_torch
 from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
 
@@ -40,10 +40,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="for a shape (default: 2)")
     options = parser.parse_args()
 
-    start = time.perf_counter()
-    ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]])
-    first = time.perf_counter() - start
-    print(f"{machine()}\nfirst call (compiles, or loads from the cache): {first:.2f} s\n")
+    print(f"{machine()}\n{first_call(lambda: ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]]))}\n")
 
     rows, results = [], []
     for threads in map(int, options.threads.split(",")):
@@ -57,8 +54,7 @@ def main() -> None:
                 results.append(dict(threads=threads, shape=shape, contender=name, error=errors[name],
                                     seconds=times[name].tolist()))
     header = ["threads", "T, N, C, U", "contender", "ms (middle half)", "torch / it", "worst error"]
-    print(markdown(header, rows))
-    print(f"\nwritten: {save('ctc_loss', results)}")
+    conclude("ctc_loss", header, rows, results)
 
 
 def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> tuple[dict, dict]:
@@ -74,7 +70,7 @@ def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> t
     contenders = {
         "reused": lambda: _ours(logits, targets, workspace=workspace, out=out),
         "fresh": lambda: _ours(logits, targets),
-        "torch": _with_torch(logits, targets),
+        "torch": on_torch(logits, targets),
         "torch softmax alone": _torch_softmax(logits),
         **_with_optax(logits, targets, threads),
     }
@@ -103,25 +99,11 @@ def _ours(logits, targets, **options):
     return result.loss, result.grad
 
 
-def _with_torch(logits, targets):
-    targets = torch.tensor(targets)
-    (T, N, _), U = logits.shape, targets.shape[1]
-    lengths = torch.full((N,), T), torch.full((N,), U)
-
-    def call():
-        leaf = torch.tensor(logits, requires_grad=True)
-        losses = torch.nn.functional.ctc_loss(leaf.log_softmax(2), targets, *lengths, reduction="none")
-        losses.sum().backward()
-        return losses.detach().numpy(), leaf.grad.numpy()
-
-    return call
-
-
 def _torch_softmax(logits):
-    upstream = torch.ones(logits.shape)
+    leaf, upstream = torch.tensor(logits, requires_grad=True), torch.ones(logits.shape)
 
     def call():
-        leaf = torch.tensor(logits, requires_grad=True)
+        leaf.grad = None
         leaf.log_softmax(2).backward(upstream)
 
     return call

@@ -17,12 +17,13 @@ themselves, float32 probabilities for fast-ctc-decode. Posteriors are of two kin
     peaky   like a trained network's, simulated: blanks, and a spike of one or two frames
             for a label about every eighth frame, some of them with a rival
 
-"ours" returns labels and their score, "with spans" reads the exact log-probability and
-the re-aligned spans as well, "reranked" takes that hypothesis of the last beam whose
-exact log-probability is highest. Answers come first: how often they are the labels ours
-gives, and their exact ln P, the mean over the sequences. Then the contenders take turns
-on the first sequence. `map_decode` is asked how far from the best the answers are at
-most. Most of the time, some ten minutes in all, is pyctcdecode's.
+"ours" returns labels and their score, "in full" the exact log-probability and the re-aligned
+spans as well (fast-ctc-decode has a frame for each label with its answer, too), "reranked"
+takes that hypothesis of the last beam whose exact log-probability is highest. Answers come
+first: how often they are the labels ours gives, and their exact ln P, the mean over the
+sequences. Then the contenders take turns on the first sequence. `map_decode` is asked how
+far from the best the answers are at most. Most of the time, some ten minutes in all, is
+pyctcdecode's.
 """
 
 from __future__ import annotations
@@ -30,12 +31,11 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import time
 from typing import Callable
 
 import numpy as np
 
-from benchmarks.harness import interleave, machine, markdown, milliseconds, ratio, save
+from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio
 from ctc_scratch import ctc_loss, map_decode, prefix_beam_search, set_num_threads
 
 SHAPES = [  # T, C, width
@@ -55,10 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     set_num_threads(1)
 
-    start = time.perf_counter()
-    prefix_beam_search(np.zeros((2, 2), np.float32))
-    first = time.perf_counter() - start
-    print(f"{machine()}\nfirst call (compiles, or loads from the cache): {first:.2f} s\n")
+    print(f"{machine()}\n{first_call(lambda: _in_full(np.zeros((2, 2), np.float32), 2))}\n")
 
     rows, results = [], []
     for shape in SHAPES:
@@ -77,8 +74,7 @@ def main() -> None:
             rows.append([label, kind, "no labelling exceeds", "", "", "", f"{best:.4f}"])
     header = ["T, C, width", "posteriors", "contender", "ms (middle half)", "it / ours", "as ours",
               "mean ln P"]
-    print(markdown(header, rows))
-    print(f"\nwritten: {save('decoders', results)}")
+    conclude("decoders", header, rows, results)
 
 
 def flat(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
@@ -122,7 +118,7 @@ def contenders(logits: np.ndarray, width: int) -> dict[str, Decoder]:
     """The decoders that are installed, each ready to read one sequence."""
     return {
         "ours": lambda: prefix_beam_search(logits, beam_width=width)[0].labels,
-        "ours, with spans": lambda: _in_full(logits, width),
+        "ours, in full": lambda: _in_full(logits, width),
         "ours, reranked": lambda: _reranked(logits, width),
         **_with_fast_ctc_decode(logits, width),
         **_with_pyctcdecode(logits, width),

@@ -81,6 +81,20 @@ def machine() -> str:
     return f"{when}, {model}, {os.cpu_count()} cores, {versions}"
 
 
+def first_call(call: Callable[[], Any]) -> str:
+    """What to say of a call that compiles, or loads what an earlier process has compiled."""
+    start = time.perf_counter()
+    call()
+    return f"first call (compiles, or loads from the cache): {time.perf_counter() - start:.2f} s"
+
+
+def conclude(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]], payload: Any,
+             *remarks: str) -> None:
+    """Print a table with remarks below it, and save what it is made of."""
+    print(markdown(header, rows))
+    print("\n".join(["", *remarks, f"written: {save(name, payload)}"]))
+
+
 def save(name: str, payload: Any) -> Path:
     """Write `benchmarks/results/NAME.json` and return its path."""
     RESULTS.mkdir(exist_ok=True)

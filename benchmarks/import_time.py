@@ -16,7 +16,7 @@ from typing import Callable
 
 import numpy as np
 
-from benchmarks.harness import interleave, machine, markdown, milliseconds, save
+from benchmarks.harness import conclude, interleave, machine, milliseconds
 
 MOST = 0.2
 """Seconds that the import may cost beyond numba's."""
@@ -33,10 +33,10 @@ def main() -> None:
     more = {name: np.median(spent - times["numba"]) for name, spent in times.items()}
     print(f"{machine()}\n{len(times['numba'])} rounds\n")
     rows = [[name, milliseconds(spent), f"{1e3 * more[name]:+.1f}"] for name, spent in times.items()]
-    print(markdown(["import", "ms (middle half)", "ms beyond numba"], rows))
     verdict = "within" if more["ctc_scratch"] <= MOST else "OVER"
-    print(f"\nctc_scratch costs {more['ctc_scratch']:.3f} s beyond numba: {verdict} the {MOST} s allowed")
-    print(f"written: {save('import_time', {name: spent.tolist() for name, spent in times.items()})}")
+    conclude("import_time", ["import", "ms (middle half)", "ms beyond numba"], rows,
+             {name: spent.tolist() for name, spent in times.items()},
+             f"ctc_scratch costs {more['ctc_scratch']:.3f} s beyond numba: {verdict} the {MOST} s allowed")
 
 
 def starter(code: str) -> Callable[[], None]:

@@ -11,14 +11,13 @@ torch too.
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Callable
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.harness import interleave, machine, markdown, milliseconds, ratio, save
+from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio
 from ctc_scratch.nn import LSTM
 
 SHAPES = [  # T, N, D, H
@@ -35,11 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    start = time.perf_counter()
-    ours_on((1, 1, 1, 1))()
-    first = time.perf_counter() - start
-    print(f"{machine()}, torch {torch.__version__}\n"
-          f"first call (compiles, or loads from the cache): {first:.2f} s\n")
+    print(f"{machine()}, torch {torch.__version__}\n{first_call(ours_on((1, 1, 1, 1)))}\n")
 
     rows, results = [], []
     with threadpool_limits(options.threads, user_api="blas"):
@@ -52,9 +47,9 @@ def main() -> None:
                              f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
                 results.append(dict(threads=options.threads, shape=shape, contender=name,
                                     error=errors[name], seconds=times[name].tolist()))
-    print(markdown(["T, N, D, H", "contender", "ms (middle half)", "torch / it", "worst error"], rows))
-    print("\nworst error: of y, dx and all gradients, relative to the largest entry of each\n"
-          f"written: {save('lstm', results)}")
+    header = ["T, N, D, H", "contender", "ms (middle half)", "torch / it", "worst error"]
+    conclude("lstm", header, rows, results,
+             "worst error: of y, dx and all gradients, relative to the largest entry of each")
 
 
 def problem(shape: tuple[int, int, int, int]) -> tuple[LSTM, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import machine, markdown, save
+from benchmarks.harness import conclude, machine
 from ctc_scratch.ctc import label_error_rate
 from ctc_scratch.digits.checkpoint import load_model
 from ctc_scratch.digits.data import consecutive_rows, load_mnist
@@ -46,11 +46,11 @@ def paste(row: np.ndarray, size: float, light: bool, most: int, quality: int,
     return path
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reading")
     parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
     parser.add_argument("--rows", type=int, default=500, help="rows for each condition (default: 500)")
-    options = parser.parse_args(argv)
+    options = parser.parse_args()
     model = load_model(find_model(options.run))
     mnist = load_mnist()
     rows, truth = consecutive_rows(mnist.test_images, mnist.test_labels, 5)
@@ -65,11 +65,13 @@ def main(argv: list[str] | None = None) -> None:
             read = [read_rows(model, load_row(file).pixels[None])[0] for file in files]
             results.append((*condition, label_error_rate(read, truth)))
     print(f"{machine()}\n\nevaluate, the same {len(rows)} rows: label error rate {plain:.2%}\n")
-    print(markdown(
+    conclude(
+        "reading",
         ["size", "ink", "paper around [pixels]", "file", "label error rate", "more than evaluate [points]"],
         [[size, "light" if light else "dark", f"0-{most}", f"JPEG {quality}" if quality else "PNG",
-          f"{rate:.2%}", f"{100 * (rate - plain):+.2f}"] for size, light, most, quality, rate in results]))
-    save("reading", {"evaluate": plain, "conditions": results})
+          f"{rate:.2%}", f"{100 * (rate - plain):+.2f}"] for size, light, most, quality, rate in results],
+        {"evaluate": plain, "conditions": results},
+    )
 
 
 if __name__ == "__main__":

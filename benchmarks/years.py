@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 
-from benchmarks.harness import machine, markdown, save
+from benchmarks.harness import conclude, machine
 from ctc_scratch import (
     NGram,
     greedy_decode,
@@ -71,8 +71,7 @@ def main() -> None:
                      f"{1e3 * seconds / len(years):.2f}"])
         results.append(dict(decoder=name, label_error_rate=errors, rows_right=right, seconds=seconds))
     print(f"\n{machine()}; {len(years)} rows")
-    print(markdown(["decoder", "label error rate", "years right", "ms a row"], rows))
-    print(f"\nwritten: {save('years', results)}")
+    conclude("years", ["decoder", "label error rate", "years right", "ms a row"], rows, results)
 
 
 def digits_of(year: int) -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
@@ -17,6 +18,7 @@ from benchmarks import (  # noqa: E402
     harness,
     import_time,
     lstm,
+    reading,
     scaling,
     training,
     years,
@@ -82,7 +84,7 @@ def test_decoders(run, monkeypatch, tmp_path):
     for _, kind, name, _, _, _, log_prob in table[1:]:
         assert float(log_prob) <= bound[kind] + 1e-4, f"{name}: {log_prob}"
     by_name = {(row[1], row[2]): row for row in table[1:]}
-    assert by_name["flat", "ours, with spans"][5] == "100%"
+    assert by_name["flat", "ours, in full"][5] == "100%"
     if ("flat", "fast-ctc-decode") in by_name:
         assert by_name["flat", "fast-ctc-decode"][5] == "100%"
     for result in results(tmp_path, "decoders"):
@@ -95,6 +97,27 @@ def test_years(run, tmp_path):
     assert [row[0] for row in table[1:]] == [
         "greedy", "beam", "map", "beam, 1-gram", "beam, 2-gram", "beam, 3-gram", "beam, 5-gram"]
     assert [result["decoder"] for result in results(tmp_path, "years")] == [row[0] for row in table[1:]]
+
+
+def test_reading(run, tmp_path):
+    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
+    table, = tables(run(reading, str(tmp_path), "--rows", "2"))
+    found = results(tmp_path, "reading")
+    assert [condition[:4] for condition in found["conditions"]] == list(map(list, reading.CONDITIONS))
+    for row, (*_, rate) in zip(table[1:], found["conditions"]):
+        assert row[4] == f"{rate:.2%}" and row[5] == f"{100 * (rate - found['evaluate']):+.2f}"
+    assert len(table) == 1 + len(reading.CONDITIONS)
+
+
+def test_reading_pastes_as_it_says(tmp_path, rng):
+    row = load_mnist().test_images[0] / np.float32(255)
+    pictures = []
+    for size, light, most, quality in [(1.0, True, 0, 0), (1.0, False, 0, 0), (2.0, False, 9, 50)]:
+        with Image.open(reading.paste(row, size, light, most, quality, rng, tmp_path / "row")) as picture:
+            pictures.append((picture.format, np.asarray(picture, int)))
+    (_, light), (_, dark), (kind, large) = pictures
+    assert (light == np.uint8(255 * row)).all() and (dark == 255 - light).all()
+    assert kind == "JPEG" and 56 <= min(large.shape) and max(large.shape) <= 56 + 18
 
 
 def test_years_are_written_in_their_digits():
