@@ -135,6 +135,8 @@ def _read(
     if labels is None:
         return None
     lengths = None if logit_lengths is None else np.asarray(logit_lengths).reshape(-1)
+    if lengths is not None and lengths.size == 0:
+        lengths = lengths.astype(np.intp)  # numpy makes [] a float array
     sorted_out = _with_batch_first(found, logits, len(labels), lengths, layout)
     if sorted_out is None:
         return None
