@@ -1,96 +1,264 @@
-"""Laws that ctc_loss obeys on every problem there is."""
+"""Laws that ctc_loss obeys on every problem there is, whichever method computes it.
+
+The laws of each public function, and where they are tested; "bits" says that not one may change.
+
+| law | ctc_loss | log_partition, lattice, align | greedy, beam, map | diagnose | metrics |
+|---|---|---|---|---|---|
+| permuting the batch permutes the result | bits | one sequence only | bits | yes | yes |
+| splitting it, or appending samples, changes nothing | bits | | bits | yes | |
+| appending padded frames changes nothing | bits | | bits | yes | |
+| appending classes of -inf changes nothing | rounding | rounding | labels | | |
+| adding a constant to a frame changes nothing | bits ¹ | bits ¹ | bits ¹ | | |
+| relabelling classes relabels the result | rounding | rounding | labels | | yes |
+| gradient rows sum to 0; posteriors to 1 | yes | yes | | | |
+| loss >= 0, log-probabilities <= 0 | yes | yes | yes | | >= 0 |
+| float32 agrees with float64 | its bound | bits | bits | | |
+| layouts agree | bits | no layouts | no layouts | yes | |
+| `inf` and `zero` agree with `raise` | bits | | | | |
+| equal to enumeration where that is small | yes | yes | yes | | |
+
+¹ Where adding it rounds nothing; else the result is that of the rounded logits.
+
+ctc_loss here, the lattice in test_laws_lattice.py, the rest in test_laws_decoding.py.
+"""
+
+from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
-from ctc_scratch.ctc import ctc_loss, reference
+from ctc_scratch.ctc import InfeasibleTargetError, Workspace, ctc_loss, enumeration, reference
 
 from .conftest import assert_close
-from .strategies import problems
+from .strategies import laws, one_by_one, problems, random, renamed, reordered, tiny_problems
 
-# No deadline: the first example compiles.
-laws = settings(max_examples=60, deadline=None, derandomize=True)
+every_method = pytest.mark.parametrize("method", ["auto", "exact", "log"])
+WORKSPACE = Workspace()
 
 
-def solve(problem, **changes):
-    logits, targets, lengths, blank = problem._replace(**changes)
-    return ctc_loss(logits, targets, lengths, blank=blank)
+def solve(problem, method="auto", **options):
+    logits, targets, lengths, blank = problem
+    return ctc_loss(logits, targets, lengths, blank=blank, method=method, infeasible="inf", **options)
+
+
+def assert_same_bits(result, expected, order=slice(None)):
+    """Two results, the second one's sequences in this order."""
+    assert np.array_equal(result.loss, expected.loss[order])
+    assert np.array_equal(result.grad, expected.grad[:, order])
+    assert np.array_equal(result.bound, expected.bound[order], equal_nan=True)
+    assert np.array_equal(result.exact, expected.exact[order])
 
 
 @laws
 @given(problems())
 def test_it_is_the_reference_sequence_by_sequence(problem):
     result = solve(problem)
-    for n, (target, T) in enumerate(zip(problem.targets, problem.logit_lengths)):
-        loss, grad = reference.loss_and_grad(problem.logits[:T, n], target, problem.blank)
+    for n, (logits, target) in enumerate(one_by_one(problem)):
+        loss, grad = reference.loss_and_grad(logits, target, problem.blank)
         # The reference's logarithms lose some digits of their own.
         assert_close(result.loss[n], loss, 1e-13 * max(loss, 1), "loss")
-        assert_close(result.grad[:T, n], grad, 1e-11, "gradient")
+        assert_close(result.grad[:len(logits), n], grad, 1e-11, "gradient")
 
 
+@every_method
 @laws
-@given(problems(), st.floats(-1e3, 1e3))
-def test_a_constant_added_to_a_frame_changes_nothing(problem, constant):
-    before, shifted = solve(problem), solve(problem, logits=problem.logits + constant)
-    assert_close(shifted.loss, before.loss, 1e-10, "loss")  # adding it has rounded the logits
-    assert_close(shifted.grad, before.grad, 1e-10, "gradient")
+@given(problem=tiny_problems(fits=False, holes=True))
+def test_it_is_the_sum_over_all_paths(method, problem):
+    result = solve(problem, method)
+    for n, (logits, target) in enumerate(one_by_one(problem)):
+        loss, grad = enumeration.loss_and_grad(logits, target, problem.blank)
+        assert_close(result.loss[n], loss, 1e-13 * min(max(loss, 1), 1e6), "loss")
+        assert_close(result.grad[:len(logits), n], grad, 1e-12, "gradient")
 
 
+@every_method
 @laws
-@given(problems(), st.randoms(use_true_random=False))
-def test_permuting_the_batch_permutes_the_result(problem, random):
+@given(problem=problems(fits=False, holes=True), random=random)
+def test_permuting_the_batch_permutes_the_result(method, problem, random):
     order = list(range(len(problem.targets)))
     random.shuffle(order)
-    before = solve(problem)
-    after = solve(problem, logits=problem.logits[:, order], targets=[problem.targets[n] for n in order],
-                  logit_lengths=problem.logit_lengths[order])
-    assert np.array_equal(after.loss, before.loss[order])
-    assert np.array_equal(after.grad, before.grad[:, order])
+    assert_same_bits(solve(reordered(problem, order), method), solve(problem, method), order)
 
 
+@every_method
 @laws
-@given(problems(), st.randoms(use_true_random=False))
-def test_renaming_the_classes_renames_the_gradient(problem, random):
-    name = list(range(problem.logits.shape[2]))
-    random.shuffle(name)
-    renamed = np.empty_like(problem.logits)
-    renamed[:, :, name] = problem.logits
-    before = solve(problem)
-    after = solve(problem, logits=renamed, blank=name[problem.blank],
-                  targets=[[name[c] for c in target] for target in problem.targets])
-    assert_close(after.loss, before.loss, 1e-13 * max(before.loss.max(), 1), "loss")
-    assert_close(after.grad[:, :, name], before.grad, 1e-13, "gradient")
+@given(problem=problems(most_sequences=11, fits=False, holes=True), random=random)
+def test_splitting_the_batch_changes_no_bit(method, problem, random):
+    """Nor does appending sequences: the parts are the batch before."""
+    order = list(range(len(problem.targets)))
+    cut, whole = random.randint(0, len(order)), solve(problem, method)
+    for part in (order[:cut], order[cut:]):
+        assert_same_bits(solve(reordered(problem, part), method), whole, part)
 
 
+@every_method
 @laws
-@given(problems())
-def test_more_padding_and_closed_classes_change_nothing(problem):
-    before = solve(problem)
-    longer = np.concatenate([problem.logits, np.full_like(problem.logits[:2], np.nan)])
-    assert np.array_equal(solve(problem, logits=longer).loss, before.loss)
-    T, N, C = problem.logits.shape
-    wider = np.concatenate([problem.logits, np.full((T, N, 3), -np.inf)], axis=2)
-    result = solve(problem, logits=wider)
-    assert_close(result.loss, before.loss, 1e-13 * max(before.loss.max(), 1), "loss")
-    assert_close(result.grad[:, :, :C], before.grad, 1e-13, "gradient")
-    assert not result.grad[:, :, C:].any()
+@given(problem=problems(fits=False, holes=True), frames=st.integers(1, 9),
+       filling=st.sampled_from([np.nan, np.inf, -np.inf, 1e300]))
+def test_more_padding_changes_no_bit(method, problem, frames, filling):
+    before, T = solve(problem, method), len(problem.logits)
+    padding = np.full_like(problem.logits, filling, shape=(frames, *problem.logits.shape[1:]))
+    after = solve(problem._replace(logits=np.concatenate([problem.logits, padding])), method)
+    assert not after.grad[T:].any()
+    assert_same_bits(replace(after, grad=after.grad[:T]), before)
 
 
+@every_method
 @laws
-@given(problems())
-def test_losses_are_positive_and_gradient_rows_sum_to_0(problem):
-    result = solve(problem)
+@given(problem=problems(fits=False, holes=True), classes=st.integers(1, 80))
+def test_more_classes_of_probability_0_change_nothing(method, problem, classes):
+    before, C = solve(problem, method), problem.logits.shape[2]
+    closed = np.full_like(problem.logits, -np.inf, shape=(*problem.logits.shape[:2], classes))
+    after = solve(problem._replace(logits=np.concatenate([problem.logits, closed], axis=2)), method)
+    # The order in which a frame's probabilities are added up may be another one.
+    finite = np.where(np.isfinite(before.loss), before.loss, 0)
+    assert_close(after.loss, before.loss, 1e-13 * max(finite.max(initial=0), 1), "loss")
+    assert_close(after.grad[:, :, :C], before.grad, 1e-12 if method == "log" else 1e-13, "gradient")
+    assert not after.grad[:, :, C:].any()
+
+
+@every_method
+@laws
+@given(problem=problems(fits=False, holes=True, whole=True), random=random)
+def test_a_constant_added_to_a_frame_changes_no_bit(method, problem, random):
+    constants = np.array([[[random.randint(-10**6, 10**6)] for _ in frame] for frame in problem.logits])
+    shifted = problem._replace(logits=problem.logits + constants)
+    assert np.array_equal(shifted.logits - constants, problem.logits), "adding it must round nothing"
+    assert_same_bits(solve(shifted, method), solve(problem, method))
+
+
+@every_method
+@laws
+@given(problem=problems(), constant=st.floats(-1e3, 1e3))
+def test_a_constant_that_rounds_the_logits_changes_no_more_than_that(method, problem, constant):
+    """Each logit moves by at most 2^-44, and the loss by twice that in each frame."""
+    before = solve(problem, method)
+    shifted = solve(problem._replace(logits=problem.logits + constant), method)
+    moved = 2.0**-44 * 2 * len(problem.logits)
+    assert_close(shifted.loss, before.loss, moved + 1e-13 * max(before.loss.max(), 1), "loss")
+    assert_close(shifted.grad, before.grad, 2 * moved + 1e-12, "gradient")
+
+
+@every_method
+@laws
+@given(problem=problems(fits=False, holes=True), random=random)
+def test_renaming_the_classes_renames_the_gradient(method, problem, random):
+    name, other = renamed(problem, random)
+    before, after = solve(problem, method), solve(other, method)
+    finite = np.where(np.isfinite(before.loss), before.loss, 0)
+    assert_close(after.loss, before.loss, 1e-13 * max(finite.max(), 1), "loss")
+    assert_close(after.grad[:, :, name], before.grad, 1e-12 if method == "log" else 1e-13, "gradient")
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@laws
+@given(problem=problems(fits=False, holes=True))
+def test_losses_are_not_negative_and_gradient_rows_sum_to_0(method, dtype, problem):
+    result = solve(problem._replace(logits=problem.logits.astype(dtype)), method)
     assert (result.loss >= 0).all()
-    assert_close(result.grad.sum(axis=2), np.zeros(result.grad.shape[:2]), 1e-14, "row sums")
+    rounding = 1e-14 if dtype == np.float64 and method != "log" else 1e-12 if dtype == np.float64 else 1e-6
+    assert_close(result.grad.sum(axis=2), np.zeros(result.grad.shape[:2]), rounding, "row sums")
+    assert np.abs(result.grad).max(initial=0.0) <= 1 + rounding
+    assert not result.grad[problem.logits == -np.inf].any()
 
 
 @laws
-@given(problems())
-def test_float32_is_float64_up_to_its_rounding(problem):
+@given(problems(holes=True))
+def test_float32_is_float64_within_its_bound(problem):
+    """Each emission may be off by (3 + C + |x - max|) 2^-24 of itself, beside what the bound says.
+
+    ln p is then off by the posterior mean of their sum over a path, a posterior by twice that.
+    """
     single = problem._replace(logits=problem.logits.astype(np.float32))
     double = single._replace(logits=single.logits.astype(np.float64))
     a, b = solve(single), solve(double)
-    # Emissions are off by some (3 + |x - max|) 2^-24 a frame, and |x - max| is at most 300 here.
-    assert_close(a.loss, b.loss, 1e-5 * max(b.loss.max(), 1), "loss")
-    assert_close(a.grad, b.grad, 1e-3, "gradient")
+    for n, (logits, _) in enumerate(one_by_one(double)):
+        if b.loss[n] == np.inf:
+            assert a.loss[n] == np.inf and not a.grad[:, n].any()
+            continue
+        probs, below = np.exp(reference.log_softmax(logits)), logits.max(axis=1, keepdims=True) - logits
+        occupancy = np.where(logits > -np.inf, probs - b.grad[:len(logits), n], 0)
+        off = (3 + logits.shape[1] + np.where(logits > -np.inf, below, 0)) * 2.0**-24
+        emissions, certain = (np.abs(occupancy) * off).sum(), a.bound[n] + b.bound[n]
+        assert_close(a.loss[n], b.loss[n], 1.01 * emissions + certain + 1e-15 * b.loss[n], "loss")
+        rounding = (probs * (off + 2.0**-22)).max() + 2.0**-24
+        assert_close(a.grad[:len(logits), n], b.grad[:len(logits), n], 2.02 * emissions + certain + rounding,
+                     "gradient")
+
+
+@pytest.mark.parametrize("method", ["exact", "log"])
+@laws
+@given(problem=problems(fits=False, holes=True))
+def test_where_float32_is_computed_in_float64_it_is_rounded_once(method, problem):
+    single = problem._replace(logits=problem.logits.astype(np.float32))
+    a, b = solve(single, method), solve(single._replace(logits=single.logits.astype(np.float64)), method)
+    assert np.array_equal(a.loss, b.loss) and np.array_equal(a.grad, b.grad.astype(np.float32))
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@laws
+@given(problem=problems(fits=False, holes=True))
+def test_layouts_agree(method, dtype, problem):
+    problem = problem._replace(logits=problem.logits.astype(dtype))
+    before = solve(problem, method)
+    after = solve(problem._replace(logits=problem.logits.transpose(1, 0, 2)), method, layout="NTC")
+    assert_same_bits(replace(after, grad=after.grad.transpose(1, 0, 2)), before)
+    for n, (logits, target) in enumerate(one_by_one(problem)):
+        alone = ctc_loss(logits, target, blank=problem.blank, method=method, infeasible="inf")
+        assert alone.loss == before.loss[n] and np.array_equal(alone.grad, before.grad[:len(logits), n])
+
+
+@every_method
+@laws
+@given(problem=problems(fits=False, holes=True))
+def test_the_policies_agree(method, problem):
+    """What has no path is raised, inf or 0; what has one comes out the same, bit for bit."""
+    logits, targets, lengths, blank = problem
+    result = solve(problem, method)
+    wrong = result.loss == np.inf
+    for n, (rows, target) in enumerate(one_by_one(problem)):
+        alive = reference.log_likelihood(reference.log_softmax(rows), target, blank) > -np.inf
+        assert wrong[n] == (not alive) and not (wrong[n] and result.grad[:, n].any())
+    zero = ctc_loss(logits, targets, lengths, blank=blank, method=method, infeasible="zero")
+    assert np.array_equal(zero.loss, np.where(wrong, 0, result.loss))
+    assert np.array_equal(zero.grad, result.grad)
+    if wrong.any():
+        with pytest.raises(InfeasibleTargetError) as caught:
+            ctc_loss(logits, targets, lengths, blank=blank, method=method)
+        assert wrong[caught.value.index]
+    right = np.flatnonzero(~wrong)
+    others = reordered(problem, right)
+    raised = ctc_loss(*others[:3], blank=blank, method=method, infeasible="raise")
+    assert_same_bits(raised, result, right)
+
+
+@every_method
+@laws
+@given(problem=problems(fits=False, holes=True))
+def test_reductions_are_sums_of_the_losses(method, problem):
+    none = solve(problem._replace(logits=np.where(problem.logits > -np.inf, problem.logits, -3.0)), method)
+    N, U = len(problem.targets), np.array([max(len(target), 1) for target in problem.targets])
+    fits = np.isfinite(none.loss)
+    for reduction, weights in {"sum": np.ones(N), "batchmean": np.full(N, 1 / N), "mean": 1 / U / N}.items():
+        logits = np.where(problem.logits > -np.inf, problem.logits, -3.0)
+        result = ctc_loss(logits, problem.targets, problem.logit_lengths, blank=problem.blank, method=method,
+                          infeasible="zero", reduction=reduction)
+        right = (weights * np.where(fits, none.loss, 0)).sum()
+        assert_close(result.loss, right, 1e-13 * max(right, 1), reduction)
+        assert_close(result.grad, none.grad * weights[:, None], 1e-15, f"{reduction} gradient")
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@laws
+@given(problem=problems(fits=False, holes=True), garbage=st.sampled_from([np.nan, np.inf, 7.0]))
+def test_workspace_and_out_change_no_bit(method, dtype, problem, garbage):
+    problem = problem._replace(logits=problem.logits.astype(dtype))
+    before, out = solve(problem, method), np.full_like(problem.logits, garbage)
+    result = solve(problem, method, workspace=WORKSPACE, out=out)
+    assert result.grad is out
+    assert_same_bits(result, before)
