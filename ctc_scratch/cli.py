@@ -6,9 +6,10 @@ What the user got wrong ends as one line on stderr and exit status 2.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import fields
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -24,15 +25,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .study import StudyError
 
     try:
-        return options.run(options)
-    except (CheckpointError, DataError, ImageError, SettingsError, StudyError, DivergedError,
-            DiskError) as error:
-        print(f"ctc-scratch: error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, (DivergedError, DiskError)) else 2
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
+    except (CheckpointError, DataError, DiskError, ImageError, SettingsError, StudyError) as error:
+        return _end(2, f"error: {error}")
+    except DivergedError as error:
+        return _end(1, f"error: {error}")
     except StoppedError as stopped:
-        return 128 + stopped.signal  # the custom for an end by a signal
+        return _end(128 + stopped.signal, stopped)  # the custom for an end by a signal
     except KeyboardInterrupt:
-        return 130  # the custom for an end by Ctrl-C
+        return _end(130, "stopped by SIGINT")
+    except BrokenPipeError:     # of `ctc-scratch ... | head`, which has seen enough
+        _forget_output()
+        return 141
+    except MemoryError as error:
+        return _end(2, f"error: there is not enough memory: {error}")
+    except OSError as error:
+        if not error.filename:
+            _forget_output()
+        return _end(2, f"error: {error.filename or 'what it writes'}: {error.strerror or error}")
+
+
+def _end(status: int, message: Any) -> int:
+    """One line on stderr, and the exit status."""
+    print("ctc-scratch:", " ".join(str(message).splitlines()), file=sys.stderr)
+    return status
+
+
+def _forget_output() -> None:
+    """What could not be written to stdout is not tried again at the exit, which would say so once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

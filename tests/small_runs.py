@@ -1,12 +1,35 @@
 """Training runs of a second, for the tests of whatever trains."""
 
 import json
+import struct
+
+import numpy as np
 
 from ctc_scratch.digits import train as training
-from ctc_scratch.digits.data import training_split
+from ctc_scratch.digits.data import load_mnist, training_split
 from ctc_scratch.digits.run import Run
+from ctc_scratch.digits.settings import Settings
+from ctc_scratch.digits.trainer import Trainer
 
 SMALL = dict(digits=(1, 3), test_digits=2, hidden=16, window=7, batch=8, steps=20, evaluations=1)
+
+
+def small_trainer(**changes):
+    """A trainer on 24 digits of noise, which takes no time."""
+    rng = np.random.default_rng(1)
+    digits = rng.integers(256, size=(24, 28, 28), dtype=np.uint8), rng.integers(10, size=24, dtype=np.uint8)
+    return Trainer(Settings(**{**SMALL, "hidden": 3, "layers": 1, "window": 14, **changes}), digits, digits)
+
+
+def write_digits(folder):
+    """A data folder of 1200 training and 100 test digits."""
+    train_images, train_labels, test_images, test_labels = load_mnist()
+    parts = {"train-images-idx3": train_images[:1200], "train-labels-idx1": train_labels[:1200],
+             "t10k-images-idx3": test_images[:100], "t10k-labels-idx1": test_labels[:100]}
+    for name, array in parts.items():
+        header = struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape)
+        (folder / f"{name}-ubyte").write_bytes(header + array.tobytes())
+    return folder
 
 
 def use_few_digits(monkeypatch, mnist):

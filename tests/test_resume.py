@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from ctc_scratch.digits import checkpoint, run
+from ctc_scratch.digits import run
 from ctc_scratch.digits import trainer as trainer_module
 from ctc_scratch.digits.checkpoint import CheckpointError, load_model, save_model
 from ctc_scratch.digits.data import load_mnist
@@ -15,6 +15,7 @@ from ctc_scratch.digits.model import RowReader
 from ctc_scratch.digits.shards import batch_gradients
 from ctc_scratch.digits.train import DiskError, Settings, SettingsError, StoppedError, resume, train
 
+from .archives import rewrite
 from .kill_at_random import finish, killed_run
 from .kill_at_random import train as train_process
 from .small_runs import SMALL, draw_nothing, records, use_few_digits
@@ -160,11 +161,7 @@ def other_kind(path):
 
 
 def rewritten(change):
-    def spoil(path):
-        header, arrays = checkpoint.read_archive(path, trainer_module.FORMAT)
-        change(header, arrays)
-        checkpoint.write_archive(path, header, arrays)
-    return spoil
+    return lambda path: rewrite(path, change)
 
 
 SPOILT = {
@@ -176,6 +173,8 @@ SPOILT = {
                  "expected the settings of a run, found no rate"),
     "bad_setting": (rewritten(lambda header, arrays: header["settings"].update(window=0)),
                     "--window must be from 1 to 14, not 0"),
+    "kind_of_setting": (rewritten(lambda header, arrays: header["settings"].update(hidden=2.5)),
+                        "expected the settings of a run, found hidden = 2.5"),
     "data": (rewritten(lambda header, arrays: header.update(data=1)), "learnt from other digits"),
     "array": (rewritten(lambda header, arrays: arrays.pop("optimiser/mean.output.bias")),
               "expected optimiser/mean.output.bias, found no optimiser/mean.output.bias"),
@@ -184,8 +183,12 @@ SPOILT = {
         "expected params/output.bias of float32, found float64"),
     "shape": (rewritten(lambda header, arrays: header["settings"].update(hidden=15)), "of shape"),
     "generator": (rewritten(lambda header, arrays: header["generator"].update(bit_generator="MT19937")),
-                  "expected where a run stood"),
-    "step": (rewritten(lambda header, arrays: header.pop("step")), "expected where a run stood"),
+                  "expected the state of a generator"),
+    "step": (rewritten(lambda header, arrays: header.pop("step")),
+             "expected where a run stood, found step = None"),
+    "other_step": (rewritten(lambda header, arrays: header.update(step=3)),
+                   "expected optimiser/step = 3, the steps of the run, found 11"),
+    "best": (rewritten(lambda header, arrays: header["best"].append(1)), "expected the best evaluation"),
 }
 
 
@@ -230,8 +233,7 @@ def test_other_versions_are_told(broken_off, monkeypatch, capsys):
 
 
 def test_two_processes_do_not_train_in_one_folder(broken_off):
-    opened, *_ = run.Run.reopen(broken_off)
-    with opened.locked(), pytest.raises(SettingsError, match="being trained by another process"):
+    with run.locked(broken_off), pytest.raises(SettingsError, match="being trained by another process"):
         resume(broken_off)
 
 

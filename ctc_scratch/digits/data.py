@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .idx import MAGIC_IMAGES, MAGIC_LABELS, DataError, read_idx
+from .idx import MAGIC_IMAGES, MAGIC_LABELS, DataError, read_idx, read_shape
 
 SIDE = 28   # pixels: the height of a row, and the height and width of one digit
 
@@ -69,19 +69,21 @@ def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     image_path = _find(folder, f"{part}-images-idx3-ubyte")
     label_path = _find(folder, f"{part}-labels-idx1-ubyte")
 
-    images, labels = read_idx(image_path), read_idx(label_path)
-    if images.ndim != 3:
+    # What the headers say is compared before any data is read.
+    images_shape, labels_shape = read_shape(image_path), read_shape(label_path)
+    if len(images_shape) != 3:
         raise DataError(f"{image_path}: expected images (magic {MAGIC_IMAGES}), "
                         f"found labels (magic {MAGIC_LABELS})")
-    if labels.ndim != 1:
+    if len(labels_shape) != 1:
         raise DataError(f"{label_path}: expected labels (magic {MAGIC_LABELS}), "
                         f"found images (magic {MAGIC_IMAGES})")
-    if images.shape[1:] != (SIDE, SIDE):
+    if images_shape[1:] != (SIDE, SIDE):
         raise DataError(f"{image_path}: expected images of {SIDE} x {SIDE} pixels, "
-                        f"found {images.shape[1]} x {images.shape[2]}")
-    if len(images) != len(labels):
-        raise DataError(f"{label_path}: expected {len(images)} labels, one for each image of "
-                        f"{image_path.name}, found {len(labels)}")
+                        f"found {images_shape[1]} x {images_shape[2]}")
+    if images_shape[0] != labels_shape[0]:
+        raise DataError(f"{label_path}: expected {images_shape[0]} labels, one for each image of "
+                        f"{image_path.name}, found {labels_shape[0]}")
+    images, labels = read_idx(image_path), read_idx(label_path)
     if (labels > 9).any():
         n = int(np.argmax(labels > 9))
         raise DataError(f"{label_path}: expected labels 0..9, found label {n} = {labels[n]}")

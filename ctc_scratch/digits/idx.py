@@ -8,6 +8,8 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -22,6 +24,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 # than this many times the file's size lies.
 DEFLATE_LIMIT = 1032
 BLOCK = 1 << 20
+MOST_BYTES = 1 << 30
+"""Of data in a file: 20 times MNIST. A file of a megabyte unpacks to that, if it holds nothing but zeros."""
 
 
 class DataError(ValueError):
@@ -42,14 +46,27 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     Raises
     ------
     DataError
-        The file is missing, is no IDX file of bytes, is damaged, or is shorter
-        or longer than its header says.
+        The file is missing, is no IDX file of bytes, is damaged, is shorter or
+        longer than its header says, or has more than 2**30 bytes of data.
 
     Notes
     -----
     Memory grows with the bytes that are really there, never with what a header
     promises.
     """
+    with _opened(path) as (stream, most_bytes):
+        return _read_data(stream, path, _read_shape(stream, path, most_bytes))
+
+
+def read_shape(path: str | os.PathLike) -> tuple[int, ...]:
+    """The shape of the array that `read_idx` would return, or DataError; no data is read."""
+    with _opened(path) as (stream, most_bytes):
+        return _read_shape(stream, path, most_bytes)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, int]]:
+    """The bytes of a file, unpacked, and how many there can be at most."""
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == GZIP_MAGIC
@@ -57,8 +74,9 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             size = os.fstat(file.fileno()).st_size
             if zipped:
                 with gzip.GzipFile(fileobj=file) as stream:
-                    return _parse_idx(stream, path, most_bytes=DEFLATE_LIMIT * size)
-            return _parse_idx(file, path, most_bytes=size)
+                    yield stream, DEFLATE_LIMIT * size
+            else:
+                yield file, size
     except FileNotFoundError:
         raise DataError(f"{path}: expected an IDX file, found no such file") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -67,8 +85,8 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         raise DataError(f"{path}: expected a readable file, found: {error.strerror}") from error
 
 
-def _parse_idx(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> np.ndarray:
-    """The array in `stream`, a file that cannot hold more than `most_bytes` bytes."""
+def _read_shape(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> tuple[int, ...]:
+    """What the header says, of a stream that has no more than `most_bytes` bytes."""
     head = stream.read(4)
     magic = int.from_bytes(head, "big")
     if len(head) < 4 or magic not in (MAGIC_LABELS, MAGIC_IMAGES):
@@ -84,18 +102,30 @@ def _parse_idx(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> np
     shape = struct.unpack(f">{ndim}I", sizes)
 
     header, payload = 4 + 4 * ndim, math.prod(shape)
-    expected = (f"{path}: expected {header + payload} bytes "
-                f"({header} of header + {' x '.join(map(str, shape))})")
     if header + payload > most_bytes:
-        raise DataError(f"{expected}, found at most {most_bytes}: truncated")
+        raise DataError(f"{_expected(path, shape)}, found at most {most_bytes}: truncated")
+    if payload > MOST_BYTES:
+        raise DataError(f"{path}: expected at most {MOST_BYTES} bytes of data, found a header for {payload} "
+                        f"({' x '.join(map(str, shape))})")
+    return shape
 
+
+def _read_data(stream: BinaryIO, path: str | os.PathLike, shape: tuple[int, ...]) -> np.ndarray:
+    """What follows the header."""
+    header, payload = 4 + 4 * len(shape), math.prod(shape)
     data = bytearray()
     # One byte more than promised: it shows an over-long file, and makes gzip
     # compare its checksum.
     while block := stream.read(min(BLOCK, payload + 1 - len(data))):
         data += block
     if len(data) < payload:
-        raise DataError(f"{expected}, found {header + len(data)}: truncated")
+        raise DataError(f"{_expected(path, shape)}, found {header + len(data)}: truncated")
     if len(data) > payload:
-        raise DataError(f"{expected}, found at least {header + len(data)}: over-long")
+        raise DataError(f"{_expected(path, shape)}, found at least {header + len(data)}: over-long")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+
+
+def _expected(path: str | os.PathLike, shape: tuple[int, ...]) -> str:
+    header, payload = 4 + 4 * len(shape), math.prod(shape)
+    return (f"{path}: expected {header + payload} bytes "
+            f"({header} of header + {' x '.join(map(str, shape))})")

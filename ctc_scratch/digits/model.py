@@ -4,7 +4,8 @@ A row is cut into windows of a few columns, one frame each, from left to right. 
 class 0 and digit d is class d + 1; nothing outside this file needs to know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,36 @@ def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
     return labels - 1
 
 
+def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any) -> None:
+    """TypeError or ValueError for what cannot be the `config` of a reader."""
+    for name, value in (("hidden", hidden), ("layers", layers), ("window", window)):
+        if type(value) is not int:
+            raise TypeError(f"{name} must be an integer, not {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    if type(bidirectional) is not bool:
+        raise TypeError(f"bidirectional must be True or False, not {bidirectional!r}")
+
+
+def param_shapes(hidden: int, layers: int, bidirectional: bool,
+                 window: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of each parameter of such a reader, one after the other, without making it.
+
+    >>> dict(param_shapes(hidden=2, layers=1, bidirectional=False, window=1))["lstm1.weight_ih"]
+    (8, 28)
+    """
+    directions = ["forward.", "reverse."] if bidirectional else [""]
+    D = SIDE * window
+    for n in range(1, layers + 1):
+        for direction in directions:
+            yield f"lstm{n}.{direction}weight_ih", (4 * hidden, D)
+            yield f"lstm{n}.{direction}weight_hh", (4 * hidden, hidden)
+            yield f"lstm{n}.{direction}bias", (4 * hidden,)
+        D = len(directions) * hidden
+    yield "output.weight", (C, D)
+    yield "output.bias", (C,)
+
+
 class RowReader:
     """Reads a row of digits, `window` columns a frame.
 
@@ -63,9 +94,7 @@ class RowReader:
                  window: int = 4, *, rng: np.random.Generator, dtype=np.float32):
         self.config = dict(hidden=hidden, layers=layers, bidirectional=bidirectional,
                            window=window)
-        for name in ("hidden", "layers", "window"):
-            if self.config[name] < 1:
-                raise ValueError(f"{name} must be at least 1, not {self.config[name]}")
+        check_config(**self.config)
         self.window = window
         self.dtype = np.dtype(dtype)
 

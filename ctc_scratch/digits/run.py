@@ -22,7 +22,7 @@ import numpy as np
 
 from ..ctc import greedy_decode
 from ..ctc.reference import log_softmax
-from .checkpoint import CheckpointError, digest, save_model
+from .checkpoint import CheckpointError, Entry, digest, save_model, sync_folder
 from .data import Mnist, consecutive_rows
 from .evaluate import Evaluation, evaluate, model_logits
 from .model import BLANK, CLASS_NAMES, RowReader, digits_to_labels
@@ -72,6 +72,7 @@ class Run:
             (unfinished / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
             run.checkpoint(trainer)
             unfinished.rename(folder)
+            sync_folder(folder.parent)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -79,48 +80,33 @@ class Run:
         return run
 
     @classmethod
-    def reopen(cls, path: Path) -> tuple[Run, Path, Settings, dict, dict]:
-        """The run of a folder, or of one checkpoint in it: with the file read and what was in it.
+    def reopen(cls, path: Path) -> tuple[Run, Path, Settings, dict, dict[str, Entry]]:
+        """The run of a folder, or of one checkpoint in it: with the file, and what `read_checkpoint` says.
 
         Raises
         ------
         CheckpointError
             There is no checkpoint, or it is damaged.
         """
-        folder = path.parent if path.suffix == ".npz" else path
-        if not folder.is_dir():
-            raise CheckpointError(f"{folder}: expected the folder of a run, found no such folder")
+        folder = folder_of(path)
         if path == folder:
             path = folder / CHECKPOINT
             # A run that ended between the two renames of a checkpoint has the previous one alone.
             if not path.exists() and (folder / PREVIOUS).exists():
                 path = folder / PREVIOUS
-        settings, header, arrays = read_checkpoint(path)
-        return cls(folder, settings, float(header.get("seconds", 0))), path, settings, header, arrays
+        settings, header, entries = read_checkpoint(path)
+        return cls(folder, settings, header["seconds"]), path, settings, header, entries
 
     # ---- files ----------------------------------------------------------------------------
 
-    @contextmanager
-    def locked(self):
-        """One trainer in a folder at a time; the lock ends with the process, however it ends."""
-        if not fcntl:
-            yield
-            return
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SettingsError(f"{self.folder} is being trained by another process") from None
-            yield
-        finally:
-            os.close(descriptor)
-
     def checkpoint(self, trainer: Trainer) -> None:
         """All of the trainer into the folder; with it how much of the metrics belongs to it."""
-        metrics = self.folder / "metrics.jsonl"
-        trainer.save(self.folder / CHECKPOINT, self.folder / PREVIOUS,
-                     metrics=metrics.stat().st_size if metrics.exists() else 0)
+        metrics, size = self.folder / "metrics.jsonl", 0
+        if metrics.exists():
+            with open(metrics, "ab") as file:
+                os.fsync(file.fileno())     # or a power cut could leave less of it than the checkpoint says
+                size = file.tell()
+        trainer.save(self.folder / CHECKPOINT, self.folder / PREVIOUS, metrics=size)
         self.saved_at = time.monotonic()
 
     def checkpoint_is_due(self) -> bool:
@@ -133,12 +119,12 @@ class Run:
         """
         if file != self.folder / CHECKPOINT:
             os.replace(file, self.folder / CHECKPOINT)
-        path = self.folder / "metrics.jsonl"
-        whole = path.read_bytes()[:size] if path.exists() else b""
-        whole = whole[:whole.rfind(b"\n") + 1]
-        self.records = [json.loads(line) for line in whole.splitlines()]
-        with open(path, "wb") as file:
-            file.write(whole)
+        with open(self.folder / "metrics.jsonl", "a+b") as metrics:
+            metrics.seek(0)
+            whole = metrics.read()[:size]
+            whole = whole[:whole.rfind(b"\n") + 1]
+            metrics.truncate(len(whole))        # cut, never written anew: a kill here loses no line
+        self.records = [record for line in whole.splitlines() if (record := _record(line))]
 
     def save(self, model: RowReader) -> None:
         """The weights that count."""
@@ -226,6 +212,45 @@ class Run:
         print(f"stopped after step {step}; what was learnt so far is in {self.folder}/\n"
               f"go on with it: ctc-scratch train --resume {self.folder}\n"
               f"see how well it reads: ctc-scratch evaluate {self.folder}")
+
+
+@contextmanager
+def locked(folder: Path):
+    """One trainer in a folder at a time, or SettingsError; the lock ends with the process, in any case."""
+    if not fcntl:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"{folder} is being trained by another process: wait for its end, or end "
+                                f"it, before you go on with the run") from None
+        except OSError:
+            pass    # some network file systems know no locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of a run from its own path or that of a checkpoint in it; CheckpointError if it is none."""
+    folder = path.parent if path.suffix == ".npz" else path
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        raise CheckpointError(f"{folder}: expected the folder of a run, found {found}")
+    return folder
+
+
+def _record(line: bytes) -> dict | None:
+    """A line of metrics, if it is whole; a damaged one leaves a gap in a figure, no more."""
+    try:
+        record = json.loads(line)
+        numbers = {key for key, value in record.items() if isinstance(value, (int, float))}
+    except (ValueError, AttributeError):
+        return None
+    return record if numbers >= {"step", *(Report._fields if "loss" in record else ())} else None
 
 
 def profile(seconds: dict[str, float]) -> str:

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
 from .augment import Augmentation
+from .checkpoint import brief, same_kind
 from .shards import SHARDS
+
+# What is far beyond all that makes sense is refused: it would only fill the memory.
+MOST_DIGITS, MOST_GAP, MOST_HIDDEN, MOST_LAYERS = 10_000, 1000, 10_000, 100
+MOST_COLUMNS = 28_000_000
+"""Of pixels in a batch, as a million digits have."""
 
 
 class SettingsError(ValueError):
@@ -65,29 +69,38 @@ class Settings:
         """The changes by chance that training rows undergo."""
         return Augmentation(**{name: getattr(self, name) for name in Augmentation._fields})
 
+    @property
+    def reader(self) -> dict[str, Any]:
+        """The `config` of the model."""
+        return dict(hidden=self.hidden, layers=self.layers, bidirectional=self.direction == "both",
+                    window=self.window)
+
     def check(self) -> None:
         """Raise SettingsError for the first option that cannot be used."""
         low, high = self.digits
-        not_negative = [(name, 0 <= getattr(self, name) < np.inf, "a number from 0 on")
-                        for name in ("rotate", "shift", "jitter", "wave", "shear", "minutes", "save_every")]
+        most_rows = MOST_COLUMNS // max(1, high * (28 + self.gap))
+        most = dict(rotate=180, shift=28, jitter=28, wave=28, shear=10, minutes=10**7, save_every=10**9)
+        bounded = [(name, 0 <= getattr(self, name) <= high, f"a number from 0 to {high}")
+                   for name, high in most.items()]
         for name, fine, expected in [
             ("digits", 1 <= low <= high, "at least 1, and LOW-HIGH in order"),
+            ("digits", high <= MOST_DIGITS, f"{MOST_DIGITS} at most"),
             ("test_digits", self.test_digits >= 1, "at least 1"),
-            ("hidden", self.hidden >= 1, "at least 1"),
-            ("layers", self.layers >= 1, "at least 1"),
+            ("hidden", 1 <= self.hidden <= MOST_HIDDEN, f"from 1 to {MOST_HIDDEN}"),
+            ("layers", 1 <= self.layers <= MOST_LAYERS, f"from 1 to {MOST_LAYERS}"),
             ("direction", self.direction in ("both", "forward"), "'both' or 'forward'"),
             # Two frames a digit are enough for any row, even with a blank before each repeat.
             ("window", 1 <= self.window <= 14, "from 1 to 14"),
-            *not_negative,
+            *bounded,
             ("scale", 0 <= self.scale < 1, "from 0 to below 1"),
-            ("gap", self.gap >= 0, "at least 0"),
+            ("gap", 0 <= self.gap <= MOST_GAP, f"from 0 to {MOST_GAP}"),
             # What is left of a box must still hold two frames.
             ("overlap", 0 <= self.overlap <= 28 - 2 * self.window,
              f"from 0 to {28 - 2 * self.window}, which leaves two frames of {self.window} columns"),
-            ("batch", self.batch >= 1, "at least 1"),
+            ("batch", 1 <= self.batch <= most_rows, f"from 1 to {most_rows} for rows of up to {high} digits"),
             ("shards", self.shards >= 1, "at least 1"),
             ("steps", self.steps >= 1, "at least 1"),
-            ("rate", 0 < self.rate < np.inf, "a positive number"),
+            ("rate", 0 < self.rate <= 1e6, "above 0, and 1e6 at most"),
             ("clip", self.clip > 0, "a positive number"),
             ("average", 0 <= self.average < 1, "from 0 to below 1"),
             ("evaluations", self.evaluations >= 0, "at least 0"),
@@ -124,7 +137,10 @@ def with_preset(name: str, **changes) -> Settings:
 
 def from_json(values: Mapping[str, Any]) -> Settings:
     """Settings from `dataclasses.asdict` by way of JSON, which knows no tuples; or TypeError."""
-    missing = {setting.name for setting in fields(Settings)} - values.keys()
-    if missing:
-        raise TypeError(f"no {', '.join(sorted(missing))}")
-    return Settings(**{**values, "digits": tuple(values["digits"])})
+    kinds = {setting.name: type(setting.default) for setting in fields(Settings)}
+    for setting in fields(Settings):
+        if setting.name not in values:
+            raise TypeError(f"no {setting.name}")
+        if not same_kind(values[setting.name], setting.default):
+            raise TypeError(f"{setting.name} = {brief(values[setting.name])}")
+    return Settings(**{name: kinds.get(name, str)(value) for name, value in values.items()})

@@ -87,10 +87,11 @@ def batch_gradients(model: RowReader, batch: Batch, shards: int = SHARDS,
 def cut(batch: Batch, parts: int) -> list[Batch]:
     """The rows of a batch in at most `parts` runs of about the same number."""
     N = len(batch.labels)
+    parts = min(parts, N)
     edges = [N * k // parts for k in range(parts + 1)]
     return [
         Batch(batch.images[i:j], batch.widths[i:j], batch.labels[i:j])
-        for i, j in zip(edges, edges[1:]) if j > i
+        for i, j in zip(edges, edges[1:])
     ]
 
 

@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +22,25 @@ from tqdm import tqdm
 from .checkpoint import CheckpointError
 from .data import Mnist, load_mnist, training_split
 from .evaluate import Evaluation
-from .run import CHECKPOINT, PREVIOUS, Run, new_folder, profile
+from .run import CHECKPOINT, PREVIOUS, Run, folder_of, locked, new_folder, profile
 from .settings import Settings, SettingsError
 from .shards import DivergedError
 from .trainer import Trainer, other_versions
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-class StoppedError(Exception):
-    """Ctrl-C or SIGTERM ended a run, whose checkpoint is written.
+
+class StoppedError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a run; what it had learnt by its last checkpoint is kept.
 
     Attributes
     ----------
     signal : its number
     """
 
-    def __init__(self, signal: int):
-        super().__init__(f"stopped by signal {signal}")
-        self.signal = signal
+    def __init__(self, number: int, what_now: str = ""):
+        super().__init__(f"stopped by {signal.Signals(number).name}{what_now}")
+        self.signal = number
 
 
 class DiskError(RuntimeError):
@@ -55,7 +60,8 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     SettingsError, DataError
         Before anything is written.
     StoppedError
-        After Ctrl-C or SIGTERM, at the end of a step; `resume` goes on from there.
+        After Ctrl-C or SIGTERM, at the end of a step; `resume` goes on from there. At once after a
+        second one; then from the last checkpoint.
     DivergedError
         Logits or gradient became infinite or NaN, or exploded; the weights of before are saved.
     DiskError
@@ -63,12 +69,18 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     """
     settings.check()
     folder = new_folder(settings)
-    mnist, trainer = _prepare(settings)
-    try:
-        run = Run.create(folder, settings, trainer)
-    except OSError as error:
-        raise SettingsError(f"--out {folder} cannot be made: {error.strerror}") from error
-    return _go_on(run, trainer, mnist, show_profile, run.folder / CHECKPOINT, 0)
+    with _Stop() as stop:
+        try:
+            mnist, trainer = _prepare(settings)
+            try:
+                run = Run.create(folder, settings, trainer)
+            except OSError as error:
+                new_folder(replace(settings, out=str(folder)))      # another run may have made it meanwhile
+                raise SettingsError(f"--out {folder} cannot be made: {error.strerror}") from error
+        except StoppedError as stopped:
+            raise StoppedError(stopped.signal, " before the first step: nothing is written") from None
+        with locked(run.folder):
+            return _go_on(run, trainer, mnist, show_profile, stop, run.folder / CHECKPOINT, 0)
 
 
 def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
@@ -86,20 +98,23 @@ def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
         As in `train`.
     """
     path = Path(path)
-    try:
-        run, file, settings, header, arrays = Run.reopen(path)
-        mnist, trainer = _prepare(settings)
-        trainer.restore(file, header, arrays)
-    except CheckpointError as error:
-        previous = path / PREVIOUS
-        if not (path / CHECKPOINT).exists() or not previous.exists():
-            raise
-        raise CheckpointError(f"{error}; the checkpoint before it is still there: "
-                              f"ctc-scratch train --resume {previous}") from None
-    print(f"going on after step {trainer.schedule.step} of {settings.steps} in {run.folder}/")
-    if changed := other_versions(header):
-        print(f"the last bits may differ from those of a run that never stopped: it began with {changed}")
-    return _go_on(run, trainer, mnist, show_profile, file, header["metrics"])
+    with locked(folder_of(path)), _Stop() as stop:
+        try:
+            run, file, settings, header, entries = Run.reopen(path)
+            mnist, trainer = _prepare(settings)
+            trainer.restore(file, header, entries)
+        except CheckpointError as error:
+            previous = path / PREVIOUS
+            if not (path / CHECKPOINT).exists() or not previous.exists():
+                raise
+            raise CheckpointError(f"{error}; the checkpoint before it is still there: "
+                                  f"ctc-scratch train --resume {previous}") from None
+        except StoppedError as stopped:
+            raise StoppedError(stopped.signal, " before the first step: nothing is changed") from None
+        print(f"going on after step {trainer.schedule.step} of {settings.steps} in {run.folder}/")
+        if changed := other_versions(header):
+            print(f"the last bits may differ from those of a run that never stopped: it began with {changed}")
+        return _go_on(run, trainer, mnist, show_profile, stop, file, header["metrics"])
 
 
 def _prepare(settings: Settings) -> tuple[Mnist, Trainer]:
@@ -114,41 +129,44 @@ def _prepare(settings: Settings) -> tuple[Mnist, Trainer]:
     return mnist, Trainer(settings, train_part, validation_part)
 
 
-def _go_on(run: Run, trainer: Trainer, mnist: Mnist, show_profile: bool, file: Path,
+def _go_on(run: Run, trainer: Trainer, mnist: Mnist, show_profile: bool, stop: _Stop, file: Path,
            metrics: int) -> Evaluation:
     """From a checkpoint, where the trainer stands, to the end of the run."""
+    again = f"ctc-scratch train --resume {run.folder}"
     try:
-        with run.locked():
-            run.go_back(file, metrics)
-            try:
-                stopped = _train(run, trainer)
-            except DivergedError as error:
-                run.save(trainer.kept())
-                step = trainer.schedule.step + 1
-                raise DivergedError(f"step {step}: {error}: training diverged, try a smaller --rate than "
-                                    f"{run.settings.rate:g}; the last good weights are in {run.folder}/"
-                                    ) from None
-            if show_profile:
-                print(profile(trainer.seconds))
-            run.draw()
-            model = trainer.kept()
-            run.save(model)
-            if stopped:
-                run.stopped(trainer.schedule.step)
-                raise StoppedError(stopped)
+        run.go_back(file, metrics)
+        try:
+            stopped = _train(run, trainer, stop)
+        except DivergedError as error:
+            run.save(trainer.kept())
+            step = trainer.schedule.step + 1
+            raise DivergedError(f"step {step}: {error}: training diverged, try a smaller --rate than "
+                                f"{run.settings.rate:g}; the last good weights are in {run.folder}/"
+                                ) from None
+        if show_profile:
+            print(profile(trainer.seconds))
+        run.draw()
+        model = trainer.kept()
+        run.save(model)
+        if not stopped:
             run.show_readings(model, mnist)
             return run.test(trainer, model, mnist)
+        run.stopped(trainer.schedule.step)
     except OSError as error:
-        raise DiskError(f"{error.filename or run.folder}: {error.strerror or error}: ended after step "
-                        f"{trainer.schedule.step}, the last checkpoint is whole; make room, then go on: "
-                        f"ctc-scratch train --resume {run.folder}") from error
+        what = "its output" if isinstance(error, BrokenPipeError) else error.filename or run.folder
+        mend = "make room, then go on" if error.errno in FULL else "once that is mended, go on"
+        raise DiskError(f"{what}: {error.strerror or error}: ended after step {trainer.schedule.step}, the "
+                        f"last checkpoint is whole; {mend}: {again}") from error
+    except StoppedError as error:
+        raise StoppedError(error.signal, f" at once; go on from the last checkpoint: {again}") from None
+    raise StoppedError(stopped, f" after step {trainer.schedule.step}")
 
 
-def _train(run: Run, trainer: Trainer) -> int:
+def _train(run: Run, trainer: Trainer, stop: _Stop) -> int:
     """All steps that are left, with a checkpoint at the end; the signal that ended it, or 0."""
     trainer.start_clock()
-    with _Stop() as stop, tqdm(total=run.settings.steps, initial=trainer.schedule.step, unit="step",
-                               dynamic_ncols=True, smoothing=0.05) as bar:
+    with stop.gently(), tqdm(total=run.settings.steps, initial=trainer.schedule.step, unit="step",
+                             dynamic_ncols=True, smoothing=0.05) as bar:
         while not trainer.finished and not stop.signal:
             report = trainer.step()
             bar.update()
@@ -182,26 +200,37 @@ def _load_kernels(settings: Settings, images: np.ndarray, labels: np.ndarray) ->
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM wait for the end of a step, a second one does not."""
+    """What Ctrl-C and SIGTERM do: they raise StoppedError; `gently`, the first one only sets `signal`."""
 
     def __init__(self):
         self.signal = 0
+        self.waits = False
         self.before: dict = {}
 
     def __enter__(self):
-        # Only the main thread may say what a signal does.
+        # Only the main thread may say what a signal does; one that is ignored, as under nohup, stays so.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._handle)
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self.before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_):
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def gently(self):
+        """Let a step end first."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+
     def _handle(self, number, frame):
-        if self.signal:
-            raise KeyboardInterrupt
+        if not self.waits or self.signal:
+            raise StoppedError(number)
         self.signal = number
 
 

@@ -19,10 +19,19 @@ import numba
 import numpy as np
 
 from ..nn import Adam, Average, clip_by_global_norm, one_cycle
-from .checkpoint import CheckpointError, fill, read_archive, write_archive
+from .checkpoint import (
+    CheckpointError,
+    Entry,
+    brief,
+    check_shapes,
+    read_arrays,
+    read_header,
+    same_kind,
+    write_archive,
+)
 from .data import RowSampler
 from .evaluate import Evaluation, evaluate
-from .model import RowReader
+from .model import RowReader, param_shapes
 from .schedule import Schedule
 from .settings import Settings, from_json
 from .shards import Mapper, batch_gradients, on_threads
@@ -155,8 +164,7 @@ class Trainer:
         return self.reader(self.best_params if self.best else self.model.params)
 
     def _reader(self, rng: np.random.Generator) -> RowReader:
-        s = self.settings
-        return RowReader(s.hidden, s.layers, s.direction == "both", s.window, rng=rng)
+        return RowReader(**self.settings.reader, rng=rng)
 
     # ---- files ----------------------------------------------------------------------------
 
@@ -166,65 +174,97 @@ class Trainer:
         The file that stood there goes on as `previous`. OSError if the disk will not take it; the
         old file then stays.
         """
-        schedule = self.schedule
-        header = dict(
-            format=FORMAT, version=VERSION, settings=asdict(self.settings), versions=_versions(),
-            data=self._data, step=schedule.step, progress=schedule.progress, seconds=schedule.seconds,
-            generator=self.rng.bit_generator.state, watch=self.watch.state, evaluations=self.evaluations,
-            stale=self.stale, best=self.best, **more)
-        write_archive(path, header, {f"{group}/{name}": array for group, arrays in self._groups().items()
-                                     for name, array in arrays.items()}, previous)
+        header = dict(format=FORMAT, version=VERSION, settings=asdict(self.settings), versions=_versions(),
+                      data=self._data, best=self.best, **self._position(), **more)
+        write_archive(path, header, self._arrays(), previous)
 
-    def restore(self, path: str | os.PathLike, header: dict, arrays: dict[str, np.ndarray]) -> None:
-        """Go on where the trainer was that `save` has written; CheckpointError if that cannot be."""
+    def restore(self, path: str | os.PathLike, header: dict, entries: dict[str, Entry]) -> None:
+        """Go on where the trainer was that `save` has written; CheckpointError if that cannot be.
+
+        `header` and `entries` are those of `read_checkpoint`.
+        """
         if header.get("data") != self._data:
             raise CheckpointError(f"{path}: the run learnt from other digits than those of "
                                   f"{self.settings.data or 'this package'}; put them back to go on")
-        groups = {f"{group}/{name}": array for group, found in self._groups().items()
-                  for name, array in found.items()}
-        for name, array in groups.items():
-            if name in arrays and arrays[name].dtype != array.dtype:
+        position = {**self._position(), "metrics": 0}
+        for name, example in position.items():
+            if name not in header or not same_kind(header[name], example):
+                raise CheckpointError(f"{path}: expected where a run stood, found {name} = "
+                                      f"{brief(header.get(name))}")
+        best = header.get("best")
+        if best is not None and not same_kind(best, Best(0, False, 0.0, 0.0)):
+            raise CheckpointError(f"{path}: expected the best evaluation so far, found {brief(best)}")
+
+        arrays = self._arrays()
+        check_shapes(path, ((name, array.shape) for name, array in arrays.items()), entries)
+        for name, array in arrays.items():
+            if entries[name].dtype != array.dtype:
                 raise CheckpointError(f"{path}: expected {name} of {array.dtype}, "
-                                      f"found {arrays[name].dtype}")
-        fill(path, groups, arrays)
+                                      f"found {entries[name].dtype}")
+        read_arrays(path, arrays, FORMAT)
+        for name in (name for name, array in arrays.items() if array.shape == ()):      # steps they count
+            if arrays[name] != header["step"]:
+                raise CheckpointError(f"{path}: expected {name} = {brief(header['step'])}, the steps of the "
+                                      f"run, found {arrays[name]}")
         try:
             self.rng.bit_generator.state = header["generator"]
-            schedule = self.schedule
-            schedule.step, schedule.progress = int(header["step"]), float(header["progress"])
-            schedule.seconds = float(header["seconds"])
-            self.evaluations, self.stale = int(header["evaluations"]), int(header["stale"])
-            self.watch.state.update(header["watch"])
-            self.best = Best(*header["best"]) if header["best"] else None
-            header["metrics"] = int(header["metrics"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: expected where a run stood, found {error!r}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"{path}: expected the state of a generator, found "
+                                  f"{brief(header['generator'])}: {error}") from error
+        schedule = self.schedule
+        schedule.step, schedule.progress = header["step"], min(header["progress"], 1.0)
+        schedule.seconds = header["seconds"]
+        self.evaluations, self.stale = header["evaluations"], header["stale"]
+        self.watch.state.update(header["watch"])
+        self.best = Best(*best) if best else None
         self.start_clock()
+
+    def _position(self) -> dict:
+        """Where the run stands, as JSON can hold it."""
+        schedule = self.schedule
+        return dict(step=schedule.step, progress=schedule.progress, seconds=schedule.seconds,
+                    generator=self.rng.bit_generator.state, watch=self.watch.state,
+                    evaluations=self.evaluations, stale=self.stale)
 
     def start_clock(self) -> None:
         """Count from here; what went on before, between sessions too, is no training."""
         self._start = time.monotonic() - self.schedule.seconds
 
-    def _groups(self) -> dict[str, dict[str, np.ndarray]]:
+    def _arrays(self) -> dict[str, np.ndarray]:
         """All arrays that training changes."""
         groups = {"params": self.model.params, "optimiser": self.optimiser.state, "best": self.best_params}
-        return {**groups, "average": self.average.state} if self.average else groups
+        if self.average:
+            groups["average"] = self.average.state
+        return {f"{group}/{name}": array for group, arrays in groups.items()
+                for name, array in arrays.items()}
 
 
-def read_checkpoint(path: str | os.PathLike) -> tuple[Settings, dict, dict[str, np.ndarray]]:
-    """Settings, header and arrays of a file that `Trainer.save` has written, or CheckpointError."""
-    header, arrays = read_archive(path, FORMAT, VERSION)
+def read_checkpoint(path: str | os.PathLike) -> tuple[Settings, dict, dict[str, Entry]]:
+    """Settings, header and what arrays there are, of a file that `Trainer.save` has written.
+
+    Raises
+    ------
+    CheckpointError
+        It is none, or its settings ask for other weights than it has: a trainer made of them takes
+        no more memory than the file.
+    """
+    header, entries = read_header(path, FORMAT, VERSION)
     try:
         settings = from_json(header["settings"])
         settings.check()
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: expected the settings of a run, found {error}") from error
-    return settings, header, arrays
+        raise CheckpointError(f"{path}: expected the settings of a run, found "
+                              f"{brief(error, str)}") from error
+    weights = {name: entry for name, entry in entries.items() if name.startswith("params/")}
+    check_shapes(path, param_shapes(**settings.reader), weights, "params/")
+    return settings, header, entries
 
 
 def other_versions(header: dict) -> str:
     """What of Python and its libraries is not as it was: '' or, say, 'numpy 2.3.1, now 2.4.0'."""
-    then, now = header.get("versions") or {}, _versions()
-    return "; ".join(f"{name} {then.get(name)}, now {version}" for name, version in now.items()
+    then, now = header.get("versions"), _versions()
+    then = then if isinstance(then, dict) else {}
+    return "; ".join(f"{name} {brief(then.get(name), str)}, now {version}" for name, version in now.items()
                      if then.get(name) != version)
 
 
