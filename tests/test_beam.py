@@ -114,6 +114,7 @@ def test_a_language_model_adds_what_it_says(rng):
         assert_close(h.log_score, h.log_prob + said, 1e-12, "log_score")
 
 
+@pytest.mark.slow
 def test_scores_never_exceed_the_exact_probability_and_reach_it(rng):
     logits = rng.standard_normal((14, 3))
     gaps = []

@@ -71,6 +71,7 @@ def test_evaluate_compares_decoders(tmp_path, capsys):
     assert [row[2] for row in rows[4:]] == ["greedy:", "beam:", "map:"]
 
 
+@pytest.mark.slow
 def test_gradcheck_passes_and_names_every_subject(capsys):
     assert main(["gradcheck"]) == 0
     out = capsys.readouterr().out
@@ -80,6 +81,7 @@ def test_gradcheck_passes_and_names_every_subject(capsys):
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_gradcheck_fails_a_wrong_ctc_gradient(capsys, monkeypatch):
     right = gradchecks.ctc_loss
 

@@ -54,6 +54,7 @@ def test_the_mistakes_costs_are_those_of_the_original_in_kind(row):
         assert original / 3 < cost < 3 * original, f"{cost} at {iteration}, originally {original}"
 
 
+@pytest.mark.slow
 def test_with_the_mistake_nothing_behind_the_fifth_column_matters(row):
     image, digits = row
     blotted = image.copy()
@@ -120,6 +121,7 @@ def test_with_a_prior_gamma_is_that_of_the_scores_without_it(mnist, rng, monkeyp
 # ---- the commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run, files", [
     (lambda out: show.show(out, 0, iterations=4),
      ["explanation.txt", "gamma_evolution.png", "iteration_001.png", "iteration_004.png", "training.gif"]),
