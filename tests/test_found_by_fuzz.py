@@ -48,6 +48,7 @@ def test_diagnose_takes_joined_targets_in_every_form_that_ctc_loss_takes(form):
     assert found.errors and "target_lengths are missing" in found.errors[0].what
     assert not diagnose(logits[:, :0], np.empty(0, int), target_lengths=[]).findings
     assert not diagnose(logits[:, :0], [], [], []).findings
+    assert not diagnose(np.zeros((0, 0, 3)), []).findings
 
 
 RAGGED = [[1.0], [1.0, 2.0]]

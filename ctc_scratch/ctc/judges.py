@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     def winners(self) -> NDArray[np.float64] | None:
         """In which share of the frames each class (C,) is the likeliest; None for less than 20 frames."""
-        rows = np.concatenate([self.used(n) for n in range(len(self.targets))] or [self.logits[:0, 0]])
+        rows = np.concatenate([self.used(n) for n in range(len(self.targets))] or [np.empty((0, self.C))])
         if len(rows) < 20 or np.isnan(rows).any():
             return None
         return np.bincount(rows.argmax(axis=1), minlength=self.C) / len(rows)
