@@ -84,6 +84,38 @@ def test_a_decay_out_of_range_is_refused(decay):
         Average({}, decay)
 
 
+@pytest.mark.parametrize("make, message", [
+    (lambda: SGD({}, momentum=1.0), r"momentum must be in \[0, 1\), not 1.0"),
+    (lambda: SGD({}, momentum=-0.1), "momentum"),
+    (lambda: Adam({}, betas=(0.9, 1.0)), r"betas must be in \[0, 1\), not \(0.9, 1.0\)"),
+    (lambda: Adam({}, betas=(-0.1, 0.9)), "betas"),
+], ids=["momentum=1", "momentum<0", "beta=1", "beta<0"])
+def test_memories_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_no_memory_at_all_is_legal():
+    """Adam then steps by the rate in each gradient's direction, and an average is the last parameters."""
+    params = {"w": np.array([1.0, 2.0])}
+    average = Average(params, decay=0.0)
+    optimiser = Adam(params, betas=(0.0, 0.0))
+    for _ in range(2):
+        optimiser.step({"w": np.array([3.0, -0.5])}, 0.1)
+        average.step()
+    assert_close(params["w"], [0.8, 2.2], 1e-7, "param")
+    assert_close(average.average["w"], params["w"], 1e-15, "average")
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, lambda params: Average(params, 0.5)],
+                         ids=["SGD", "Adam", "Average"])
+@pytest.mark.parametrize("param", [np.zeros((3, 4)).T, np.zeros(3, np.float16), np.zeros(3, int)],
+                         ids=["strided", "float16", "int"])
+def test_parameters_that_cannot_be_stepped_are_refused(kind, param):
+    with pytest.raises(ValueError, match="parameter w must be a C-contiguous float32 or float64 array"):
+        kind({"w": param})
+
+
 @pytest.mark.parametrize("kind", [SGD, Adam])
 def test_state_is_all_there_is_to_save(kind, rng):
     """Parameters and state, written into a new optimiser's arrays, go on where the old one was."""
