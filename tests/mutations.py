@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import importlib
 import importlib.util
 import multiprocessing
 import os
@@ -42,13 +43,13 @@ TARGETS = {
     "ctc_scratch/ctc/exact.py": ["tests/test_exact.py", "-k", "not 690 and not 300"],
     "ctc_scratch/ctc/certified.py":
         ["tests/test_recursion.py::test_minus_inf_entries_equal_enumeration", "tests/test_certified.py"],
-    "ctc_scratch/ctc/beam_kernels.py": ["tests/test_beam.py", "-k", "not never_exceed"],
-    "ctc_scratch/ctc/decode.py": ["tests/test_decode.py", "tests/test_beam.py", "-k", "not never_exceed"],
+    "ctc_scratch/ctc/beam_kernels.py": ["tests/test_beam.py"],
+    "ctc_scratch/ctc/decode.py": ["tests/test_decode.py", "tests/test_beam.py"],
     "ctc_scratch/ctc/map_search.py": ["tests/test_map_decode.py"],
     "ctc_scratch/ctc/alignment.py": ["tests/test_align.py"],
     "ctc_scratch/nn/kernels.py":
-        ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_gates.py", "tests/test_lstm.py",
-         "tests/test_optim.py"],
+        ["tests/test_gates.py", "tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py",
+         "tests/test_optim.py", "-k", "not stack"],
     "ctc_scratch/nn/lstm.py":
         ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py"],
     "ctc_scratch/nn/layers.py":
@@ -70,7 +71,10 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-EQUIVALENT: list[Equivalent] = []
+EQUIVALENT = [Equivalent(*entry) for entry in [
+    ("ctc_scratch/nn/optim.py", "if max_norm < norm < math.inf:", "if max_norm <= norm < math.inf:",
+     "a factor of 1"),
+]]
 
 SWAPPED = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.LShift: ("<<", ">>"), ast.RShift: (">>", "<<"),
            ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&"), ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"),
@@ -245,7 +249,6 @@ def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent
     random.Random(seed).shuffle(order)
     with tempfile.TemporaryDirectory() as folder:
         copies = [copy_project(root, Path(folder).resolve() / name) for name in ("one", "two")]
-        import_tests(copies[0], targets)
         limits = {path: baseline(copies, path, arguments) for path, arguments in targets.items()}
         outcomes = run_all(copies, targets, order, limits, time.monotonic() + 60 * minutes)
     print("\n| module | mutations | equivalent | tried | killed | of these by time | survived |")
@@ -271,34 +274,6 @@ def excused(sources: dict[str, bytes], found: dict[str, list[Mutation]], equival
             yield from same
 
 
-def import_tests(folder: Path, targets: dict[str, list[str]]) -> None:
-    """Import all that the tests do, then forget what is ours: a process forked off begins in no time."""
-    forget(folder)
-    files = {argument.split("::")[0] for arguments in targets.values() for argument in arguments
-             if argument.split("::")[0].endswith(".py")}
-    before, path = os.getcwd(), sys.path[:]
-    try:
-        enter(folder)
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sorted(files)])
-    finally:
-        os.chdir(before)
-        sys.path[:] = path
-    forget(folder)
-
-
-def forget(folder: Path) -> None:
-    """Drop the modules that have the names of what is in a folder, wherever they come from."""
-    ours = {path.stem for path in folder.iterdir()}
-    for name in [name for name in sys.modules if name.split(".")[0] in ours]:
-        del sys.modules[name]
-
-
-def enter(folder: Path) -> None:
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
-
-
 def run_tests(folder: Path, path: str, arguments: list[str], seconds: float | None) -> None:
     """In a forked process: the tests, in this folder; it exits with pytest's status."""
     os.setsid()
@@ -306,14 +281,20 @@ def run_tests(folder: Path, path: str, arguments: list[str], seconds: float | No
     if seconds is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
         resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))
-    enter(folder)
+    ours = {entry.stem for entry in folder.iterdir()}
+    for name in [name for name in sys.modules if name.split(".")[0] in ours]:
+        del sys.modules[name]                       # `tests` has come from the folder this was started in
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
     with open(folder / "log", "w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     package = importlib.util.find_spec(Path(path).parts[0])
     if not package or not Path(str(package.origin)).is_relative_to(folder):
         raise ImportError(f"{path} would not be imported from {folder}")
-    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments])
+    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-W",
+                          "ignore::pytest.PytestAssertRewriteWarning", *arguments])   # of what is imported
+    (folder / "modules").write_text("\n".join(name for name in sys.modules if name.split(".")[0] not in ours))
     sys.stdout.flush()
     os._exit(int(status))
 
@@ -327,16 +308,19 @@ def start(folder: Path, path: str, arguments: list[str], seconds: float | None) 
 
 def baseline(copies: list[Path], path: str, arguments: list[str]) -> float:
     """How many seconds of computing a mutation gets; without one the tests must pass, in both copies."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     for folder in copies:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = start(folder, path, arguments, None)
         process.join()
         if process.exitcode != 0:
             raise RuntimeError(f"the tests of {path} fail as it is:\n{(folder / 'log').read_text()}")
         for compiled in folder.joinpath(path).parent.glob(f"__pycache__/{Path(path).stem}.*"):
             compiled.unlink()   # a mutation may have the size and the second of the original
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / len(copies)
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+        for name in (folder / "modules").read_text().split():
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)   # once, for all processes forked off from now on
     print(f"{path}: its tests take {spent:.1f} s", flush=True)
     return 5 + 3 * spent
 
