@@ -12,7 +12,8 @@ import ctc_scratch
 ROOT = Path(ctc_scratch.__file__).parent
 MAY_IMPORT = {"ctc": {"ctc"}, "nn": {"nn"}, "plots": {"plots"}, "digits": {"digits", "ctc", "nn", "plots"},
               "study": {"ctc", "plots"},
-              "cli": {"digits", "ctc", "nn", "plots", "study", ""}, "__main__": {"cli"}, "": {"ctc", "nn"}}
+              "cli": {"digits", "ctc", "nn", "plots", "study", ""}, "__main__": {"cli"},
+              "": {"ctc", "nn", ""}, "kernel_cache": set()}
 
 
 def imported_rooms(path):

@@ -244,7 +244,7 @@ def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     (dict(digits=(0, 2)), "--digits"), (dict(digits=(1, 10**9)), "--digits must be 10000 at most, not"),
     (dict(batch=10**6), "--batch must be from 1 to 333333 for rows of up to 3 digits, not 1000000"),
     (dict(hidden=10**5), "--hidden must be from 1 to 10000, not 100000"), (dict(gap=10**9), "--gap must be"),
-    (dict(rotate=1e30), "--rotate must be a number from 0 to 180, not 1e"), (dict(rate=1e9), "--rate must be"),
+    (dict(rotate=1e30), "--rotate must be a number from 0 to 180, not 1e"), (dict(rate=1e9), "--rate"),
     (dict(test_digits=0), "--test-digits must be at least 1, not 0"),
     (dict(test_digits=401), "--test-digits must be at most 400, the images there are, not 401"),
     (dict(hidden=0), "--hidden"), (dict(layers=0), "--layers"), (dict(direction="back"), "--direction"),
