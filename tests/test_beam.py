@@ -13,6 +13,7 @@ from ctc_scratch.ctc import (
     set_num_threads,
 )
 from ctc_scratch.ctc.beam import FIRST_NODES, Search, check_settings
+from ctc_scratch.ctc.beam_kernels import log_add
 from ctc_scratch.ctc.enumeration import labelling_distribution
 from ctc_scratch.ctc.reference import log_softmax
 
@@ -76,6 +77,17 @@ def test_the_kernel_is_its_twin(rng):
         twin = reference.prefix_beam_search(log_softmax(logits), width, blank, prune)
         assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin], f"case {case}"
         assert_close([h.log_score for h in found], [score for _, score in twin], 1e-11, "log_score")
+
+
+def test_log_add_is_good_to_the_last_digits():
+    """A table of polynomials: on a fine grid, at both ends of each interval, at infinity."""
+    ends = np.arange(0, 38, 0.5)
+    x = np.concatenate([np.linspace(0, 40, 20_001), ends, np.nextafter(ends, 50), [np.inf]])
+    for a, b in (0.0, -1.0), (-1.0, 0.0):
+        found = [log_add(a * y, b * y) if y < np.inf else log_add(a and -np.inf, b and -np.inf) for y in x]
+        assert_close(found, np.logaddexp(0.0, -x), 2.0**-51, "ln(1 + e^-x)")
+    assert log_add(-np.inf, -np.inf) == -np.inf
+    assert_close(log_add(-700.25, -700.0), -700.0 + np.log1p(np.exp(-0.25)), 2.0**-43, "log_add")
 
 
 class Pairs:

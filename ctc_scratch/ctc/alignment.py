@@ -167,8 +167,8 @@ def best_states(
         if first >= 0:
             narrow.trace(moves, rows, first, states)
             return states
-        # So much was lost in T - t frames: in T of them, with some to spare, and if that is not enough
-        reach = 2.0 * reach * T / (T - t) if tries == 0 else np.inf
+        # So much was lost in T - t frames; as much in each of the T, then, and half of it to spare.
+        reach = 1.5 * reach * T / (T - t) if tries == 0 else np.inf
     return None
 
 
