@@ -48,7 +48,8 @@ TARGETS = {
     "ctc_scratch/ctc/map_search.py": ["tests/test_map_decode.py"],
     "ctc_scratch/ctc/alignment.py": ["tests/test_align.py"],
     "ctc_scratch/nn/kernels.py":
-        ["tests/test_gates.py", "tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py",
+        ["tests/test_gates.py", "tests/test_product.py",
+         "tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py",
          "tests/test_optim.py", "-k", "not stack"],
     "ctc_scratch/nn/lstm.py":
         ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py"],
@@ -188,9 +189,11 @@ def changes(source: Source, node: ast.AST, inside: bool) -> Iterator[tuple[int, 
         yield from call(source, node)
     elif isinstance(node, ast.Subscript) and inside:
         for index in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
-            for part in (index.lower, index.upper) if isinstance(index, ast.Slice) else (index,):
-                if part and not isinstance(part, ast.JoinedStr) and not is_text(part):
-                    yield *source.span(part), b"(" + source.of(part) + b") + 1"
+            first, end = (index.lower, index.upper) if isinstance(index, ast.Slice) else (index, None)
+            if first and not is_text(first):
+                yield *source.span(first), b"(" + source.of(first) + b") + 1"
+            if end:     # one more would often be room that nobody uses
+                yield *source.span(end), b"(" + source.of(end) + b") - 1"
 
 
 def operation(source, node, start, end):
@@ -219,7 +222,7 @@ def call(source, node):
 
 
 def is_text(node):
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return isinstance(node, ast.JoinedStr) or isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 # ---- running

@@ -16,7 +16,7 @@ CHANGES = {
     "0 < a <= b": ["0 < a < b", "0 <= a <= b"],
     "a and not b": ["a and (b)", "a or not b"],
     "min(a, b)": ["max(a, b)"],
-    "c[a:]": ["c[(a) + 1:]"],
+    "c[a:b]": ["c[(a) + 1:b]", "c[a:(b) - 1]"],
     "c[a, -1]": ["c[(a) + 1, -1]", "c[a, (-1) + 1]", "c[a, (1)]"],
     "c['name']": [],
     "a if b else c": ["(a)", "(c)"],
