@@ -1,0 +1,180 @@
+"""The fuzzer finds nothing in a short run, finds what is planted, and its oracle is right."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+from ctc_scratch.ctc import loss, solver
+
+from . import fuzz, oracle, truth
+from .fuzz_draw import Draw
+from .fuzz_loss import Case, loss_case
+
+
+def test_the_oracle_is_the_truth():
+    """Likelihood, posterior and best path, within the error it claims, to logits of 1e5."""
+    rng, feasible = np.random.default_rng(0), 0
+    problems, problems_of_truth = [], []
+    for k in range(40):
+        T, C = int(rng.integers(0, 13)), int(rng.integers(1, 6))
+        blank = int(rng.integers(C))
+        classes = [c for c in range(C) if c != blank]
+        labels = rng.choice(classes, size=rng.integers(0, T // 2 + 2)).tolist() if classes else []
+        logits = 10.0 ** rng.uniform(-1, 5) * rng.standard_normal((T, C))
+        logits[rng.random((T, C)) < 0.1 * (k % 3)] = -np.inf
+        logits[:, blank] = 0.0
+        problems.append(oracle.Problem(oracle.log_softmax(logits), labels, blank))
+        problems_of_truth.append((logits, labels, blank))
+    for problem, answer, (logits, labels, blank) in zip(problems, oracle.solve(problems), problems_of_truth):
+        true = truth.solve(logits, labels, blank, bits=1200)
+        if true.loss == mp.inf:
+            assert answer.log_likelihood == -np.inf and not answer.gamma.any() and not answer.occupancy.any()
+            continue
+        feasible += 1
+        with mp.workprec(200):
+            off = float(abs(true.loss + mp.mpf(mp.mpmathify(repr(answer.log_likelihood).split("'")[1]))))
+        assert off <= answer.error, (off, answer.error)
+        once = 2.0**-53  # the truth is rounded to a float64
+        assert np.abs(answer.gamma - true.gamma).max(initial=0) <= answer.error + once
+        grad = np.exp(problem.log_probs) - answer.occupancy
+        assert np.abs(grad - true.grad).max(initial=0) <= answer.error + once
+        assert oracle.best(problem) <= answer.log_likelihood + answer.error
+        assert answer.error < 1e-10, "it must be better than what it judges"
+    assert feasible > 20
+
+
+def test_a_case_is_made_by_its_seed_and_number_alone():
+    for number in (0, 7, 12345):
+        one, two = (loss_case(Draw(3, number)) for _ in range(2))
+        assert one.what == two.what
+        for a, b in zip(one.problems, two.problems):
+            assert np.array_equal(a.log_probs, b.log_probs) and a.labels == b.labels
+    assert len({fuzz.make_case(seed, number).what for seed in range(3) for number in range(30)}) == 90
+
+
+@pytest.mark.slow
+def test_a_short_run_finds_nothing():
+    assert fuzz.run_cases(0, range(600)) == []
+
+
+def test_a_very_short_run_finds_nothing():
+    assert fuzz.run_cases(1, range(40)) == []
+
+
+def test_the_cases_are_of_the_sizes_they_should_be():
+    problems = [problem for number in range(400) for problem in fuzz.make_case(0, number).problems]
+    frames = np.array([len(problem.log_probs) for problem in problems])
+    assert np.median(frames) <= 20 and frames.max() > 100 and (frames == 0).any()
+    depths = [-problem.log_probs[np.isfinite(problem.log_probs)].min(initial=0) for problem in problems]
+    assert max(depths) > 1e5
+    assert any((problem.log_probs == -np.inf).any() for problem in problems)
+
+
+# ---- what is planted is found
+
+
+def spoil_grad(losses, grad):
+    grad *= 1.001
+
+
+def spoil_loss(losses, grad):
+    losses *= 1.001
+
+
+def put_nan(losses, grad):
+    grad.reshape(-1)[:1] = np.nan
+
+
+def shift_a_frame(losses, grad):
+    grad[:] = np.roll(grad, 1, axis=0)
+
+
+def forget_the_last_sequence(losses, grad):
+    losses[-1:] = 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [spoil_grad, spoil_loss, put_nan, shift_a_frame, forget_the_last_sequence])
+@pytest.mark.parametrize("method", ["auto", "exact", "log"])
+def test_a_planted_error_is_found(monkeypatch, spoil, method):
+    """Whichever kernel it is in, within 150 cases."""
+
+    def wrong(frames, packed, blank, weights, grad, used, *others):
+        answer = solver.solve(frames, packed, blank, weights, grad, used, *others)
+        if used == method:
+            spoil(answer[0], grad)
+        return answer
+
+    monkeypatch.setattr(loss, "solve", wrong)
+    assert fuzz.run_cases(0, range(150), make=make_loss_case)
+
+
+@pytest.mark.slow
+def test_too_good_a_bound_is_found(monkeypatch):
+    """Answers a hair off that claim not to be."""
+
+    def wrong(frames, packed, blank, weights, grad, *others):
+        answer = solver.solve(frames, packed, blank, weights, grad, *others)
+        if grad.dtype == np.float64:
+            grad *= 1 + 1e-11
+        return answer
+
+    monkeypatch.setattr(loss, "solve", wrong)
+    assert fuzz.run_cases(0, range(150), make=make_loss_case)
+
+
+def make_loss_case(seed, number):
+    return loss_case(Draw(seed, number))
+
+
+@pytest.mark.parametrize("kind", fuzz.KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_of_case_can_fail(monkeypatch, kind):
+    """What the call returns, or raises, is exchanged for something else."""
+    cases = [kind(Draw(0, number)) for number in range(30)]
+    for case in cases:
+        case.call = lambda: 3
+    numbers = iter(range(30))
+    failures = fuzz.run_cases(0, range(30), make=lambda *_: cases[next(numbers)])
+    assert len(failures) == 30
+
+
+def crash(seed, number):
+    """A case that ends the process."""
+    call = (lambda: os.kill(os.getpid(), signal.SIGKILL)) if number == 3 else lambda: None
+    return Case(call, lambda *_: None, lambda: "a crash")
+
+
+def hang(seed, number):
+    call = (lambda: time.sleep(600)) if number == 2 else lambda: None
+    return Case(call, lambda *_: None, lambda: "a hang")
+
+
+def fail(seed, number):
+    return Case(lambda: 1 / (number - 4), _must_not_raise, lambda: "a division")
+
+
+def _must_not_raise(outcome, _):
+    assert not isinstance(outcome, Exception), outcome
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make, number, still, words", [
+    (crash, 3, 60, "signal SIGKILL"), (hang, 2, 3, "stood still for 3 seconds"),
+    (fail, 4, 60, "division by zero"),
+], ids=["crash", "hang", "failure"])
+def test_crashes_and_hangs_are_found_and_the_run_goes_on(capfd, make, number, still, words):
+    assert fuzz.fuzz(5, 0, 8, 30.0, make, still) == (8, 1)
+    said = capfd.readouterr().out
+    assert f"--seed 5 --only {number}:" in said and words in said
+
+
+def test_command_line(capsys, monkeypatch):
+    assert fuzz.main(["--seed", "0", "--only", "5"]) == 0
+    assert capsys.readouterr().out.endswith("as it should be\n")
+    monkeypatch.setattr(fuzz, "fuzz", lambda *_: (100, 2))
+    assert fuzz.main(["--cases", "100"]) == 1
+    assert "100 cases, 0 to 99" in capsys.readouterr().out
