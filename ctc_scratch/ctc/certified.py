@@ -71,7 +71,7 @@ import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import models, overload, register_model
+from numba.extending import lower_builtin, models, overload, register_model, type_callable
 from numpy.typing import NDArray
 
 intrinsic: Any = numba.extending.intrinsic  # or mypy asks its callers for the context that Numba gives
@@ -232,81 +232,6 @@ class EightModel(models.PrimitiveModel):
         super().__init__(manager, eight, _vector(manager[eight.dtype].get_value_type()))
 
 
-def eight(numbers, k):
-    """The Eight from numbers[k] on."""
-    return numbers.reshape(-1)[k:k + 8].copy()
-
-
-def put(numbers, k, values):
-    """numbers[k:k+8] = values."""
-    numbers[k:k + 8] = values
-
-
-def eight_of(a, b, c, d, e, f, g, h):
-    """The Eight of these numbers."""
-    return np.array([a, b, c, d, e, f, g, h])
-
-
-def splat(x):
-    """The Eight that is x all over."""
-    return np.full(8, x)
-
-
-def put_past_cache(numbers, k, values):
-    """numbers[k:k+8] = values, an aligned place, not read into the cache first."""
-    numbers.reshape(-1)[k:k + 8] = values
-
-
-def places_to_line(numbers, k):
-    """How many numbers there are from numbers[k] to the next aligned place."""
-    return -(numbers.ctypes.data // numbers.itemsize + k) % 8
-
-
-def all_stored():
-    """Wait until other threads can see what went past the cache."""
-
-
-def first_of(values):
-    """The first of an Eight."""
-    return values[0]
-
-
-def total_of(values):
-    """The sum of an Eight, in an order that is always the same."""
-    a, b, c, d, e, f, g, h = values
-    return ((a + e) + (c + g)) + ((b + f) + (d + h))
-
-
-def largest_of(values):
-    """The largest of an Eight."""
-    return values.max()
-
-
-def where_over(a, b, values, others):
-    """Of the values where a > b, elsewhere of the others."""
-    return np.where(a > b, values, others)
-
-
-def larger(values, others):
-    """The larger one of each two."""
-    return np.maximum(values, others)
-
-
-def absolute(values):
-    """Without their signs."""
-    return np.abs(values)
-
-
-def widened(values):
-    """As float64."""
-    return values.astype(np.float64)
-
-
-def narrowed(values, array):
-    """As the type of an array."""
-    return values.astype(array.dtype)
-
-
 def _vector(number):
     return ir.VectorType(number, 8)
 
@@ -317,8 +242,20 @@ def _pointer(context, builder, array_type, array, k):
     return builder.bitcast(pointer, _vector(context.get_value_type(array_type.dtype)).as_pointer())
 
 
+def _numbers(builder, values):
+    return [builder.extract_element(values, ir.IntType(32)(k)) for k in range(8)]
+
+
+def _or(plain):
+    """What stands for an intrinsic where Numba compiles nothing."""
+    return (lambda compiled: plain) if numba.config.DISABLE_JIT else (lambda compiled: compiled)
+
+
+@_or(lambda numbers, k: numbers.reshape(-1)[k:k + 8].copy())
 @intrinsic
-def _eight(context, numbers, k):
+def eight(context, numbers, k):
+    """The Eight from number k of an array on."""
+
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments)
         return builder.load(pointer, align=numbers.dtype.bitwidth // 8)
@@ -326,8 +263,15 @@ def _eight(context, numbers, k):
     return Eight(numbers.dtype)(numbers, k), codegen
 
 
+def _write(numbers, k, values):
+    numbers.reshape(-1)[k:k + 8] = values
+
+
+@_or(_write)
 @intrinsic
-def _put(context, numbers, k, values):
+def put(context, numbers, k, values):
+    """numbers[k:k+8] = values."""
+
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments[:2])
         builder.store(arguments[2], pointer, align=numbers.dtype.bitwidth // 8)
@@ -336,8 +280,11 @@ def _put(context, numbers, k, values):
     return types.void(numbers, k, values), codegen
 
 
+@_or(_write)
 @intrinsic
-def _put_past_cache(context, numbers, k, values):
+def put_past_cache(context, numbers, k, values):
+    """The same at an aligned place, which is not read into the cache first."""
+
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments[:2])
         store = builder.store(arguments[2], pointer, align=numbers.dtype.bitwidth)  # of 8 numbers, in bytes
@@ -347,8 +294,11 @@ def _put_past_cache(context, numbers, k, values):
     return types.void(numbers, k, values), codegen
 
 
+@_or(lambda: None)
 @intrinsic
-def _all_stored(context):
+def all_stored(context):
+    """Wait until other threads can see what went past the cache."""
+
     def codegen(context, builder, signature, arguments):
         builder.fence("seq_cst")
         return context.get_dummy_value()
@@ -356,8 +306,11 @@ def _all_stored(context):
     return types.void(), codegen
 
 
+@_or(lambda *numbers: np.array(numbers))
 @intrinsic
-def _eight_of(context, a, b, c, d, e, f, g, h):
+def eight_of(context, a, b, c, d, e, f, g, h):
+    """The Eight of these numbers."""
+
     def codegen(context, builder, signature, arguments):
         values = ir.Constant(_vector(context.get_value_type(a)), ir.Undefined)
         for k, argument in enumerate(arguments):
@@ -367,16 +320,75 @@ def _eight_of(context, a, b, c, d, e, f, g, h):
     return Eight(a)(a, b, c, d, e, f, g, h), codegen
 
 
+@_or(lambda x: np.full(8, x))
 @intrinsic
-def _number(context, values, k):
+def splat(context, x):
+    """The Eight that is x all over."""
+
     def codegen(context, builder, signature, arguments):
-        return builder.extract_element(*arguments)
+        values = ir.Constant(_vector(context.get_value_type(x)), ir.Undefined)
+        for k in range(8):
+            values = builder.insert_element(values, arguments[0], ir.IntType(32)(k))
+        return values
 
-    return values.dtype(values, k), codegen
+    return Eight(x)(x), codegen
 
 
+@_or(lambda values: values[0])
 @intrinsic
-def _where_over(context, a, b, values, others):
+def first_of(context, values):
+    """The first number of an Eight."""
+
+    def codegen(context, builder, signature, arguments):
+        return _numbers(builder, *arguments)[0]
+
+    return values.dtype(values), codegen
+
+
+@_or(lambda v: ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])))
+@intrinsic
+def total_of(context, values):
+    """The sum of an Eight, in an order that is always the same."""
+
+    def codegen(context, builder, signature, arguments):
+        numbers = _numbers(builder, *arguments)
+        for half in (4, 2, 1):
+            numbers = [builder.fadd(a, b) for a, b in zip(numbers[:half], numbers[half:])]
+        return numbers[0]
+
+    return values.dtype(values), codegen
+
+
+@_or(np.max)
+@intrinsic
+def largest_of(context, values):
+    """The largest number of an Eight."""
+
+    def codegen(context, builder, signature, arguments):
+        largest, *others = _numbers(builder, *arguments)
+        for other in others:
+            largest = builder.select(builder.fcmp_ordered(">", other, largest), other, largest)
+        return largest
+
+    return values.dtype(values), codegen
+
+
+@_or(np.maximum)
+@intrinsic
+def larger(context, a, b):
+    """The larger one of each two."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
+
+    return a(a, b), codegen
+
+
+@_or(lambda a, b, values, others: np.where(a > b, values, others))
+@intrinsic
+def where_over(context, a, b, values, others):
+    """Of the values where a > b, elsewhere of the others."""
+
     def codegen(context, builder, signature, arguments):
         a, b, values, others = arguments
         return builder.select(builder.fcmp_ordered(">", a, b), values, others)
@@ -384,92 +396,62 @@ def _where_over(context, a, b, values, others):
     return values(a, b, values, others), codegen
 
 
-def _of_one(result, build):
-    """The intrinsic that `build` spells with LLVM's instructions for one Eight."""
+@_or(np.abs)
+@intrinsic
+def absolute(context, values):
+    """float64 without its signs."""
 
-    @intrinsic
-    def apply(context, values):
-        def codegen(context, builder, signature, arguments):
-            return build(builder, arguments[0])
+    def codegen(context, builder, signature, arguments):
+        bits = _vector(ir.IntType(64))
+        kept = builder.and_(builder.bitcast(arguments[0], bits), ir.Constant(bits, [2**63 - 1] * 8))
+        return builder.bitcast(kept, arguments[0].type)
 
-        return (result or values)(values), codegen
-
-    return apply
-
-
-def _of_two(build):
-    @intrinsic
-    def apply(context, a, b):
-        def codegen(context, builder, signature, arguments):
-            return build(builder, *arguments)
-
-        return a(a, b), codegen
-
-    return apply
+    return values(values), codegen
 
 
-def _without_signs(builder, values):
-    bits = _vector(ir.IntType(64))
-    kept = builder.and_(builder.bitcast(values, bits), ir.Constant(bits, [2**63 - 1] * 8))
-    return builder.bitcast(kept, values.type)
+@_or(lambda values: values.astype(np.float64))
+@intrinsic
+def widened(context, values):
+    """As float64."""
+
+    def codegen(context, builder, signature, arguments):
+        double = _vector(ir.DoubleType())
+        return arguments[0] if arguments[0].type == double else builder.fpext(arguments[0], double)
+
+    return Eight(types.float64)(values), codegen
 
 
-_absolute = _of_one(None, _without_signs)
-_widened = _of_one(Eight(types.float64), lambda builder, a: builder.fpext(a, _vector(ir.DoubleType())))
-_narrowed = _of_one(Eight(types.float32), lambda builder, a: builder.fptrunc(a, _vector(ir.FloatType())))
-_add = _of_two(lambda builder, a, b: builder.fadd(a, b))
-_subtract = _of_two(lambda builder, a, b: builder.fsub(a, b))
-_multiply = _of_two(lambda builder, a, b: builder.fmul(a, b))
-_divide = _of_two(lambda builder, a, b: builder.fdiv(a, b))
-_larger = _of_two(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+@_or(lambda values, array: values.astype(array.dtype))
+@intrinsic
+def narrowed(context, values, array):
+    """float64 as the type of an array."""
 
-overload(eight)(lambda numbers, k: lambda numbers, k: _eight(numbers, k))
-overload(put)(lambda numbers, k, values: lambda numbers, k, values: _put(numbers, k, values))
-overload(put_past_cache)(lambda numbers, k, values: lambda numbers, k, values:
-                         _put_past_cache(numbers, k, values))
-overload(places_to_line)(lambda numbers, k: lambda numbers, k:
-                         -(numbers.ctypes.data // numbers.itemsize + k) % 8)
-overload(all_stored)(lambda: lambda: _all_stored())
-overload(eight_of)(lambda a, b, c, d, e, f, g, h: lambda a, b, c, d, e, f, g, h:
-                   _eight_of(a, b, c, d, e, f, g, h))
-overload(splat)(lambda x: lambda x: _eight_of(x, x, x, x, x, x, x, x))
-overload(where_over)(lambda a, b, values, others: lambda a, b, values, others:
-                     _where_over(a, b, values, others))
-overload(larger)(lambda values, others: lambda values, others: _larger(values, others))
-overload(absolute)(lambda values: lambda values: _absolute(values))
-overload(first_of)(lambda values: lambda values: _number(values, 0))
-overload(largest_of)(lambda values: lambda values: max(
-    max(max(_number(values, 0), _number(values, 1)), max(_number(values, 2), _number(values, 3))),
-    max(max(_number(values, 4), _number(values, 5)), max(_number(values, 6), _number(values, 7)))))
-overload(total_of)(lambda values: lambda values: (
-    ((_number(values, 0) + _number(values, 4)) + (_number(values, 2) + _number(values, 6)))
-    + ((_number(values, 1) + _number(values, 5)) + (_number(values, 3) + _number(values, 7)))))
+    def codegen(context, builder, signature, arguments):
+        number = _vector(context.get_value_type(array.dtype))
+        return arguments[0] if arguments[0].type == number else builder.fptrunc(arguments[0], number)
+
+    return Eight(array.dtype)(values, array), codegen
 
 
-@overload(widened)
-def _as_float64(values):
-    return (lambda values: values) if values.dtype == types.float64 else (lambda values: _widened(values))
+def _operator(symbol, instruction):
+    @type_callable(symbol)
+    def typer(context):
+        return lambda a, b: a if isinstance(a, Eight) and a == b else None
+
+    @lower_builtin(symbol, Eight, Eight)
+    def lower(context, builder, signature, arguments):
+        return getattr(builder, instruction)(*arguments)
 
 
-@overload(narrowed)
-def _as_in(values, array):
-    if array.dtype == types.float64:
-        return lambda values, array: values
-    return lambda values, array: _narrowed(values)
+for symbol, instruction in [(operator.add, "fadd"), (operator.iadd, "fadd"), (operator.sub, "fsub"),
+                            (operator.mul, "fmul"), (operator.truediv, "fdiv")]:
+    _operator(symbol, instruction)
 
 
-def _operator(symbol, apply):
-    @overload(symbol)
-    def of_eights(a, b):
-        if isinstance(a, Eight) and a == b:
-            return lambda a, b: apply(a, b)
-
-
-_operator(operator.add, _add)
-_operator(operator.iadd, _add)
-_operator(operator.sub, _subtract)
-_operator(operator.mul, _multiply)
-_operator(operator.truediv, _divide)
+@inlined
+def places_to_line(numbers, k):
+    """How many numbers there are from number k of an array to the next aligned place."""
+    return -(numbers.ctypes.data // numbers.itemsize + k) % 8
 
 
 # ---- loops over one row of logits ------------------------------------------------------------------
@@ -565,13 +547,14 @@ def dropped(states):
 
 
 @inlined
-def emission_of(w, emit, slots, k):
-    """The emissions of eight labels."""
-    emit, k = place(emit), place(k)
+def gathered(numbers, start, slots, k):
+    """The Eight of what is start + slots[k...] in numbers."""
+    start, k = place(start), place(k)
     return eight_of(
-        w[emit + slots[k]], w[emit + slots[k + place(1)]], w[emit + slots[k + place(2)]],
-        w[emit + slots[k + place(3)]], w[emit + slots[k + place(4)]], w[emit + slots[k + place(5)]],
-        w[emit + slots[k + place(6)]], w[emit + slots[k + place(7)]])
+        numbers[start + slots[k]], numbers[start + slots[k + place(1)]],
+        numbers[start + slots[k + place(2)]], numbers[start + slots[k + place(3)]],
+        numbers[start + slots[k + place(4)]], numbers[start + slots[k + place(5)]],
+        numbers[start + slots[k + place(6)]], numbers[start + slots[k + place(7)]])
 
 
 @inlined
@@ -582,7 +565,7 @@ def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip
     labels go to y, for beta.
     """
     for k in range(0, 8 * blocks, 8):
-        label = emission_of(w, emit, slots, slot + k)
+        label = gathered(w, emit, slots, slot + k)
         stay, step = eight(w, blanks + k), eight(w, labels - L + k)
         here = eight(w, labels + k) + stay + eight(w, skip + k) * step
         put(w, new_blanks + k, raised((stay + step) * blank))
@@ -925,19 +908,21 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
 def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
     """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane."""
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
-    floor = emission_floor(rows)
-    x, y, below = np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype), np.zeros(L * C, rows.dtype)
+    # exp goes over whole blocks of 32, LLVM's four vectors at a time, or one number at a time for the rest.
+    size, floor = (8 * C + 31) // 32 * 32, emission_floor(rows)
+    x, y, below = np.zeros(size, rows.dtype), np.zeros(size, rows.dtype), np.zeros(size, rows.dtype)
+    flat, starts = rows.ravel(), np.zeros(L, np.uintp)
     for t in range(group.T):
         emit = at.emit + t * at.emit_width
         w[emit + L * C] = 0.0
         for j in range(L):
             if t < lengths[j]:
-                r, k = place(members[j] * n_stride + t * t_stride), place(j)
-                for c in range(place(C)):
-                    x[k + c * place(L)] = rows[r, c]
-        top = eight(x, 0)
-        for k in range(8, 8 * C, 8):
-            top = larger(top, eight(x, k))
+                starts[place(j)] = place((members[j] * n_stride + t * t_stride) * C)
+        top = gathered(flat, 0, starts, 0)
+        for c in range(C):
+            values = gathered(flat, c, starts, 0)
+            top = larger(top, values)
+            put(x, 8 * c, values)
         for k in range(0, 8 * C, 8):
             put(below, k, top)
         exp_all(x, below, y)

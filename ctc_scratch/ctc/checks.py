@@ -17,6 +17,12 @@ from . import threads
 FEW_CLASSES = 64
 """Up to so many, all logits are looked at as one: if all are finite none can be wrong."""
 
+BITS = {
+    4: (np.int32, np.uint32, np.float32(np.inf).view(np.int32), np.float32(-np.inf).view(np.uint32)),
+    8: (np.int64, np.uint64, np.float64(np.inf).view(np.int64), np.float64(-np.inf).view(np.uint64)),
+}
+"""For numbers of 4 and 8 bytes, what takes them for integers, and what inf and -inf are then."""
+
 NOWHERE = np.iinfo(np.intp).max
 """A frame behind all frames."""
 
@@ -94,7 +100,7 @@ def check_logits(
     if logits.dtype.kind not in "fiu":
         raise TypeError(f"{what} must be real numbers, got an array of {logits.dtype}")
     kept = logits.dtype.kind == "f" and logits.dtype.itemsize <= 4
-    logits = np.require(logits, np.float32 if kept else np.float64, "CA")
+    logits = np.require(logits, np.float32 if kept else np.float64, ["C", "A"])
     if logits.ndim not in (2, 3):
         raise ValueError(f"{what} must have shape ({', '.join(layout)}) or (T, C), got {logits.shape}")
     single = logits.ndim == 2
@@ -188,7 +194,7 @@ def check_targets(
     lengths.cumsum(out=offsets[1:])
     # Python integers of any size are compared before they are cast.
     small = labels if labels.dtype.kind == "i" else np.where((labels < 0) | (labels >= C), -1, labels)
-    small = np.require(small, np.intp, "CA")
+    small = np.require(small, np.intp, ["C", "A"])
     n = _first_bad_target(small, offsets, C, blank, repeats)
     if n >= 0:
         target = labels[offsets[n]:offsets[n + 1]]
@@ -213,22 +219,21 @@ def first_infeasible(
 
 def _all_finite(rows: NDArray) -> bool:
     """Whether no number is NaN or infinite, used or not: of integers NumPy finds the largest fast."""
-    size = rows.itemsize
-    infinity = np.array([np.inf, -np.inf], rows.dtype)
-    positive, negative = infinity.view(f"i{size}")[0], infinity.view(f"u{size}")[1]
-    return bool(rows.view(f"i{size}").max(initial=0) < positive
-                and rows.view(f"u{size}").max(initial=0) < negative)
+    signed, unsigned, infinity, minus_infinity = BITS[rows.itemsize]
+    if rows.size == 0:
+        return True
+    return bool(rows.view(signed).max() < infinity and rows.view(unsigned).max() < minus_infinity)
 
 
 def _check_values(frames: Frames, what: str) -> None:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    rows, tops, size, found = frames.rows, frames.tops, frames.rows.itemsize, []
-    signed, unsigned, top_bits = rows.view(f"i{size}"), rows.view(f"u{size}"), tops.view(f"i{size}")
-    minus_infinity = np.array(-np.inf, rows.dtype)
+    rows, tops, found = frames.rows, frames.tops, []
+    signed, unsigned, _, minus_infinity = BITS[rows.itemsize]
+    bits, unsigned_bits, top_bits = rows.view(signed), rows.view(unsigned), tops.view(signed)
 
     def task(samples):
-        found.append(_first_bad(samples, signed, unsigned, minus_infinity.view(f"u{size}")[()],
-                                frames.n_stride, frames.t_stride, frames.lengths, tops, top_bits))
+        found.append(_first_bad(samples, bits, unsigned_bits, minus_infinity, frames.n_stride,
+                                frames.t_stride, frames.lengths, tops, top_bits))
 
     threads.run(task, frames.lengths * (rows.shape[1] / 16))
     t, n = min(found)

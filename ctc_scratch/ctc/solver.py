@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Callable
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,28 +60,32 @@ def solve(
     The gradient rows (T * N, C) of all used frames of feasible samples are
     filled; those of infeasible ones are 0.
     """
-    U, lengths = packed.lengths, frames.lengths
-    losses = np.where(lengths + U == 0, 0.0, np.inf)
-    bounds, by_exact = np.zeros(len(U)), np.zeros(len(U), dtype=np.bool_)
-    todo = np.flatnonzero((lengths >= U + packed.repeats) & (lengths > 0))
+    lengths, U = frames.lengths, packed.lengths
+    losses, bounds, by_exact = np.full(len(U), np.inf), np.zeros(len(U)), np.zeros(len(U), dtype=np.bool_)
+    todo = lengths >= U + packed.repeats
+    if not (lengths > 0).all():
+        losses[todo & (lengths == 0)] = 0.0
+        todo &= lengths > 0
     problem = _Problem(frames, packed, blank, weights, grad, losses, normalise, gamma)
     if method == "log":
-        problem.run_log(todo)
+        problem.run_log(np.flatnonzero(todo))
         bounds[todo] = np.nan
-    elif method == "auto":
-        gaps = problem.run_certified(todo, workspace)
-        bounds[todo] = gaps + problem.rounding(todo)
-        wide = ~(gaps <= problem.tolerance(todo))
-        if frames.rows.dtype == np.float64 and normalise:
-            wide |= losses[todo] < NEARLY_CERTAIN
-        todo = todo[wide]
-    if method != "log" and len(todo) > 0:
-        by_exact[todo] = True
-        problem.run_exact(todo)
-        bounds[todo] = problem.rounding(todo)
-    for n in np.flatnonzero(losses == np.inf).tolist():
-        bounds[n] = 0.0
-        frames.rows_of(grad, n)[:] = 0.0
+    else:
+        bounds[:] = problem.rounding()
+    if method == "auto":
+        gaps = np.zeros(len(U))
+        problem.run_certified(np.flatnonzero(todo), gaps, workspace)
+        bounds += gaps
+        todo &= ~(gaps <= problem.tolerance()) | problem.nearly_certain()
+    if method != "log" and todo.any():
+        by_exact[:] = todo
+        problem.run_exact(np.flatnonzero(todo))
+        bounds[todo] = problem.rounding()[todo]
+    impossible = losses == np.inf
+    if impossible.any():
+        bounds[impossible] = 0.0
+        for n in np.flatnonzero(impossible).tolist():
+            frames.rows_of(grad, n)[:] = 0.0
     return losses, bounds, by_exact
 
 
@@ -100,11 +105,11 @@ class _Problem:
 
     def _run(self, task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
         def quietly(some):
-            # Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 task(some)
 
-        threads.run(quietly, costs)
+        # Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like.
+        threads.run(quietly if numba.config.DISABLE_JIT else task, costs)  # type: ignore[attr-defined]
 
     def run_log(self, samples: NDArray[np.intp]) -> None:
         def task(some):
@@ -118,50 +123,55 @@ class _Problem:
 
         self._run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
 
-    def run_certified(self, samples: NDArray[np.intp], workspace: Workspace | None) -> NDArray[np.float64]:
-        """How wide each bracket is, relatively; losses and gradients are those of the upper end."""
-        gaps = np.empty(len(self.losses))
+    def run_certified(
+        self, samples: NDArray[np.intp], gaps: NDArray[np.float64], workspace: Workspace | None
+    ) -> None:
+        """Into gaps how wide each bracket is, relatively; losses and gradients are those of the upper end."""
         workspace = workspace or Workspace()
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
         alone, together = self._groups(samples)
-        costs = self.lengths * (self.U + self.C)
+        rows, *others = self.arguments
 
         def task(some):
-            run(alone[some[some < len(alone)]], (0,))
-            run(together[some[some >= len(alone)] - len(alone)], (0,) * LANES)
+            run(alone[some[some < len(alone)]] if len(alone) else alone, (0,))
+            run(together[some[some >= len(alone)] - len(alone)] if len(together) else together, (0,) * LANES)
 
         def run(groups, lanes):
             if len(groups):
-                members = groups[groups >= 0]
-                T, U = int(self.lengths[members].max()), int(self.U[members].max())
+                T, U = int(self.lengths[groups].max()), int(self.U[groups].max())
                 numbers = workspace._take(certified.room(T, U, self.C, len(lanes), BUDGET))
-                rows, *others = self.arguments
                 certified.batch(groups, lanes, rows, self.frames.tops, *others, self.normalise, BUDGET,
                                 numbers, self.grad, gamma, self.losses, gaps)
                 workspace._give(numbers)
 
-        self._run(task, np.concatenate([
-            costs[alone[:, 0]], np.where(together >= 0, costs[together], 0).sum(axis=1)
-        ]))
-        return gaps[samples]
+        costs = np.append(self.lengths * (self.U + self.C), 0)  # the last is that of no sequence, -1
+        self._run(task, np.concatenate([costs[alone].sum(axis=1), costs[together].sum(axis=1)]))
 
     def _groups(self, samples: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Long sequences alone (G, 1), short ones together (G, LANES), -1 where a lane has none."""
-        short = self.lengths[samples] * (self.U[samples] + 3) <= 2**13
-        short &= self.gamma is None and self.C <= 64
-        few = samples[short]
-        together = np.full((-(-len(few) // LANES), LANES), -1)
-        together.reshape(-1)[:len(few)] = few[np.lexsort((self.U[few], self.lengths[few]))]
-        return samples[~short][:, None], together
+        if self.gamma is not None or self.C > 64:
+            return samples[:, None], np.empty((0, LANES), np.intp)
+        lengths, U = self.lengths[samples], self.U[samples]
+        short = lengths * (U + 3) <= 2**13
+        order = np.lexsort((U, lengths))
+        few = samples[order[short[order]]]
+        together = np.full(-(-len(few) // LANES) * LANES, -1)
+        together[:len(few)] = few
+        return samples[~short][:, None], together.reshape(-1, LANES)
 
-    def tolerance(self, samples: NDArray[np.intp]) -> NDArray:
-        """The widest bracket that is taken for an answer; two passes' rounding fits in."""
-        rounding = 8 * self.lengths[samples] * 2.0**-53
-        return rounding + (1e-6 if self.frames.rows.dtype == np.float32 else 1e-12)
+    def tolerance(self) -> NDArray:
+        """The widest bracket that is taken for an answer (N,); two passes' rounding fits in."""
+        return 8 * 2.0**-53 * self.lengths + (1e-6 if self.frames.rows.dtype == np.float32 else 1e-12)
 
-    def rounding(self, samples: NDArray[np.intp]) -> NDArray:
-        """rho: at most 4 roundings a frame, and what its emissions are off by."""
+    def nearly_certain(self) -> NDArray[np.bool_] | bool:
+        """The losses (N,) that want what the exact kernel sums: what lacks to certainty."""
+        if self.frames.rows.dtype == np.float32 or not self.normalise:
+            return False
+        return self.losses < NEARLY_CERTAIN
+
+    def rounding(self) -> NDArray:
+        """rho (N,): at most 4 roundings a frame, and what its emissions are off by."""
         emission = 0.0
         if self.frames.rows.dtype == np.float64:
             emission = 8 + min(self.C, 512) / 4 + self.C / 512
-        return (4 + emission) * self.lengths[samples] * 2.0**-53
+        return (4 + emission) * 2.0**-53 * self.lengths
