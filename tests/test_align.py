@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import InfeasibleTargetError, collapse, enumeration, reference
-from ctc_scratch.ctc.alignment import align, band, best_states
+from ctc_scratch.ctc.alignment import align, band_of, best_states
 from ctc_scratch.ctc.labels import can_skip, extend, min_frames, states_of
 
 from .conftest import assert_close
@@ -72,7 +72,7 @@ def test_the_band_holds_every_alignment_and_little_else(labels, spare):
     T = min_frames(labels) + spare
     if T == 0:
         return
-    firsts, lasts, repeats = band(np.array(labels, np.intp), T)
+    firsts, lasts, repeats = band_of(np.array(labels, np.intp), T)
     assert repeats[1:len(labels)].tolist() == [a == b for a, b in zip(labels, labels[1:])]
     pairs = np.array([states_of(path) // 2 for path in enumeration.alignments(labels, T)])
     assert (firsts <= pairs.min(axis=0)).all() and (pairs.max(axis=0) <= lasts).all()
@@ -92,7 +92,7 @@ def test_a_band_far_narrower_than_the_target(rng):
         skip = np.where(can_skip(ext), padded[:-2], -np.inf)
         best = np.maximum.reduce([best, padded[1:-1], skip]) + log_probs[t, ext]
     assert_close(align(logits, labels).log_prob, max(best[-2:]), 1e-11, "log-probability")
-    states = best_states(log_probs, log_probs.max(axis=1), labels)
+    states = best_states(log_probs, log_probs.max(axis=1), labels, band_of(labels, T))
     assert (ext[states] == align(logits, labels).path).all()
 
 

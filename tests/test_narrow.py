@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import align, alignment, ctc_loss, narrow, prefix_beam_search, reference
-from ctc_scratch.ctc.alignment import band, best_states
+from ctc_scratch.ctc.alignment import band_of, best_states
 from ctc_scratch.ctc.beam import Posteriors
 from ctc_scratch.ctc.labels import extend, min_frames
 
@@ -40,7 +40,7 @@ def log_sum(logits, labels, least=-np.inf):
     """narrow.log_sum with its arrays."""
     log_probs = reference.log_softmax(logits)
     labels, buffers = np.array(labels, np.intp), np.empty((3, len(labels) + 2))
-    firsts, lasts, repeats = band(labels, len(logits))
+    firsts, lasts, repeats = band_of(labels, len(logits))
     opened = np.where(repeats, 0.0, 1.0)
     return narrow.log_sum(np.exp(log_probs), labels, opened, firsts, lasts, least, *buffers)
 
@@ -62,7 +62,7 @@ def test_a_reach_does_not_change_the_path(rng, monkeypatch, reach, digits):
 def test_reach_is_what_a_path_may_lack_to_the_likeliest_classes(reach, found):
     """Two frames: the likeliest classes are 1, 1; labels (1, 2) lack 4 nats to them."""
     log_probs = reference.log_softmax(np.array([[0.0, 5.0, 1.0], [0.0, 5.0, 1.0]]))
-    firsts, lasts, repeats = band(np.array([1, 2]), 2)
+    firsts, lasts, repeats = band_of(np.array([1, 2]), 2)
     first, _ = narrow.best_moves(
         log_probs, log_probs.max(axis=1), np.array([1, 2]), np.where(repeats, -np.inf, 0.0), firsts, lasts,
         reach, *np.empty((3, 4)), np.empty(9, np.int64), np.empty((1, 2), np.intp))
@@ -75,7 +75,7 @@ def test_a_frame_costs_what_is_in_doubt_there(rng):
     path = extend(labels)
     logits = rng.standard_normal((len(path), 5))
     logits[np.arange(len(path)), path] += 40.0
-    firsts, lasts, repeats = band(labels, len(path))
+    firsts, lasts, repeats = band_of(labels, len(path))
     blanks, letters, emitted = np.empty((3, len(labels) + 2))
     log_probs = reference.log_softmax(logits)
     moves, rows = np.empty(100_000, np.int64), np.empty((len(path) // narrow.FRAMES + 1, 2), np.intp)
@@ -95,7 +95,7 @@ def test_moves_take_less_than_two_bits_a_state(rng):
     log_probs, labels = reference.log_softmax(rng.standard_normal((T, 4))), rng.integers(1, 4, U)
     tracemalloc.start()
     try:
-        best_states(log_probs, log_probs.max(axis=1), labels)
+        best_states(log_probs, log_probs.max(axis=1), labels, band_of(labels, T))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -106,7 +106,8 @@ def test_moves_take_less_than_two_bits_a_state(rng):
 def test_a_path_that_is_closed_is_none(monkeypatch, reach):
     monkeypatch.setattr(alignment, "FIRST_REACH", reach)
     log_probs = reference.log_softmax(np.array([[0.0, 1.0, -np.inf]] * 30))
-    assert best_states(log_probs, log_probs.max(axis=1), np.array([1, 2])) is None
+    labels = np.array([1, 2])
+    assert best_states(log_probs, log_probs.max(axis=1), labels, band_of(labels, 30)) is None
 
 
 def test_the_sum_is_that_of_all_paths(rng):
@@ -160,6 +161,20 @@ def test_hypotheses_are_rescored_exactly(rng):
             assert [span[:3] for span in h.spans] == [span[:3] for span in expected]
             found, wanted = ([span.confidence for span in spans] for spans in (h.spans, expected))
             assert_close(found, wanted, 1e-12, "confidence")
+
+
+def test_reading_hypotheses_in_turns_mixes_nothing_up(rng):
+    """What frames say of the last labels asked for is kept; of no other ones."""
+    logits = 2.0 * rng.standard_normal((30, 5))
+    first, second, third = prefix_beam_search(logits, top=3)
+    again = prefix_beam_search(logits, top=3)
+    in_turns = [first.log_prob, second.spans, third.log_prob, first.spans, third.spans, second.log_prob]
+    at_once = [again[k].log_prob if what else again[k].spans for k, what in
+               [(0, True), (1, False), (2, True), (0, False), (2, False), (1, True)]]
+    assert in_turns == at_once and first.spans != second.spans
+    for h in (first, second, third):
+        assert_close(h.log_prob, -ctc_loss(logits, h.labels).loss, 1e-12, "log_prob")
+        assert h.spans == align(logits, h.labels).spans
 
 
 def test_a_blank_of_any_number(rng):

@@ -99,7 +99,7 @@ def align(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Alignment:
     if T >= len(labels) + packed.repeats[0]:
         classes, columns = classes_used(labels, blank, frames.rows.shape[1])
         log_probs, tops = _emissions(frames.rows, classes)
-        states = best_states(log_probs, tops, columns)
+        states = best_states(log_probs, tops, columns, band_of(columns, T))
     if states is None:
         raise first_infeasible(np.array([True]), frames, packed)
     # State 2u is blank u, 2u + 1 label u.
@@ -142,10 +142,31 @@ def classes_used(labels: NDArray[np.intp], blank: int, C: int) -> tuple[NDArray[
     return classes[:K], columns
 
 
+class Band(NamedTuple):
+    """The states that can be reached and can still finish.
+
+    firsts, lasts : (T,) first and last pair of each frame, blank u and label u
+    repeats : (U + 2,) if a label repeats the one before it
+    """
+
+    firsts: NDArray[np.intp]
+    lasts: NDArray[np.intp]
+    repeats: NDArray[np.bool_]
+
+
+def band_of(columns: NDArray[np.intp], T: int) -> Band:
+    """The band of a target that fits its T frames."""
+    U = len(columns)
+    firsts, lasts = np.empty((2, T), np.intp)
+    repeats = np.zeros(U + 2, np.bool_)
+    narrow.band(columns, np.empty(U, np.intp), firsts, lasts, repeats)
+    return Band(firsts, lasts, repeats)
+
+
 def best_states(
-    log_probs: NDArray[np.float64], tops: NDArray[np.float64], columns: NDArray[np.intp]
+    log_probs: NDArray[np.float64], tops: NDArray[np.float64], columns: NDArray[np.intp], band: Band
 ) -> NDArray[np.intp] | None:
-    """The states (T,) of the best path, or None if there is none; the target fits its frames.
+    """The states (T,) of the best path, or None if there is none.
 
     tops (T,): no class of a frame has a higher log-probability.
     """
@@ -153,7 +174,7 @@ def best_states(
     states = np.zeros(T, dtype=np.intp)
     if T == 0:
         return states
-    firsts, lasts, repeats = band(columns, T)
+    firsts, lasts, repeats = band
     barred = np.where(repeats, -np.inf, 0.0)
     blanks, letters, emitted = np.empty((3, U + 2))
     beginnings = np.arange(0, T, narrow.FRAMES)
@@ -170,20 +191,6 @@ def best_states(
         # So much was lost in T - t frames; as much in each of the T, then, and half of it to spare.
         reach = 1.5 * reach * T / (T - t) if tries == 0 else np.inf
     return None
-
-
-def band(
-    columns: NDArray[np.intp], T: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """The first and last pair (T,) of each frame that can be reached and can still finish.
-
-    And of each label (U + 2,) if it repeats the one before it. The target fits its frames.
-    """
-    U = len(columns)
-    firsts, lasts = np.empty((2, T), np.intp)
-    repeats = np.zeros(U + 2, np.bool_)
-    narrow.band(columns, np.empty(U, np.intp), firsts, lasts, repeats)
-    return firsts, lasts, repeats
 
 
 def _emissions(

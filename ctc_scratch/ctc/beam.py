@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import beam_kernels, narrow
-from .alignment import Span, band, best_states, classes_used, spans_of
+from .alignment import Band, Span, band_of, best_states, classes_used, spans_of
 from .beam_kernels import BEAM, FRESH, NODES, TOTAL, Scratch, State
 from .checks import check_blank, check_count, check_not_negative
 from .loss import ctc_loss
@@ -27,7 +27,16 @@ NEARLY_CERTAIN = -0.01
 """A ln P above this is left to `ctc_loss`, which sums what lacks to certainty."""
 
 
-class Posteriors(NamedTuple):
+class Emissions(NamedTuple):
+    """What frames say of labels: ln y (T, K) of the classes used, which each label is, where it can be."""
+
+    log_probs: NDArray[np.float64]
+    columns: NDArray[np.intp]
+    band: Band
+
+
+@dataclass(frozen=True, eq=False)
+class Posteriors:
     """The frames that a search has taken.
 
     logits : (T, C) float64
@@ -38,35 +47,40 @@ class Posteriors(NamedTuple):
     logits: NDArray[np.float64]
     norms: NDArray[np.float64]
     blank: int
+    _last: list[tuple[list[int], Emissions]] = field(default_factory=list, repr=False)
 
     def log_prob(self, labels: list[int], least: float = -math.inf) -> float:
         """ln P(labels | x), at most 0, of labels that fit the frames.
 
         least : what it is known to be at least
         """
-        T, U = len(self.logits), len(labels)
-        if T > 0:
-            log_probs, columns = self._emissions(labels)
-            firsts, lasts, repeats = band(columns, T)
-            found = narrow.log_sum(np.exp(log_probs), columns, np.where(repeats, 0.0, 1.0), firsts, lasts,
-                                   least, *np.empty((3, U + 2)))
+        if len(self.logits) > 0:
+            log_probs, columns, band = self._emissions(labels)
+            found = narrow.log_sum(
+                np.exp(log_probs), columns, np.where(band.repeats, 0.0, 1.0), band.firsts, band.lasts, least,
+                *np.empty((3, len(labels) + 2)))
             if found < NEARLY_CERTAIN:
                 return found
         return exact_log_prob(self.logits, labels, self.blank)
 
     def spans(self, labels: list[int]) -> list[Span]:
         """Where each label stands on the likeliest alignment."""
-        log_probs, columns = self._emissions(labels)
-        states = best_states(log_probs, -self.norms[:, 1], columns)
+        log_probs, columns, band = self._emissions(labels)
+        states = best_states(log_probs, -self.norms[:, 1], columns, band)
         assert states is not None, "labels that were found have a path"
         return spans_of(states, log_probs, columns, labels)
 
-    def _emissions(self, labels: list[int]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """ln y (T, K) of the blank and the classes that occur in the labels, and which each label is (U,)."""
+    def _emissions(self, labels: list[int]) -> Emissions:
+        # Asked for twice in a row, as a rule; those of all hypotheses would be much to keep.
+        for known, emissions in self._last[:]:
+            if known is labels:
+                return emissions
         classes, columns = classes_used(np.array(labels, np.intp), self.blank, self.logits.shape[1])
         log_probs = np.empty((len(self.logits), len(classes)))
         narrow.normalise(self.logits, self.norms, classes, log_probs)
-        return log_probs, columns
+        emissions = Emissions(log_probs, columns, band_of(columns, len(log_probs)))
+        self._last[:] = [(labels, emissions)]
+        return emissions
 
 
 @dataclass(frozen=True, eq=False)
