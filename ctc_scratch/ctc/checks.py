@@ -100,7 +100,9 @@ def check_logits(
     if logits.dtype.kind not in "fiu":
         raise TypeError(f"{what} must be real numbers, got an array of {logits.dtype}")
     kept = logits.dtype.kind == "f" and logits.dtype.itemsize <= 4
-    logits = np.require(logits, np.float32 if kept else np.float64, ["C", "A"])
+    dtype = np.float32 if kept else np.float64
+    if logits.dtype != dtype or not logits.flags.carray:  # np.require takes its time even to do nothing
+        logits = np.require(logits, dtype, ["C", "A"])
     if logits.ndim not in (2, 3):
         raise ValueError(f"{what} must have shape ({', '.join(layout)}) or (T, C), got {logits.shape}")
     single = logits.ndim == 2
@@ -194,7 +196,8 @@ def check_targets(
     lengths.cumsum(out=offsets[1:])
     # Python integers of any size are compared before they are cast.
     small = labels if labels.dtype.kind == "i" else np.where((labels < 0) | (labels >= C), -1, labels)
-    small = np.require(small, np.intp, ["C", "A"])
+    if small.dtype != np.intp or not small.flags.carray:
+        small = np.require(small, np.intp, ["C", "A"])
     n = _first_bad_target(small, offsets, C, blank, repeats)
     if n >= 0:
         target = labels[offsets[n]:offsets[n + 1]]

@@ -70,17 +70,14 @@ def solve(
     if method == "log":
         problem.run_log(np.flatnonzero(todo))
         bounds[todo] = np.nan
-    else:
-        bounds[:] = problem.rounding()
-    if method == "auto":
+    elif method == "auto":
         gaps = np.zeros(len(U))
         problem.run_certified(np.flatnonzero(todo), gaps, workspace)
-        bounds += gaps
-        todo &= ~(gaps <= problem.tolerance()) | problem.nearly_certain()
-    if method != "log" and todo.any():
+        left = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
+    if method == "exact" or method == "auto" and left:
         by_exact[:] = todo
         problem.run_exact(np.flatnonzero(todo))
-        bounds[todo] = problem.rounding()[todo]
+        bounds[todo] = problem.limits()[0] * lengths[todo]
     impossible = losses == np.inf
     if impossible.any():
         bounds[impossible] = 0.0
@@ -159,19 +156,26 @@ class _Problem:
         together[:len(few)] = few
         return samples[~short][:, None], together.reshape(-1, LANES)
 
-    def tolerance(self) -> NDArray:
-        """The widest bracket that is taken for an answer (N,); two passes' rounding fits in."""
-        return 8 * 2.0**-53 * self.lengths + (1e-6 if self.frames.rows.dtype == np.float32 else 1e-12)
+    def limits(self) -> tuple[float, float, float]:
+        """rho for a frame; how wide a bracket may be to be taken for an answer; and the least loss so taken.
 
-    def nearly_certain(self) -> NDArray[np.bool_] | bool:
-        """The losses (N,) that want what the exact kernel sums: what lacks to certainty."""
-        if self.frames.rows.dtype == np.float32 or not self.normalise:
-            return False
-        return self.losses < NEARLY_CERTAIN
+        rho is at most 4 roundings, and what the frame's emissions are off by.
+        """
+        if self.frames.rows.dtype == np.float32:
+            return 4 * 2.0**-53, 1e-6, -np.inf
+        emission = 8 + min(self.C, 512) / 4 + self.C / 512
+        return (4 + emission) * 2.0**-53, 1e-12, NEARLY_CERTAIN if self.normalise else -np.inf
 
-    def rounding(self) -> NDArray:
-        """rho (N,): at most 4 roundings a frame, and what its emissions are off by."""
-        emission = 0.0
-        if self.frames.rows.dtype == np.float64:
-            emission = 8 + min(self.C, 512) / 4 + self.C / 512
-        return (4 + emission) * 2.0**-53 * self.lengths
+
+@numba.njit(nogil=True, cache=True)
+def _judge(losses, gaps, lengths, rounding, widest, least, todo, bounds):
+    """The bounds of all samples; and in todo, and counted, those that the exact kernel has to do.
+
+    Beside the widest bracket two passes' rounding is allowed, 8 a frame.
+    """
+    left = 0
+    for n in range(len(losses)):
+        bounds[n] = gaps[n] + rounding * lengths[n]
+        todo[n] &= not gaps[n] <= widest + 8 * 2.0**-53 * lengths[n] or losses[n] < least
+        left += todo[n]
+    return left
