@@ -4,11 +4,10 @@
     c_t = f c_{t-1} + i g
     h_t = o tanh c_t
 
-(Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) One product over all
-frames gives what x and the bias put into the gates; in each step one adds what h_{t-1} does, and
-backward one carries the gates' gradients back to it; two over all frames again give the gradients
-of x and of W. What can be done for all frames at once should be: a product reads the whole of its
-weights, however few sequences still run.
+(Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) In each step one product
+gives what goes into the gates, and backward one carries the gates' gradients back to h_{t-1}; two
+over all frames then give the gradients of x and of W. All but the last are `kernels.product`, for
+which weights are cut into panels once a batch.
 
 A batch is *packed*: sequences sorted by falling length, then frame after frame, so that the
 sequences still running at a step are a block of rows, and padding is nowhere. Reading backward is
@@ -17,15 +16,12 @@ the same packing with each sequence listed from its own end.
 
 from __future__ import annotations
 
-import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .kernels import gates_backward, gates_forward, pack, unpack_add
+from .kernels import PANEL_BYTES, pack, product, steps_backward, steps_forward, unpack_add
 from .layers import Arrays, check_dtype, check_frames, check_lengths
-
-_warmed = threading.local()
 
 
 class Packing(NamedTuple):
@@ -173,24 +169,12 @@ class BiLSTM:
         return dx, grads
 
 
-def _warm_blas():
-    """One product of 20 ms, once a thread, makes every small one after it up to 3 times faster.
-
-    OpenBLAS packs operands into a buffer of its own and prefetches beyond what it has packed. Where
-    no product was ever large enough to touch those pages, each prefetch walks the page tables.
-    """
-    if not hasattr(_warmed, "done"):
-        np.ones((1024, 384), np.float32) @ np.ones((384, 1024), np.float32)
-        _warmed.done = True
-
-
 def _prepare(lstm, x, lengths, directions):
     """Checked input and lengths, and an output whose padding is already 0."""
     H = lstm.params["weight_hh"].shape[1]
     D = lstm.params["weight_ih"].shape[1]
     x = check_frames("x", x, (None, None, D), lstm.dtype)
     T, N, _ = x.shape
-    _warm_blas()
     return x, check_lengths(lengths, T, N), np.zeros((T, N, directions * H), x.dtype)
 
 
@@ -200,20 +184,14 @@ def _run(params, x, packing, y, column):
     H = params["weight_hh"].shape[1]
     frames, starts = packing
     K = frames.size
-    z = np.empty((K, D + 1 + H), x.dtype)
-    cells = np.empty((K, H), x.dtype)
+    z, gates = np.empty((K, D + 1 + H), x.dtype), np.empty((K, 4 * H), x.dtype)
+    c_start, cells = np.zeros((N, H), x.dtype), np.empty((K, H), x.dtype)
     y = y.reshape(T * N, y.shape[2])
-    steps = _steps(starts)
 
     pack(x.reshape(T * N, D), frames, z)
-    gates = z[:, :D + 1] @ np.concatenate([params["weight_ih"].T, params["bias"][None]])
-    weight_hh = np.ascontiguousarray(params["weight_hh"].T)
     z[:N, D + 1:] = 0
-    c_before, recurrent = np.zeros((N, H), x.dtype), np.empty((N, 4 * H), x.dtype)
-    for rows, after in zip(steps, steps[1:] + [slice(0, 0)]):
-        np.matmul(z[rows, D + 1:], weight_hh, out=recurrent[:rows.stop - rows.start])
-        gates_forward(gates[rows], recurrent, c_before, cells[rows], frames[rows], y, column, z[after])
-        c_before = cells[rows]
+    weights = np.concatenate([params["weight_ih"], params["bias"][:, None], params["weight_hh"]], axis=1)
+    steps_forward(z, into_panels(weights.T), gates, c_start, cells, frames, starts, y, column)
     return LSTMCache(packing, z, gates, cells, (T, N, D))
 
 
@@ -222,24 +200,25 @@ def _run_back(params, dy, cache, dx, column):
     (frames, starts), z, gates, cells, (T, N, D) = cache
     K, H = cells.shape
     dgates = np.empty((K, 4 * H), z.dtype)
-    dh, dc = np.zeros((N, H), z.dtype), np.zeros((N, H), z.dtype)
+    c_start, dh, dc = np.zeros((3, N, H), z.dtype)
     dy = dy.reshape(T * N, dy.shape[2])
-    steps = _steps(starts)
 
-    for t in reversed(range(len(steps))):
-        rows = steps[t]
-        c_before = cells[steps[t - 1]] if t > 0 else np.zeros((N, H), z.dtype)
-        gates_backward(gates[rows], c_before, cells[rows], frames[rows], dy, column,
-                       dh, dc, dgates[rows])
-        np.matmul(dgates[rows], params["weight_hh"], out=dh[:rows.stop - rows.start])
+    weight_hh = into_panels(params["weight_hh"])
+    steps_backward(gates, c_start, cells, frames, starts, dy, column, weight_hh, dh, dc, dgates)
     if dx is not None:
-        unpack_add(dgates @ params["weight_ih"], frames, dx.reshape(T * N, D))
+        rows = np.empty((K, D), z.dtype)
+        product(dgates, into_panels(params["weight_ih"]), rows)
+        unpack_add(rows, frames, dx.reshape(T * N, D))
     dweights = dgates.T @ z
     return {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D + 1:].copy(),
             "bias": dweights[:, D].copy()}
 
 
-def _steps(starts):
-    """The rows of each step, as slices."""
-    edges = starts.tolist()
-    return [slice(*pair) for pair in zip(edges, edges[1:])]
+def into_panels(b):
+    """b (K, M) cut into panels (P, K, L) of L columns for `product`, the last filled up with zeros."""
+    (K, M), L = b.shape, PANEL_BYTES // b.itemsize
+    panels = np.zeros((-(-M // L), K, L), b.dtype)
+    for p, panel in enumerate(panels):
+        columns = b[:, p * L:(p + 1) * L]
+        panel[:, :columns.shape[1]] = columns
+    return panels
