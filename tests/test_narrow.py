@@ -69,25 +69,32 @@ def test_reach_is_what_a_path_may_lack_to_the_likeliest_classes(reach, found):
     assert (first >= 0) == found
 
 
-def test_a_frame_costs_what_is_in_doubt_there(rng):
-    """Of 400 labels, a pair or two where each frame is nearly certain."""
-    labels = rng.integers(1, 5, 400 if LONG else 40)
+def in_step(rng, U, prob):
+    """ln y (T, 5) and labels (U,), of which each state has a frame, and in it this probability."""
+    labels = rng.integers(1, 5, U)
     path = extend(labels)
-    logits = rng.standard_normal((len(path), 5))
-    logits[np.arange(len(path)), path] += 40.0
-    firsts, lasts, repeats = band_of(labels, len(path))
+    probs = np.full((len(path), 5), (1 - prob) / 4)
+    probs[np.arange(len(path)), path] = prob
+    return np.log(probs), labels
+
+
+@pytest.mark.parametrize("prob, widest", [(1 - 1e-12, 1), (0.6, 14)])
+def test_a_frame_costs_what_is_in_doubt_there(rng, prob, widest):
+    """Of so many labels, few pairs, far from the end too, where a path has lost more than reach."""
+    log_probs, labels = in_step(rng, 400 if LONG else 60, prob)
+    firsts, lasts, repeats = band_of(labels, len(log_probs))
     blanks, letters, emitted = np.empty((3, len(labels) + 2))
-    log_probs = reference.log_softmax(logits)
-    moves, rows = np.empty(100_000, np.int64), np.empty((len(path) // narrow.FRAMES + 1, 2), np.intp)
+    moves, rows = np.empty(100_000, np.int64), np.empty((len(log_probs) // narrow.FRAMES + 1, 2), np.intp)
     first, _ = narrow.best_moves(
         log_probs, log_probs.max(axis=1), labels, np.where(repeats, -np.inf, 0.0), firsts, lasts, 16.0,
         blanks, letters, emitted, moves, rows)
     assert first == 0
     words = np.diff(rows[::-1, 0])  # of each 21 frames but the first
-    assert words.max() <= narrow.FRAMES + 3
-    states = np.empty(len(path), np.intp)
+    assert words.max() <= narrow.FRAMES + widest
+    states = np.empty(len(log_probs), np.intp)
     narrow.trace(moves, rows, first, states)
-    assert (path[states] == path).all()
+    assert states.tolist() == list(range(len(log_probs)))
+    assert blanks[0] == 0.0, "the top has been taken out"
 
 
 def test_moves_take_less_than_two_bits_a_state(rng):
@@ -131,6 +138,20 @@ def test_what_a_lower_bound_lets_it_drop_is_below_rounding(rng, scale, height):
     truth = -ctc_loss(logits, labels).loss
     for slack in (0.0, 3.0, 30.0):
         assert_close(log_sum(logits, labels, truth - slack), truth, 1e-10, "ln of the sum")
+
+
+@pytest.mark.parametrize("nats, proved", [(1190, True), (1300, False)])
+def test_how_far_down_there_is_a_proof(rng, nats, proved):
+    """One path, of frames that give its class e^(-nats / 30) each."""
+    probs = np.full((30, 3), np.exp(-nats / 30))
+    probs[:, 2] = 1 - probs[:, :2].sum(axis=1)
+    labels = np.ones(15, np.intp)
+    found = log_sum(np.log(probs), labels)
+    truth = reference.log_likelihood(np.log(probs), labels)
+    assert truth == pytest.approx(-nats, abs=5)
+    assert np.isnan(found) != proved
+    if proved:
+        assert_close(found, truth, 1e-10, "ln of the sum")
 
 
 @pytest.mark.parametrize("least", [-np.inf, -3e4])

@@ -20,12 +20,13 @@ paths, the same one each time, whatever the reach. Going backward has no other r
 rule then reads forward in time. Now and then the top is taken out of the scores, so that they
 and their rounding errors stay small, however long the sequence.
 
-**Sum.** Linear, states in float64 relative to one power of two. The beginnings of t frames have
+**Sum.** Linear, 2^960 in place of 1, and never rescaled. The beginnings of t frames have
 probability 1 in all, so dropping state s at frame t changes the sum by at most E_t(s). With a
 lower bound of the sum, as a beam search has one, pairs are dropped that are below 2^-60 / T of
 it, and all of those together are below rounding. A state under FLOOR is raised to it, which
-adds, for the same reason, at most 3 T FLOOR in all. If the result is not far above that, or is
-below the bound that was given, there is no proof, and nan is returned.
+adds, for the same reason, at most 3 T FLOOR in all. If the result is not far above that, which
+it is down to a probability of e^-1200, or is below the bound that was given, there is no proof,
+and nan is returned.
 
 Shapes:  log_probs, probs (T, K), columns of the K classes used, the blank first;  tops (T,), no
 class of a frame has a higher log-probability;  columns (U,) of the labels;  firsts, lasts (T,), the
@@ -45,19 +46,14 @@ import numpy as np
 kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 # forceinline: for what a frame calls, as handing over arrays takes as long as a narrow window.
 inlined = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-# reassoc: a sum may run in several lanes. Only for sums of positive terms.
-summing = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True,
-                     fastmath={"contract", "reassoc"})
 
 FRAMES = 21  # whose moves a word holds
 RENEW = 32  # frames after which the top is taken out of the scores again
-RESCALE = 8  # frames after which the sum is looked at, whether it has to be rescaled
 
 HEADROOM = 960
-TOP = 2.0**HEADROOM  # what stands for 1 at first: sums of 2^60 states do not overflow
-RESCALE_BELOW = 2.0 ** (HEADROOM - 60)
+ONE = 2.0**HEADROOM  # what stands for 1 in the sum
 FLOOR_EXPONENT = -900
-FLOOR = 2.0**FLOOR_EXPONENT
+FLOOR = 2.0**FLOOR_EXPONENT  # times an emission it is a normal number, or it does not matter
 LN2 = math.log(2.0)
 
 place = np.uintp  # unsigned: signed indices are tested for wrapping around
@@ -247,23 +243,13 @@ def add(opened, emitted, blank, low, stop, blanks, letters):
         letters[u] = in_label if in_label > FLOOR else FLOOR
 
 
-@summing
-def total_of(low, high, blanks, letters):
-    total = 0.0
-    for u in range(place(low), place(high + 1)):
-        total += blanks[u] + letters[u]
-    return total
-
-
 @kernel
 def log_sum(probs, columns, opened, firsts, lasts, least, blanks, letters, emitted):
     """ln of the sum, which is at least `least`; nan if there is no proof of it."""
     T, U = len(probs), len(columns)
-    low, high, scale = U, U, -HEADROOM  # a state times 2^scale is its value
-    negligible = least - math.log(T) - 60 * LN2
-    limit = math.exp(negligible - scale * LN2)
+    low, high, limit = U, U, math.exp(least - math.log(T) + (HEADROOM - 60) * LN2)
     blanks[:] = letters[:] = 0.0
-    blanks[U] = TOP  # behind the last frame
+    blanks[U] = ONE  # behind the last frame
     for t in range(T - 1, -1, -1):
         low, high = max(low - 1, firsts[t]), min(high, lasts[t])
         stop = min(high + 1, U)
@@ -273,20 +259,10 @@ def log_sum(probs, columns, opened, firsts, lasts, least, blanks, letters, emitt
             blanks[U] = max(blanks[U] * probs[t, 0], FLOOR)
         blanks[high + 1] = letters[high + 1] = 0.0
         low, high = trim(blanks, letters, low, high, limit, 0.0)
-        if t % RESCALE == 0:
-            total = total_of(low, high, blanks, letters)
-            if 0.0 < total < RESCALE_BELOW:
-                up = min(HEADROOM - math.frexp(total)[1], 1000)
-                factor = math.ldexp(1.0, up)
-                for u in range(place(low), place(high + 1)):
-                    blanks[u] *= factor
-                    letters[u] *= factor
-                scale -= up
-                limit = math.exp(min(negligible - scale * LN2, 700.0))
     mantissa, exponent = math.frexp(blanks[0] + letters[0])
     if mantissa == 0.0:
         return np.nan
-    result = math.log(mantissa) + (exponent + scale) * LN2
+    result = math.log(mantissa) + (exponent - HEADROOM) * LN2
     # Far above the floor: 2^50 times what raising may have added.
     proved = result >= math.log(3.0 * T) + (FLOOR_EXPONENT - HEADROOM + 50) * LN2
     return result if proved and result >= least - 1e-6 else np.nan
