@@ -25,12 +25,17 @@ def ensure() -> None:
         return
     except RuntimeError:  # "cannot cache function ...: no locator available"
         folder, process = tempfile.mkdtemp(prefix="ctc_scratch-kernels-"), os.getpid()
-    numba.config.CACHE_DIR = folder
-    atexit.register(lambda: os.getpid() == process and shutil.rmtree(folder, ignore_errors=True))
+    numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+    atexit.register(_remove, folder, process)
     warnings.warn(
         "compiled kernels can be kept neither beside the source nor in a cache folder of the user, so each "
         "process compiles its own, which takes about half a minute: set NUMBA_CACHE_DIR to a folder that "
         "can be written to", RuntimeWarning, stacklevel=2)
+
+
+def _remove(folder: str, process: int) -> None:
+    if os.getpid() == process:  # and not a forked child that ends
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 ensure()

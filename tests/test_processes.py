@@ -216,7 +216,7 @@ def test_processes_that_compile_at_once_share_a_cache(tmp_path, expected):
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
     assert len(kept) > 5
     assert losses(start(**cache)) == (expected, "")
-    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}, "nothing is compiled anew"
+    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}, "nothing is made anew"
 
 
 @pytest.fixture
@@ -233,13 +233,13 @@ def nowhere(tmp_path):
     return dict(PYTHONPATH=str(tmp_path), XDG_CACHE_HOME=os.devnull, HOME=os.devnull, TMPDIR=str(temporary))
 
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="cache folders have other names elsewhere")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="a cache has another place there")
 
 
 @on_linux
 def test_without_a_place_for_kernels_a_process_has_its_own(nowhere, expected):
     found, said = losses(start(**nowhere))
-    assert found == expected and said.count("RuntimeWarning: compiled kernels can be kept neither beside") == 1
+    assert found == expected and said.count("RuntimeWarning: compiled kernels can be kept neither") == 1
     assert not os.listdir(nowhere["TMPDIR"]), "and takes it away at its end"
 
 

@@ -59,8 +59,8 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
     for group in groups[1:]:
         try:
             futures.append(pool.submit(_as_worker, task, group))
-        except RuntimeError as error:
-            if "shutdown" not in str(error):
+        except RuntimeError as refusal:
+            if "shutdown" not in str(refusal):
                 raise
             mine.append(group)  # the interpreter is ending, and only the threads it waits for go on
     try:
