@@ -11,6 +11,7 @@ from ctc_scratch.ctc import (
     greedy_decode,
     lattice,
     log_partition,
+    prefix_beam_search,
 )
 
 TOY = np.zeros((4, 3))
@@ -51,6 +52,23 @@ def test_diagnose_takes_joined_targets_in_every_form_that_ctc_loss_takes(form):
     assert not diagnose(np.zeros((0, 0, 3)), []).findings
 
 
+class Model:
+    """A language model that gives one answer to everything."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def score(self, prefix, label):
+        return self.answer
+
+
+@pytest.mark.parametrize("depth", [700.5, 744.74, 746.0, 1e4])
+def test_a_hypothesis_of_subnormal_probability_keeps_its_digits(depth):
+    """log_prob was off by 0.3 nats, as e^-744.74 rounds to the smallest number there is."""
+    _, other = prefix_beam_search([[0.0, -depth]], beam_width=2, top=2)
+    assert other.labels == [1] and abs(other.log_prob / depth + 1) < 1e-15
+
+
 RAGGED = [[1.0], [1.0, 2.0]]
 
 
@@ -66,6 +84,8 @@ RAGGED = [[1.0], [1.0, 2.0]]
     (lambda: ctc_loss(TOY, [1], workspace=np.empty(9)), TypeError, "workspace must be a Workspace"),
     (lambda: ctc_loss(TOY, [1], workspace=Workspace), TypeError, "workspace must be a Workspace"),
     (lambda: lattice(TOY, [1]).sample(2, None), TypeError, "rng must be a numpy.random.Generator, got None"),
+    (lambda: prefix_beam_search(TOY, language_model=Model(None)), TypeError, "language_model.score gave"),
+    (lambda: prefix_beam_search(TOY, language_model=Model("1")), TypeError, "language_model.score gave"),
     (lambda: edit_distance(3, [1]), TypeError, "hypothesis must be a sequence of labels, got 3"),
     (lambda: edit_distance([1], None), TypeError, "reference must be a sequence of labels, got None"),
 ])

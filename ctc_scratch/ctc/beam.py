@@ -23,6 +23,9 @@ FIRST_NODES = 4096
 """Prefixes that a search has room for at first; where more than half are needed at a time it grows."""
 
 
+LOWEST = -700.0
+"""A ln y below this is left to `ctc_loss`: as a number it would be subnormal, and lack digits."""
+
 NEARLY_CERTAIN = -0.01
 """A ln P above this is left to `ctc_loss`, which sums what lacks to certainty."""
 
@@ -56,6 +59,8 @@ class Posteriors:
         """
         if len(self.logits) > 0:
             log_probs, columns, band = self._emissions(labels)
+            if (log_probs[log_probs > -np.inf] < LOWEST).any():
+                return exact_log_prob(self.logits, labels, self.blank)
             found = narrow.log_sum(
                 np.exp(log_probs), columns, np.where(band.repeats, 0.0, 1.0), band.firsts, band.lasts, least,
                 *np.empty((3, len(labels) + 2)))
