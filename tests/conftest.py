@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,13 @@ class Problem(NamedTuple):
     targets: list
     logit_lengths: np.ndarray
     blank: int
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_counts():
+    """A shell has what it runs in the background ignore Ctrl-C; the processes of tests would inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -37,5 +37,5 @@ def test_rates():
     assert sequence_accuracy(hypotheses, references) == 1 / 3
     assert label_error_rate([[], []], [[], []]) == 0 and sequence_accuracy([], []) == 1
     assert label_error_rate([[1]], [[]]) == float("inf")
-    with pytest.raises(ValueError, match="2 hypotheses for 1 references"):
+    with pytest.raises(ValueError, match="go in pairs, got 2 and 1"):
         label_error_rate([[1], [2]], [[1]])

@@ -87,4 +87,5 @@ def _distances(hypothesis: Labels, reference: Labels) -> list[list[int]]:
 
 def _check_pairs(hypotheses: Sequence[Labels], references: Sequence[Labels]) -> None:
     if len(hypotheses) != len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
+        raise ValueError(f"hypotheses and references go in pairs, "
+                         f"got {len(hypotheses)} and {len(references)}")

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from .checkpoint import CheckpointError
@@ -72,6 +71,7 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     with _Stop() as stop:
         try:
             mnist, trainer = _prepare(settings)
+            _load_kernels(trainer)
             try:
                 run = Run.create(folder, settings, trainer)
             except OSError as error:
@@ -103,6 +103,7 @@ def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
             run, file, settings, header, entries = Run.reopen(path)
             mnist, trainer = _prepare(settings)
             trainer.restore(file, header, entries)
+            _load_kernels(trainer)
         except CheckpointError as error:
             previous = path / PREVIOUS
             if not (path / CHECKPOINT).exists() or not previous.exists():
@@ -118,14 +119,13 @@ def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
 
 
 def _prepare(settings: Settings) -> tuple[Mnist, Trainer]:
-    """The digits, and a trainer before its first step, kernels compiled."""
+    """The digits, and a trainer before its first step."""
     mnist = load_mnist(settings.data or None)
     train_part, validation_part = training_split(mnist)
     most = min(len(validation_part[1]), len(mnist.test_labels))
     if settings.test_digits > most:
         raise SettingsError(f"--test-digits must be at most {most}, the images there are, "
                             f"not {settings.test_digits}")
-    _load_kernels(settings, *train_part)
     return mnist, Trainer(settings, train_part, validation_part)
 
 
@@ -190,12 +190,16 @@ def _validate(run: Run, trainer: Trainer, bar) -> None:
         run.save(trainer.kept())
 
 
-def _load_kernels(settings: Settings, images: np.ndarray, labels: np.ndarray) -> None:
-    """Two steps of a tiny model, so that a first run's compilation is no mystery at step 0."""
+def _load_kernels(trainer: Trainer) -> None:
+    """A step of a tiny model, so that a first run's compilation is no mystery at step 0.
+
+    Whatever can go wrong before a run begins has done so by now: this takes longest.
+    """
+    settings = trainer.settings
     print("loading compiled kernels (a first run compiles them, in about half a minute) ...", flush=True)
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
                     window=settings.window, batch=4, steps=1, wave=0.1)
-    few = images[:9], labels[:9]
+    few = trainer.sampler.images[:9], trainer.sampler.labels[:9]
     Trainer(tiny, few, few).step()
 
 
