@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,8 @@ def _scores(
     if path:
         try:
             scores = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        # NumPy's readers answer damage with almost any exception there is, here and below.
+        except Exception as error:
             raise StudyError(f"{path}: expected logits (T, C) as numpy.save writes them: {error}") from None
         if not isinstance(scores, np.ndarray) or scores.ndim != 2:
             raise StudyError(f"{path}: expected one array of shape (T, C)")
@@ -155,7 +155,10 @@ def study_file(path: str, classes: int | None, blank: int, layout: str) -> Diagn
     if reader is _read_npz:
         found = diagnose(**_read_npz(path), blank=blank, layout=layout)
     else:
-        targets, frames = reader(path)
+        try:
+            targets, frames = reader(path)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise StudyError(f"{path}: expected lines of text: {error}") from None
         found = diagnose_lengths(targets, frames, blank=blank, classes=classes)
     print(found)
     return found
@@ -166,7 +169,7 @@ def _read_npz(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:
         raise StudyError(f"{path}: expected arrays as numpy.savez writes them: {error}") from None
     for name in arrays.keys() ^ set(names[:2]):
         if name in names[:2]:

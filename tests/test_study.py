@@ -1,11 +1,13 @@
 """The commands lattice and diagnose: what they print, which files they write, what they refuse."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ctc_scratch import study
 from ctc_scratch.cli import main
 from ctc_scratch.ctc.lattice import lattice
 from ctc_scratch.ctc.trellis import gamma_text, trellis_text
@@ -163,3 +165,37 @@ def test_diagnose_refuses(arguments, message, tmp_path, monkeypatch, capsys):
     assert main(["diagnose", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
+
+
+def npz_bytes():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, logits=np.zeros((6, 3)), targets=np.array([1, 2]))
+    return buffer.getvalue()
+
+
+def npy_bytes():
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((6, 3)))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name, whole, arguments", [
+    ("d.npz", npz_bytes(), ["diagnose", "d.npz"]),
+    ("d.npy", npy_bytes(), ["lattice", "--logits", "d.npy", "--target", "1,2"]),
+    ("d.csv", b"frames,target\n140,3 1 4\n5,1 2\n", ["diagnose", "d.csv"]),
+    ("d.jsonl", b'{"frames": 140, "target": [3, 1, 4]}\n', ["diagnose", "d.jsonl"]),
+], ids=["npz", "npy", "csv", "jsonl"])
+def test_a_damaged_file_is_one_line(name, whole, arguments, tmp_path, monkeypatch, capsys, rng):
+    """Bytes changed and files cut at random: a line that names the file, or what can still be read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "_draw", lambda *_: [])
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole[:rng.integers(len(whole) // 2, len(whole) + 1)])
+        damaged[rng.integers(len(damaged))] = rng.integers(256)
+        Path(name).write_bytes(damaged)
+        status = main(arguments)
+        error = capsys.readouterr().err
+        assert (status == 2) == (len(error.splitlines()) == 1), error
+        refused += status == 2
+    assert refused > 50
