@@ -100,7 +100,7 @@ def band(columns, need, firsts, lasts, repeats):
         need[u] = 0 if u == 0 else need[u - 1] + (2 if repeats[u] else 1)
     last, first = 0, U
     for t in range(T):
-        while last < U and need[last] <= t:
+        while last < U and need[last] < t:
             last += 1
         lasts[t] = last
     for t in range(T - 1, -1, -1):
