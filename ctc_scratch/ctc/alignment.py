@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import narrow
 from .checks import check_blank, check_logits, check_targets, first_infeasible
 
-FIRST_REACH = 16.0
+FIRST_REACH = 40.0
 """Nats that the best path is first supposed to fall behind the likeliest class of each frame at most."""
 
 LIMIT = 2.0**1000
