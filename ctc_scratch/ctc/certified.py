@@ -83,8 +83,6 @@ options: dict[str, Any] = dict(nogil=True, cache=True, error_model="numpy")
 kernel = numba.njit(**options, fastmath={"contract"})
 # forceinline: for what is small and called often, as handing over arrays takes as long as using them.
 inlined = numba.njit(**options, fastmath={"contract"}, forceinline=True)
-# reassoc: a sum may run in several lanes. Only for sums of positive terms.
-summing = numba.njit(**options, fastmath={"contract", "reassoc"}, forceinline=True)
 
 LN2 = math.log(2.0)
 
@@ -97,17 +95,7 @@ RESCALE_MASK = 3  # look at every fourth frame
 PAST_CACHE = 2**22  # bytes of a sequence's gradient from which on it will not be read from the cache again
 
 
-# ---- exp: a power of two times a polynomial, so that LLVM can vectorise it ------------------------
-
-
-def float32_from_bits(bits):
-    """The float32 that these 32 bits spell."""
-    return np.int32(bits).view(np.float32)
-
-
-def bits_of_float32(x):
-    """The bits of a float32, as an int32."""
-    return np.float32(x).view(np.int32)
+# ---- the bits of a float64 -------------------------------------------------------------------------
 
 
 def float64_from_bits(bits):
@@ -131,84 +119,12 @@ def _bitcast(source, target, llvm_type):
     return cast
 
 
-_to_float32 = _bitcast(numba.int32, numba.float32, ir.FloatType())
-_to_int32 = _bitcast(numba.float32, numba.int32, ir.IntType(32))
 _to_float64 = _bitcast(numba.int64, numba.float64, ir.DoubleType())
 _to_int64 = _bitcast(numba.float64, numba.int64, ir.IntType(64))
-overload(float32_from_bits)(lambda bits: lambda bits: _to_float32(bits))
-overload(bits_of_float32)(lambda x: lambda x: _to_int32(x))
 overload(float64_from_bits)(lambda bits: lambda bits: _to_float64(bits))
 overload(bits_of_float64)(lambda x: lambda x: _to_int64(x))
 
-f32, i32, place = np.float32, np.int32, np.uintp
-# Adding 1.5 * 2^23 (2^52 in float64) rounds to an integer and leaves it in the low bits.
-ROUND_32, ROUND_64 = f32(12582912.0), 6755399441055744.0
-LOG2E_32, LOG2E_64 = f32(1.4426950408889634), 1.4426950408889634
-# ln 2 in two parts, the first with so few bits that n times it is exact.
-LN2_HIGH_32, LN2_LOW_32 = f32(0.693359375), f32(-2.12194440e-4)
-LN2_HIGH_64, LN2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
-A0, A1, A2, A3, A4 = f32(0.5), f32(0.16666577), f32(0.04166646), f32(0.00836318), f32(0.00139337)
-LOWEST_32, LOWEST_64 = f32(-87.0), -708.0
-ZERO_32, MANTISSA_32, BIAS_32 = f32(0), i32(23), i32(127 << 23)
-
-
-@kernel
-def exp32(x):
-    """e^x for float32 x <= 0, within 1.6 * 2^-24 of itself; 0 below -87."""
-    rounded = x * LOG2E_32 + ROUND_32
-    n = rounded - ROUND_32
-    r = x - n * LN2_HIGH_32
-    r = r - n * LN2_LOW_32
-    r2 = r * r
-    p = (A4 * r2 + (A3 * r + A2)) * r2 + (A1 * r + A0)
-    power = float32_from_bits(i32(i32(bits_of_float32(rounded) << MANTISSA_32) + BIAS_32))
-    return power + power * (r2 * p + r) if x > LOWEST_32 else ZERO_32
-
-
-@kernel
-def exp64(x):
-    """e^x for float64 x <= 0, within 2^-52 of itself; 0 below -708."""
-    rounded = x * LOG2E_64 + ROUND_64
-    n = rounded - ROUND_64
-    r = x - n * LN2_HIGH_64
-    r = r - n * LN2_LOW_64
-    r2 = r * r
-    r4 = r2 * r2
-    a = (1 / 2 + r * (1 / 6)) + r2 * (1 / 24 + r * (1 / 120))
-    b = (1 / 720 + r * (1 / 5040)) + r2 * (1 / 40320 + r * (1 / 362880))
-    c = (1 / 3628800 + r * (1 / 39916800)) + r2 * (1 / 479001600 + r * (1 / 6227020800))
-    p = a + r4 * (b + r4 * c)
-    power = float64_from_bits((bits_of_float64(rounded) << 52) + (1023 << 52))
-    return power + power * (r2 * p + r) if x > LOWEST_64 else 0.0
-
-
-@kernel
-def exp_below32(x, top):
-    """e^(x - top) for float32."""
-    return exp32(x - top)
-
-
-@kernel
-def exp_below64(x, top):
-    """e^(x - top) for float64, with what the difference loses in rounding put back."""
-    d = x - top
-    back = d - x
-    lost = (x - (d - back)) - (top + back)
-    y = exp64(d)
-    return y + y * lost if y > 0.0 else 0.0
-
-
-def exp_below(x, top):
-    """e^(x - top) for x <= top, in their type."""
-    return exp_below32(x, top) if isinstance(x, np.float32) else exp_below64(x, top)
-
-
-@overload(exp_below)
-def _exp_below(x, top):
-    if x == numba.float32:
-        return lambda x, top: exp_below32(x, top)
-    return lambda x, top: exp_below64(x, top)
-
+place = np.uintp
 
 # ---- eight numbers at a time -----------------------------------------------------------------------
 # Loops over states take eight numbers as one. LLVM would find that by itself, but asks at the head of
@@ -326,10 +242,7 @@ def splat(context, x):
     """The Eight that is x all over."""
 
     def codegen(context, builder, signature, arguments):
-        values = ir.Constant(_vector(context.get_value_type(x)), ir.Undefined)
-        for k in range(8):
-            values = builder.insert_element(values, arguments[0], ir.IntType(32)(k))
-        return values
+        return _spread(context, builder, arguments[0], x, Eight(x))
 
     return Eight(x)(x), codegen
 
@@ -433,14 +346,35 @@ def narrowed(context, values, array):
     return Eight(array.dtype)(values, array), codegen
 
 
+def _spread(context, builder, value, kind, eight_type):
+    """A value of this kind as an Eight, if it is none yet."""
+    if isinstance(kind, Eight):
+        return value
+    number = context.cast(builder, value, kind, eight_type.dtype)
+    values = ir.Constant(_vector(number.type), ir.Undefined)
+    for k in range(8):
+        values = builder.insert_element(values, number, ir.IntType(32)(k))
+    return values
+
+
 def _operator(symbol, instruction):
     @type_callable(symbol)
     def typer(context):
-        return lambda a, b: a if isinstance(a, Eight) and a == b else None
+        def result(a, b):
+            if isinstance(a, Eight) and (a == b or isinstance(b, types.Float)):
+                return a
+            return b if isinstance(b, Eight) and isinstance(a, types.Float) else None
 
-    @lower_builtin(symbol, Eight, Eight)
+        return result
+
     def lower(context, builder, signature, arguments):
-        return getattr(builder, instruction)(*arguments)
+        return getattr(builder, instruction)(*[
+            _spread(context, builder, value, kind, signature.return_type)
+            for value, kind in zip(arguments, signature.args)
+        ])
+
+    for kinds in [(Eight, Eight), (Eight, types.Float), (types.Float, Eight)]:
+        lower_builtin(symbol, *kinds)(lower)
 
 
 for symbol, instruction in [(operator.add, "fadd"), (operator.iadd, "fadd"), (operator.sub, "fsub"),
@@ -454,28 +388,139 @@ def places_to_line(numbers, k):
     return -(numbers.ctypes.data // numbers.itemsize + k) % 8
 
 
+# ---- exp: a power of two times a polynomial ------------------------------------------------------
+# Of a number or of an Eight: what follows is spelt the same for both.
+
+f32 = np.float32
+# Adding 1.5 * 2^23 (2^52 in float64) rounds to an integer and leaves it in the low bits.
+ROUND_32, ROUND_64 = f32(12582912.0), 6755399441055744.0
+LOG2E_32, LOG2E_64 = f32(1.4426950408889634), 1.4426950408889634
+# ln 2 in two parts, the first with so few bits that n times it is exact.
+LN2_HIGH_32, LN2_LOW_32 = f32(0.693359375), f32(-2.12194440e-4)
+LN2_HIGH_64, LN2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
+A0, A1, A2, A3, A4 = f32(0.5), f32(0.16666577), f32(0.04166646), f32(0.00836318), f32(0.00139337)
+LOWEST_32, LOWEST_64 = f32(-88.0), -709.0  # there n is -127, -1023: the bits of 2^n are those of 0
+
+
+def _two_to(rounded):
+    whole, mantissa, bias = (np.int32, 23, 127) if rounded.dtype == np.float32 else (np.int64, 52, 1023)
+    return ((rounded.view(whole) << whole(mantissa)) + whole(bias << mantissa)).view(rounded.dtype)
+
+
+@_or(_two_to)
+@intrinsic
+def two_to(context, rounded):
+    """2^n, 0 for the lowest n, from n + ROUND."""
+
+    def codegen(context, builder, signature, arguments):
+        number = rounded.dtype if isinstance(rounded, Eight) else rounded
+        bits, mantissa, bias = (32, 23, 127) if number == types.float32 else (64, 52, 1023)
+        whole, many = ir.IntType(bits), (lambda n: n)
+        if isinstance(rounded, Eight):
+            whole, many = _vector(whole), (lambda n: [n] * 8)
+        shifted = builder.shl(builder.bitcast(arguments[0], whole), ir.Constant(whole, many(mantissa)))
+        return builder.bitcast(builder.add(shifted, ir.Constant(whole, many(bias << mantissa))),
+                               arguments[0].type)
+
+    return rounded(rounded), codegen
+
+
+@_or(np.maximum)
+@intrinsic
+def at_least(context, x, least):
+    """x, or where that is larger the number `least`."""
+
+    def codegen(context, builder, signature, arguments):
+        value, bound = arguments
+        if isinstance(x, Eight):
+            bound = _spread(context, builder, bound, least, x)
+        return builder.select(builder.fcmp_ordered(">", value, bound), value, bound)
+
+    return x(x, least), codegen
+
+
+@inlined
+def exp32(x):
+    """e^x for float32 x <= 0, within 1.6 * 2^-24 of itself where it is a normal number; 0 below -87.7."""
+    x = at_least(x, LOWEST_32)
+    rounded = x * LOG2E_32 + ROUND_32
+    n = rounded - ROUND_32
+    r = x - n * LN2_HIGH_32
+    r = r - n * LN2_LOW_32
+    r2 = r * r
+    p = (A4 * r2 + (A3 * r + A2)) * r2 + (A1 * r + A0)
+    power = two_to(rounded)
+    return power + power * (r2 * p + r)
+
+
+@inlined
+def exp64(x):
+    """e^x for float64 x <= 0, within 2^-52 of itself where it is a normal number; 0 below -708.7."""
+    x = at_least(x, LOWEST_64)
+    rounded = x * LOG2E_64 + ROUND_64
+    n = rounded - ROUND_64
+    r = x - n * LN2_HIGH_64
+    r = r - n * LN2_LOW_64
+    r2 = r * r
+    r4 = r2 * r2
+    a = (1 / 2 + r * (1 / 6)) + r2 * (1 / 24 + r * (1 / 120))
+    b = (1 / 720 + r * (1 / 5040)) + r2 * (1 / 40320 + r * (1 / 362880))
+    c = (1 / 3628800 + r * (1 / 39916800)) + r2 * (1 / 479001600 + r * (1 / 6227020800))
+    p = a + r4 * (b + r4 * c)
+    power = two_to(rounded)
+    return power + power * (r2 * p + r)
+
+
+@inlined
+def exp_below32(x, top):
+    """e^(x - top) for float32."""
+    return exp32(x - top)
+
+
+@inlined
+def exp_below64(x, top):
+    """e^(x - top) for float64, with what the difference loses in rounding put back."""
+    d = x - top
+    back = d - x
+    lost = (x - (d - back)) - (top + back)
+    y = exp64(d)
+    nothing = y - y
+    return where_over(y, nothing, y + y * lost, nothing)  # lost is NaN where x is -inf
+
+
+def exp_below(x, top):
+    """e^(x - top) for x <= top, in their type."""
+    return exp_below32(x, top) if x.dtype == np.float32 else exp_below64(x, top)
+
+
+@overload(exp_below)
+def _exp_below(x, top):
+    if x in (types.float32, Eight(types.float32)):
+        return lambda x, top: exp_below32(x, top)
+    return lambda x, top: exp_below64(x, top)
+
+
 # ---- loops over one row of logits ------------------------------------------------------------------
 # Rows are read as rows[r, c] and not through a view rows[r]: a view costs a reference count, as much as
 # a short row. r is unsigned, for the reason given below.
-
-
-@summing
-def exp_block(rows, r, start, stop, top, line):
-    """line = e^(rows[r] - top) for classes start..stop-1; returns its sum, in its own precision."""
-    total = line.dtype.type(0)
-    for c in range(start, stop):
-        y = exp_below(rows[r, c], top)
-        line[c] = y
-        total += y
-    return total
 
 
 @kernel
 def row_exp(rows, r, top, line):
     """line = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision."""
     C, total = rows.shape[1], 0.0
-    for start in range(0, C, 512):
-        total += exp_block(rows, r, place(start), place(min(start + 512, C)), top, line)
+    whole, none = C // 8 * 8, splat(line.dtype.type(0))
+    for start in range(0, whole, 512):
+        some = none
+        for k in range(start, min(start + 512, whole), 8):
+            y = exp_below(eight(rows, r * C + k), top)
+            put(line, k, y)
+            some = some + y
+        total += total_of(some)
+    for c in range(place(whole), place(C)):
+        y = exp_below(rows[place(r), c], top)
+        line[c] = y
+        total += y
     return total
 
 
@@ -518,13 +563,6 @@ def row_largest(rows, r):
     for c in range(place(k - r * C), place(C)):
         top = rows[place(r), c] if rows[place(r), c] > top else top
     return top
-
-
-@inlined
-def exp_all(x, tops, y):
-    """y = e^(x - tops)."""
-    for k in range(place(len(x))):
-        y[k] = exp_below(x[k], tops[k])
 
 
 # ---- loops over one frame -------------------------------------------------------------------------
@@ -889,7 +927,7 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
         emit, r = at.emit + t * at.emit_width, n * n_stride + t * t_stride
         w[emit + at.K] = 0.0
         top = tops[r] if len(tops) > 0 else row_largest(rows, r)
-        total = row_exp(rows, place(r), top, line)
+        total = row_exp(rows, r, top, line)
         if normalise:
             inverse = 1.0 / total
         else:
@@ -908,9 +946,7 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
 def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
     """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane."""
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
-    # exp goes over whole blocks of 32, LLVM's four vectors at a time, or one number at a time for the rest.
-    size, floor = (8 * C + 31) // 32 * 32, emission_floor(rows)
-    x, y, below = np.zeros(size, rows.dtype), np.zeros(size, rows.dtype), np.zeros(size, rows.dtype)
+    floor, line, none = emission_floor(rows), np.zeros(8 * C, rows.dtype), splat(rows.dtype.type(0))
     flat, starts = rows.ravel(), np.zeros(L, np.uintp)
     for t in range(group.T):
         emit = at.emit + t * at.emit_width
@@ -920,18 +956,17 @@ def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
                 starts[place(j)] = place((members[j] * n_stride + t * t_stride) * C)
         top = gathered(flat, 0, starts, 0)
         for c in range(C):
-            values = gathered(flat, c, starts, 0)
-            top = larger(top, values)
-            put(x, 8 * c, values)
+            x = gathered(flat, c, starts, 0)
+            top = larger(top, x)
+            put(line, 8 * c, x)
+        total = none
         for k in range(0, 8 * C, 8):
-            put(below, k, top)
-        exp_all(x, below, y)
-        total = eight(y, 0)
-        for k in range(8, 8 * C, 8):
-            total += eight(y, k)
-        inverse = splat(1.0) / widened(total)
+            y = exp_below(eight(line, k), top)
+            put(line, k, y)
+            total = total + y
+        inverse = 1.0 / widened(total)
         for k in range(0, 8 * C, 8):
-            value = widened(eight(y, k))
+            value = widened(eight(line, k))
             put(w, emit + k, where_over(value, splat(floor), value, splat(-floor)) * inverse)
         if t >= group.shortest:
             for j in range(L):
