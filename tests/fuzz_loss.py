@@ -259,7 +259,7 @@ def check_bounds(batch, method, bound, by_exact, impossible):
         expect(np.isnan(bound[~impossible & (T > 0)]).all() and not by_exact.any(), "bounds of log space")
         return
     width = 1e-6 if batch.computed == np.float32 else 1e-12
-    most = width + (20 + min(C, 512) / 4 + C / 512) * T * U64
+    most = width + (20 + min(C, 67) + C / 512) * T * U64
     expect(((bound >= 0) & (bound <= 1.001 * most)).all(), "bound {}, but it can be {} at most", bound, most)
     expect(not bound[impossible].any(), "an impossible target has a bound")
     expect(method == "auto" or by_exact[~impossible & (T > 0)].all(), "the exact kernel was asked for")
@@ -292,7 +292,7 @@ def allowance(batch, method, bound, by_exact, answers, occupancy):
 
 
 def depth(batch):
-    """What each emission in float32 may be off by, relatively: (3 + min(C, 512) + |x - max|) 2^-24."""
+    """What each emission in float32 may be off by, relatively: (3 + min(C, 67) + |x - max|) 2^-24."""
     x = batch.clean
     below = x.max(axis=2, keepdims=True, initial=-np.inf) - x
-    return (3 + min(x.shape[2], 512) + np.where(below < np.inf, below, 0.0)) * U32
+    return (3 + min(x.shape[2], 67) + np.where(below < np.inf, below, 0.0)) * U32

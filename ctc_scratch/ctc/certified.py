@@ -51,7 +51,7 @@ rho = (4 T + sum_t eps_t) 2^-53 is rounding, eps_t what the emissions are off by
 units of 2^-53. For float64 logits e^(x - max) has the rounding of the difference put
 back, so eps_t is about 8 and what summing C terms costs. For float32 logits emissions
 are float32, and the claim is about those: each is perturbed by at most
-(3 + |x - max|) 2^-24 of itself.
+(3 + min(C, 67) + |x - max|) 2^-24 of itself, where min(C, 67) is for their sum.
 
 **Lanes.** Where frames, labels and classes are few, eight sequences go side by side: entry
 u * 8 + j of a row is label u of lane j, and the neighbour u - 1 stands eight entries

@@ -34,8 +34,8 @@ class CTCResult:
         likelihood relatively, every state's posterior gamma (so every unreduced
         gradient entry, before it is rounded to its dtype) absolutely. For float32
         logits it holds for the given emissions exp(x - max) / sum as float32 has
-        them, each perturbed by at most (3 + min(C, 512) + |x - max|) 2^-24 of itself,
-        where min(C, 512) is for the sum and seldom needed. nan with method="log",
+        them, each perturbed by at most (3 + min(C, 67) + |x - max|) 2^-24 of itself,
+        where min(C, 67) is for the sum and seldom needed. nan with method="log",
         which proves nothing.
     exact : bool (N,), 0-dimensional for one sequence; which samples the exact kernel has done
     """

@@ -159,11 +159,12 @@ class _Problem:
     def limits(self) -> tuple[float, float, float]:
         """rho for a frame; how wide a bracket may be to be taken for an answer; and the least loss so taken.
 
-        rho is at most 4 roundings, and what the frame's emissions are off by.
+        rho is at most 4 roundings, and what the frame's emissions are off by: 8 an exp, and their sum,
+        which adds at most 64 terms in a lane, then the lanes, then blocks of 512.
         """
         if self.frames.rows.dtype == np.float32:
             return 4 * 2.0**-53, 1e-6, -np.inf
-        emission = 8 + min(self.C, 512) / 4 + self.C / 512
+        emission = 8 + min(self.C, 67) + self.C / 512
         return (4 + emission) * 2.0**-53, 1e-12, NEARLY_CERTAIN if self.normalise else -np.inf
 
 
