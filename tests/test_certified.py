@@ -238,6 +238,23 @@ def test_exp_is_within_two_roundings(dtype, ulp):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_too_large_for_the_cache_is_written_whole_and_nothing_beside_it(dtype, rng):
+    """Rows of 5003 classes begin at every alignment; the last row counts, and what lies around the array."""
+    T, C = 300, 5003
+    assert T * C * np.dtype(dtype).itemsize > certified.PAST_CACHE
+    logits, labels = rng.standard_normal((T, C)).astype(dtype), rng.integers(1, C, 20)
+    expected = ctc_loss(logits, labels, method="exact").grad
+    for offset in (0, 1, 5):
+        memory = np.full(T * C + 16, 7.5, dtype)
+        out = memory[offset:offset + T * C].reshape(T, C)
+        result = ctc_loss(logits, labels, out=out)
+        assert not result.exact
+        assert_close(out, expected, 1e-6 if dtype == np.float32 else 1e-12, "gradient past the cache")
+        assert (memory[:offset] == 7.5).all() and (memory[offset + T * C:] == 7.5).all()
+
+
+@pytest.mark.slow
 def test_long_float32_sequences_stay_accurate(rng):
     """T = 20 000, against float64 log space: torch's float32 gradient is off by 1.57 at U = 200."""
     logits = rng.standard_normal((20_000, 30)).astype(np.float32)

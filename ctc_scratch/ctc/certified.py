@@ -524,25 +524,37 @@ def row_exp(rows, r, top, line):
     return total
 
 
-@inlined
-def write_scaled(line, factor, rows, r, past_cache):
-    """rows[r] = line * factor. Past the cache where nobody reads it soon: it need not come in to go out."""
-    start, stop = r * rows.shape[1], (r + 1) * rows.shape[1]
-    if past_cache:
-        factors = splat(factor)
-        k = min(start + places_to_line(rows, start), stop)
-        write_some(line, factor, rows, r, 0, k - start)
-        while k + 8 <= stop:
-            put_past_cache(rows, k, eight(line, k - start) * factors)
-            k += 8
-        write_some(line, factor, rows, r, k - start, stop - start)
-    else:
-        write_some(line, factor, rows, r, 0, stop - start)
+@kernel
+def row_exp_and_write(rows, r, top, line, other, factor, grad, q):
+    """row_exp; and beside it grad[q] = other * factor, past the cache, as nobody reads it soon.
+
+    Side by side, as the processor computes while memory takes in what is written.
+    """
+    C, total = rows.shape[1], 0.0
+    whole, none, factors = C // 8 * 8, splat(line.dtype.type(0)), splat(factor)
+    done = min(places_to_line(grad, q * C), C)
+    write_some(other, factor, grad, q, 0, done)
+    for start in range(0, whole, 512):
+        some = none
+        for k in range(start, min(start + 512, whole), 8):
+            y = exp_below(eight(rows, r * C + k), top)
+            put(line, k, y)
+            some = some + y
+            if done + 8 <= C:
+                put_past_cache(grad, q * C + done, eight(other, done) * factors)
+                done += 8
+        total += total_of(some)
+    for c in range(place(whole), place(C)):
+        y = exp_below(rows[place(r), c], top)
+        line[c] = y
+        total += y
+    write_some(other, factor, grad, q, done, C)
+    return total
 
 
 @inlined
 def write_some(line, factor, rows, r, first, after):
-    """Classes first..after-1 of it."""
+    """rows[r] = line * factor for classes first..after-1."""
     r = place(r)
     for c in range(place(first), place(after)):
         rows[r, c] = line[c] * factor
@@ -920,14 +932,18 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
     Where all classes are columns nothing needs to be written to grad yet. Without `normalise`,
     e^(score - largest) to at.emit; returns what the logarithms were shifted by in all.
     """
-    columns, n, line = group.columns, group.members[0], np.empty(rows.shape[1], rows.dtype)
-    floor, shift, inverse = emission_floor(rows), 0.0, 1.0
-    past_cache = group.T * rows.shape[1] * rows.itemsize > PAST_CACHE
+    columns, n, C = group.columns, group.members[0], rows.shape[1]
+    line, other = np.empty(C, rows.dtype), np.empty(C, rows.dtype)
+    floor, shift, inverse, factor = emission_floor(rows), 0.0, 1.0, rows.dtype.type(0)
+    past_cache = not at.dense and group.T * C * rows.itemsize > PAST_CACHE
     for t in range(group.T):
         emit, r = at.emit + t * at.emit_width, n * n_stride + t * t_stride
         w[emit + at.K] = 0.0
         top = tops[r] if len(tops) > 0 else row_largest(rows, r)
-        total = row_exp(rows, r, top, line)
+        if past_cache and t > 0:
+            total = row_exp_and_write(rows, r, top, line, other, factor, grad, r - t_stride)
+        else:
+            total = row_exp(rows, r, top, line)
         if normalise:
             inverse = 1.0 / total
         else:
@@ -936,7 +952,10 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
             mark(w, line, inverse, floor, emit)
         else:
             mark_columns(w, line, columns, inverse, floor, emit)
-            write_scaled(line, rows.dtype.type(weights[n] * inverse), grad, r, past_cache)
+            factor = rows.dtype.type(weights[n] * inverse)
+            if not past_cache or t == group.T - 1:
+                write_some(line, factor, grad, r, 0, C)
+            line, other = other, line
     if past_cache:
         all_stored()
     return shift
