@@ -502,38 +502,22 @@ def _exp_below(x, top):
 
 # ---- loops over one row of logits ------------------------------------------------------------------
 # Rows are read as rows[r, c] and not through a view rows[r]: a view costs a reference count, as much as
-# a short row. r is unsigned, for the reason given below.
+# a short row; the indices are unsigned then, for the reason given below.
 
 
 @kernel
-def row_exp(rows, r, top, line):
-    """line = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision."""
-    C, total = rows.shape[1], 0.0
-    whole, none = C // 8 * 8, splat(line.dtype.type(0))
-    for start in range(0, whole, 512):
-        some = none
-        for k in range(start, min(start + 512, whole), 8):
-            y = exp_below(eight(rows, r * C + k), top)
-            put(line, k, y)
-            some = some + y
-        total += total_of(some)
-    for c in range(place(whole), place(C)):
-        y = exp_below(rows[place(r), c], top)
-        line[c] = y
-        total += y
-    return total
+def row_exp(rows, r, top, line, grad, q, other, factor):
+    """line = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision.
 
-
-@kernel
-def row_exp_and_write(rows, r, top, line, other, factor, grad, q):
-    """row_exp; and beside it grad[q] = other * factor, past the cache, as nobody reads it soon.
-
-    Side by side, as the processor computes while memory takes in what is written.
+    Beside it, unless q is -1, grad[q] = other * factor goes past the cache, as nobody reads it soon:
+    the processor computes while memory takes in what is written.
     """
     C, total = rows.shape[1], 0.0
     whole, none, factors = C // 8 * 8, splat(line.dtype.type(0)), splat(factor)
-    done = min(places_to_line(grad, q * C), C)
-    write_some(other, factor, grad, q, 0, done)
+    done = C
+    if q >= 0:
+        done = min(places_to_line(grad, q * C), C)
+        write_some(other, factor, grad, q, 0, done)
     for start in range(0, whole, 512):
         some = none
         for k in range(start, min(start + 512, whole), 8):
@@ -548,7 +532,8 @@ def row_exp_and_write(rows, r, top, line, other, factor, grad, q):
         y = exp_below(rows[place(r), c], top)
         line[c] = y
         total += y
-    write_some(other, factor, grad, q, done, C)
+    if done < C:
+        write_some(other, factor, grad, q, done, C)
     return total
 
 
@@ -940,10 +925,8 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
         emit, r = at.emit + t * at.emit_width, n * n_stride + t * t_stride
         w[emit + at.K] = 0.0
         top = tops[r] if len(tops) > 0 else row_largest(rows, r)
-        if past_cache and t > 0:
-            total = row_exp_and_write(rows, r, top, line, other, factor, grad, r - t_stride)
-        else:
-            total = row_exp(rows, r, top, line)
+        before = r - t_stride if past_cache and t > 0 else -1
+        total = row_exp(rows, r, top, line, grad, before, other, factor)
         if normalise:
             inverse = 1.0 / total
         else:
