@@ -71,15 +71,13 @@ def read_rows(model: RowReader, rows: np.ndarray, decoder: str = "greedy") -> li
     N, _, W = rows.shape
     at_once = max(1, FRAMES_AT_ONCE * model.window // max(W, SIDE))
     chunks = [rows[i:i + at_once] for i in range(0, N, at_once)]
-    read: list[list[list[int]]] = [[]] * len(chunks)
 
-    def task(samples):
-        for k in samples:
-            logits, lengths = model_logits(model, chunks[k])
-            read[k] = [labels_to_digits(labels).tolist() for labels in DECODERS[decoder](logits, lengths)]
+    def read(chunk):
+        logits, lengths = model_logits(model, chunk)
+        return [labels_to_digits(labels).tolist() for labels in DECODERS[decoder](logits, lengths)]
 
-    run_tasks(task, [chunk.size for chunk in chunks])
-    return [digits for chunk in read for digits in chunk]
+    found = run_tasks(read, chunks, [chunk.size for chunk in chunks])
+    return [digits for chunk in found for digits in chunk]
 
 
 def model_logits(model: RowReader, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from ..nn import Adam, clip_by_global_norm
 from .data import Batch, RowSampler, load_mnist
 from .evaluate import model_logits
 from .model import BLANK, C, RowReader, digits_to_labels
-from .shards import cut, run_tasks
+from .shards import cut, mean_gradient, run_tasks
 from .show import explain, make_folder, state_names, unseen_row
 
 T, U = 35, 5
@@ -158,25 +158,21 @@ def _gradients(
     were given: an expectation step under the prior, a maximisation step without it.
     """
     parts = cut(batch, 2)
-    found: list = [None] * len(parts)
 
-    def task(shards):
-        for k in shards:
-            x, lengths = model.frames(parts[k].images, parts[k].widths)
-            logits, cache = model.forward(x, lengths)
-            targets = [digits_to_labels(row) for row in parts[k].labels]
-            probs = np.exp(log_softmax(logits))
-            scores = logits - log_prior
-            occupancy = np.exp(log_softmax(scores)) - ctc_loss(scores, targets, lengths, blank=BLANK).grad
-            cost = ctc_loss(logits, targets, lengths, blank=BLANK).loss.sum()
-            grads = model.backward((probs - occupancy).astype(logits.dtype), cache)
-            found[k] = cost, grads, probs.mean(axis=(0, 1)), greedy_decode(scores, lengths, blank=BLANK)
+    def task(part):
+        x, lengths = model.frames(part.images, part.widths)
+        logits, cache = model.forward(x, lengths)
+        targets = [digits_to_labels(row) for row in part.labels]
+        probs = np.exp(log_softmax(logits))
+        scores = logits - log_prior
+        occupancy = np.exp(log_softmax(scores)) - ctc_loss(scores, targets, lengths, blank=BLANK).grad
+        cost = ctc_loss(logits, targets, lengths, blank=BLANK).loss.sum()
+        grads = model.backward((probs - occupancy).astype(logits.dtype), cache)
+        return cost, grads, probs.mean(axis=(0, 1)), greedy_decode(scores, lengths, blank=BLANK)
 
-    run_tasks(task, [part.images.size for part in parts])
-    costs, grads, means, decoded = zip(*found)
+    costs, grads, means, decoded = zip(*run_tasks(task, parts, [part.images.size for part in parts]))
     N = len(batch.labels)
-    return (float(sum(costs)) / N, {name: sum(g[name] for g in grads) / N for name in model.params},
-            np.mean(means, axis=0), sum(decoded, []))
+    return float(sum(costs)) / N, mean_gradient(model, grads, N), np.mean(means, axis=0), sum(decoded, [])
 
 
 def _first_below(costs: list[float], nats: float = 10.0) -> str:

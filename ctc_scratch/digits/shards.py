@@ -12,7 +12,7 @@ its place without a change elsewhere, and to the same bits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -65,14 +65,7 @@ def gradients(model: RowReader, batch: Batch) -> Shard:
 
 def on_threads(model: RowReader, parts: list[Batch]) -> list[Shard]:
     """The gradients of all parts, computed by the threads of this process."""
-    shards: list[Shard] = [None] * len(parts)  # type: ignore[list-item]
-
-    def task(samples):
-        for k in samples:
-            shards[k] = gradients(model, parts[k])
-
-    run_tasks(task, [part.images.size for part in parts])
-    return shards
+    return run_tasks(lambda part: gradients(model, part), parts, [part.images.size for part in parts])
 
 
 def batch_gradients(model: RowReader, batch: Batch, shards: int = SHARDS,
@@ -80,8 +73,13 @@ def batch_gradients(model: RowReader, batch: Batch, shards: int = SHARDS,
     """The mean loss per row of a batch, its gradient, and the shards it was made of."""
     found = mapper(model, cut(batch, shards))
     N = len(batch.labels)
-    grads = {name: sum(shard.grads[name] for shard in found) / N for name in model.params}
+    grads = mean_gradient(model, [shard.grads for shard in found], N)
     return sum(shard.loss for shard in found) / N, grads, found
+
+
+def mean_gradient(model: RowReader, grads: Sequence[dict[str, np.ndarray]], N: int) -> dict[str, np.ndarray]:
+    """The gradient of a mean over N rows, from those of sums over parts of them, added in their order."""
+    return {name: sum(some[name] for some in grads) / N for name in model.params}
 
 
 def cut(batch: Batch, parts: int) -> list[Batch]:
@@ -95,14 +93,21 @@ def cut(batch: Batch, parts: int) -> list[Batch]:
     ]
 
 
-def run_tasks(task, pixels: list[int]) -> None:
-    """Run tasks side by side, each with one BLAS thread.
+def run_tasks(task: Callable, parts: Sequence, pixels: list[int]) -> list:
+    """What task(part) gives for each part, run side by side, each with one BLAS thread.
 
     The products of an LSTM are so small that a second BLAS thread slows them
     down; it pays to give each thread a task of its own.
     """
+    found: list = [None] * len(parts)
+
+    def some(samples):
+        for k in samples:
+            found[k] = task(parts[k])
+
     with _libraries().limit(limits=1, user_api="blas"):
-        threads.run(task, costs=100 * np.array(pixels))  # a pixel costs about 100 lattice cells
+        threads.run(some, costs=100 * np.array(pixels))  # a pixel costs about 100 lattice cells
+    return found
 
 
 @cache

@@ -25,7 +25,7 @@ from .data import Batch, Mnist, RowSampler, consecutive_rows, load_mnist
 from .evaluate import model_logits
 from .model import BLANK, CLASS_NAMES, RowReader, digits_to_labels, labels_to_digits
 from .settings import SettingsError
-from .shards import cut, run_tasks
+from .shards import cut, mean_gradient, run_tasks
 
 DIGITS = 5
 ITERATIONS = 100
@@ -106,23 +106,17 @@ def train_batches(sampler: RowSampler, frames: int | None, window: int, clip: fl
 def _gradients(model: RowReader, batch: Batch, frames: int | None) -> tuple[np.ndarray, dict, list]:
     """Losses (N,), inf without a path, the gradient of their mean, and what is read."""
     parts = cut(batch, 2)
-    found: list = [None] * len(parts)
 
-    def task(shards):
-        for k in shards:
-            x, lengths = model.frames(parts[k].images, parts[k].widths)
-            logits, cache = model.forward(x, lengths)
-            used = lengths if frames is None else np.full_like(lengths, frames)
-            targets = [digits_to_labels(row) for row in parts[k].labels]
-            result = ctc_loss(logits, targets, used, blank=BLANK, infeasible="inf")
-            grads = model.backward(result.grad, cache)
-            found[k] = result.loss, grads, greedy_decode(logits, lengths, blank=BLANK)
+    def task(part):
+        x, lengths = model.frames(part.images, part.widths)
+        logits, cache = model.forward(x, lengths)
+        used = lengths if frames is None else np.full_like(lengths, frames)
+        targets = [digits_to_labels(row) for row in part.labels]
+        result = ctc_loss(logits, targets, used, blank=BLANK, infeasible="inf")
+        return result.loss, model.backward(result.grad, cache), greedy_decode(logits, lengths, blank=BLANK)
 
-    run_tasks(task, [part.images.size for part in parts])
-    losses, grads, decoded = zip(*found)
-    N = len(batch.labels)
-    return (np.concatenate(losses), {name: sum(g[name] for g in grads) / N for name in model.params},
-            sum(decoded, []))
+    losses, grads, decoded = zip(*run_tasks(task, parts, [part.images.size for part in parts]))
+    return np.concatenate(losses), mean_gradient(model, grads, len(batch.labels)), sum(decoded, [])
 
 
 # ---- the demo ---------------------------------------------------------------------------------
