@@ -4,6 +4,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -31,6 +32,80 @@ def test_every_sample_runs_exactly_once(rng, count):
     threads.run(task, costs)
     assert seen.tolist() == [1] * 23
     assert (len(names) > 1) == (count > 1)
+
+
+class Heap:
+    """Pieces that threads take one after the other until none is left."""
+
+    def __init__(self, pieces):
+        self.lock, self.left, self.taken = threading.Lock(), list(range(pieces)), []
+
+    def take(self):
+        while True:
+            with self.lock:
+                if not self.left:
+                    return
+                self.taken.append((self.left.pop(), threading.current_thread()))
+
+
+def test_threads_share_out_among_themselves():
+    set_num_threads(3)
+    heap, meet = Heap(20), threading.Barrier(3, timeout=30)
+
+    def task():
+        meet.wait()
+        heap.take()
+
+    threads.run_together(task, lambda: False, most=20, cost=1e6)
+    assert sorted(piece for piece, _ in heap.taken) == list(range(20))
+
+
+@pytest.mark.parametrize("most, cost", [(1, 1e6), (20, 10)])
+def test_one_piece_or_little_work_stays_in_the_calling_thread(most, cost):
+    set_num_threads(4)
+    names = []
+    threads.run_together(lambda: names.append(threading.current_thread()), lambda: True, most, cost)
+    assert names == [threading.current_thread()]
+
+
+def test_who_comes_when_all_is_done_is_not_waited_for():
+    set_num_threads(2)
+    busy, heap = threading.Event(), Heap(5)
+    held = threads._get_pool().submit(busy.wait, 30)
+    try:
+        threads.run_together(heap.take, lambda: not heap.left, most=5, cost=1e6)
+        assert not held.done()
+        assert {thread for _, thread in heap.taken} == {threading.current_thread()}
+    finally:
+        busy.set()
+
+
+def test_who_has_begun_is_waited_for():
+    set_num_threads(2)
+    begun, ended, caller = threading.Event(), [], threading.current_thread()
+
+    def task():
+        if threading.current_thread() is caller:
+            assert begun.wait(30)
+        else:
+            begun.set()
+            time.sleep(0.2)
+            ended.append(True)
+
+    threads.run_together(task, lambda: False, most=2, cost=1e6)
+    assert ended
+
+
+def test_an_error_in_a_thread_that_has_begun_is_raised():
+    set_num_threads(2)
+    caller = threading.current_thread()
+
+    def task():
+        if threading.current_thread() is not caller:
+            raise RuntimeError("of the other")
+
+    with pytest.raises(RuntimeError, match="of the other"):
+        threads.run_together(task, lambda: False, most=2, cost=1e6)
 
 
 def test_groups_are_balanced_by_cost():

@@ -64,6 +64,7 @@ about sqrt(T) frames, computed again on the way back, to the same bit.
 
 import math
 import operator
+import threading
 from typing import Any, NamedTuple
 
 import numba
@@ -220,6 +221,28 @@ def all_stored(context):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+_counting = threading.Lock()
+
+
+def _count(numbers, k, more):
+    with _counting:
+        numbers[k] += more
+        return numbers[k] - more
+
+
+@_or(_count)
+@intrinsic
+def count(context, numbers, k, more):
+    """numbers[k] += more, in one go that no other thread can come between; what it was before."""
+
+    def codegen(context, builder, signature, arguments):
+        array, k, more = arguments
+        data = context.make_array(numbers)(context, builder, array).data
+        return builder.atomic_rmw("add", builder.gep(data, [k]), more, "seq_cst")
+
+    return types.int64(numbers, k, types.int64), codegen
 
 
 @_or(lambda *numbers: np.array(numbers))
@@ -1159,15 +1182,20 @@ def room(T, U, C, L, budget):
 
 
 @kernel
-def batch(groups, lanes, rows, tops, n_stride, t_stride, lengths, labels, offsets, blank, weights, normalise,
-          budget, w, grad, gamma, losses, gaps):
-    """The losses, gaps and gradients of all members of the groups (G, L), one group after the other.
+def batch(groups, progress, lanes, rows, tops, n_stride, t_stride, lengths, labels, offsets, blank, weights,
+          normalise, budget, w, grad, gamma, losses, gaps):
+    """The losses, gaps and gradients of the groups (G, L) that no other thread takes, one after the other.
 
-    gaps: (Z_up - Z_low) / Z_low. The workspace w must have `room`. The loop is here and not around
-    a function for one group, because each level of calls is one more time that LLVM goes over it all.
+    gaps: (Z_up - Z_low) / Z_low. progress: how many groups are taken, and how many done, by all threads.
+    The workspace w must have `room`. The loop is here and not around a function for one group, because
+    each level of calls is one more time that LLVM goes over it all.
     """
     L = len(lanes)
-    for members in groups:
+    while True:
+        g = count(progress, place(0), 1)
+        if g >= len(groups):
+            break
+        members = groups[g]
         group = make_group(members, lanes, rows.shape[1], lengths, labels, offsets, blank)
         T, U = group.T, group.U
         at = make_places(T, U, rows.shape[1], L, blank, budget)
@@ -1217,3 +1245,13 @@ def batch(groups, lanes, rows, tops, n_stride, t_stride, lengths, labels, offset
                     gaps[n] = max(math.ldexp(final / lower, apart) - 1.0, 0.0)
                 else:
                     gaps[n] = np.inf
+        count(progress, place(1), 1)
+
+
+@kernel
+def all_done(progress, groups, looks):
+    """Whether other threads end their groups while this one looks so many times."""
+    for _ in range(looks):
+        if count(progress, place(1), 0) == groups:
+            return True
+    return False

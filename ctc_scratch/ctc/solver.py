@@ -20,6 +20,9 @@ BUDGET = 2**18
 LANES = 8
 """Sequences that go through the certified kernel side by side where they are short; it is written for 8."""
 
+LOOKS = 50_000
+"""How often a thread that is done looks whether others are, before it sleeps till then: about 1 ms."""
+
 NEARLY_CERTAIN = 0.01
 """A float64 loss below this many nats is done by the exact kernel, which sums what lacks to certainty."""
 
@@ -86,6 +89,16 @@ def solve(
     return losses, bounds, by_exact
 
 
+def _quietly(task: Callable[..., None]) -> Callable[..., None]:
+    """Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like."""
+
+    def quiet(*arguments):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            task(*arguments)
+
+    return quiet if numba.config.DISABLE_JIT else task  # type: ignore[attr-defined]
+
+
 class _Problem:
     """A batch as the kernels take it, and how its samples are shared out to threads."""
 
@@ -100,25 +113,19 @@ class _Problem:
             blank, weights,
         )
 
-    def _run(self, task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
-        def quietly(some):
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                task(some)
-
-        # Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like.
-        threads.run(quietly if numba.config.DISABLE_JIT else task, costs)  # type: ignore[attr-defined]
-
     def run_log(self, samples: NDArray[np.intp]) -> None:
+        @_quietly
         def task(some):
             kernels.batch(samples[some], *self.arguments, self.losses, self.grad)
 
-        self._run(task, self.lengths[samples] * (2 * self.U[samples] + 1 + self.C))
+        threads.run(task, self.lengths[samples] * (2 * self.U[samples] + 1 + self.C))
 
     def run_exact(self, samples: NDArray[np.intp]) -> None:
+        @_quietly
         def task(some):
             exact.batch(samples[some], *self.arguments, self.losses, self.grad, self.gamma, self.normalise)
 
-        self._run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
+        threads.run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
 
     def run_certified(
         self, samples: NDArray[np.intp], gaps: NDArray[np.float64], workspace: Workspace | None
@@ -126,32 +133,37 @@ class _Problem:
         """Into gaps how wide each bracket is, relatively; losses and gradients are those of the upper end."""
         workspace = workspace or Workspace()
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
-        alone, together = self._groups(samples)
         rows, *others = self.arguments
+        work = [(groups, np.zeros(2, np.int64), lanes) for groups, lanes in
+                zip(self._groups(samples), ((0,), (0,) * LANES)) if len(groups)]
+        T, U = int(self.lengths.max(initial=0)), int(self.U.max(initial=0))
 
-        def task(some):
-            run(alone[some[some < len(alone)]] if len(alone) else alone, (0,))
-            run(together[some[some >= len(alone)] - len(alone)] if len(together) else together, (0,) * LANES)
+        @_quietly
+        def task():
+            for groups, progress, lanes in work:
+                if progress[0] < len(groups):
+                    numbers = workspace._take(certified.room(T, U, self.C, len(lanes), BUDGET))
+                    certified.batch(groups, progress, lanes, rows, self.frames.tops, *others, self.normalise,
+                                    BUDGET, numbers, self.grad, gamma, self.losses, gaps)
+                    workspace._give(numbers)
 
-        def run(groups, lanes):
-            if len(groups):
-                T, U = int(self.lengths[groups].max()), int(self.U[groups].max())
-                numbers = workspace._take(certified.room(T, U, self.C, len(lanes), BUDGET))
-                certified.batch(groups, lanes, rows, self.frames.tops, *others, self.normalise, BUDGET,
-                                numbers, self.grad, gamma, self.losses, gaps)
-                workspace._give(numbers)
+        def ended():
+            return all([certified.all_done(progress, len(groups), LOOKS) for groups, progress, _ in work])
 
-        costs = np.append(self.lengths * (self.U + self.C), 0)  # the last is that of no sequence, -1
-        self._run(task, np.concatenate([costs[alone].sum(axis=1), costs[together].sum(axis=1)]))
+        cells = int(self.lengths[samples] @ (self.U[samples] + self.C))
+        threads.run_together(task, ended, sum(len(groups) for groups, _, _ in work), cells)
 
     def _groups(self, samples: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Long sequences alone (G, 1), short ones together (G, LANES), -1 where a lane has none."""
+        """Long sequences alone (G, 1), short ones together (G, LANES), -1 where a lane has none.
+
+        The dearest come first, so that threads that take one after the other end together.
+        """
+        lengths, U = self.lengths[samples], self.U[samples]
+        samples = samples[np.lexsort((-U, -lengths))]
         if self.gamma is not None or self.C > 64:
             return samples[:, None], np.empty((0, LANES), np.intp)
-        lengths, U = self.lengths[samples], self.U[samples]
-        short = lengths * (U + 3) <= 2**13
-        order = np.lexsort((U, lengths))
-        few = samples[order[short[order]]]
+        short = self.lengths[samples] * (self.U[samples] + 3) <= 2**13
+        few = samples[short]
         together = np.full(-(-len(few) // LANES) * LANES, -1)
         together[:len(few)] = few
         return samples[~short][:, None], together.reshape(-1, LANES)

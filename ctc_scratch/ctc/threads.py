@@ -73,6 +73,43 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
             raise error
 
 
+def run_together(task: Callable[[], None], ended: Callable[[], bool], most: int, cost: float) -> None:
+    """Call task() here and in up to most - 1 other threads at once, which share out among themselves.
+
+    For work so short that it counts how long a thread takes to wake up: whoever is awake begins, and
+    who comes when all is done finds nothing to do and is not waited for.
+
+    Parameters
+    ----------
+    task : does what no other thread has taken, until nothing is left
+    ended : looks for a short while whether all that was taken is done, too; only then may a thread
+        be left behind
+    cost : of it all, in lattice cells
+
+    An exception of the task is raised here, after all other threads have ended.
+    """
+    K = min(_num_threads, most)
+    if K < 2 or getattr(_this_thread, "is_worker", False) or cost < SERIAL_COST:
+        task()
+        return
+    pool, futures = _get_pool(), []
+    for _ in range(K - 1):
+        try:
+            futures.append(pool.submit(_as_worker, task))
+        except RuntimeError as refusal:
+            if "shutdown" not in str(refusal):
+                raise
+    finished = False
+    try:
+        _as_worker(task)
+        finished = ended()
+    finally:
+        errors = [] if finished else [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
 def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     """Groups of samples of about equal cost, dearest samples placed first."""
     N = len(costs)
@@ -90,10 +127,10 @@ def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     return [np.sort(np.array(group, dtype=np.intp)) for group in members]
 
 
-def _as_worker(task: Callable[[NDArray[np.intp]], None], samples: NDArray[np.intp]) -> None:
+def _as_worker(task: Callable[..., None], *arguments) -> None:
     _this_thread.is_worker = True
     try:
-        task(samples)
+        task(*arguments)
     finally:
         _this_thread.is_worker = False
 
