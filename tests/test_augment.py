@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.augment import COSINES, Augmentation, affine_maps, draw
+from ctc_scratch.digits.augment import A, SMOOTH, Augmentation, affine_maps, draw, spectrum
 from ctc_scratch.digits.data import RowSampler, assemble_rows
 
 from .conftest import assert_close
@@ -24,7 +24,7 @@ def digits(rng):
 def drawn(images, maps, waves=None):
     """Each image in a row of its own, through its map."""
     K = len(images)
-    waves = np.zeros((K, 2, len(COSINES)), np.float32) if waves is None else waves
+    waves = np.zeros((K, 2, A, A), np.float32) if waves is None else waves
     canvas = np.zeros((K, 28, 28), np.float32)
     draw(images, maps, waves, np.arange(K), np.zeros(K, np.int64), canvas)
     return canvas
@@ -87,17 +87,27 @@ def test_any_map_and_wave_agree_with_the_formula(digits, rng):
     K = len(images)
     maps = affine_maps(Augmentation(rotate=40, scale=0.3, shear=0.5, shift=4, jitter=4),
                        rng.uniform(-1, 1, (K, 6)))
-    waves = rng.standard_normal((K, 2, len(COSINES))).astype(np.float32)
+    waves = (rng.standard_normal((K, 2, A, A)) / A).astype(np.float32)
     y, x = np.mgrid[:28, :28].astype(float)
     for k, found in enumerate(drawn(images, maps, waves)):
         sy, sx = (m[0] + m[1] * y + m[2] * x + sum(
-            w * np.cos(np.pi * a * (y + 0.5) / 28) * np.cos(np.pi * b * (x + 0.5) / 28)
-            for w, (a, b) in zip(weights, COSINES))
+            weights[a, b] * np.cos(np.pi * a * (y + 0.5) / 28) * np.cos(np.pi * b * (x + 0.5) / 28)
+            for a in range(A) for b in range(A))
             for m, weights in zip(maps[k].astype(float).reshape(2, 3), waves[k].astype(float)))
         hat_y = np.maximum(0, 1 - abs(sy[..., None] - np.arange(28)))   # (28, 28, source line)
         hat_x = np.maximum(0, 1 - abs(sx[..., None] - np.arange(28)))
         expected = np.einsum("pqi,pqj,ij->pq", hat_y, hat_x, images[k] / 255)
         assert_close(found, expected, 2e-5, f"ink of digit {k}")
+
+
+def test_a_wave_moves_as_far_and_as_smoothly_as_it_says(rng):
+    """Root mean square 1; pixels d apart part like Gaussian noise of SMOOTH, 1 - exp(-(d / 2 SMOOTH)²)."""
+    cosines = np.cos(np.outer(np.arange(A), np.pi * (np.arange(28) + 0.5) / 28))
+    field = np.einsum("kab,ay,bx->kyx", spectrum() * rng.standard_normal((4000, A, A)), cosines, cosines)
+    assert_close(np.sqrt((field**2).mean()), 1, 0.01, "root mean square of a wave")
+    near, far = (((field[:, :, 14 + d] - field[:, :, 14]) ** 2).mean() for d in (3, 6))
+    expected = np.expm1(-((3 / (2 * SMOOTH)) ** 2)) / np.expm1(-((6 / (2 * SMOOTH)) ** 2))
+    assert_close(near / far, expected, 0.02, "parting of pixels 3 and 6 apart")
 
 
 # ---- rows ---------------------------------------------------------------------------------

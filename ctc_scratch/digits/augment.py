@@ -4,15 +4,17 @@ A digit is seen through a map from the pixels of its box, 28 x 28, back into its
 
     source = M (place - centre - shift) + centre + wave(place)
 
-M undoes a rotation, a shear and a scale of each axis; the wave is a sum of the lowest cosines, a
-smooth distortion that no affine map can do. What a map asks for between pixels is interpolated
-linearly, and paper is empty outside the image. Where two boxes overlap, the darker ink stays.
+M undoes a rotation, a shear and a scale of each axis; the wave is the elastic distortion of Simard,
+Steinkraus and Platt (2003), white noise smoothed by a Gaussian, written as what is left of it: a sum
+of a few low cosines. What a map asks for between pixels is interpolated linearly, and paper is empty
+outside the image. Where two boxes overlap, the darker ink stays.
 
 Shapes: K digits in all, in N rows of W pixels.
 
     images      (K, 28, 28) uint8
     maps        (K, 6)      source y = m0 + m1 y + m2 x, source x = m3 + m4 y + m5 x
-    waves       (K, 2, 8)   pixels; weights of the cosines for y and x, in the order of `COSINES`
+    waves       (K, 2, 6, 6)  pixels; for y and for x the weights of cos_a(y) cos_b(x), where
+                            cos_a(y) = cos(pi a (y + 1/2) / 28)
     rows, lefts (K,)        the row of a digit, and the first column of its box there
     canvas      (N, 28, W)  float32 in [0, 1], zeros where no digit stands
 """
@@ -26,8 +28,14 @@ from numba import njit
 
 from .data import SIDE, Batch
 
-COSINES = ((0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2))
-"""(a, b) of cos(pi a (y + 1/2) / 28) cos(pi b (x + 1/2) / 28): the lowest but the constant one."""
+SMOOTH = 4.5
+"""Standard deviation of the Gaussian that smooths the noise of a wave [pixels]."""
+
+A = 6
+"""Cosines an axis: of the next one the Gaussian would leave a hundredth."""
+
+COSINES = np.cos(np.pi * np.outer(np.arange(A), np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
+"""(A, 28) Line a is cos_a, the 0-th constant."""
 
 # nogil: drawing a batch need not keep other threads waiting.
 compiled = njit(nogil=True, cache=True, error_model="numpy")
@@ -37,7 +45,7 @@ class Augmentation(NamedTuple):
     """How far chance may go; each field alone, and 0 switches it off.
 
     Every amount is drawn for each digit, uniformly between minus and plus the field, but for
-    `wave`, whose weights are normal.
+    `wave`, which is normal at each pixel.
     """
 
     rotate: float = 0.0     # degrees
@@ -45,7 +53,7 @@ class Augmentation(NamedTuple):
     shear: float = 0.0      # pixels sideways for each pixel of height: slant
     shift: float = 0.0      # pixels sideways
     jitter: float = 0.0     # pixels up or down
-    wave: float = 0.0       # pixels, standard deviation of each cosine's weight
+    wave: float = 0.0       # pixels, root mean square over the box, of y and x each
     gap: int = 0            # most empty columns between two digits
     overlap: int = 0        # most columns that two digits share
 
@@ -68,7 +76,7 @@ class Augmentation(NamedTuple):
         """
         K, N = len(images), len(counts)
         maps = affine_maps(self, rng.uniform(-1, 1, (K, 6)))
-        waves = (self.wave * rng.standard_normal((K, 2, len(COSINES)))).astype(np.float32)
+        waves = (self.wave * spectrum() * rng.standard_normal((K, 2, A, A))).astype(np.float32)
         gaps = np.floor(rng.random(K) * (self.gap + self.overlap + 1)).astype(np.int64) - self.overlap
 
         first = np.cumsum(counts) - counts          # of each row
@@ -108,21 +116,23 @@ def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:
                      centre - mx[0] * away_y - mx[1] * away_x, mx[0], mx[1]], axis=1).astype(np.float32)
 
 
-# Line k is the k-th cosine, k = 0 the constant, at the 28 pixels of a side.
-WAVES = np.cos(np.pi * np.outer(np.arange(3), np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
-ORDER = np.array([3 * a + b for a, b in COSINES])
+def spectrum() -> np.ndarray:
+    """Standard deviations (A, A) of a wave's weights, whose mean square over the box is 1 in all.
 
-
-def draw(images, maps, waves, rows, lefts, canvas):
-    """Draw every digit into its row; arrays as above."""
-    grid = np.zeros((len(images), 2, 9), np.float32)
-    grid[:, :, ORDER] = waves
-    draw_digits(images, maps, grid.reshape(-1, 2, 3, 3), WAVES, rows, lefts, canvas)
+    The Gaussian leaves exp(-(pi SMOOTH a / 28)^2 / 2) of cos_a. The constant is left out: it only
+    shifts, which `shift` and `jitter` do.
+    """
+    left = np.exp(-(np.pi * SMOOTH * np.arange(A) / SIDE) ** 2 / 2)
+    left[1:] *= np.sqrt(2)              # the mean square of a cosine is 1/2, of a constant 1
+    weights = np.outer(left, left)
+    weights[0, 0] = 0
+    mean_square = np.where(np.arange(A) > 0, 0.5, 1.0)
+    return weights / np.sqrt(mean_square @ weights**2 @ mean_square)
 
 
 @compiled
-def draw_digits(images, maps, grid, cosines, rows, lefts, canvas):
-    """canvas = max(canvas, image at map(place) + Σ_ab grid[a, b] cosine_a(y) cosine_b(x)).
+def draw(images, maps, waves, rows, lefts, canvas):
+    """Draw every digit into its row, canvas = max(canvas, image at its source); arrays as above.
 
     The distance to the pixel above and to the left decides how much of each neighbour is taken; at
     a distance of 0 that is all of the pixel and exactly nothing of the next. Most of a box is paper:
@@ -134,11 +144,11 @@ def draw_digits(images, maps, grid, cosines, rows, lefts, canvas):
     framed = np.zeros(width * width, np.float32)
     right, down, corner = np.uint64(1), np.uint64(width), np.uint64(width + 1)
     sy, sx = np.empty(side, np.float32), np.empty(side, np.float32)
+    along_y, along_x = np.empty(A, np.float32), np.empty(A, np.float32)
     one, full, edge = np.float32(1), np.float32(255), np.float32(side + 1)
     nothing = one - one
-    c1, c2 = cosines[1], cosines[2]
     for k in range(K):
-        m, v, h = maps[k], grid[k, 0], grid[k, 1]
+        m, v, h = maps[k], waves[k, 0], waves[k, 1]
         low_y = low_x = edge
         high_y = high_x = nothing
         for y in range(side):
@@ -149,16 +159,19 @@ def draw_digits(images, maps, grid, cosines, rows, lefts, canvas):
                     low_y, high_y = min(low_y, np.float32(y)), max(high_y, np.float32(y + 2))
                     low_x, high_x = min(low_x, np.float32(x)), max(high_x, np.float32(x + 2))
         for y in range(side):
-            # Along a line of pixels: a constant, a slope, two cosines. The frame adds one to all.
-            cy1, cy2, fy = c1[y], c2[y], np.float32(y)
-            y0, y1 = one + m[0] + m[1] * fy + v[0, 0] + v[1, 0] * cy1 + v[2, 0] * cy2, m[2]
-            x0, x1 = one + m[3] + m[4] * fy + h[0, 0] + h[1, 0] * cy1 + h[2, 0] * cy2, m[5]
-            yc, yd = v[0, 1] + v[1, 1] * cy1 + v[2, 1] * cy2, v[0, 2] + v[1, 2] * cy1 + v[2, 2] * cy2
-            xc, xd = h[0, 1] + h[1, 1] * cy1 + h[2, 1] * cy2, h[0, 2] + h[1, 2] * cy1 + h[2, 2] * cy2
+            # Along a line of pixels: a slope and the cosines of x. The frame adds one to all.
+            for b in range(A):
+                along_y[b] = along_x[b] = nothing
+                for a in range(A):
+                    along_y[b] += v[a, b] * COSINES[a, y]
+                    along_x[b] += h[a, b] * COSINES[a, y]
+            y0, x0 = one + m[0] + m[1] * np.float32(y), one + m[3] + m[4] * np.float32(y)
             for x in range(side):
-                sy[x] = y0 + y1 * np.float32(x) + yc * c1[x] + yd * c2[x]
-            for x in range(side):
-                sx[x] = x0 + x1 * np.float32(x) + xc * c1[x] + xd * c2[x]
+                place_y, place_x = y0 + m[2] * np.float32(x), x0 + m[5] * np.float32(x)
+                for b in range(A):
+                    place_y += along_y[b] * COSINES[b, x]
+                    place_x += along_x[b] * COSINES[b, x]
+                sy[x], sx[x] = place_y, place_x
 
             target = canvas[rows[k], y, lefts[k]:lefts[k] + side]
             for x in range(side):

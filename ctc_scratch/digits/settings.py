@@ -41,8 +41,8 @@ class Settings:
     shear: float = _option(0.1, "slant each digit by up to so many pixels for each pixel of height")
     shift: float = _option(1.0, "move each digit sideways by up to so much [pixels]")
     jitter: float = _option(1.0, "move each digit up or down by up to so much [pixels]")
-    wave: float = _option(0.0, "bend each digit by a sum of low cosines, each of this standard "
-                               "deviation [pixels]")
+    wave: float = _option(0.0, "bend each digit by a smooth field of chance that moves its pixels by so "
+                               "much, root mean square [pixels]")
     gap: int = _option(0, "up to so many empty columns between two digits")
     overlap: int = _option(0, "up to so many columns that two digits share")
 
