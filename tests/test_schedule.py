@@ -22,6 +22,14 @@ def test_a_budget_that_suffices_changes_nothing():
     assert schedule.finished and schedule.step == 50
 
 
+def test_a_slow_first_step_is_not_taken_for_the_pace():
+    schedule = Schedule(100, minutes=1)
+    for step in range(1, 101):
+        schedule.advance(seconds=0.65 + 0.5 * step)
+        assert schedule.progress == pytest.approx(step / 100, abs=1e-12)
+    assert schedule.finished
+
+
 @pytest.mark.parametrize("pace", [lambda step: 1.0, lambda step: 1 + step / 50, lambda step: 3 - step / 50],
                          ids=["steady", "slowing", "quickening"])
 def test_a_budget_too_small_is_kept_with_no_jump_in_progress(pace):

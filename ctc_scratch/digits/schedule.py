@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 
+FIRST = 0.02
+"""Part of the time that passes before the pace is looked at."""
+
+
 class Schedule:
     """Progress from 0 to 1, one call of `advance` a step.
 
     Without a budget of minutes, progress is step / steps and nothing else. With one, the steps still
     to go are those that fit into the time left at the pace so far, and each takes an equal part of
     the progress left: a run that is too slow for its steps still goes through the whole of its
-    learning rates, and ends in time. The clock then decides what is computed.
+    learning rates, and ends in time. The clock then decides what is computed. Where all steps fit, it
+    decides nothing; and the first ones, slow while memory is new, are not asked for their pace.
 
     Parameters
     ----------
@@ -44,6 +49,7 @@ class Schedule:
         if not self.minutes:
             self.progress = self.step / self.steps
             return
-        fit = (60 * self.minutes - seconds) * self.step / seconds if seconds > 0 else left
+        budget = 60 * self.minutes
+        fit = (budget - seconds) * self.step / seconds if seconds > FIRST * budget else left
         left = min(left, 1 + int(max(fit, 0)))
         self.progress = 1.0 if left <= 1 else self.progress + (1 - self.progress) / left
