@@ -23,10 +23,10 @@ def test_a_budget_that_suffices_changes_nothing():
 
 
 def test_a_slow_first_step_is_not_taken_for_the_pace():
-    schedule = Schedule(100, minutes=1)
-    for step in range(1, 101):
-        schedule.advance(seconds=0.65 + 0.5 * step)
-        assert schedule.progress == pytest.approx(step / 100, abs=1e-12)
+    schedule = Schedule(1000, minutes=10)
+    for step in range(1, 1001):
+        schedule.advance(seconds=1 + 0.5 * step)
+        assert schedule.progress == pytest.approx(step / 1000, abs=1e-12)
     assert schedule.finished
 
 
