@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from pathlib import Path
 
-from .suite import ROOT, run_suite
+from .suite import ROOT, copy_project, run_suite
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as cache:    # kernels that are cached elsewhere do not check
-        return not run_suite("NUMBA_BOUNDSCHECK=1", ROOT, sys.executable, *sys.argv[1:],
-                             NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=cache)
+    # Kernels cached elsewhere do not look, and those made here would be slow there. Hence a cache of its own,
+    # and a copy, since some tests start processes that keep their kernels beside the source.
+    with tempfile.TemporaryDirectory() as folder:
+        project = copy_project(ROOT, Path(folder, "project"))
+        return not run_suite("NUMBA_BOUNDSCHECK=1", project, sys.executable, *sys.argv[1:],
+                             NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(Path(folder, "kernels")))
 
 
 if __name__ == "__main__":

@@ -189,8 +189,10 @@ print(*(loss.tobytes().hex() for loss in found))
 
 
 def start(**environment):
+    # The suite's own place for kernels, if one is named, would be the child's.
+    inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     return subprocess.Popen([sys.executable, "-W", "always", "-c", LOSS], stdout=subprocess.PIPE, text=True,
-                            stderr=subprocess.PIPE, env={**os.environ, **environment}, cwd="/")
+                            stderr=subprocess.PIPE, env=inherited | environment, cwd="/")
 
 
 def losses(process):

@@ -1,5 +1,6 @@
 """The scripts that run the suite elsewhere: they see failures, check bounds and read `setup.cfg`."""
 
+import re
 import sys
 
 import pytest
@@ -23,11 +24,29 @@ test =
 
 def test_versions_are_those_of_the_configuration():
     assert versions.requirements(CONFIG, oldest=True, torch=False) == [
-        "numpy==1.26", "tqdm==4.60", "pytest>=8"]
+        "numpy==1.26", "tqdm==4.60", *versions.BESIDE_THE_OLDEST, "pytest>=8"]
     assert versions.requirements(CONFIG, oldest=False, torch=True) == [
         "numpy>=1.26", "tqdm>=4.60", "pytest>=8", "torch==2.13.0"]
     ours = (ROOT / "setup.cfg").read_text()
     assert all("==" in line for line in versions.requirements(ours, oldest=True, torch=False)[:6])
+
+
+@pytest.mark.parametrize("line", ["numpy>=1.26,<3", "numpy", "numpy==2.0", "numpy>=1.26;python_version<'4'"])
+def test_a_line_that_does_not_name_the_oldest_alone_is_refused(line):
+    with pytest.raises(ValueError, match=f"expected package>=version, found {re.escape(line)}"):
+        versions.requirements(CONFIG.replace("numpy>=1.26", line), oldest=True, torch=False)
+
+
+@pytest.mark.parametrize("there", [{sys.executable: "", "python3.99": "python"},
+                                   {sys.executable: "python", "python3.99": ""}], ids=["this", "other"])
+def test_without_an_environment_of_this_python_a_set_has_not_passed(tmp_path, monkeypatch, there):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "setup.cfg").write_text(CONFIG)
+    monkeypatch.setattr(versions, "pythons", lambda text: ["python3.99"])
+    monkeypatch.setattr(versions, "environment", lambda folder, python, packages: there[python])
+    monkeypatch.setattr(versions, "name", lambda python: python)
+    monkeypatch.setattr(versions, "run_suite", lambda *arguments, **environment: True)
+    assert versions.try_versions("oldest", tmp_path, tmp_path) == bool(there[sys.executable])
 
 
 def test_pythons_are_found_on_the_path_from_the_least_allowed_on(tmp_path, monkeypatch):
@@ -67,6 +86,7 @@ def test_an_index_behind_the_array_is_found(tmp_path, capsys, monkeypatch):
     test.write_text("import numba\nimport numpy as np\n\n\n@numba.njit\ndef behind(x):\n"
                     "    return x[len(x)]\n\n\ndef test():\n    behind(np.zeros(3))\n")
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    monkeypatch.delenv("NUMBA_BOUNDSCHECK", raising=False)  # this suite may itself run with it
     assert run_suite("unchecked", tmp_path, sys.executable), "Numba does not look"
     monkeypatch.setattr(sys, "argv", ["bounds", str(test)])
     assert bounds.main() == 1

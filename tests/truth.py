@@ -8,8 +8,6 @@ microseconds, so keep T times U in the ten thousands.
 
 256 bits leave 60 true digits for any problem of this size. Only a loss near 0 needs
 more: 1 - p has as many digits as `bits` holds beyond -log2(loss).
-
-mpmath is no dependency of its own: torch, the test extra's oracle, brings it along (by way of sympy).
 """
 
 from typing import NamedTuple
