@@ -21,9 +21,8 @@ from pathlib import Path
 
 from .suite import ROOT, copy_project, run_suite
 
-
-# Releases of packages that nobody here asks for, but that came when the oldest set was no longer looked after:
-# matplotlib 3.8 calls what pyparsing warns of from 3.3 on, and the suite takes warnings for errors.
+# What others bring along must have been there for them: matplotlib 3.8 calls what pyparsing warns of from 3.3
+# on, and warnings are errors in the suite.
 BESIDE_THE_OLDEST = ["pyparsing<3.3"]
 
 
