@@ -351,8 +351,8 @@ COMMANDS: dict[str, list[Command]] = {
 
 def page() -> str:
     """The table as it stands in the README."""
-    lines = ["The library raises before it computes anything, and names the place and what was expected. Only",
-             "that -inf logits close every path is seen by computing, when `out` has been written to:"]
+    lines = ["The library raises before it computes anything, and names the place and what was expected.",
+             "Only that -inf logits close every path is seen by computing, when `out` has been written to:"]
     for title, calls in LIBRARY.items():
         lines += ["", f"| {title} | what it says | what to do |", "|---|---|---|"]
         lines += [f"| {case.wrong} | `{case.error.__name__}: {case.says}` | {case.mend} |" for case in calls]
