@@ -240,6 +240,38 @@ def a_masked_blank_between_repeats(plan):
     plan.logits[..., 0] = -np.inf
 
 
+@mistake("arguments")
+def a_blank_that_is_no_integer(plan):
+    plan.options["blank"] = 0.0
+
+
+@mistake("arguments")
+def a_blank_that_is_true(plan):
+    plan.options["blank"] = True
+    plan.targets = [target[target != 1] for target in plan.targets]
+
+
+@mistake("arguments")
+def a_layout_that_is_none(plan):
+    plan.logits = plan.logits.swapaxes(0, 1)
+    plan.options["layout"] = "BTC"
+
+
+@mistake("arguments")
+def target_lengths_as_floats(plan):
+    plan.targets, plan.target_lengths = plan.pad(1), plan.U.astype(float)
+
+
+@mistake("arguments")
+def ragged_logits(plan):
+    plan.logits = [[[0.0, 1.0]], [[0.0]]]
+
+
+@mistake("arguments")
+def a_target_within_a_target(plan):
+    plan.targets[0] = plan.targets[0][None]
+
+
 @mistake("not-finite")
 def a_nan(plan):
     plan.logits[7, 0, 3] = np.nan
@@ -407,6 +439,27 @@ def test_a_whole_data_set():
 @pytest.mark.parametrize("targets, frames", [([[1], [2], [3]], [4, 4]), ([[1, 2]], [-1]), ([[1]], [2.5])])
 def test_frames_that_are_none(targets, frames):
     assert [f.cause for f in diagnose_lengths(targets, frames).findings] == ["lengths"]
+
+
+@pytest.mark.parametrize("targets", [
+    None, 3, {1: [1]}, {1, 2}, "ab", iter([[1]]), object(), [[1], None], [{}], [[[1], [1, 2]]], [1.5],
+    [[1.5]], [None], b"12",
+], ids=lambda targets: type(targets).__name__)
+def test_targets_that_are_none_are_a_finding(targets):
+    for found in (diagnose(np.zeros((5, 1, 3)), targets), diagnose(np.zeros((5, 3)), targets),
+                  diagnose_lengths(targets, 4)):
+        assert len(found.errors) == 1 and str(found).count("ERROR") == 1
+
+
+@pytest.mark.parametrize("options, word", [
+    (dict(blank=None), "blank"), (dict(blank="1"), "blank"), (dict(blank=1.5), "blank"),
+    (dict(blank=-1), "blank"),
+    (dict(classes="3"), "classes"), (dict(classes=0), "classes"), (dict(frames=[[1], [1, 2]]), "frames"),
+    (dict(frames="x"), "frames"), (dict(frames=None), "frames"), (dict(frames={}), "frames"),
+])
+def test_other_arguments_that_are_none_are_a_finding(options, word):
+    finding, = diagnose_lengths(**{"targets": [[3, 2]], "frames": 4, **options}).errors
+    assert word in finding.what
 
 
 def test_several_mistakes_are_all_named():

@@ -6,18 +6,24 @@ logits, only how many frames each target has: a single target, or a whole data s
 
 An *error* is what `ctc_loss` would refuse or give probability 0. A *suspicion* is legal, and yet
 seldom meant: logits that are probabilities already, or lengths that are label counts where these
-happen to be possible.
+happen to be possible. What no usual mistake explains is asked of the checks of `ctc_loss` itself:
+their word is the finding then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import check_blank, check_count, check_logits, check_targets
 from .findings import Diagnosis, few
 from .judges import Batch, judge_fits, judge_labels, judge_lengths, judge_values
+
+ANY = 2**62
+"""Classes enough for every label."""
 
 
 def diagnose(
@@ -58,16 +64,23 @@ def diagnose(
     1 error, 0 suspicions.
     """
     found = Diagnosis()
-    batch = _read(found, logits, targets, logit_lengths, target_lengths, layout)
-    if batch is None:
-        return found
-    judge_labels(found, batch.targets, batch.C, blank, batch.padded, batch.lengths, batch.winners())
-    if batch.lengths is not None:
-        judge_values(found, batch)
-        judge_lengths(found, batch.targets, batch.lengths, batch.T)
-        if not {"labels", "not-finite"} & {finding.cause for finding in found.errors}:
-            judge_fits(found, batch.targets, batch.lengths, blank, batch)
-    return found
+
+    def judge() -> None:
+        batch = _read(found, logits, targets, logit_lengths, target_lengths, layout)
+        if batch is None:
+            return
+        judge_labels(found, batch.targets, batch.C, blank, batch.padded, batch.lengths, batch.winners())
+        if batch.lengths is not None:
+            judge_values(found, batch)
+            judge_lengths(found, batch.targets, batch.lengths, batch.T)
+            if not {"labels", "not-finite"} & {finding.cause for finding in found.errors}:
+                judge_fits(found, batch.targets, batch.lengths, blank, batch)
+
+    def check() -> None:
+        frames = check_logits(logits, logit_lengths, layout)
+        check_targets(targets, target_lengths, frames, check_blank(blank, frames.rows.shape[1]))
+
+    return _completed(found, judge, check)
 
 
 def diagnose_lengths(
@@ -91,21 +104,46 @@ def diagnose_lengths(
     It fits; nothing strange found.
     """
     found = Diagnosis()
-    targets = _read_targets(found, [targets] if _is_flat(targets) else targets, None)
-    if targets is None:
-        return found
-    lengths = np.asarray(frames).reshape(-1)
-    if lengths.size == 1:
-        lengths = np.repeat(lengths, len(targets))
-    if lengths.dtype.kind not in "iu" or len(lengths) != len(targets) or (lengths < 0).any():
-        found.add(
-            "lengths", [], f"{len(targets)} targets and frames {few(lengths.tolist())}.",
-            "Give each target a whole number of frames, from 0 on.",
-        )
-        return found
-    judge_labels(found, targets, classes, blank, False, lengths, None)
-    judge_lengths(found, targets, lengths, None)
-    judge_fits(found, targets, lengths, blank, None)
+
+    def judge() -> None:
+        labels = _read_targets(found, [targets] if _is_flat(targets) else targets, None)
+        if labels is None:
+            return
+        lengths = _read_frames(frames)
+        if lengths.size == 1:
+            lengths = np.repeat(lengths, len(labels))
+        if lengths.dtype.kind not in "iu" or len(lengths) != len(labels) or (lengths < 0).any():
+            found.add(
+                "lengths", [], f"{len(labels)} targets and frames {few(lengths.tolist())}.",
+                "Give each target a whole number of frames, from 0 on.",
+            )
+            return
+        judge_labels(found, labels, classes, blank, False, lengths, None)
+        judge_lengths(found, labels, lengths, None)
+        judge_fits(found, labels, lengths, blank, None)
+
+    def check() -> None:
+        check_blank(blank, ANY if classes is None else check_count("classes", classes))
+        _is_flat(targets), _read_frames(frames)
+
+    return _completed(found, judge, check)
+
+
+def _completed(found: Diagnosis, judge: Callable[[], None], check: Callable[[], None]) -> Diagnosis:
+    """What judge() finds; where it finds no error, or stumbles, also what check() raises."""
+    stumbled = None
+    try:
+        judge()
+    except Exception as error:  # of things that are no batch at all; check() has the words for them
+        stumbled = error
+    if stumbled or not found.errors:
+        try:
+            check()
+        except (TypeError, ValueError) as refusal:
+            found.add("arguments", [], f"{refusal}.", "Pass what the docstring of ctc_loss asks for.")
+        else:
+            if stumbled:
+                raise stumbled
     return found
 
 
@@ -151,7 +189,16 @@ def _read(
 
 def _is_flat(targets: Any) -> bool:
     """One target, not several."""
+    if not hasattr(targets, "__len__") or isinstance(targets, (str, bytes, Mapping, Set)):
+        raise TypeError(f"targets must be sequences of integers, got {targets!r:.80}")
     return len(targets) == 0 or np.ndim(targets[0]) == 0
+
+
+def _read_frames(frames: Any) -> NDArray:
+    try:
+        return np.asarray(frames).reshape(-1)
+    except ValueError:  # NumPy's word for a ragged list does not say whose
+        raise ValueError(f"frames must be N integers, or one, got {frames!r:.80}") from None
 
 
 def _unexchanged(found: Diagnosis, targets: Any, logit_lengths: Any, target_lengths: Any) -> tuple[Any, Any]:

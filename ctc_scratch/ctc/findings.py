@@ -31,6 +31,7 @@ CAUSES = {
     "padding-in-targets": "targets hold their padding",
     "no-room-for-blank": "the network has no output for the blank",
     "labels": "labels are not classes",
+    "arguments": "an argument is nothing that ctc_loss takes",
     "not-finite": "logits are NaN, +inf, or a frame is -inf throughout",
     "minus-infinity": "-inf logits close every path",
     "probabilities": "the logits are probabilities already",
