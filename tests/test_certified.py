@@ -124,16 +124,28 @@ def test_the_bits_do_not_depend_on_batch_or_threads(make_problem, dtype, shape):
         assert np.array_equal(part.grad, whole.grad[:, some])
 
 
+@pytest.mark.parametrize("ragged", [False, True], ids=["even", "ragged"])
 @pytest.mark.parametrize("shape", [dict(T=57, N=9, C=6, U=12), dict(T=900, N=2, C=6, U=80)],
                          ids=["lanes", "long"])
-def test_checkpoints_change_no_bit(make_problem, monkeypatch, shape):
-    logits, targets, lengths, _ = make_problem(**shape, ragged=False)
+def test_checkpoints_change_no_bit(make_problem, monkeypatch, shape, ragged):
+    logits, targets, lengths, _ = make_problem(**shape, ragged=ragged)
     results = []
     for budget in (2**30, 1):
         monkeypatch.setattr(solver, "BUDGET", budget)
         results.append(ctc_loss(logits, targets, lengths))
-    assert np.array_equal(results[0].loss, results[1].loss)
-    assert np.array_equal(results[0].grad, results[1].grad)
+    for one, other in zip(*(vars(result).values() for result in results)):
+        assert np.array_equal(one, other)
+
+
+def test_who_ends_early_is_as_certain_as_alone(rng):
+    """Beside a much longer sequence alpha is kept in pieces, and made once more after a short one's end."""
+    logits = rng.standard_normal((1500, 2, 10)).astype(np.float32)
+    targets = [[1, 2], rng.integers(1, 10, 60)]
+    beside = ctc_loss(logits, targets, [1500, 130])
+    alone = ctc_loss(logits[:130, 1:], targets[1:])
+    assert not beside.exact.any()
+    assert beside.loss[1] == alone.loss[0] and beside.bound[1] == alone.bound[0]
+    assert np.array_equal(beside.grad[:130, 1:], alone.grad)
 
 
 def test_methods_agree_and_say_what_they_did(make_problem):

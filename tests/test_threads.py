@@ -98,10 +98,13 @@ def test_who_has_begun_is_waited_for():
 
 def test_an_error_in_a_thread_that_has_begun_is_raised():
     set_num_threads(2)
-    caller = threading.current_thread()
+    caller, begun = threading.current_thread(), threading.Event()
 
     def task():
-        if threading.current_thread() is not caller:
+        if threading.current_thread() is caller:
+            assert begun.wait(30)
+        else:
+            begun.set()
             raise RuntimeError("of the other")
 
     with pytest.raises(RuntimeError, match="of the other"):

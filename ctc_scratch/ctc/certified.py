@@ -51,7 +51,7 @@ rho = (4 T + sum_t eps_t) 2^-53 is rounding, eps_t what the emissions are off by
 units of 2^-53. For float64 logits e^(x - max) has the rounding of the difference put
 back, so eps_t is about 8 and what summing C terms costs. For float32 logits emissions
 are float32, and the claim is about those: each is perturbed by at most
-(3 + min(C, 67) + |x - max|) 2^-24 of itself, where min(C, 67) is for their sum.
+(3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself, where min(C, 67) + ln C is for their sum.
 
 **Lanes.** Where frames, labels and classes are few, eight sequences go side by side: entry
 u * 8 + j of a row is label u of lane j, and the neighbour u - 1 stands eight entries
@@ -80,10 +80,15 @@ intrinsic: Any = numba.extending.intrinsic  # or mypy asks its callers for the c
 # nogil: the driver runs batches on several threads. cache: compiled once a machine. error_model:
 # no test for division by zero, which would keep LLVM from vectorising. contract: multiply and add
 # may be fused, which only rounds less.
-options: dict[str, Any] = dict(nogil=True, cache=True, error_model="numpy")
-kernel = numba.njit(**options, fastmath={"contract"})
+options: dict[str, Any] = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"},
+                               no_cfunc_wrapper=True)
+kernel = numba.njit(**options)
+# A part of a kernel has no entrance for Python, which must not call it, unless as plain Python: entrances
+# would be half of what there is to compile.
+inner: dict[str, Any] = dict(options, no_cpython_wrapper=True)
+part = numba.njit(**inner)
 # forceinline: for what is small and called often, as handing over arrays takes as long as using them.
-inlined = numba.njit(**options, fastmath={"contract"}, forceinline=True)
+inlined = numba.njit(**inner, forceinline=True)
 
 LN2 = math.log(2.0)
 
@@ -655,7 +660,7 @@ def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_bla
     return blank_sum, label_sum
 
 
-@kernel
+@part
 def scatter(w, n, products, slots, first, occupancy):
     """Each product to the occupancy of its label's class."""
     products, first, occupancy = place(products), place(first), place(occupancy)
@@ -663,7 +668,7 @@ def scatter(w, n, products, slots, first, occupancy):
         w[occupancy + slots[first + k]] += w[products + k]
 
 
-@kernel
+@part
 def fill(w, n, at, value):
     """n entries = value."""
     n, at = place(n), place(at)
@@ -783,32 +788,35 @@ class Places(NamedTuple):
 
 LEAD = 8  # entries before label 0: a cache line
 
+# Plain Python asks for sizes too: for it they are not compiled.
+sized = numba.extending.register_jitable(error_model="numpy")
 
-@kernel
+
+@sized
 def is_dense(C, U, L):
     """Whether every class makes a column: where they are few, loops over them need no indices."""
     return L > 1 or C <= 4 * (U + 1)
 
 
-@kernel
+@part
 def segment_length(T, width, budget):
     """Frames of alpha kept at a time: all of them if they fit the budget (in numbers), else about sqrt(T)."""
     return T if 3 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))
 
 
-@kernel
+@sized
 def row_width(U, L):
     """Entries of a row of states: what lies behind the last block is read, as 0."""
     return LEAD + ((U + 1) * L + 7) // 8 * 8 + 16
 
 
-@kernel
+@sized
 def emit_width(K, L):
     """Entries of a row of emissions: the columns and a 0, up to a whole cache line."""
     return (L * K + 8) // 8 * 8
 
 
-@kernel
+@part
 def make_places(T, U, C, L, blank, budget):
     """The Places of a group of this size."""
     dense = is_dense(C, U, L)
@@ -831,10 +839,11 @@ def make_places(T, U, C, L, blank, budget):
                   y_low, skip, occupancy, sums, scales, scales + 3 * L, scales + 5 * L)
 
 
-@kernel
+@part
 def make_group(members, lanes, C, lengths, labels, offsets, blank):
     """The Group of these sequences."""
-    L, T, U, shortest = len(lanes), 0, 0, np.iinfo(np.intp).max
+    L = len(lanes)  # by itself: Numba then knows it, and leaves out what is for another number of lanes
+    T, U, shortest = 0, 0, np.iinfo(np.intp).max
     frames, widths = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for j in range(L):
         n = members[j]
@@ -855,7 +864,7 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
         if widths[j] == 0:
             continue
         first, last = offsets[members[j]], offsets[members[j] + 1] - 1
-        if not dense:
+        if L == 1 and not dense:
             taken = 1  # column 0 is the blank's
             for k in range(first, last + 1):
                 column_of[labels[k]] = 0
@@ -878,7 +887,7 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
                  unsteady)
 
 
-@kernel
+@part
 def window(t, lanes, lengths, widths, need, left, low, high):
     """Move low[j]..high[j] - 1 to the labels that can be reached at frame t and can still finish.
 
@@ -905,13 +914,13 @@ def window(t, lanes, lengths, widths, need, left, low, high):
 # ---- emissions ------------------------------------------------------------------------------------
 
 
-@kernel
+@part
 def emission_floor(rows):
     """So far above the smallest normal number that divided by the sum of a row it stays normal."""
     return 2.0**-120 if rows.itemsize == 4 else 2.0**-200
 
 
-@kernel
+@part
 def marked(value, inverse, floor):
     """value * inverse; where value is under the floor, the floor, negated for a mark."""
     return value * inverse if value > floor else -floor * inverse
@@ -933,7 +942,7 @@ def mark_columns(w, values, columns, inverse, floor, emit):
         w[emit + k] = marked(np.float64(values[columns[k]]), inverse, floor)
 
 
-@kernel
+@part
 def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, grad):
     """The softmax of every frame of one sequence: its columns to at.emit, and times the weight into grad.
 
@@ -967,11 +976,12 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
     return shift
 
 
-@kernel
+@part
 def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
     """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane."""
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
-    floor, line, none = emission_floor(rows), np.zeros(8 * C, rows.dtype), splat(rows.dtype.type(0))
+    floor, line = emission_floor(rows), np.zeros(8 * C, rows.dtype)
+    none, lowest = splat(rows.dtype.type(0)), splat(rows.dtype.type(-np.inf))
     flat, starts = rows.ravel(), np.zeros(L, np.uintp)
     for t in range(group.T):
         emit = at.emit + t * at.emit_width
@@ -979,7 +989,7 @@ def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
         for j in range(L):
             if t < lengths[j]:
                 starts[place(j)] = place((members[j] * n_stride + t * t_stride) * C)
-        top = gathered(flat, 0, starts, 0)
+        top = lowest
         for c in range(C):
             x = gathered(flat, c, starts, 0)
             top = larger(top, x)
@@ -1044,7 +1054,7 @@ def rescale(w, lanes, first, blocks, blanks, labels, sums, scales):
         scale(w, blocks, labels + first, factors)
 
 
-@kernel
+@part
 def forward(w, at, start, stop, group, lanes, scales):
     """Frames start..stop-1 of alpha into rows 1.. of at.ab and at.al; row 0 is the frame before."""
     slots, lengths, widths, need, left = (
@@ -1066,7 +1076,7 @@ def forward(w, at, start, stop, group, lanes, scales):
         step_forward(w, L, blocks, b0 + first, l0 + first, blank, emit, slots, first - LEAD, y + first,
                      at.skip + first, b + first, l + first)
         close_window(w, lanes, steady <= t < unsteady, low, high, first, last, blocks, b, l)
-        if t >= group.shortest - 1:
+        if t >= group.shortest - 1 and scales == at.scales:  # not when alpha is computed once more
             for j in range(L):
                 if t == lengths[j] - 1:
                     end = LEAD + widths[j] * L + j
@@ -1079,7 +1089,7 @@ def forward(w, at, start, stop, group, lanes, scales):
 # ---- beta and the gradient ------------------------------------------------------------------------
 
 
-@kernel
+@part
 def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad, gamma):
     """Frames stop-1..start of beta, and from it and alpha the gradient; at.beta is carried over."""
     columns, slots, lengths, widths, need, left, members = (
@@ -1133,13 +1143,14 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
                     write_grad(w, at.K, emit, at.occupancy, factor, weight[0], grad, r)
                 else:
                     write_columns(w, emit, at.occupancy, factor, weight[0], grad, r, columns)
-        if gamma.shape[0] > 0 and w[at.sums] > 0.0:
-            for u in range(lowest, highest + 1):
-                k = LEAD + u
-                if w[emit + at.blank] > 0.0:
-                    gamma[t, 2 * u] = w[ab + k] * w[b + k] / w[at.sums]
-                if u < U:
-                    gamma[t, 2 * u + 1] = w[p + k] / w[at.sums]
+        if L == 1:
+            if gamma.shape[0] > 0 and w[at.sums] > 0.0:
+                for u in range(lowest, highest + 1):
+                    k = LEAD + u
+                    if w[emit + at.blank] > 0.0:
+                        gamma[t, 2 * u] = w[ab + k] * w[b + k] / w[at.sums]
+                    if u < U:
+                        gamma[t, 2 * u + 1] = w[p + k] / w[at.sums]
         if t & RESCALE_MASK == 0:
             rescale(w, lanes, first, blocks, b, e, at.sums, at.scales + 2 * L)
         blank_low = larger(blank, splat(0.0))
@@ -1155,7 +1166,7 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
 # ---- the whole group ------------------------------------------------------------------------------
 
 
-@kernel
+@part
 def copy(w, n, source, target):
     """n entries from source to target."""
     n, source, target = place(n), place(source), place(target)
@@ -1163,7 +1174,7 @@ def copy(w, n, source, target):
         w[target + k] = w[source + k]
 
 
-@kernel
+@part
 def log_of(state, exponent):
     """ln(state 2^exponent), the power of two out of the logarithm: where both are large they cancel."""
     own = (bits_of_float64(state) >> 52) - 1023
@@ -1201,7 +1212,7 @@ def batch(groups, progress, lanes, rows, tops, n_stride, t_stride, lengths, labe
         at = make_places(T, U, rows.shape[1], L, blank, budget)
         G = segment_length(T, at.width, budget)
         segments = (T + G - 1) // G
-        fill(w, 3 * L, at.scales, -HEADROOM)
+        fill(w, 3 * L, at.scales, float(-HEADROOM))
 
         shift = 0.0
         if L == 1:

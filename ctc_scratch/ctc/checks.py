@@ -66,6 +66,7 @@ class Frames(NamedTuple):
     n_stride: int
     t_stride: int
     single: bool  # (T, C) was given
+    padded: bool  # lengths were given, so that some frames may be padding
 
     def at(self, t: int, n: int) -> NDArray:
         """The logits (C,) of one frame."""
@@ -124,7 +125,7 @@ def check_logits(
         for n in np.flatnonzero((used < 0) | (used > T)):
             raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
     rows, tops = logits.reshape(T * N, C), np.empty(0, dtype=logits.dtype)
-    frames = Frames(logits, rows, tops, used, n_stride, t_stride, single)
+    frames = Frames(logits, rows, tops, used, n_stride, t_stride, single, lengths is not None)
     # Long rows come in from memory once only, so what is wanted of them is found together.
     if C > FEW_CLASSES or not _all_finite(rows):
         frames = frames._replace(tops=np.empty(T * N, dtype=logits.dtype))
@@ -170,10 +171,11 @@ def check_out(out: Any, frames: Frames) -> NDArray:
         raise ValueError("out must be C-contiguous, writeable, aligned and in native byte order")
     if np.may_share_memory(out, frames.logits):
         raise ValueError("out must not share memory with the logits, which are still needed")
-    rows = out.reshape(frames.rows.shape)
-    T = len(rows) // max(len(frames.lengths), 1)
-    for n in np.flatnonzero(frames.lengths < T):
-        rows[n * frames.n_stride:][:: frames.t_stride][frames.lengths[n]:T] = 0.0
+    if frames.padded:
+        rows = out.reshape(frames.rows.shape)
+        T = len(rows) // max(len(frames.lengths), 1)
+        for n in np.flatnonzero(frames.lengths < T):
+            rows[n * frames.n_stride:][:: frames.t_stride][frames.lengths[n]:T] = 0.0
     return out
 
 
@@ -193,12 +195,11 @@ def check_targets(
     N, C = len(frames.lengths), frames.rows.shape[1]
     labels, lengths = _join(targets, target_lengths, N, frames.single)
     offsets, repeats = np.zeros(N + 1, dtype=np.intp), np.zeros(N, dtype=np.intp)
-    lengths.cumsum(out=offsets[1:])
     # Python integers of any size are compared before they are cast.
     small = labels if labels.dtype.kind == "i" else np.where((labels < 0) | (labels >= C), -1, labels)
     if small.dtype != np.intp or not small.flags.carray:
         small = np.require(small, np.intp, ["C", "A"])
-    n = _first_bad_target(small, offsets, C, blank, repeats)
+    n = _first_bad_target(small, lengths, C, blank, offsets, repeats)
     if n >= 0:
         target = labels[offsets[n]:offsets[n + 1]]
         u = int(np.argmax((target < 0) | (target >= C) | (target == blank)))
@@ -288,9 +289,10 @@ def _first_bad(samples, signed, unsigned, minus_infinity, n_stride, t_stride, le
 
 
 @numba.njit(nogil=True, cache=True)
-def _first_bad_target(labels, offsets, C, blank, repeats):
-    """The first target with a label that is none, or -1; and how many repeats each target has."""
+def _first_bad_target(labels, lengths, C, blank, offsets, repeats):
+    """The first target with a label that is none, or -1; where each begins and how many repeats it has."""
     for n in range(len(repeats)):
+        offsets[n + 1] = offsets[n] + lengths[n]
         for k in range(offsets[n], offsets[n + 1]):
             if labels[k] < 0 or labels[k] >= C or labels[k] == blank:
                 return n
@@ -330,6 +332,8 @@ def _join(
         return targets, lengths
     if isinstance(targets, np.ndarray):
         held = np.full(N, targets.shape[1])
+        if lengths is None:
+            return targets.reshape(-1), held
     else:
         names = ["targets"] if single else [f"targets[{n}]" for n in range(N)]
         targets = [_as_labels(target, name) for target, name in zip(targets, names)]
@@ -339,8 +343,6 @@ def _join(
     for n in np.flatnonzero(lengths > held):
         raise ValueError(f"target_lengths[{n}] is {lengths[n]}, target {n} holds {held[n]} values")
     if isinstance(targets, np.ndarray):
-        if lengths is held:
-            return targets.reshape(-1), lengths
         return targets[np.arange(targets.shape[1]) < lengths[:, None]], lengths
     parts = [target[:U] for target, U in zip(targets, lengths.tolist())]
     if any(part.dtype == np.uint64 for part in parts):  # numpy would meet other integers in float64

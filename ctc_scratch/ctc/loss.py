@@ -34,8 +34,8 @@ class CTCResult:
         likelihood relatively, every state's posterior gamma (so every unreduced
         gradient entry, before it is rounded to its dtype) absolutely. For float32
         logits it holds for the given emissions exp(x - max) / sum as float32 has
-        them, each perturbed by at most (3 + min(C, 67) + |x - max|) 2^-24 of itself,
-        where min(C, 67) is for the sum and seldom needed. nan with method="log",
+        them, each perturbed by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of
+        itself, where min(C, 67) + ln C is for the sum and seldom needed. nan with method="log",
         which proves nothing.
     exact : bool (N,), 0-dimensional for one sequence; which samples the exact kernel has done
     """
@@ -146,8 +146,8 @@ def ctc_loss(
         frames, packed, blank, weights, grad.reshape(frames.rows.shape), method, workspace
     )
     np.maximum(losses, 0.0, out=losses)  # ln p of what is all but certain may round to above 0
-    impossible = losses == np.inf
-    if impossible.any():
+    if np.inf in losses:
+        impossible = losses == np.inf
         if infeasible == "raise":
             raise first_infeasible(impossible, frames, packed)
         if infeasible == "zero":

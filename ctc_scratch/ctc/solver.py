@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Callable
 
 import numba
@@ -19,6 +18,9 @@ BUDGET = 2**18
 
 LANES = 8
 """Sequences that go through the certified kernel side by side where they are short; it is written for 8."""
+
+SHORT = 2**13
+"""Up to so many frames times labels + 3 a sequence counts as short, if there are at most 64 classes."""
 
 LOOKS = 50_000
 """How often a thread that is done looks whether others are, before it sleeps till then: about 1 ms."""
@@ -41,17 +43,18 @@ class Workspace:
     """
 
     def __init__(self) -> None:
+        # Python's pop and append need no lock, which a fork could copy locked.
         self._free: list[NDArray[np.float64]] = []
-        self._lock = threading.Lock()
 
     def _take(self, size: int) -> NDArray[np.float64]:
-        with self._lock:
-            numbers = self._free.pop() if self._free else None
-        return numbers if numbers is not None and len(numbers) >= size else np.empty(size)
+        try:
+            numbers = self._free.pop()
+        except IndexError:
+            return np.empty(size)
+        return numbers if len(numbers) >= size else np.empty(size)
 
     def _give(self, numbers: NDArray[np.float64]) -> None:
-        with self._lock:
-            self._free.append(numbers)
+        self._free.append(numbers)
 
 
 def solve(
@@ -63,26 +66,24 @@ def solve(
     The gradient rows (T * N, C) of all used frames of feasible samples are
     filled; those of infeasible ones are 0.
     """
-    lengths, U = frames.lengths, packed.lengths
-    losses, bounds, by_exact = np.full(len(U), np.inf), np.zeros(len(U)), np.zeros(len(U), dtype=np.bool_)
-    todo = lengths >= U + packed.repeats
-    if not (lengths > 0).all():
-        losses[todo & (lengths == 0)] = 0.0
-        todo &= lengths > 0
+    lengths, N = frames.lengths, len(packed.lengths)
+    losses, bounds, by_exact = np.full(N, np.inf), np.zeros(N), np.zeros(N, dtype=np.bool_)
+    todo = np.empty(N, dtype=np.bool_)
     problem = _Problem(frames, packed, blank, weights, grad, losses, normalise, gamma)
+    kinds, cells = problem.plan(todo)
     if method == "log":
         problem.run_log(np.flatnonzero(todo))
         bounds[todo] = np.nan
     elif method == "auto":
-        gaps = np.zeros(len(U))
-        problem.run_certified(np.flatnonzero(todo), gaps, workspace)
+        gaps = np.zeros(N)
+        problem.run_certified(kinds, cells, gaps, workspace)
         left = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
     if method == "exact" or method == "auto" and left:
         by_exact[:] = todo
         problem.run_exact(np.flatnonzero(todo))
         bounds[todo] = problem.limits()[0] * lengths[todo]
-    impossible = losses == np.inf
-    if impossible.any():
+    if np.inf in losses:
+        impossible = losses == np.inf
         bounds[impossible] = 0.0
         for n in np.flatnonzero(impossible).tolist():
             frames.rows_of(grad, n)[:] = 0.0
@@ -99,6 +100,10 @@ def _quietly(task: Callable[..., None]) -> Callable[..., None]:
     return quiet if numba.config.DISABLE_JIT else task  # type: ignore[attr-defined]
 
 
+Kind = tuple[NDArray[np.intp], tuple[int, ...], tuple[int, int]]
+"""Groups (G, L), a tuple of L zeros for the kernel to count lanes by, and the largest T and U of them."""
+
+
 class _Problem:
     """A batch as the kernels take it, and how its samples are shared out to threads."""
 
@@ -107,7 +112,7 @@ class _Problem:
     ) -> None:
         self.frames, self.packed, self.losses, self.grad, self.gamma = frames, packed, losses, grad, gamma
         self.C, self.normalise = frames.rows.shape[1], normalise
-        self.lengths, self.U = frames.lengths, packed.lengths
+        self.lengths, self.U, self.repeats = frames.lengths, packed.lengths, packed.repeats
         self.arguments = (
             frames.rows, frames.n_stride, frames.t_stride, frames.lengths, packed.labels, packed.offsets,
             blank, weights,
@@ -128,56 +133,75 @@ class _Problem:
         threads.run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
 
     def run_certified(
-        self, samples: NDArray[np.intp], gaps: NDArray[np.float64], workspace: Workspace | None
+        self, kinds: list[Kind], cells: int, gaps: NDArray[np.float64], workspace: Workspace | None
     ) -> None:
         """Into gaps how wide each bracket is, relatively; losses and gradients are those of the upper end."""
         workspace = workspace or Workspace()
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
         rows, *others = self.arguments
-        work = [(groups, np.zeros(2, np.int64), lanes) for groups, lanes in
-                zip(self._groups(samples), ((0,), (0,) * LANES)) if len(groups)]
-        T, U = int(self.lengths.max(initial=0)), int(self.U.max(initial=0))
+        work = [(groups, np.zeros(2, np.int64), lanes, certified.room(T, U, self.C, len(lanes), BUDGET))
+                for groups, lanes, (T, U) in kinds if len(groups)]
 
         @_quietly
         def task():
-            for groups, progress, lanes in work:
+            for groups, progress, lanes, room in work:
                 if progress[0] < len(groups):
-                    numbers = workspace._take(certified.room(T, U, self.C, len(lanes), BUDGET))
+                    numbers = workspace._take(room)
                     certified.batch(groups, progress, lanes, rows, self.frames.tops, *others, self.normalise,
                                     BUDGET, numbers, self.grad, gamma, self.losses, gaps)
                     workspace._give(numbers)
 
         def ended():
-            return all([certified.all_done(progress, len(groups), LOOKS) for groups, progress, _ in work])
+            return all([certified.all_done(progress, len(groups), LOOKS) for groups, progress, *_ in work])
 
-        cells = int(self.lengths[samples] @ (self.U[samples] + self.C))
-        threads.run_together(task, ended, sum(len(groups) for groups, _, _ in work), cells)
+        threads.run_together(task, ended, sum(len(groups) for groups, *_ in work), cells)
 
-    def _groups(self, samples: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Long sequences alone (G, 1), short ones together (G, LANES), -1 where a lane has none.
+    def plan(self, todo: NDArray[np.bool_]) -> tuple[list[Kind], int]:
+        """Marks what is to be done; its groups with their lanes and largest T and U; lattice cells of it all.
 
-        The dearest come first, so that threads that take one after the other end together.
+        Long sequences are alone (G, 1), short ones together (G, LANES), -1 where a lane has none. The
+        dearest come first, so that threads that take one after the other end together.
         """
-        lengths, U = self.lengths[samples], self.U[samples]
-        samples = samples[np.lexsort((-U, -lengths))]
-        if self.gamma is not None or self.C > 64:
-            return samples[:, None], np.empty((0, LANES), np.intp)
-        short = self.lengths[samples] * (self.U[samples] + 3) <= 2**13
-        few = samples[short]
-        together = np.full(-(-len(few) // LANES) * LANES, -1)
-        together[:len(few)] = few
-        return samples[~short][:, None], together.reshape(-1, LANES)
+        samples, sizes = np.full((2, -(-len(todo) // LANES) * LANES), -1), np.zeros((2, 3), np.intp)
+        short = 0 if self.gamma is not None or self.C > 64 else SHORT
+        cells = _plan(np.lexsort((-self.U, -self.lengths)), self.lengths, self.U, self.repeats, self.C, short,
+                      todo, self.losses, samples, sizes)
+        (alone, T, U), (few, T_few, U_few) = sizes.tolist()
+        together = samples[1, :-(-few // LANES) * LANES].reshape(-1, LANES)
+        return [(samples[0, :alone, None], (0,), (T, U)), (together, (0,) * LANES, (T_few, U_few))], cells
 
     def limits(self) -> tuple[float, float, float]:
         """rho for a frame; how wide a bracket may be to be taken for an answer; and the least loss so taken.
 
         rho is at most 4 roundings, and what the frame's emissions are off by: 8 an exp, and their sum,
-        which adds at most 64 terms in a lane, then the lanes, then blocks of 512.
+        which adds at most 64 terms in a lane, then the lanes, up to 7 behind them, and blocks of 512.
         """
         if self.frames.rows.dtype == np.float32:
             return 4 * 2.0**-53, 1e-6, -np.inf
-        emission = 8 + min(self.C, 67) + self.C / 512
+        emission = 8 + min(self.C, 74) + self.C / 512
         return (4 + emission) * 2.0**-53, 1e-12, NEARLY_CERTAIN if self.normalise else -np.inf
+
+
+@numba.njit(nogil=True, cache=True)
+def _plan(order, lengths, widths, repeats, C, short, todo, losses, samples, sizes):
+    """In todo who has frames, and enough of them; a loss of 0 to who needs none and has none.
+
+    They go, in this order, to row 1 of samples if T (U + 3) <= short, else to row 0. Into sizes, for each
+    row, how many they are, the most frames and the most labels. Returns their lattice cells.
+    """
+    cells = 0
+    for n in order:
+        T, U = lengths[n], widths[n]
+        todo[n] = T > 0 and T >= U + repeats[n]
+        if todo[n]:
+            kind = 1 if T * (U + 3) <= short else 0
+            samples[kind, sizes[kind, 0]] = n
+            sizes[kind, 0] += 1
+            sizes[kind, 1], sizes[kind, 2] = max(sizes[kind, 1], T), max(sizes[kind, 2], U)
+            cells += T * (U + C)
+        elif T == 0 and U == 0:
+            losses[n] = 0.0
+    return cells
 
 
 @numba.njit(nogil=True, cache=True)

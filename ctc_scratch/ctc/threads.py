@@ -56,14 +56,14 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
         task(groups[0])
         return
     pool, futures, mine = _get_pool(), [], groups[:1]  # the calling thread takes a share too
-    for group in groups[1:]:
-        try:
-            futures.append(pool.submit(_as_worker, task, group))
-        except RuntimeError as refusal:
-            if "shutdown" not in str(refusal):
-                raise
-            mine.append(group)  # the interpreter is ending, and only the threads it waits for go on
     try:
+        for group in groups[1:]:
+            try:
+                futures.append(pool.submit(_as_worker, task, group))
+            except RuntimeError as refusal:
+                if "shutdown" not in str(refusal):
+                    raise
+                mine.append(group)  # the interpreter is ending, and only the threads it waits for go on
         for group in mine:
             _as_worker(task, group)
     finally:
@@ -92,22 +92,27 @@ def run_together(task: Callable[[], None], ended: Callable[[], bool], most: int,
     if K < 2 or getattr(_this_thread, "is_worker", False) or cost < SERIAL_COST:
         task()
         return
-    pool, futures = _get_pool(), []
-    for _ in range(K - 1):
-        try:
-            futures.append(pool.submit(_as_worker, task))
-        except RuntimeError as refusal:
-            if "shutdown" not in str(refusal):
-                raise
-    finished = False
+    pool, futures, offer, finished = _get_pool(), [], [task], False
     try:
+        for _ in range(K - 1):
+            try:
+                futures.append(pool.submit(_accept, offer))
+            except RuntimeError as refusal:
+                if "shutdown" not in str(refusal):
+                    raise
         _as_worker(task)
         finished = ended()
     finally:
-        errors = [] if finished else [future.exception() for future in futures]
+        offer.clear()  # who comes too late finds nothing, and keeps no arrays alive while it waits
+        errors = [] if finished else [future.exception() for future in futures if not future.cancel()]
     for error in errors:
         if error is not None:
             raise error
+
+
+def _accept(offer: list[Callable[[], None]]) -> None:
+    for task in offer[:]:
+        _as_worker(task)
 
 
 def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
