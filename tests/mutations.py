@@ -2,13 +2,15 @@
 
     python -m tests.mutations --minutes 30
     python -m tests.mutations --only beam_kernels
+    python -m tests.mutations --only certified --minutes 60 --part 2/3
 
 A mutation flips a sign, drops a term, a factor, a statement or a branch, shifts an index or the bound
 of a loop, exchanges < and <=, == and !=, and/or, min/max. It is *killed* if a test fails, crashes or
 runs for far too long. One that survives is equivalent, and then stands in the table below with the
 reason, or a test is missing. All happens in copies of the project, two at a time, as plain Python,
-since compiling each mutation would take a minute. A seed puts the mutations in order, and what the
-minutes do not reach is left out.
+since compiling each mutation would take a minute (which asks for NumPy 2: before it np.uintp(3) + 1
+is a float64). A seed puts the mutations in order, and what the minutes do not reach is left out, and
+counted; parts of one order have no mutation in common.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ TARGETS = {
     "ctc_scratch/ctc/decode.py": ["tests/test_decode.py", "tests/test_beam.py"],
     "ctc_scratch/ctc/map_search.py": ["tests/test_map_decode.py"],
     "ctc_scratch/ctc/alignment.py": ["tests/test_align.py"],
+    "ctc_scratch/ctc/narrow.py":
+        ["tests/test_align.py", "tests/test_narrow.py", "-k", "not likelier and not in_turns"],
     "ctc_scratch/nn/kernels.py":
         ["tests/test_gates.py", "tests/test_product.py",
          "tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py",
@@ -72,10 +76,95 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-EQUIVALENT = [Equivalent(*entry) for entry in [
-    ("ctc_scratch/nn/optim.py", "if max_norm < norm < math.inf:", "if max_norm <= norm < math.inf:",
-     "a factor of 1"),
-]]
+AGAIN = "a power of two: when one rescales changes no bit"
+BELOW, ABOVE = "RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), ", "2.0 ** (HEADROOM + 20)"
+EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
+    "ctc_scratch/nn/optim.py": [
+        ("if max_norm < norm < math.inf:", ["if max_norm <= norm < math.inf:"], "a factor of 1"),
+    ],
+    "ctc_scratch/nn/kernels.py": [
+        ("if left + L <= M:", ["if left + L < M:"], "the last panel goes through `edge`, to the same bits"),
+    ],
+    "ctc_scratch/ctc/certified.py": [
+        (BELOW + ABOVE, [BELOW + "2.0", BELOW + "2.0 ** (20)", BELOW + "2.0 ** (HEADROOM)",
+                         BELOW + "2.0 ** (HEADROOM - 20)"], AGAIN),
+        (BELOW + ABOVE, [BELOW.replace(" - 32", sign) + ABOVE for sign in ("", " + 32")], AGAIN),
+        ("if 0.0 < state < RESCALE_BELOW or state > RESCALE_ABOVE:",
+         ["if 0.0 < state <= RESCALE_BELOW or state > RESCALE_ABOVE:",
+          "if 0.0 < state < RESCALE_BELOW or state >= RESCALE_ABOVE:"], AGAIN),
+        ("if t & RESCALE_MASK == 0:", ["if t & RESCALE_MASK != 0:"], AGAIN + ", and it is more often"),
+        ("for start in range(0, whole, 512):", ["for start in range(0, (whole) - 1, 512):"],
+         "whole is a multiple of 8, so no block begins there"),
+        ("for k in range(start, min(start + 512, whole), 8):",
+         ["for k in range(start, (min(start + 512, whole)) - 1, 8):"],
+         "the end is a multiple of 8, so the last Eight begins before"),
+        ("if done + 8 <= C:", ["if done + 8 < C:"], "the last Eight is written behind the loop"),
+        ("while k + 8 <= stop:", ["while k + 8 < stop:"], "the last Eight is looked at behind the loop"),
+        ("steady = max(steady, need[(widths[j] - 1) * L + j])",
+         ["steady = min(steady, need[(widths[j] - 1) * L + j])"],
+         "a wider window holds states more that are 0, as none can be reached"),
+        ("unsteady = min(unsteady, frames[j] - left[j])", ["unsteady = max(unsteady, frames[j] - left[j])"],
+         "a wider window holds states more whose beta is 0, as none can finish"),
+        ("if steady <= t < unsteady:", ["if steady < t < unsteady:", "if steady <= t <= unsteady:"],
+         "a narrower window without what is 0, or a wider one with it"),
+        ("while after < widths[j] and need[after * L + j] <= t:",
+         ["while after < widths[j] and need[after * L + j] < t:"],
+         "the label behind the window is computed too, and the blank behind that is not reached"),
+        ("while after > 0 and need[(after - 1) * L + j] > t:",
+         ["while after > 0 and need[(after - 1) * L + j] >= t:"],
+         "the label behind the window is computed too, and the blank behind that is not reached"),
+        ("while first < widths[j] and left[first * L + j] >= lengths[j] - t:",
+         ["while first < widths[j] and left[first * L + j] > lengths[j] - t:"],
+         "a label more that cannot finish: its beta is 0"),
+        ("while first > 0 and left[(first - 1) * L + j] < lengths[j] - t:",
+         ["while first > 0 and left[(first - 1) * L + j] <= lengths[j] - t:"],
+         "a label more that cannot finish: its beta is 0"),
+        ("return value * inverse if value > floor else -floor * inverse",
+         ["return value * inverse if value >= floor else -floor * inverse"],
+         "an emission that is its floor need not be marked, and may be"),
+        ("if mantissa > 1.4142135623730951:", ["if mantissa >= 1.4142135623730951:"],
+         "both ways are right; one has to be taken"),
+        ("segments = (T + G - 1) // G", ["segments = (T + G) // G", "segments = (T + G + 1) // G"],
+         "a stretch more without a frame; what it keeps is overwritten"),
+    ],
+    "ctc_scratch/ctc/exact.py": [
+        ("after, beta = betas[(t + 1) % 2], betas[t % 2]", ["after, beta = betas[(t - 1) % 2], betas[t % 2]"],
+         "the same parity"),
+        ("if j < last and k == B - 1:", ["if j <= last and k == B - 1:"],
+         "the last block is computed once more, to the same bit"),
+        ("checkpoints = np.empty(((T + B - 1) // B, 2, S + 4))",
+         ["checkpoints = np.empty(((T + B) // B, 2, S + 4))",
+          "checkpoints = np.empty(((T + B + 1) // B, 2, S + 4))"], "room that nobody uses"),
+        ("return m * power_of_two(min(e, 900.0)) if e >= -1022.0 else 0.0",
+         ["return m * power_of_two(min(e, 900.0)) if e > -1022.0 else 0.0"],
+         "2^-1022 is lost beside a likelihood's share of about 1"),
+        ("x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi > -708.0 else 0.0",
+         ["x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi >= -708.0 else 0.0"],
+         "e^-708 is lost beside the largest class's 1"),
+        ("if likelihood > 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing",
+         ["if likelihood >= 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing"],
+         "both ways are right; one has to be taken"),
+    ],
+    "ctc_scratch/ctc/beam_kernels.py": [
+        ("if a < b:", ["if a <= b:"], "equal numbers change places"),
+        ("if b < a - LIMIT or b == -np.inf:", ["if b <= a - LIMIT or b == -np.inf:"],
+         "e^-37 is below the last bit that is claimed"),
+        ("while found >= 0 and tree[found, LABEL] != c:", ["while found > 0 and tree[found, LABEL] != c:"],
+         "node 0 is nobody's child"),
+        ("if found < 0:", ["if found <= 0:"], "node 0 is nobody's child"),
+        ("while k >= 0 and tree[k, CHILD] < 0:", ["while k >= 0 and tree[k, CHILD] <= 0:"],
+         "walks on to the root where all is marked"),
+        ("elif size == W and logs[i, TOTAL] + log_prob <= scores[W - 1]:",
+         ["elif size == W and logs[i, TOTAL] + log_prob < scores[W - 1]:"],
+         "`offer` refuses what is only as good as the last"),
+        ("if counts[NODES] + W > capacity:", ["if counts[NODES] + W >= capacity:"],
+         "what nobody needs is dropped a frame sooner"),
+        ("if 2 * (counts[NODES] + W) > capacity:", ["if 2 * (counts[NODES] + W) >= capacity:"],
+         "the tree grows a frame sooner"),
+        ("while size > 1 and scores[size - 1] < scores[0] - prune:",
+         ["while size >= 1 and scores[size - 1] < scores[0] - prune:"], "the best is not worse than itself"),
+    ],
+}.items() for before, afters, reason in entries for after in afters]
 
 SWAPPED = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.LShift: ("<<", ">>"), ast.RShift: (">>", "<<"),
            ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&"), ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"),
@@ -147,11 +236,19 @@ def computing(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, (ast.Raise, ast.JoinedStr)) or not isinstance(child, ast.AST):
                 continue
-            decorators = map(ast.unparse, getattr(child, "decorator_list", []))
-            if any("overload" in name or "intrinsic" in name for name in decorators):
+            if only_compiled(child):
                 continue
             yield child, inside
             yield from computing(child, inside or isinstance(child, ast.FunctionDef))
+
+
+def only_compiled(node: ast.AST) -> bool:
+    """What Numba calls while it compiles, which plain Python never does."""
+    decorators = " ".join(map(ast.unparse, getattr(node, "decorator_list", [])))
+    arguments = [argument.arg for argument in node.args.args] if isinstance(node, ast.FunctionDef) else []
+    return "builder" in arguments or any(
+        name in decorators
+        for name in ("intrinsic", "overload", "type_callable", "register_model", "lower_builtin"))
 
 
 def changes(source: Source, node: ast.AST, inside: bool) -> Iterator[tuple[int, int, bytes]]:
@@ -239,10 +336,11 @@ class Trial(NamedTuple):
 
 
 def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent], minutes: float,
-          seed: int) -> int:
+          seed: int, part: tuple[int, int] = (1, 1)) -> int:
     """Print the survivors as they are found, and a table; returns how many there are.
 
-    `targets` names the modules, from the folder `root` on, and the arguments of pytest for each.
+    `targets` names the modules, from the folder `root` on, and the arguments of pytest for each;
+    `part` (k, n) is each n-th mutation from the k-th on.
     """
     os.environ |= {"NUMBA_DISABLE_JIT": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     sources = {path: (root / path).read_bytes() for path in targets}
@@ -250,6 +348,7 @@ def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent
     known = set(excused(sources, found, equivalent))
     order = [mutation for path in found for mutation in found[path] if mutation not in known]
     random.Random(seed).shuffle(order)
+    order = order[part[0] - 1::part[1]]
     with tempfile.TemporaryDirectory() as folder:
         copies = [copy_project(root, Path(folder).resolve() / name) for name in ("one", "two")]
         limits = {path: baseline(copies, path, arguments) for path, arguments in targets.items()}
@@ -261,6 +360,8 @@ def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent
         late, survived = ends.count("late"), ends.count("survived")
         print(f"| {path} | {len(found[path])} | {len(known & set(found[path]))} | {len(ends)} "
               f"| {len(ends) - survived} | {late} | {survived} |")
+    what = "mutations" if part == (1, 1) else "mutations of part {}/{}".format(*part)
+    print(f"\n{len(order) - len(outcomes)} of {len(order)} {what} were not reached", flush=True)
     return list(outcomes.values()).count("survived")
 
 
@@ -367,17 +468,27 @@ def end(trial: Trial) -> str:
     return "survived"
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """(2, 3) for "2/3"."""
+    k, n = map(int, text.split("/"))
+    if not 1 <= k <= n:
+        raise ValueError
+    return k, n
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30, help="stop after so many (default: 30)")
     parser.add_argument("--only", metavar="MODULE", help="only the modules with this in their name")
     parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
+    parser.add_argument("--part", type=part_of, default=(1, 1), metavar="K/N",
+                        help="the K-th of N parts, for a run in several goes")
     options = parser.parse_args()
     targets = {path: tests for path, tests in TARGETS.items() if not options.only or options.only in path}
     if not targets:
         parser.error(f"--only: expected a part of {', '.join(TARGETS)}, not {options.only!r}")
-    return min(check(ROOT, targets, EQUIVALENT, options.minutes, options.seed), 1)
+    return min(check(ROOT, targets, EQUIVALENT, options.minutes, options.seed, options.part), 1)
 
 
 if __name__ == "__main__":
