@@ -1,0 +1,124 @@
+"""The certified kernel, way by way: each one through it, states that are far behind, the memory it takes."""
+
+import numba
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import Workspace, certified, ctc_loss
+
+from .conftest import assert_close
+
+as_plain_python = pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="asks what compiled code hides")
+
+WAYS = {
+    "lanes": dict(T=9, N=5, C=40, U=2),  # eight sequences side by side
+    "columns": dict(T=12, N=3, C=90, U=5),  # one at a time, the classes of its own target
+    "dense": dict(T=60, N=1, C=70, U=20, ragged=False),  # one at a time, every class
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("dtype, off", [(np.float64, 1e-13), (np.float32, 1e-5)])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_gives_what_the_exact_kernel_gives(make_problem, way, dtype, off, reduction):
+    problem = make_problem(**WAYS[way], dtype=dtype, blank=WAYS[way]["C"] - 1)
+    auto, exact = (ctc_loss(*problem[:3], blank=problem.blank, reduction=reduction, method=method)
+                   for method in ("auto", "exact"))
+    assert not auto.exact.any()
+    assert_close(auto.loss, exact.loss, off * max(1, np.max(exact.loss)), "loss")
+    assert_close(auto.grad, exact.grad, off, "gradient")
+
+
+@pytest.mark.parametrize("T, C, U", [(1000, 8, 4), (500, 70, 20)])
+def test_the_bracket_of_an_improbable_target_closes(make_problem, T, C, U):
+    """Its states are brought back to scale again and again, and none gets lost."""
+    logits, targets, _, _ = make_problem(T=T, N=1, C=C, U=U, ragged=False)
+    auto, exact = (ctc_loss(logits, targets, method=method) for method in ("auto", "exact"))
+    assert exact.loss[0] > 1500 and not auto.exact.any()
+    assert_close(auto.loss / exact.loss, [1.0], 1e-12, "relative loss")
+    assert_close(auto.grad, exact.grad, 1e-12, "gradient")
+
+
+@pytest.mark.parametrize("nats, by_exact", [(840, False), (900, True)])
+def test_how_far_a_state_may_fall_behind_and_still_count(nats, by_exact):
+    """Ten labels, each so unlikely; for 24 frames most goes to a class of no path, which rescales all."""
+    logits = np.full((48, 4), -nats / 10)
+    logits[:, 0] = 0.0
+    logits[:24, 3] = 2.0
+    labels = 1 + np.arange(10) % 2
+    result, expected = ctc_loss(logits, labels), ctc_loss(logits, labels, method="exact")
+    assert result.exact == by_exact
+    assert_close(result.loss / expected.loss, 1.0, 1e-12, "relative loss")
+    assert_close(result.grad, expected.grad, 1e-12, "gradient")
+
+
+# ---- memory ---------------------------------------------------------------------------------------
+
+
+class Fenced(Workspace):
+    """Hands out as much as it is asked for, and remembers what lies behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.behind = []
+
+    def _take(self, size):
+        numbers = np.full(size + 64, 7.5)
+        self.behind.append(numbers[size:])
+        return numbers[:size]
+
+    def _give(self, numbers):
+        pass
+
+
+@pytest.mark.parametrize("budget", [2**18, 1], ids=["whole", "stretches"])
+@pytest.mark.parametrize("way", [*WAYS, "one frame", "no label"])
+def test_nothing_behind_the_workspace_is_written_to(make_problem, monkeypatch, way, budget):
+    shape = {**WAYS, "one frame": dict(T=1, N=3, C=90, U=1), "no label": dict(T=33, N=9, C=5, U=0)}[way]
+    monkeypatch.setattr("ctc_scratch.ctc.solver.BUDGET", budget)
+    logits, targets, lengths, _ = make_problem(**shape)
+    workspace = Fenced()
+    assert not ctc_loss(logits, targets, lengths, workspace=workspace).exact.any()
+    assert workspace.behind and all((behind == 7.5).all() for behind in workspace.behind)
+
+
+def test_the_room_there_is_is_enough_for_every_group(rng):
+    """Of at most T frames and U labels."""
+    make_places = getattr(certified.make_places, "py_func", certified.make_places)
+    for _ in range(300):
+        T, U, C, L = rng.integers(1, 400), rng.integers(0, 120), rng.integers(1, 300), rng.choice([1, 8])
+        T, U, C, L, budget = *map(int, (T, U, C, L)), int(rng.choice([1, 1000, 2**18]))
+        room = certified.room(T, U, C, L, budget)
+        smaller = [(int(rng.integers(1, T + 1)), int(rng.integers(0, U + 1))) for _ in range(3)]
+        for t, u in [(T, U), (T, 0), (1, U), *smaller]:
+            end = make_places(t, u, C, L, 0, budget).end
+            assert end <= room, f"T={t} of {T}, U={u} of {U}, C={C}, L={L}, budget {budget}: {end} > {room}"
+
+
+# ---- what only plain Python can be asked --------------------------------------------------------------
+
+
+@as_plain_python
+@pytest.mark.parametrize("size", [1, 30, 300])
+def test_exp_of_a_difference_has_its_rounding_put_back(rng, size):
+    x = np.append(size * rng.standard_normal(2000), [0.0, -np.inf])
+    top = x.max()
+    with np.errstate(invalid="ignore"):
+        found = certified.exp_below64(x, top)
+    right = np.exp(x.astype(np.longdouble) - top)
+    counts = (x - top > -700) & (x > -np.inf)
+    off = np.abs(found[counts] / right[counts] - 1).max()
+    assert off <= 3 * 2.0**-53, f"{float(off * 2.0**53):.2f} roundings"
+    assert found[-1] == 0.0 and (found <= 1.0).all()
+
+
+@as_plain_python
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_past_the_cache_the_gradient_is_the_same_to_the_bit(make_problem, monkeypatch, dtype):
+    logits, targets, lengths, _ = make_problem(T=7, N=3, C=83, U=4, dtype=dtype)
+    expected = ctc_loss(logits, targets, lengths)
+    monkeypatch.setattr(certified, "PAST_CACHE", 0)
+    for layout, given in [("TNC", logits), ("NTC", logits.transpose(1, 0, 2).copy())]:
+        result = ctc_loss(given, targets, lengths, layout=layout)
+        grad = result.grad if layout == "TNC" else result.grad.transpose(1, 0, 2)
+        assert np.array_equal(grad, expected.grad) and np.array_equal(result.loss, expected.loss)
