@@ -13,7 +13,7 @@ from ctc_scratch.ctc import (
     set_num_threads,
 )
 from ctc_scratch.ctc.beam import FIRST_NODES, Search, check_settings
-from ctc_scratch.ctc.beam_kernels import log_add
+from ctc_scratch.ctc.beam_kernels import forget, log_add
 from ctc_scratch.ctc.enumeration import labelling_distribution
 from ctc_scratch.ctc.reference import log_softmax
 
@@ -77,6 +77,34 @@ def test_the_kernel_is_its_twin(rng):
         twin = reference.prefix_beam_search(log_softmax(logits), width, blank, prune)
         assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin], f"case {case}"
         assert_close([h.log_score for h in found], [score for _, score in twin], 1e-11, "log_score")
+
+
+@pytest.mark.parametrize("prune", [np.inf, 0.0])
+@pytest.mark.parametrize("blank", [0, 3])
+@pytest.mark.parametrize("width", range(1, 12))
+def test_ties_are_broken_as_the_twin_breaks_them(width, blank, prune):
+    logits = np.zeros((3, 4))
+    found = prefix_beam_search(logits, beam_width=width, blank=blank, top=width, prune=prune)
+    twin = reference.prefix_beam_search(log_softmax(logits), width, blank, prune)
+    assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin]
+
+
+@pytest.mark.parametrize("blank", range(5))
+def test_whichever_class_leads_log_softmax_does_not_overflow(blank):
+    best, = prefix_beam_search(1000 * np.eye(5), blank=blank)
+    assert best.labels == [c for c in range(5) if c != blank]
+    assert_close(best.log_prob, 0.0, 1e-12, "log_prob")
+
+
+def test_forgetting_keeps_the_children_of_the_empty_prefix():
+    """Of the prefixes (), 1, 2, 12, 122, 3 the beam holds (), 12 and 3; 1 stays, too, as 12 needs it."""
+    tree = np.array([[-1, -1, 5, -1, 2], [0, 1, 3, -1, -1], [0, 2, -1, 1, -1], [1, 2, 4, -1, 0],
+                     [3, 2, -1, -1, -1], [0, 3, -1, 2, 1]])
+    priors, nodes, counts = np.arange(6.0), np.array([3, 5, 0]), np.array([6, 3, 6])
+    forget(tree, priors, np.empty((0, 4)), nodes, counts)
+    kept = [[-1, -1, 3, -1, 2], [0, 1, 2, -1, -1], [1, 2, -1, -1, 0], [0, 3, -1, 1, 1]]
+    assert tree[:4].tolist() == kept and counts.tolist() == [4, 3, 6]
+    assert nodes.tolist() == [2, 3, 0] and priors[:4].tolist() == [0.0, 1.0, 3.0, 5.0]
 
 
 def test_log_add_is_good_to_the_last_digits():

@@ -109,6 +109,15 @@ def test_moves_take_less_than_two_bits_a_state(rng):
     assert peak < 2 * T * (2 * U + 1) / 8 + 40 * (T + U), f"{peak} bytes"
 
 
+def test_small_differences_count_however_improbable_all_paths_are():
+    """2^-26 nats in one frame of 300 that cost 2^20 each: beside 2^28 nats it would be rounded away."""
+    T, labels = 300, np.array([1])
+    log_probs = np.full((T, 2), -2.0**20)
+    log_probs[3, 1] += 2.0**-26
+    states = best_states(log_probs, log_probs.max(axis=1), labels, band_of(labels, T))
+    assert states.tolist() == [0] * 3 + [1] * (T - 3)
+
+
 @pytest.mark.parametrize("reach", [16.0, np.inf])
 def test_a_path_that_is_closed_is_none(monkeypatch, reach):
     monkeypatch.setattr(alignment, "FIRST_REACH", reach)
