@@ -27,7 +27,7 @@ import traceback
 import warnings
 
 from . import oracle
-from .fuzz_bad import bad_call_case, bad_loss_case
+from .fuzz_bad import bad_call_case, bad_diagnose_case, bad_loss_case
 from .fuzz_draw import Draw
 from .fuzz_loss import loss_case
 from .fuzz_others import (
@@ -45,7 +45,7 @@ from .fuzz_others import (
 KINDS = {
     loss_case: 650, bad_loss_case: 130, bad_call_case: 40, twice_case: 20, log_partition_case: 35,
     align_case: 30, lattice_case: 8, greedy_case: 25, beam_case: 8, map_case: 3, diagnose_case: 20,
-    labels_case: 31,
+    bad_diagnose_case: 11, labels_case: 20,
 }
 """How many of 1000 cases are of each kind."""
 TOGETHER = 1000
@@ -68,62 +68,81 @@ def answers_of(cases):
     return [[next(answers) for _ in case.problems] for case in cases]
 
 
-def run_cases(seed, numbers, begin=lambda number: None, make=make_case):
-    """(number, what it was, what is wrong) of each case that fails; `begin` hears of each before it runs."""
-    failures = []
-    cases = [make(seed, number) for number in numbers]
+def failing(seed, numbers, make=make_case, doing=lambda what, number: None):
+    """(number, what it was, what is wrong) of each case that fails; `doing` hears what comes next."""
+    cases = []
+    for number in numbers:
+        doing(MAKING, number)
+        cases.append(make(seed, number))
+    doing(SOLVING, 0)
     for number, case, answers in zip(numbers, cases, answers_of(cases)):
-        begin(number)
+        doing(RUNNING, number)
         try:
             case.run(answers)
         except Exception as error:
             wrong = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-            failures.append((number, case.what, wrong))
-    return failures
+            yield number, case.what, wrong
 
 
-def child(seed, first, stop, until, progress, failed, make, still):
-    """Run the cases first..stop-1, for as long as there is time; print what fails."""
+def run_cases(seed, numbers, make=make_case):
+    """What `failing` finds, as a list."""
+    return list(failing(seed, numbers, make))
+
+
+MAKING, SOLVING, RUNNING = range(3)
+STAGE, NUMBER, NEXT, FAILED = range(4)
+"""Places in what the processes share: what is done, with which case; the first not run; failures so far."""
+
+
+def child(seed, stop, until, shared, skipped, make, still):
+    """Run the cases from the next to stop - 1 without the skipped, while there is time; print what fails."""
     faulthandler.enable()
     warnings.simplefilter("error")
 
-    def begin(number):
-        progress.value = number
+    def doing(stage, number):
+        shared[STAGE], shared[NUMBER] = stage, number
+        if stage == RUNNING:
+            shared[NEXT] = number
 
     told = time.time()
     limit = 2 * still if make is make_case else still  # the first cases compile
-    while first < stop and time.time() < until and failed.value < MOST_FAILURES:
+    while shared[NEXT] < stop and time.time() < until and shared[FAILED] < MOST_FAILURES:
         # It ends this process, whatever that is doing, and shows where it was.
         faulthandler.dump_traceback_later(limit, exit=True)
-        limit, numbers = still, range(first, min(first + TOGETHER, stop))
-        for number, what, wrong in run_cases(seed, numbers, begin, make):
-            failed.value += 1
+        limit, group = still, range(shared[NEXT], min(shared[NEXT] + TOGETHER, stop))
+        numbers = [number for number in group if number not in skipped]
+        for number, what, wrong in failing(seed, numbers, make, doing):
+            shared[FAILED] += 1
             print(f"FAILED --seed {seed} --only {number}: {wrong.strip()}\n    {what}", flush=True)
-        progress.value = first = numbers.stop
+        shared[NEXT] = group.stop
         if time.time() > told + 60:
             told = time.time()
-            print(f"seed {seed}: at case {first}", file=sys.stderr, flush=True)
+            print(f"seed {seed}: at case {group.stop}", file=sys.stderr, flush=True)
     faulthandler.cancel_dump_traceback_later()
 
 
 def fuzz(seed, first, stop, minutes, make=make_case, still=STILL):
     """Run cases first..stop-1 in child processes, print what fails; which is next, and how many failed."""
     context = multiprocessing.get_context("spawn")
-    progress, failed = context.Value("q", 0, lock=False), context.Value("q", 0, lock=False)
+    shared, skipped = context.Array("q", [RUNNING, first, first, 0], lock=False), []
     until = time.time() + 60 * minutes
-    while first < stop and time.time() < until and failed.value < MOST_FAILURES:
-        progress.value = first
-        arguments = seed, first, stop, until, progress, failed, make, still
-        process = context.Process(target=child, args=arguments)
+    while shared[NEXT] < stop and time.time() < until and shared[FAILED] < MOST_FAILURES:
+        process = context.Process(target=child, args=(seed, stop, until, shared, skipped, make, still))
         process.start()
         process.join()
-        first = progress.value
         if process.exitcode != 0:
-            failed.value += 1
-            print(f"FAILED --seed {seed} --only {first}: the process ended with {process.exitcode}, "
-                  f"{_ending(process.exitcode, still)}\n    {make(seed, first).what}", flush=True)
-            first += 1
-    return first, failed.value
+            shared[FAILED] += 1
+            stage, number, first = shared[:FAILED]
+            what = "while it was made"
+            if stage == SOLVING:
+                what = f"while the oracle solved the {TOGETHER} cases from here on"
+                number, shared[NEXT] = first, min(first + TOGETHER, stop)
+            elif stage == RUNNING:
+                what = make(seed, number).what
+            skipped.append(number)
+            print(f"FAILED --seed {seed} --only {number}: the process ended with {process.exitcode}, "
+                  f"{_ending(process.exitcode, still)}\n    {what}", flush=True)
+    return shared[NEXT], shared[FAILED]
 
 
 def _ending(exitcode, still):
@@ -144,7 +163,9 @@ def main(argv=None):
     if options.only is not None:
         case = make_case(options.seed, options.only)
         print(case.what)
-        case.run(*answers_of([case]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # as in a run of many
+            case.run(*answers_of([case]))
         print("as it should be")
         return 0
     minutes = options.minutes or (float("inf") if options.cases else 2.0)

@@ -14,6 +14,7 @@ from ctc_scratch.ctc import (
     Workspace,
     align,
     ctc_loss,
+    diagnose,
     edit_distance,
     greedy_decode,
     label_error_rate,
@@ -228,6 +229,28 @@ def bad_loss_case(draw):
             expect(repr(now.tolist()) == repr(logits.tolist()), "logits were written to")
 
     return Case(lambda: under(conditions, ctc_loss, arguments), check, what)
+
+
+def bad_diagnose_case(draw):
+    """What `ctc_loss` refuses is an error to `diagnose`, which raises nothing."""
+    names = ["logits", "targets?", "logit_lengths", "target_lengths", "blank", "layout"]
+    name, = draw.choices(names, [MISTAKES[name][0] for name in names])
+    arguments = plain_arguments(draw)
+    arguments.update(MISTAKES[name][1](draw, arguments))
+    del arguments["infeasible"], arguments["method"]
+
+    def call():
+        found = diagnose(**arguments)
+        return found, str(found)
+
+    def check(outcome, _):
+        if isinstance(outcome, Exception):
+            raise AssertionError(f"diagnose raised {type(outcome).__name__}: {outcome}") from outcome
+        found, text = outcome
+        expect(found.errors, f"no error, although {name} is bad")
+        expect(text.count("ERROR") >= len(found.errors), text)
+
+    return Case(call, check, describe(f"diagnose with bad {name}", arguments))
 
 
 def check_refusal(outcome, named):

@@ -112,11 +112,13 @@ def draw_values(draw, T, lengths, C, targets, blank):
     rng, N = draw.arrays, len(lengths)
     scale = draw.choice([0.01, 1.0, 1.0, 5.0, 30.0, 10.0 ** draw.uniform(-3, 5)])
     x = scale * rng.standard_normal((T, N, C))
-    style = draw.weighted(normal=50, whole=8, flat=3, peaks=14, cliffs=7, rows=6, offset=6, lure=6)
+    style = draw.weighted(normal=50, whole=8, flat=3, same=3, peaks=14, cliffs=7, rows=6, offset=6, lure=6)
     if style == "whole":  # many ties
         x = np.round(np.clip(x, -3, 3))
     elif style == "flat":
         x[:] = scale
+    elif style == "same":  # frames or samples that are alike may lie in one place
+        x[:] = x[:1] if draw.chance(0.5) else x[:, :1]
     elif style == "peaks":  # a path that is likely, perhaps nearly certain
         height = 10.0 ** draw.uniform(0, 2.8)
         for n, path in enumerate(map(draw_path, [draw] * N, targets, lengths.tolist(), [blank] * N)):
@@ -130,13 +132,16 @@ def draw_values(draw, T, lengths, C, targets, blank):
     elif style == "lure":  # a way that is likely at first and impossible later
         x[:T // 2, :, blank] += draw.choice([5.0, 100.0])
         x[T // 2:, :, blank] -= draw.choice([5.0, 100.0, 1000.0])
+    if draw.chance(0.03):
+        x[rng.random(x.shape) < 0.3] = -0.0
+        x[rng.random(x.shape) < 0.3] = 0.0
 
     dtype = draw.weighted(float64=45, float32=42, float16=5, int64=3, int8=2, uint16=1, longdouble=2)
     if dtype == "float16":
         x = np.clip(x, -6e4, 6e4)
     elif "int" in dtype:
         x = np.round(np.clip(x, 0 if dtype == "uint16" else -99, 99))
-    elif draw.chance(0.25):
+    if "int" not in dtype and draw.chance(0.25):
         open_, kept = x.copy(), rng.integers(C, size=(T, N, 1))
         if draw.chance(0.3):
             x[:, :, rng.integers(C)] = -np.inf
@@ -170,7 +175,7 @@ def draw_path(draw, target, T, blank):
 def dress(draw, array, lists=True):
     """The same numbers in another place in memory, read-only or not, or as nested lists."""
     form = draw.weighted(plain=40, fortran=10, strided=10, reversed=10, swapped=6, frozen=10, transposed=6,
-                         unaligned=4, list=6, matrix=2)
+                         unaligned=4, list=6, matrix=2, broadcast=6)
     array = np.asarray(array)
     if form == "fortran":
         return np.asfortranarray(array)
@@ -194,6 +199,12 @@ def dress(draw, array, lists=True):
         raw = raw.reshape(array.shape)
         raw[...] = array
         return raw
+    if form == "broadcast":
+        part = array  # of which the rest is repetitions, and lies nowhere
+        for axis in range(array.ndim):
+            once = part.take(range(min(1, part.shape[axis])), axis)
+            part = once if part.size and (part == once).all() else part
+        return np.broadcast_to(part, array.shape)
     if form == "list" and lists and 0 < array.size < 300:  # an empty one would lose its shape
         return array.tolist()
     if form == "matrix" and array.ndim == 2:

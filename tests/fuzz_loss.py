@@ -126,12 +126,15 @@ def draw_targets(draw, batch, single):
 
 
 def draw_conditions(draw):
-    """What the call must not depend on: budgets that ask for checkpoints, threads, what a workspace holds."""
+    """What the call must not depend on: budgets that ask for checkpoints, threads, what a workspace holds,
+    and whether short sequences go side by side or alone."""
     conditions = {}
     if draw.chance(0.06):
         conditions["budget"] = draw.choice([1, 300])
     if draw.chance(0.02):
         conditions["threads"] = True
+    if draw.chance(0.15):
+        conditions["alone"] = True
     if draw.chance(0.03):
         conditions["garbage"] = draw.choice([np.nan, np.inf, -1e300])
     return conditions
@@ -139,19 +142,26 @@ def draw_conditions(draw):
 
 def under(conditions, function, arguments):
     """function(**arguments) under conditions that users cannot ask for."""
-    kept = solver.BUDGET, exact.batch, threads.SERIAL_COST
+    kept = solver.BUDGET, solver.SHORT, exact.batch, threads.SERIAL_COST, Workspace._take
+
+    def planted(workspace, size):
+        numbers = kept[-1](workspace, size)
+        numbers[:] = conditions["garbage"]
+        return numbers
+
     try:
         if "budget" in conditions:
             solver.BUDGET = conditions["budget"]
-            exact.batch = lambda *rest: kept[1](*rest, budget=conditions["budget"])
+            exact.batch = lambda *rest: kept[2](*rest, budget=conditions["budget"])
+        if "alone" in conditions:
+            solver.SHORT = 0
         if "threads" in conditions:
             threads.SERIAL_COST = 0
         if "garbage" in conditions:
-            for numbers in WORKSPACE._free:
-                numbers[:] = conditions["garbage"]
+            Workspace._take = planted
         return function(**arguments)
     finally:
-        solver.BUDGET, exact.batch, threads.SERIAL_COST = kept
+        solver.BUDGET, solver.SHORT, exact.batch, threads.SERIAL_COST, Workspace._take = kept
 
 
 def describe(name, arguments, conditions=None):

@@ -200,6 +200,22 @@ def greedy_case(draw):
     return Case(call, check, describe("greedy_decode", arguments, {"cut at": cuts}))
 
 
+class _Model:
+    """A language model of label pairs, with an end."""
+
+    def __init__(self, rng, C, scale):
+        self.table, self.last = scale * rng.standard_normal((C + 1, C)), scale * rng.standard_normal(C + 1)
+
+    def score(self, prefix, label):
+        return self.table[prefix[-1] if prefix else -1, label]
+
+    def end(self, prefix):
+        return self.last[prefix[-1] if prefix else -1]
+
+    def whole(self, labels):
+        return sum(self.score(labels[:u], c) for u, c in enumerate(labels)) + self.end(labels)
+
+
 def beam_case(draw):
     batch = draw_batch(draw, draw.weighted(small=90, none=3, wide=7))
     single, arguments, cuts = _decoder_arguments(draw, batch)
@@ -207,6 +223,10 @@ def beam_case(draw):
     options = {"beam_width": width, "top": draw.randint(1, min(width, 3))}
     if draw.chance(0.3):
         options["prune"] = draw.choice([0.0, 1, 5.0, math.inf])
+    model = None
+    if draw.chance(0.3):
+        model = _Model(draw.arrays, batch.clean.shape[2], draw.choice([0.1, 3.0, 100.0]))
+        options["language_model"] = model
 
     def call():
         if cuts is None:
@@ -232,22 +252,27 @@ def beam_case(draw):
             problems += [problem._replace(labels=labels) for labels, *_ in one]
             said += one
             if len(problem.log_probs) <= 5 and width <= 3 and "prune" not in options:
-                _check_beam(one, problem, width)
+                _check_beam(one, problem, width, model)
         for (labels, score, log_prob, spans), answer in zip(said, oracle.solve(problems)):
             coarse = answer.error * (1 + 8 * U64 / oracle.EPS)
             expect_close(log_prob, answer.log_likelihood, 1e-12 + coarse, f"log_prob of {labels}")
-            expect(score <= log_prob + coarse + 1e-12, f"log_score {score} above log_prob {log_prob}")
+            most = log_prob + (model.whole(labels) if model else 0.0)
+            expect(score <= most + coarse + 1e-12 + 1e-14 * abs(most), f"log_score {score} above {most}")
             expect([span.label for span in spans] == labels, "spans {} of {}", spans, labels)
 
     return Case(call, check, describe("prefix_beam_search", arguments, {**options, "cut at": cuts}))
 
 
-def _check_beam(found, problem, width):
+def _check_beam(found, problem, width, model):
     """The textbook's beam finds the same; where entries are equal, ties may be broken otherwise."""
     log_probs = problem.log_probs.astype(float)
     entries = log_probs[log_probs > -np.inf]
     if len(np.unique(entries)) == len(entries):
-        right = reference.prefix_beam_search(log_probs, width, problem.blank)[:len(found)]
+        right = reference.prefix_beam_search(log_probs, width, problem.blank, score=model and model.score)
+        if model:
+            right = sorted(((labels, score + model.end(labels)) for labels, score in right),
+                           key=lambda pair: -pair[1])
+        right = right[:len(found)]
         same = [tuple(labels) for labels, *_ in found] == [labels for labels, _ in right]
         expect(same, "{}, not {}", found, right)
         scores = np.array([score for _, score in right])
@@ -255,26 +280,33 @@ def _check_beam(found, problem, width):
 
 
 def map_case(draw):
-    batch = draw_batch(draw, "small", single=True, misfit=0.0)
-    T, C = min(int(batch.lengths[0]), 5), min(batch.clean.shape[2], 3)
-    rows = batch.logits[:T, 0, :C]
-    rows = np.where((rows == -np.inf).all(axis=1, keepdims=True), np.zeros_like(rows), rows)
-    blank, given = min(batch.blank, C - 1), dress(draw, rows, lists=False)
+    batch = draw_batch(draw, "small", misfit=0.0)
+    C, single = min(batch.clean.shape[2], 3), len(batch.targets) == 1 and draw.chance(0.5)
+    logits, lengths = batch.logits[:5, :, :C].copy(), np.minimum(batch.lengths, 5)
+    logits[(logits == -np.inf).all(axis=2)] = 0
+    blank = min(batch.blank, C - 1)
+    if single:
+        arguments = {"logits": dress(draw, logits[:lengths[0], 0], lists=False), "blank": blank}
+    else:
+        arguments = {"logits": dress(draw, logits, lists=False), "blank": blank,
+                     "lengths": dress_integers(draw, lengths.tolist(), 5)}
 
     def check(outcome, _):
         found = returned(outcome)
-        log_probs = oracle.log_softmax(rows.astype(float)).astype(float)
-        with np.errstate(under="ignore"):
-            distribution = enumeration.labelling_distribution(log_probs, blank)
-        right = max(distribution.values())
-        coarse = 1e-9 + 1e-14 * float(np.abs(log_probs[np.isfinite(log_probs)]).sum())
-        expect(found.gap == 0, f"gap {found.gap}")
-        expect_close(found.log_prob, math.log(right), coarse, f"log_prob of {found.labels}")
-        its_own = distribution[tuple(found.labels)]
-        expect_close(its_own, right, right * coarse, f"probability of {found.labels}")
+        found = [found] if single else found
+        expect(len(found) == len(lengths), f"{len(found)} readings")
+        for n, (T, one) in enumerate(zip(lengths.tolist(), found)):
+            log_probs = oracle.log_softmax(logits[:T, n].astype(float)).astype(float)
+            with np.errstate(under="ignore"):
+                distribution = enumeration.labelling_distribution(log_probs, blank)
+            right = max(distribution.values())
+            coarse = 1e-9 + 1e-14 * float(np.abs(log_probs[np.isfinite(log_probs)]).sum())
+            expect(one.gap == 0, f"gap {one.gap}")
+            expect_close(one.log_prob, math.log(right), coarse, f"log_prob of {one.labels}")
+            its_own = distribution.get(tuple(one.labels), 0.0)
+            expect_close(its_own, right, right * coarse, f"probability of {one.labels}")
 
-    return Case(lambda: map_decode(given, blank=blank), check,
-                describe("map_decode", {"logits": rows.tolist(), "dtype": rows.dtype, "blank": blank}))
+    return Case(lambda: map_decode(**arguments), check, describe("map_decode", arguments))
 
 
 # ---- diagnosis, labels, metrics
@@ -315,7 +347,7 @@ def labels_case(draw):
         return (ext.tolist(), can_skip(ext).tolist(), min_frames(a), collapse(ext.tolist(), blank),
                 [edit_distance(x, y) for x, y in itertools.product([a, b, c], repeat=2)],
                 label_error_rate([a, b], [b, c]), sequence_accuracy([a, b, c], [b, b, c]),
-                diagnose_lengths([a], [frames]).errors)
+                bool(diagnose_lengths([a], [frames]).errors))
 
     def check(outcome, _):
         ext, skips, needed, collapsed, distances, rate, accuracy, errors = returned(outcome)
@@ -329,7 +361,7 @@ def labels_case(draw):
         edits, labels = right[1] + right[5], len(b) + len(c)
         expect(rate == (edits / labels if labels else math.inf if edits else 0.0), f"label_error_rate {rate}")
         expect(accuracy == ((a == b) + 1 + 1) / 3, f"sequence_accuracy {accuracy}")
-        expect(bool(errors) == (frames < needed), f"diagnose_lengths of {a} in {frames} frames: {errors}")
+        expect(errors == (frames < needed), f"diagnose_lengths of {a} in {frames} frames: {errors}")
 
     return Case(call, check, describe("labels", {"a": a, "b": b, "c": c, "frames": frames}))
 

@@ -1,18 +1,21 @@
 """The fuzzer finds nothing in a short run, finds what is planted, and its oracle is right."""
 
+import dataclasses
 import os
 import signal
 import time
+import warnings
 
 import numpy as np
 import pytest
 from mpmath import mp
 
-from ctc_scratch.ctc import loss, solver
+from ctc_scratch.ctc import Workspace, loss, solver
+from ctc_scratch.ctc.findings import Diagnosis, Finding
 
 from . import fuzz, oracle, truth
 from .fuzz_draw import Draw
-from .fuzz_loss import Case, loss_case
+from .fuzz_loss import WORKSPACE, Case, loss_case, under
 
 
 def test_the_oracle_is_the_truth():
@@ -131,21 +134,88 @@ def make_loss_case(seed, number):
     return loss_case(Draw(seed, number))
 
 
+def spoilt(value):
+    """Something like this value, but another one; itself if there is nothing in it."""
+    if isinstance(value, Exception):
+        return IndexError("planted")
+    if isinstance(value, Diagnosis):
+        return Diagnosis() if value.errors else Diagnosis([Finding("planted", False, [], "", "")])
+    if isinstance(value, tuple) and hasattr(value, "_replace"):
+        return type(value)(*map(spoilt, value))
+    if dataclasses.is_dataclass(value):
+        return dataclasses.replace(value, **{name: spoilt(part) for name, part in fields(value).items()})
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(spoilt, value))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+        return (value == 0).astype(value.dtype)
+    if isinstance(value, (bool, np.bool_)):
+        return not value
+    if isinstance(value, (int, np.integer)):
+        return int(value == 0)
+    if isinstance(value, (float, np.floating, np.ndarray)):
+        return np.where(np.isfinite(value), value + 1, 0)[()]
+    return "" if isinstance(value, str) else value
+
+
+def fields(value):
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+
+
+def spoilt_in_one_part(outcome):
+    """(part, the outcome with this part spoilt) for each of its parts."""
+    if isinstance(outcome, Exception):
+        yield "error", spoilt(outcome)
+        yield "no error", 3
+    elif isinstance(outcome, tuple) and not hasattr(outcome, "_replace"):
+        for k in range(len(outcome)):
+            yield k, (*outcome[:k], spoilt(outcome[k]), *outcome[k + 1:])
+    elif dataclasses.is_dataclass(outcome):
+        for name, part in fields(outcome).items():
+            yield name, dataclasses.replace(outcome, **{name: spoilt(part)})
+    else:
+        yield "all", spoilt(outcome)
+
+
+UNPROVED = {("loss_case", "exact"), ("log_partition_case", "exact"), ("log_partition_case", "bound")}
+"""Parts of outcomes that say how they came about, and have no right answer."""
+
+
 @pytest.mark.parametrize("kind", fuzz.KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_of_case_can_fail(monkeypatch, kind):
-    """What the call returns, or raises, is exchanged for something else."""
-    cases = [kind(Draw(0, number)) for number in range(30)]
-    for case in cases:
-        case.call = lambda: 3
-    numbers = iter(range(30))
-    failures = fuzz.run_cases(0, range(30), make=lambda *_: cases[next(numbers)])
-    assert len(failures) == 30
+def test_every_kind_of_case_finds_each_part_spoilt(kind):
+    """What the call returns, or raises, is another in one part: a check has to say so, and not to break."""
+    parts, found = set(), set()
+    for number in range(40):
+        case = kind(Draw(0, number))
+        answers, = fuzz.answers_of([case])
+        try:
+            outcome = case.call()
+        except Exception as error:
+            outcome = error
+        case.check(outcome, answers)
+        for part, other in spoilt_in_one_part(outcome):
+            parts.add(part)
+            try:
+                case.check(other, answers)
+            except AssertionError:
+                found.add(part)
+    missed = {part for part in parts - found if (kind.__name__, part) not in UNPROVED}
+    assert parts and not missed
 
 
 def crash(seed, number):
     """A case that ends the process."""
     call = (lambda: os.kill(os.getpid(), signal.SIGKILL)) if number == 3 else lambda: None
     return Case(call, lambda *_: None, lambda: "a crash")
+
+
+def crash_behind_a_failure(seed, number):
+    return fail(seed, 4) if number == 2 else crash(seed, number)
+
+
+def crash_while_it_is_made(seed, number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fail(seed, 4) if number in (1, 6) else crash(seed, 0)
 
 
 def hang(seed, number):
@@ -162,14 +232,58 @@ def _must_not_raise(outcome, _):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make, number, still, words", [
-    (crash, 3, 60, "signal SIGKILL"), (hang, 2, 3, "stood still for 3 seconds"),
-    (fail, 4, 60, "division by zero"),
-], ids=["crash", "hang", "failure"])
-def test_crashes_and_hangs_are_found_and_the_run_goes_on(capfd, make, number, still, words):
-    assert fuzz.fuzz(5, 0, 8, 30.0, make, still) == (8, 1)
-    said = capfd.readouterr().out
-    assert f"--seed 5 --only {number}:" in said and words in said
+@pytest.mark.parametrize("make, still, said", [
+    (crash, 60, {3: "signal SIGKILL"}), (hang, 3, {2: "stood still for 3 seconds"}),
+    (fail, 60, {4: "division by zero"}),
+    (crash_behind_a_failure, 60, {2: "division by zero", 3: "signal SIGKILL"}),
+    (crash_while_it_is_made, 60, {3: "signal SIGKILL\n    while it was made", 1: "division by zero",
+                                  6: "division by zero"}),
+], ids=["crash", "hang", "failure", "crash behind a failure", "crash while a case is made"])
+def test_crashes_and_hangs_are_found_and_the_run_goes_on(capfd, make, still, said):
+    assert fuzz.fuzz(5, 0, 8, 30.0, make, still) == (8, len(said))
+    out = capfd.readouterr().out
+    for number, words in said.items():
+        of_this, = [part for part in out.split("FAILED ") if f"--seed 5 --only {number}:" in part]
+        assert words in of_this
+
+
+def test_a_failure_is_told_before_the_next_case_runs():
+    ran = []
+
+    def make(seed, number):
+        return fail(seed, 4) if number == 2 else Case(lambda: ran.append(number), lambda *_: None, str)
+
+    failures = fuzz.failing(0, range(5), make)
+    assert next(failures)[0] == 2 and ran == [0, 1]
+    assert list(failures) == [] and ran == [0, 1, 3, 4]
+
+
+def test_a_case_alone_fails_of_what_it_fails_among_others(monkeypatch, capsys):
+    """Of a warning, though this process may be one that shows them only."""
+    case = Case(lambda: warnings.warn("planted"), _must_not_raise, lambda: "a warning")
+    monkeypatch.setattr(fuzz, "make_case", lambda seed, number: case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(AssertionError, match="planted"):
+            fuzz.main(["--only", "5"])
+
+
+def test_garbage_is_planted_in_whatever_workspace_there_is():
+    seen = []
+
+    def call():
+        seen.extend(one._take(size).copy() for one in (Workspace(), WORKSPACE) for size in (3, 50))
+
+    under({"garbage": 7.5}, call, {})
+    assert all((numbers == 7.5).all() for numbers in seen) and len(seen) == 4
+
+
+def test_conditions_end_with_their_call():
+    before = solver.BUDGET, solver.SHORT, Workspace._take
+    seen = under({"alone": True, "budget": 1, "garbage": 0.0},
+                 lambda: (solver.BUDGET, solver.SHORT, Workspace._take), {})
+    assert seen[:2] == (1, 0) and seen[2] is not before[2]
+    assert (solver.BUDGET, solver.SHORT, Workspace._take) == before
 
 
 def test_command_line(capsys, monkeypatch):
