@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.augment import A, SMOOTH, Augmentation, affine_maps, draw, spectrum
+from ctc_scratch.digits import augment
+from ctc_scratch.digits.augment import SMOOTH, A, Augmentation, affine_maps, draw, spectrum
 from ctc_scratch.digits.data import RowSampler, assemble_rows
 
 from .conftest import assert_close
@@ -108,6 +109,39 @@ def test_a_wave_moves_as_far_and_as_smoothly_as_it_says(rng):
     near, far = (((field[:, :, 14 + d] - field[:, :, 14]) ** 2).mean() for d in (3, 6))
     expected = np.expm1(-((3 / (2 * SMOOTH)) ** 2)) / np.expm1(-((6 / (2 * SMOOTH)) ** 2))
     assert_close(near / far, expected, 0.02, "parting of pixels 3 and 6 apart")
+
+
+# ---- as far as the amounts say ------------------------------------------------------------
+
+
+def handed_to_draw(monkeypatch, rng, **amounts):
+    """Maps and waves of 3000 digits."""
+    caught = []
+    monkeypatch.setattr(augment, "draw", lambda images, maps, waves, *more: caught.append((maps, waves)))
+    empty, labels = np.zeros((3000, 28, 28), np.uint8), np.zeros(3000, np.uint8)
+    Augmentation(**amounts)(empty, labels, np.full(1000, 3), rng)
+    return caught[0]
+
+
+def test_the_weights_of_a_wave_are_as_large_as_its_spectrum_times_the_amount(monkeypatch, rng):
+    _, waves = handed_to_draw(monkeypatch, rng, wave=0.7)
+    assert waves.shape == (3000, 2, A, A) and not waves[:, :, 0, 0].any()
+    expected = 0.7 * spectrum()
+    expected[0, 0] = 1      # to divide by
+    for axis, name in enumerate("yx"):
+        found = waves[:, axis].std(axis=0) / expected
+        found[0, 0] = 1
+        assert_close(found, np.ones((A, A)), 0.06, f"deviation of a weight for {name} by its spectrum")
+
+
+@pytest.mark.parametrize("name, most, of", [
+    ("rotate", 10, lambda maps: np.degrees(np.arctan2(maps[:, 4], maps[:, 5]))),
+    ("shift", 2, lambda maps: -maps[:, 3]),
+], ids=["rotate", "shift"])
+def test_amounts_are_reached_both_ways_and_never_passed(monkeypatch, rng, name, most, of):
+    maps, _ = handed_to_draw(monkeypatch, rng, **{name: most})
+    found = of(maps.astype(float))
+    assert -most * 1.0001 < found.min() < -0.99 * most < 0.99 * most < found.max() < most * 1.0001
 
 
 # ---- rows ---------------------------------------------------------------------------------

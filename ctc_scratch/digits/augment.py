@@ -6,8 +6,9 @@ A digit is seen through a map from the pixels of its box, 28 x 28, back into its
 
 M undoes a rotation, a shear and a scale of each axis; the wave is the elastic distortion of Simard,
 Steinkraus and Platt (2003), white noise smoothed by a Gaussian, written as what is left of it: a sum
-of a few low cosines. What a map asks for between pixels is interpolated linearly, and paper is empty
-outside the image. Where two boxes overlap, the darker ink stays.
+of a few low cosines. Cosines mean that the noise is mirrored at the edges of the box, and they leave
+out its mean. What a map asks for between pixels is interpolated linearly, and paper is empty outside
+the image. Where two boxes overlap, the darker ink stays.
 
 Shapes: K digits in all, in N rows of W pixels.
 
@@ -37,7 +38,7 @@ A = 6
 COSINES = np.cos(np.pi * np.outer(np.arange(A), np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
 """(A, 28) Line a is cos_a, the 0-th constant."""
 
-# nogil: drawing a batch need not keep other threads waiting.
+# nogil: drawing a batch need not keep other threads waiting. error_model: no test for division by zero.
 compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
@@ -53,7 +54,7 @@ class Augmentation(NamedTuple):
     shear: float = 0.0      # pixels sideways for each pixel of height: slant
     shift: float = 0.0      # pixels sideways
     jitter: float = 0.0     # pixels up or down
-    wave: float = 0.0       # pixels, root mean square over the box, of y and x each
+    wave: float = 0.0       # pixels, root mean square over the box, of y and x each; 0.77 of it in the ink
     gap: int = 0            # most empty columns between two digits
     overlap: int = 0        # most columns that two digits share
 
@@ -117,14 +118,17 @@ def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:
 
 
 def spectrum() -> np.ndarray:
-    """Standard deviations (A, A) of a wave's weights, whose mean square over the box is 1 in all.
+    """Standard deviations (A, A) of a wave's weights: the expected mean square over the box is 1.
 
-    The Gaussian leaves exp(-(pi SMOOTH a / 28)^2 / 2) of cos_a. The constant is left out: it only
+    Single waves vary. What is mirrored adds up at the edges: the root mean square is 1.65 in the
+    corners of the box, 0.71 in its middle, and 0.77 where MNIST has its ink.
+
+    The Gaussian keeps exp(-(pi SMOOTH a / 28)^2 / 2) of cos_a. The constant is left out: it only
     shifts, which `shift` and `jitter` do.
     """
-    left = np.exp(-(np.pi * SMOOTH * np.arange(A) / SIDE) ** 2 / 2)
-    left[1:] *= np.sqrt(2)              # the mean square of a cosine is 1/2, of a constant 1
-    weights = np.outer(left, left)
+    kept = np.exp(-(np.pi * SMOOTH * np.arange(A) / SIDE) ** 2 / 2)
+    kept[1:] *= np.sqrt(2)              # the mean square of a cosine is 1/2, of a constant 1
+    weights = np.outer(kept, kept)
     weights[0, 0] = 0
     mean_square = np.where(np.arange(A) > 0, 0.5, 1.0)
     return weights / np.sqrt(mean_square @ weights**2 @ mean_square)
@@ -146,7 +150,7 @@ def draw(images, maps, waves, rows, lefts, canvas):
     sy, sx = np.empty(side, np.float32), np.empty(side, np.float32)
     along_y, along_x = np.empty(A, np.float32), np.empty(A, np.float32)
     one, full, edge = np.float32(1), np.float32(255), np.float32(side + 1)
-    nothing = one - one
+    nothing = np.float32(0)
     for k in range(K):
         m, v, h = maps[k], waves[k, 0], waves[k, 1]
         low_y = low_x = edge
@@ -180,7 +184,7 @@ def draw(images, maps, waves, rows, lefts, canvas):
                 top, left = np.int32(sy[x]), np.int32(sx[x])
                 below, beside = sy[x] - np.float32(top), sx[x] - np.float32(left)
                 place = np.uint64(np.int32(width) * top + left)
-                a, b = framed[place], framed[place + right]
-                c, d = framed[place + down], framed[place + corner]
-                upper, lower = a + beside * (b - a), c + beside * (d - c)
+                nw, ne = framed[place], framed[place + right]
+                sw, se = framed[place + down], framed[place + corner]
+                upper, lower = nw + beside * (ne - nw), sw + beside * (se - sw)
                 target[x] = max(target[x], upper + below * (lower - upper))
