@@ -3,8 +3,9 @@
     python -m benchmarks.reading RUN [--rows N]
 
 Rows of five MNIST test digits are pasted into images of other sizes and polarities, with paper of
-any width around them and as JPEG of any quality, and read as `ctc-scratch read` reads files. The
-error rate is set beside that of `evaluate`, which reads the same rows as they are.
+any width around them and as JPEG of any quality, and read as `ctc-scratch read` reads files, by
+beam search. The error rate is set beside that of `evaluate`, which reads the same rows as they are,
+greedily.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 from PIL import Image
@@ -22,7 +24,7 @@ from ctc_scratch.digits.checkpoint import load_model
 from ctc_scratch.digits.data import consecutive_rows, load_mnist
 from ctc_scratch.digits.evaluate import read_rows
 from ctc_scratch.digits.image import load_row
-from ctc_scratch.digits.read import find_model
+from ctc_scratch.digits.read import find_model, read_row
 
 # How a row is pasted: size, light ink on dark paper, most paper on each side [pixels], JPEG quality or 0.
 CONDITIONS = [
@@ -32,16 +34,20 @@ CONDITIONS = [
 ]
 
 
+def draw(row: np.ndarray, size: float, light: bool, margins: Sequence[int]) -> Image.Image:
+    """A row (28, W) as a picture: so much larger, light ink or dark, paper left, above, right and below."""
+    ink = Image.fromarray(np.uint8(255 * row))
+    ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)
+    left, top, right, bottom = margins
+    picture = Image.new("L", (left + ink.width + right, top + ink.height + bottom), 0)
+    picture.paste(ink, (left, top))
+    return picture if light else Image.fromarray(255 - np.asarray(picture))
+
+
 def paste(row: np.ndarray, size: float, light: bool, most: int, quality: int,
           rng: np.random.Generator, path: Path) -> Path:
     """Write a row (28, W) as an image file: PNG where the quality is 0, else JPEG."""
-    ink = Image.fromarray(np.uint8(255 * row))
-    ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)
-    left, top, right, bottom = rng.integers(most, size=4, endpoint=True).tolist()
-    picture = Image.new("L", (left + ink.width + right, top + ink.height + bottom), 0)
-    picture.paste(ink, (left, top))
-    if not light:
-        picture = Image.fromarray(255 - np.asarray(picture))
+    picture = draw(row, size, light, rng.integers(most, size=4, endpoint=True).tolist())
     picture.save(path, **(dict(format="JPEG", quality=quality) if quality else dict(format="PNG")))
     return path
 
@@ -62,7 +68,7 @@ def main() -> None:
         for condition in CONDITIONS:
             rng = np.random.default_rng(0)
             files = (paste(row, *condition, rng, Path(folder) / "row") for row in rows)
-            read = [read_rows(model, load_row(file).pixels[None])[0] for file in files]
+            read = [[digit.digit for digit in read_row(model, load_row(file))[0].digits] for file in files]
             results.append((*condition, label_error_rate(read, truth)))
     print(f"{machine()}\n\nevaluate, the same {len(rows)} rows: label error rate {plain:.2%}\n")
     conclude(

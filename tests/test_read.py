@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.reading import draw
 from ctc_scratch import plots
 from ctc_scratch.cli import main
 from ctc_scratch.ctc.reference import log_likelihood, log_softmax
@@ -31,14 +32,8 @@ def rows(mnist):
 
 
 def paste(row, size=1.0, light=False, margins=(0, 0, 0, 0), quality=0):
-    """A row (28, W) as a picture: so much larger, light ink or dark, paper around it, as JPEG."""
-    ink = Image.fromarray(np.uint8(255 * row))
-    ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)
-    left, top, right, bottom = margins
-    picture = Image.new("L", (left + ink.width + right, top + ink.height + bottom), 0)
-    picture.paste(ink, (left, top))
-    if not light:
-        picture = Image.fromarray(255 - np.asarray(picture))
+    """A row (28, W) as a picture; with a quality, as JPEG makes it."""
+    picture = draw(row, size, light, margins)
     if quality:
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=quality)
@@ -171,6 +166,14 @@ def test_a_large_image_is_reduced_and_places_count_its_own_pixels(rows, tmp_path
     assert abs(first - (100 + 20 * 28)) < 25 and abs(last - (100 + 20 * 56)) < 25
 
 
+def test_paper_around_a_high_line_does_not_fill_the_memory(tmp_path):
+    line = np.zeros((60_000, 3), np.uint8)
+    line[10:-10, 1] = 255
+    Image.fromarray(line).save(tmp_path / "row.png")
+    made = load_row(tmp_path / "row.png")
+    assert made.pixels.shape == (28, 28) and len(made.grey) <= images.HIGHEST
+
+
 def bad_file(kind, path):
     if kind == "a folder":
         path.mkdir()
@@ -183,11 +186,21 @@ def bad_file(kind, path):
         Image.new("L", (50, 30), 255).save(path, "PNG")
     elif kind == "found nothing that stands out":
         Image.fromarray(np.uint8(np.random.default_rng(0).normal(128, 9, (60, 200)))).save(path, "PNG")
+    elif kind.endswith("no numbers"):
+        grey = np.ones((30, 50), np.float32)
+        grey[10:20, 20:30] = [[np.nan], *9 * [[0]]]
+        Image.fromarray(grey).save(path, "TIFF")
+    elif kind.startswith("expected a row of at most"):
+        hairline = np.full((9, 60_000), 255, np.uint8)
+        hairline[3, 5:-5] = 0
+        Image.fromarray(hairline).save(path, "PNG")
 
 
 @pytest.mark.parametrize("kind", [
     "no such file", "a folder", "that are none", "a damaged one", "found no ink",
     "found nothing that stands out", "at most 1000 pixels, found more",
+    "expected finite grey values, found some that are infinite or no numbers",
+    "expected a row of at most 1000 digits, found one as wide as 42851",
 ])
 def test_a_file_that_cannot_be_read_is_one_line_and_status_2(kind, rows, tmp_path, monkeypatch, capsys):
     path, good = tmp_path / "row.png", tmp_path / "good.png"
@@ -277,6 +290,8 @@ def test_the_figure_marks_each_digit_in_the_image_and_in_the_row(rng):
 def test_the_model_is_a_run_s_a_file_or_the_packaged_one(tmp_path, monkeypatch):
     assert reading.find_model("runs/one") == os.path.join("runs/one", "model.npz")
     assert reading.find_model("one.npz") == "one.npz"
+    (tmp_path / "run.npz").mkdir()
+    assert reading.find_model(tmp_path / "run.npz") == str(tmp_path / "run.npz" / "model.npz")
     monkeypatch.setattr(reading, "PACKAGED", tmp_path / "trained.npz")
     with pytest.raises(CheckpointError, match="no run is named, and this package holds no trained model"):
         reading.find_model()

@@ -34,6 +34,8 @@ SPECK = 0.4         # of a digit's height: what is smaller, and not near, is dir
 CONTRAST = 4.0      # ink differs from paper by so many standard deviations of paper, or it is noise
 SAMPLED = 40_000    # pixels: about so many are enough to know paper and ink by
 KEPT = 2_000_000    # pixels: a larger image is reduced, none of which a reader of 28 lines would see
+HIGHEST = 4000      # pixels: a higher image is reduced, too, for paper is put around ink to make it a square
+LONGEST = 1000      # boxes: what seems to be a longer row is a line, or dirt
 
 
 class ImageError(ValueError):
@@ -104,7 +106,7 @@ def load_row(path: str | os.PathLike) -> Row:
     Raises
     ------
     ImageError
-        There is no such file, it is no whole image, far too large, or empty.
+        There is no such file, it is no whole image, far too large, empty, or no row of digits.
     """
     grey, scale = load_grey(path)
     try:
@@ -145,7 +147,7 @@ def _grey(image: Image.Image) -> tuple[np.ndarray, float]:
         image = _opaque(image.convert("RGBA"))
     else:
         image = image.convert("L")
-    scale = max(1, int(np.ceil((image.width * image.height / KEPT) ** 0.5)))
+    scale = int(np.ceil(max(1, (image.width * image.height / KEPT) ** 0.5, image.height / HIGHEST)))
     if scale > 1:
         image = image.reduce(scale)
     return np.asarray(image, np.float32), float(scale)
@@ -169,6 +171,8 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     Paper is what most of the border shows. Its brightness is a plane, for light falls off across a
     photograph: fitted to all pixels at first, then to what is paper beside that plane.
     """
+    if not np.isfinite(grey).all():
+        raise ImageError("expected finite grey values, found some that are infinite or no numbers")
     if grey.min() == grey.max():
         raise ImageError("expected a row of digits, found no ink")
     every = max(1, int((grey.size / SAMPLED) ** 0.5))
@@ -264,12 +268,15 @@ def make_row(grey: np.ndarray, scale: float = 1.0) -> Row:
     ink = find_ink(grey)
     pieces = find_pieces(ink)
     step = float(np.median([piece.size for piece in pieces])) / DIGIT   # pixels here for one of the row
+    counts = [int(np.ceil(((piece.right - piece.left) / step + 2) / SIDE)) for piece in pieces]
+    if sum(counts) > LONGEST:       # a hairline would fill the memory
+        raise ImageError(f"expected a row of at most {LONGEST} digits, found one as wide as {sum(counts)}")
 
     # A piece takes the half of the space to its neighbours with it: pale edges are ink, too.
     cuts = [0, *((a.right + b.left) // 2 for a, b in zip(pieces, pieces[1:])), ink.shape[1]]
     boxes, drawn, left = [], [], 0
-    for piece, start, end in zip(pieces, cuts, cuts[1:]):
-        width = SIDE * int(np.ceil(((piece.right - piece.left) / step + 2) / SIDE))
+    for piece, count, start, end in zip(pieces, counts, cuts, cuts[1:]):
+        width = SIDE * count
         reach = int(np.ceil(2 * step))
         first, last = max(start, piece.left - reach), min(end, piece.right + reach)
         origin, pixels = _draw(ink[:, first:last], width, step)

@@ -63,8 +63,8 @@ def find_model(run: str | os.PathLike = "") -> str:
         None is asked for, and the package has none.
     """
     if run:
-        run = os.fspath(run)
-        return run if run.endswith(".npz") else os.path.join(run, "model.npz")
+        is_file = Path(run).suffix == ".npz" and not os.path.isdir(run)
+        return os.fspath(run) if is_file else os.path.join(run, "model.npz")
     if not PACKAGED.is_file():
         raise CheckpointError("no run is named, and this package holds no trained model: "
                               "train one with `ctc-scratch train --out runs/NAME` and name that")
