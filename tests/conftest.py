@@ -74,7 +74,7 @@ _errors: dict[tuple[str, str], tuple[float, float]] = {}
 def _remember(error, atol, what):
     test = os.environ.get("PYTEST_CURRENT_TEST", "").split("[")[0].split(" ")[0]
     worst, share = _errors.get((test, what), (0.0, 0.0))
-    _errors[test, what] = max(worst, error), max(share, error / atol if error else 0.0)
+    _errors[test, what] = max(worst, error), max(share, error / (atol or error) if error else 0.0)
 
 
 def pytest_addoption(parser):
