@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 SERIAL_COST = 20_000
 """Below this many lattice cells a hand-over to another thread costs more than it brings."""
 
+TOGETHER_COST = 150_000
+"""The same for the certified kernel, which is done with a cell in some 3 ns."""
+
 _num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -89,7 +92,7 @@ def run_together(task: Callable[[], None], ended: Callable[[], bool], most: int,
     An exception of the task is raised here, after all other threads have ended.
     """
     K = min(_num_threads, most)
-    if K < 2 or getattr(_this_thread, "is_worker", False) or cost < SERIAL_COST:
+    if K < 2 or getattr(_this_thread, "is_worker", False) or cost < TOGETHER_COST:
         task()
         return
     pool, futures, offer, finished = _get_pool(), [], [task], False
