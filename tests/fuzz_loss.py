@@ -142,7 +142,8 @@ def draw_conditions(draw):
 
 def under(conditions, function, arguments):
     """function(**arguments) under conditions that users cannot ask for."""
-    kept = solver.BUDGET, solver.SHORT, exact.batch, threads.SERIAL_COST, Workspace._take
+    costs = threads.SERIAL_COST, threads.TOGETHER_COST
+    kept = solver.BUDGET, solver.SHORT, exact.batch, Workspace._take
 
     def planted(workspace, size):
         numbers = kept[-1](workspace, size)
@@ -156,12 +157,13 @@ def under(conditions, function, arguments):
         if "alone" in conditions:
             solver.SHORT = 0
         if "threads" in conditions:
-            threads.SERIAL_COST = 0
+            threads.SERIAL_COST = threads.TOGETHER_COST = 0
         if "garbage" in conditions:
             Workspace._take = planted
         return function(**arguments)
     finally:
-        solver.BUDGET, solver.SHORT, exact.batch, threads.SERIAL_COST, Workspace._take = kept
+        solver.BUDGET, solver.SHORT, exact.batch, Workspace._take = kept
+        threads.SERIAL_COST, threads.TOGETHER_COST = costs
 
 
 def describe(name, arguments, conditions=None):
