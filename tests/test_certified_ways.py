@@ -82,20 +82,20 @@ def test_nothing_behind_the_workspace_is_written_to(make_problem, monkeypatch, w
     assert workspace.behind and all((behind == 7.5).all() for behind in workspace.behind)
 
 
+# ---- what only plain Python can be asked: compiled parts have no entrance -------------------------------
+
+
+@as_plain_python
 def test_the_room_there_is_is_enough_for_every_group(rng):
     """Of at most T frames and U labels."""
-    make_places = getattr(certified.make_places, "py_func", certified.make_places)
     for _ in range(300):
         T, U, C, L = rng.integers(1, 400), rng.integers(0, 120), rng.integers(1, 300), rng.choice([1, 8])
         T, U, C, L, budget = *map(int, (T, U, C, L)), int(rng.choice([1, 1000, 2**18]))
         room = certified.room(T, U, C, L, budget)
         smaller = [(int(rng.integers(1, T + 1)), int(rng.integers(0, U + 1))) for _ in range(3)]
         for t, u in [(T, U), (T, 0), (1, U), *smaller]:
-            end = make_places(t, u, C, L, 0, budget).end
+            end = certified.make_places(t, u, C, L, 0, budget).end
             assert end <= room, f"T={t} of {T}, U={u} of {U}, C={C}, L={L}, budget {budget}: {end} > {room}"
-
-
-# ---- what only plain Python can be asked --------------------------------------------------------------
 
 
 @as_plain_python
