@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from ctc_scratch.ctc import Workspace, loss, solver
+from ctc_scratch.ctc import Workspace, exact, loss, solver, threads
 from ctc_scratch.ctc.findings import Diagnosis, Finding
 
 from . import fuzz, oracle, truth
@@ -279,11 +279,14 @@ def test_garbage_is_planted_in_whatever_workspace_there_is():
 
 
 def test_conditions_end_with_their_call():
-    before = solver.BUDGET, solver.SHORT, Workspace._take
-    seen = under({"alone": True, "budget": 1, "garbage": 0.0},
-                 lambda: (solver.BUDGET, solver.SHORT, Workspace._take), {})
-    assert seen[:2] == (1, 0) and seen[2] is not before[2]
-    assert (solver.BUDGET, solver.SHORT, Workspace._take) == before
+    def state():
+        return (solver.BUDGET, solver.SHORT, threads.SERIAL_COST, threads.TOGETHER_COST, exact.batch,
+                Workspace._take)
+
+    before = state()
+    seen = under({"alone": True, "budget": 1, "garbage": 0.0, "threads": True}, state, {})
+    assert seen[:4] == (1, 0, 0, 0) and seen[4] is not before[4] and seen[5] is not before[5]
+    assert state() == before
 
 
 def test_command_line(capsys, monkeypatch):

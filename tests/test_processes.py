@@ -42,7 +42,7 @@ def two_threads():
 def make_arrays(dtype=np.float32):
     """Logits (T, N, C), targets (N, U), both lengths: a batch that is worth a second thread."""
     rng = np.random.default_rng(3)
-    T, N, C, U = 120, 16, 12, 20
+    T, N, C, U = 200, 64, 12, 20
     targets = rng.integers(1, C, size=(N, U))
     return (3 * rng.standard_normal((T, N, C))).astype(dtype), targets, rng.integers(2 * U, T + 1, N), (
         rng.integers(0, U + 1, N))
