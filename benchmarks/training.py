@@ -70,19 +70,11 @@ class Contender(Protocol):
         """Our reader, with the weights as they are."""
 
 
-def with_weights(model: RowReader, params: Mapping[str, Any]) -> RowReader:
-    """A reader of the same shape, with a copy of these weights."""
-    found = RowReader(**model.config, rng=np.random.default_rng(0))
-    for name, param in params.items():
-        found.params[name][...] = param
-    return found
-
-
 class Ours:
     """As `Trainer.step` does it."""
 
     def __init__(self, model: RowReader, settings: Settings):
-        self.model, self.settings = with_weights(model, model.params), settings
+        self.model, self.settings = model.with_weights(model.params), settings
         self.optimiser = Adam(self.model.params)
 
     def prepare(self, batch: Batch) -> Batch:
@@ -154,7 +146,7 @@ class Torch:
         self.optimiser.step()
 
     def reader(self) -> RowReader:
-        return with_weights(self.model, {name: param.detach() for name, param in self.params.items()})
+        return self.model.with_weights({name: param.detach() for name, param in self.params.items()})
 
 
 CONTENDERS: dict[str, type] = {"ctc_scratch": Ours, "torch": Torch}

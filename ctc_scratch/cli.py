@@ -16,6 +16,8 @@ import numpy as np
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    if hasattr(sys.stdout, "reconfigure"):      # what a run says is in its log at once
+        sys.stdout.reconfigure(line_buffering=True)
     parser = _parser()
     options = parser.parse_args(argv)
     from .digits.checkpoint import CheckpointError
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--preset", choices=list(PRESETS), help="other defaults, under what is given beside "
                        "it: 'best' reads best, and takes an hour")
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, bit for bit as if "
-                       "it had never ended; its settings cannot be changed")
+                       "it had never ended; its settings cannot be changed, only --data if they have moved")
     train.add_argument("--threads", type=_threads, metavar="K", help="threads that share the work; they do "
                        "not change a bit of the weights (default: one a core)")
     train.add_argument("--profile", action="store_true", help="show where the time of a training step goes")
@@ -265,14 +267,17 @@ def _train(options: argparse.Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     if options.threads:
         set_num_threads(options.threads)
-    if not options.resume:
+    if options.resume is None:
         train(with_preset(options.preset or "", **given), options.profile)
         return 0
+    if not options.resume:
+        raise SettingsError("--resume must name the folder of a run, not ''")
+    data = given.pop("data", "")
     changed = [*(["preset"] if options.preset else []), *given]
     if changed:
         raise SettingsError(f"--resume goes on with the settings of {options.resume}, which "
                             f"--{changed[0].replace('_', '-')} cannot change")
-    resume(options.resume, options.profile)
+    resume(options.resume, options.profile, data)
     return 0
 
 

@@ -3,7 +3,8 @@
     python -m tests.kill_at_random --moments 20
 
 The moments fall anywhere: while Python starts, before there is a folder, within a step, an evaluation
-or the writing of a checkpoint.
+or the writing of a checkpoint. Each process has one to three threads, by chance. A run that ends before
+its moment comes has a SHA-256 to compare, too; the next one is started anew.
 """
 
 from __future__ import annotations
@@ -18,13 +19,20 @@ from pathlib import Path
 
 import numpy as np
 
-OPTIONS = "--steps 200 --evaluations 7 --average 0.99 --save-every 0.1".split()
+OPTIONS = "--steps 200 --evaluations 7 --average 0.99 --shards 3 --save-every 0.1".split()
 
 
 def train(*arguments: str) -> subprocess.Popen:
-    """A training process."""
+    """A training process; what it says and what it complains of come in one stream."""
     return subprocess.Popen([sys.executable, "-m", "ctc_scratch", "train", *arguments],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def begin(process: subprocess.Popen) -> None:
+    """Wait until it takes steps, or has ended."""
+    for line in process.stdout:
+        if line.startswith(("training in", "going on after")):
+            return
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -32,32 +40,53 @@ def finish(process: subprocess.Popen) -> str:
     out, err = process.communicate()
     found = re.search(r"weights after step \d+: SHA-256 (\w{64})", out)
     if process.returncode or not found:
-        raise RuntimeError(f"exit status {process.returncode}:\n{out}\n{err}")
+        raise RuntimeError(f"exit status {process.returncode}:\n{out}\n{err or ''}")
     return found[1]
 
 
-def killed_run(folder: Path, options: list[str], moments: int, longest: float,
-               rng: np.random.Generator) -> tuple[str, int]:
-    """Start, kill, resume, kill ... so many times, then let it end: the SHA-256, and kills that hit.
+def undisturbed_run(folder: Path, options: list[str]) -> tuple[str, float]:
+    """The SHA-256 of a run that nothing ends, and how many seconds its steps took."""
+    process = train("--out", str(folder), *options)
+    begin(process)
+    start = time.monotonic()
+    return finish(process), time.monotonic() - start
 
-    A process that ended before its moment came is no kill; a run that is over is started anew.
+
+def killed_runs(folder: Path, options: list[str], moments: int, longest: float,
+                rng: np.random.Generator) -> tuple[set[str], int]:
+    """Start, kill, resume, kill ... so many times, then let it end.
+
+    Returns
+    -------
+    the SHA-256 of every run that ended, and how many kills left a folder to go on with
     """
-    kills, runs = 0, 0
+    ended: list[str] = []
+    kills = hits = 0
     while True:
-        name = folder / str(runs)
-        process = train("--resume", str(name)) if name.exists() else train("--out", str(name), *options)
-        if kills == moments:
-            return finish(process), kills
-        try:
-            process.wait(rng.uniform(0, longest))
-        except subprocess.TimeoutExpired:
-            process.kill()
+        name = folder / f"killed-{len(ended)}"
+        how = ["--resume", str(name)] if name.exists() else ["--out", str(name), *options]
+        process = train(*how, "--threads", str(rng.integers(1, 3, endpoint=True)))
+        if kills < moments and _kill(process, longest, rng):
             kills += 1
+            hits += name.exists()
             print(f"kill {kills}: {_where(name)}", flush=True)
-        else:
-            finish(process)
-            runs += 1
+            continue
+        ended.append(finish(process))
+        if kills == moments:
+            return set(ended), hits
+
+
+def _kill(process: subprocess.Popen, longest: float, rng: np.random.Generator) -> bool:
+    """Kill it within so many seconds from now on, or from its first step on; False if it ends before."""
+    if rng.random() < 0.5:
+        begin(process)
+    try:
+        process.wait(rng.uniform(0, longest))
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.communicate()
+        return True
+    return False
 
 
 def _where(folder: Path) -> str:
@@ -73,13 +102,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        start = time.monotonic()
-        expected = finish(train("--out", f"{folder}/undisturbed", *OPTIONS))
-        longest = 0.6 * (time.monotonic() - start)      # most moments come before the end
-        found, kills = killed_run(Path(folder), OPTIONS, options.moments, longest,
+        expected, longest = undisturbed_run(Path(folder, "undisturbed"), OPTIONS)
+        found, hits = killed_runs(Path(folder), OPTIONS, options.moments, longest,
                                   np.random.default_rng(options.seed))
-    print(f"undisturbed              {expected}\nkilled {kills:3d} times, resumed {found}")
-    return found != expected
+    print(f"undisturbed              {expected}\nkilled {options.moments:3d} times,\nresumed {hits:3d} times")
+    print("\n".join(f"ended with               {sha}" for sha in sorted(found)))
+    return not (hits and found == {expected})
 
 
 if __name__ == "__main__":

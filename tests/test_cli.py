@@ -36,6 +36,7 @@ def test_each_verbs_help_has_an_example(verb, capsys):
     (["train", "--preset", "worst"], "invalid choice: 'worst'"),
     (["train", "--resume", "nowhere"], "nowhere: expected the folder of a run, found no such folder"),
     (["train", "--resume", "nowhere", "--rate", "1"], "settings of nowhere, which --rate cannot change"),
+    (["train", "--resume", ""], "--resume must name the folder of a run, not ''"),
     (["evaluate", "nowhere"], "nowhere/model.npz: expected a model file, found no such file"),
     (["evaluate", "nowhere", "--decoder", "best"], "expected some of greedy, beam, map, like greedy,beam"),
     (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),

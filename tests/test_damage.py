@@ -15,7 +15,7 @@ from ctc_scratch.digits.train import resume, train
 from ctc_scratch.digits.trainer import Trainer, read_checkpoint
 
 from .archives import members, rewrite
-from .small_runs import SMALL, small_trainer, write_digits
+from .small_runs import SMALL, draw_nothing, small_trainer, write_digits
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +186,25 @@ def test_a_run_does_not_go_on_with_other_digits(tmp_path, digits):
     whole = images.read_bytes()
     images.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
     files = {path: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(CheckpointError, match="learnt from other digits than those of .*; put them back"):
+    with pytest.raises(CheckpointError, match="other digits than those of .*; put them back to go on$"):
         resume(folder)
     assert files == {path: path.read_bytes() for path in folder.iterdir()}
     images.write_bytes(whole)
     resume(folder)
+
+
+@pytest.mark.slow
+def test_digits_are_found_from_another_folder_and_where_they_have_gone(tmp_path, digits, monkeypatch, capsys):
+    draw_nothing(monkeypatch)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    shutil.copytree(digits, tmp_path / "here" / "digits")
+    monkeypatch.chdir(tmp_path / "here")
+    train(training.Settings(**{**SMALL, "data": "digits", "out": "run"}))
+    monkeypatch.chdir(tmp_path / "there")
+    resume(tmp_path / "here" / "run")
+    (tmp_path / "here" / "digits").rename("digits")
+    command = ["train", "--resume", str(tmp_path / "here" / "run")]
+    assert main(command) == 2
+    assert "here/digits/train-images-idx3-ubyte: expected this file" in capsys.readouterr().err
+    assert main([*command, "--data", "digits"]) == 0

@@ -35,7 +35,7 @@ def digits(tmp_path_factory):
 
 
 def start(*arguments, **how):
-    return subprocess.Popen([sys.executable, "-u", "-m", "ctc_scratch", "train", *map(str, arguments)],
+    return subprocess.Popen([sys.executable, "-m", "ctc_scratch", "train", *map(str, arguments)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
 
 
@@ -60,12 +60,13 @@ def undisturbed(tmp_path_factory, digits):
 def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, undisturbed, number):
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
-    read_until(process, "rows right")     # the table has begun
+    lines = read_until(process, "rows right")     # the table has begun; what is said comes at once
+    assert f"training in {folder}/\n" in lines
     process.send_signal(number)
     out, err = process.communicate()
     assert process.returncode == 128 + number
     assert f"go on with it: ctc-scratch train --resume {folder}\n" in out
-    assert re.fullmatch(rf"ctc-scratch: stopped by {number.name} after step \d+", err.splitlines()[-1])
+    assert re.fullmatch(rf"ctc-scratch: stopped by {number.name} after step \d+\n", err), "there is no bar"
     assert finish(start("--resume", folder)) == undisturbed
 
 

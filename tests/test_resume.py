@@ -1,13 +1,17 @@
 """A run that was ended, however, goes on to the same bits; what cannot be resumed is named."""
 
+import os
 import resource
+import shutil
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from ctc_scratch.digits import run
+from ctc_scratch.digits import train as training
 from ctc_scratch.digits import trainer as trainer_module
 from ctc_scratch.digits.checkpoint import CheckpointError, load_model, save_model
 from ctc_scratch.digits.data import load_mnist
@@ -16,8 +20,7 @@ from ctc_scratch.digits.shards import batch_gradients
 from ctc_scratch.digits.train import DiskError, Settings, SettingsError, StoppedError, resume, train
 
 from .archives import rewrite
-from .kill_at_random import finish, killed_run
-from .kill_at_random import train as train_process
+from .kill_at_random import killed_runs, undisturbed_run
 from .small_runs import SMALL, draw_nothing, records, use_few_digits
 
 pytestmark = pytest.mark.slow  # as plain Python
@@ -124,11 +127,12 @@ def test_resuming_a_run_that_is_over_repeats_its_end(tmp_path, undisturbed):
 
 def test_kill_9_at_random_moments(tmp_path, rng):
     """Real processes, real kills; `python -m tests.kill_at_random` does twenty."""
-    options = ("--steps 60 --hidden 16 --batch 16 --window 14 --evaluations 3 --average 0.9 "
+    options = ("--steps 60 --hidden 16 --batch 16 --shards 3 --window 14 --evaluations 3 --average 0.9 "
                "--save-every 0").split()
-    expected = finish(train_process("--out", str(tmp_path / "undisturbed"), *options))
-    found, kills = killed_run(tmp_path, options, 2, 5.0, rng)
-    assert (found, kills) == (expected, 2)
+    expected, longest = undisturbed_run(tmp_path / "undisturbed", options)
+    found, hits = killed_runs(tmp_path, options, 2, longest, rng)
+    assert found == {expected}
+    assert hits, "no kill left a folder to go on with"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
@@ -168,14 +172,13 @@ SPOILT = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
     "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
     "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
-    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 1, found 'ctc_scratch model'"),
+    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 2, found 'ctc_scratch model'"),
     "settings": (rewritten(lambda header, arrays: header["settings"].pop("rate")),
                  "expected the settings of a run, found no rate"),
     "bad_setting": (rewritten(lambda header, arrays: header["settings"].update(window=0)),
                     "--window must be from 1 to 14, not 0"),
     "kind_of_setting": (rewritten(lambda header, arrays: header["settings"].update(hidden=2.5)),
                         "expected the settings of a run, found hidden = 2.5"),
-    "data": (rewritten(lambda header, arrays: header.update(data=1)), "learnt from other digits"),
     "array": (rewritten(lambda header, arrays: arrays.pop("optimiser/mean.output.bias")),
               "expected optimiser/mean.output.bias, found no optimiser/mean.output.bias"),
     "dtype": (rewritten(lambda header, arrays: arrays.update(
@@ -210,10 +213,64 @@ def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, u
     assert timeless(broken_off) == undisturbed
 
 
-def test_a_run_killed_between_two_renames_goes_on_with_the_previous(broken_off, undisturbed):
+@pytest.mark.parametrize("change, message", [
+    (dict(data=1), "the run learnt from other digits than those of this package; put them back to go on$"),
+    (dict(version=1), "expected 'ctc_scratch checkpoint' version 2, found 'ctc_scratch checkpoint' .* 1$"),
+], ids=["data", "version"])
+def test_where_the_previous_checkpoint_is_no_better_it_is_not_advised(broken_off, change, message):
+    rewrite(broken_off / run.CHECKPOINT, lambda header, arrays: header.update(change))
+    with pytest.raises(CheckpointError, match=f"{run.CHECKPOINT}: {message}"):
+        resume(broken_off)
+
+
+def test_a_run_killed_between_two_renames_goes_on_with_the_previous(broken_off, undisturbed, capsys):
     (broken_off / run.CHECKPOINT).unlink()
     resume(broken_off)
     assert timeless(broken_off) == undisturbed
+    assert "is replaced" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_resumed_stays_and_an_unfinished_copy_does_not(broken_off, undisturbed, capsys):
+    mine = broken_off / "mine.npz"
+    shutil.copyfile(broken_off / run.PREVIOUS, mine)
+    before = mine.read_bytes()
+    resume(mine)
+    assert mine.read_bytes() == before and not list(broken_off.glob("*.unfinished"))
+    assert timeless(broken_off) == undisturbed
+    assert (f"{broken_off / run.CHECKPOINT}, after step 11, is replaced by {mine}, after step 10\n"
+            in capsys.readouterr().out)
+
+
+def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
+    """Loading, and the look at the test rows, take no time by it."""
+    hours = [0.0]
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600 * hours[0])
+    load, show = training._load_kernels, run.Run.show_readings
+
+    def later(function):
+        def wrapped(*arguments):
+            hours[0] += 1
+            return function(*arguments)
+        return wrapped
+
+    monkeypatch.setattr(training, "_load_kernels", later(load))
+    monkeypatch.setattr(run.Run, "show_readings", later(show))
+    resume(broken_off)
+    seconds = [line["seconds"] for line in records(broken_off)]
+    assert hours == [2.0] and seconds == sorted(seconds) and seconds[-1] < 1800
+
+
+def test_where_the_digits_have_gone_is_known_from_then_on(broken_off):
+    resume(broken_off, data="gone")     # `quick_runs` finds them everywhere
+    settings, *_ = trainer_module.read_checkpoint(broken_off / run.CHECKPOINT)
+    assert settings.data == os.path.abspath("gone")
+
+
+def test_a_folder_may_be_named_like_a_file(broken_off, undisturbed):
+    folder = broken_off.rename(broken_off.with_name("run.npz"))
+    resume(folder)
+    assert timeless(folder) == undisturbed
 
 
 @pytest.mark.parametrize("make, message", [
@@ -227,9 +284,10 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, make, message):
 
 
 def test_other_versions_are_told(broken_off, monkeypatch, capsys):
-    rewritten(lambda header, arrays: header["versions"].update(numpy="1.0"))(broken_off / run.CHECKPOINT)
+    change = dict(numpy="1.0", cpu="z80")
+    rewrite(broken_off / run.CHECKPOINT, lambda header, arrays: header["versions"].update(change))
     resume(broken_off)
-    assert f"it began with numpy 1.0, now {np.__version__}" in capsys.readouterr().out
+    assert f"it began with numpy 1.0, now {np.__version__}; cpu z80, now " in capsys.readouterr().out
 
 
 def test_two_processes_do_not_train_in_one_folder(broken_off):

@@ -1,6 +1,7 @@
 """The trainer on small runs: it learns, it is repeatable, it writes what it says, it stops cleanly."""
 
 import json
+import re
 import signal
 
 import numpy as np
@@ -13,9 +14,11 @@ from ctc_scratch.digits.checkpoint import digest, load_model
 from ctc_scratch.digits.data import consecutive_rows, load_mnist
 from ctc_scratch.digits.evaluate import Evaluation, evaluate, read_rows
 from ctc_scratch.digits.model import RowReader
+from ctc_scratch.digits.run import Run
 from ctc_scratch.digits.settings import PRESETS, with_preset
 from ctc_scratch.digits.shards import batch_gradients
 from ctc_scratch.digits.train import DivergedError, Settings, SettingsError, StoppedError, train
+from ctc_scratch.plots import learning_figure
 
 from .small_runs import SMALL, draw_nothing, records, use_few_digits
 
@@ -47,7 +50,8 @@ def test_a_run_writes_its_folder(tmp_path, capsys, mnist):
     model = load_model(folder / "model.npz")
     again = evaluate(model, mnist.test_images[:400], mnist.test_labels[:400], 2)
     assert again == evaluation, "the saved model is the one that was tested"
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert f"training in {folder}/\n" in out and err == "", "no bar where there is no terminal"
     assert "test rows of 2 digits: label error rate" in out
     assert f"weights after step 20: SHA-256 {lines[-1]['sha256']}\n" in out
     assert lines[-1]["model_sha256"] == digest(model.params)
@@ -108,36 +112,63 @@ def test_a_signal_ends_a_run_between_two_steps(tmp_path, monkeypatch, capsys, nu
     assert [line["step"] for line in records(tmp_path / "run") if "loss" in line] == [10]
 
 
-@pytest.mark.parametrize("spoil, message", [
+SPOIL = pytest.mark.parametrize("spoil, message", [
     (lambda model, grads: grads["output.bias"].fill(np.nan), "the gradient's norm is nan"),
     (lambda model, grads: model.params["output.bias"].fill(np.inf), "outputs are not finite"),
 ], ids=["gradient", "weights"])
-def test_a_diverging_run_says_so_and_keeps_its_weights(tmp_path, monkeypatch, spoil, message):
-    steps = []
+
+
+def diverge(folder, monkeypatch, spoil, **changes):
+    """A run that is spoilt in its 7th step: the message, and the last line of metrics as it was drawn."""
+    steps, drawn = [], []
 
     def spoilt(model, *arguments):
         loss, grads, shards = batch_gradients(model, *arguments)
         steps.append(1)
-        if len(steps) == 7:
+        if len(steps) == 8:     # the first one loads kernels
             spoil(model, grads)
         return loss, grads, shards
 
     monkeypatch.setattr(trainer_module, "batch_gradients", spoilt)
-    with pytest.raises(DivergedError, match=rf"step \d: .*{message}: training diverged.*--rate"):
-        train(Settings(**SMALL, out=str(tmp_path / "run")))
-    assert load_model(tmp_path / "run" / "model.npz").params
+    monkeypatch.setattr(Run, "draw", lambda run: drawn.append(run.records[-1]))
+    with pytest.raises(DivergedError) as raised:
+        train(Settings(**{**SMALL, **changes}, out=str(folder)))
+    last, = drawn
+    assert last == records(folder)[-1]
+    return str(raised.value), last
+
+
+@SPOIL
+def test_a_diverging_run_says_so_and_keeps_what_validation_rows_chose(tmp_path, monkeypatch, spoil, message):
+    said, last = diverge(tmp_path / "run", monkeypatch, spoil, evaluations=5)
+    assert re.fullmatch(rf"step [78]: .*{message}: training diverged, try a smaller --rate than 0.015; the "
+                        rf"weights of step 4, the best by validation rows, are in {tmp_path / 'run'}/", said)
+    assert last["said"] == said
+    params = load_model(tmp_path / "run" / "model.npz").params
+    assert all(np.isfinite(param).all() for param in params.values())
+
+
+@SPOIL
+def test_a_run_that_diverges_before_an_evaluation_has_none_to_keep(tmp_path, monkeypatch, spoil, message):
+    said, last = diverge(tmp_path / "run", monkeypatch, spoil)
+    assert re.fullmatch(rf"step [78]: .*{message}: .*; no evaluation had chosen weights before", said)
+    assert last["said"] == said
+    assert not (tmp_path / "run" / "model.npz").exists()
 
 
 def test_gradients_that_explode_end_the_run(tmp_path):
-    """A real one: the rate is a thousand times too high."""
+    """A real one: the rate is ten thousand times too high."""
     with pytest.raises(DivergedError, match="the gradients explode: for 20 steps the loss .*smaller --rate"):
-        train(Settings(**{**SMALL, "steps": 200, "rate": 30.0}, out=str(tmp_path / "run")))
+        train(Settings(**{**SMALL, "steps": 200, "rate": 300.0}, out=str(tmp_path / "run")))
 
 
 def test_the_plateau_is_explained_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (1.0, 1.0))
     train(Settings(**SMALL, out=str(tmp_path / "run")))
-    assert capsys.readouterr().out.count("That is the normal beginning") == 1
+    out = capsys.readouterr().out
+    assert out.count("That is the normal beginning") == 1
+    assert out.count("The run has ended while the network answers blank") == 1 and "seen 160 rows" in out
+    assert [line["step"] for line in records(tmp_path / "run") if "said" in line] == [10, 20]
 
 
 # ---- validation ---------------------------------------------------------------------------
@@ -149,7 +180,8 @@ def rates(monkeypatch):
     planned = []
 
     def planned_evaluation(model, images, labels, digits):
-        return Evaluation(digits, 1, planned.pop(0), 0.5, {})
+        rate = planned.pop(0)
+        return Evaluation(digits, 1, rate, 1 - rate, {})
 
     monkeypatch.setattr(trainer_module, "evaluate", planned_evaluation)
     return planned
@@ -178,10 +210,16 @@ def test_averaged_weights_are_kept_where_they_read_better(tmp_path, rates, capsy
     train(Settings(**{**SMALL, "evaluations": 2, "average": 0.9}, out=str(tmp_path / "run")))
     best = [line for line in capsys.readouterr().out.splitlines() if line.endswith("best")]
     assert len(best) == 2, "each evaluation found something better"
+    assert [line.split()[-4:-1] for line in best] == [["50.00%", "40.00%", "60.00%"],
+                                                      ["30.00%", "35.00%", "65.00%"]]
     last = records(tmp_path / "run")[-1]
     assert last["sha256"] == last["model_sha256"]
     lines = [line for line in records(tmp_path / "run") if "average_label_error_rate" in line]
     assert [line["average_label_error_rate"] for line in lines] == [0.4, 0.35]
+    _, rates = learning_figure(lines).axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in rates.lines}
+    assert drawn["label errors, validation, averaged weights"] == [40, 35]
+    assert len({line.get_linestyle() for line in rates.lines}) == len(rates.lines), "not by colour alone"
 
 
 def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, capsys):
@@ -255,6 +293,8 @@ def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     (dict(wave=float("inf")), "--wave"), (dict(gap=-1), "--gap"), (dict(average=1.0), "--average"),
     (dict(overlap=15), "--overlap must be from 0 to 14, which leaves two frames of 7 columns, not 15"),
     (dict(minutes=-1), "--minutes"), (dict(patience=-1), "--patience"), (dict(save_every=-1), "--save-every"),
+    (dict(evaluations=5, patience=5), "--patience must be from 0 to 4, fewer than --evaluations, not 5"),
+    (dict(evaluations=0, patience=1), "--patience must be from 0 to 0, fewer than --evaluations, not 1"),
 ])
 def test_bad_settings_are_refused_before_a_folder_is_made(tmp_path, wrong, message):
     with pytest.raises(SettingsError, match=message):

@@ -58,6 +58,17 @@ def test_digits_that_come_end_the_plateau():
     assert [sentence for sentence in said if sentence] == [PLATEAU]
 
 
+def test_a_run_that_ends_on_the_plateau_was_too_short():
+    for minutes, more in (0, "more --steps."), (1, "more --steps or --minutes."):
+        watch = Watch(Settings(batch=64, minutes=minutes))
+        assert watch.end(0) is None
+        watch.report(report(10, 1.0))
+        assert "it has seen 640 rows" in watch.end(10) and watch.end(10).endswith(more)
+    assert watch.end(2000) is None, "by then it is stuck, which is said elsewhere"
+    watch.report(report(20, 0.9))
+    assert watch.end(20) is None
+
+
 def test_the_state_is_all_there_is_and_goes_through_json():
     one, two = Watch(Settings()), Watch(Settings())
     one.step(34.5, 14.5)

@@ -13,10 +13,11 @@ import json
 import math
 import os
 import posixpath
+import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class CheckpointError(ValueError):
     """A file of a model or of a run is missing, damaged, foreign or does not fit together."""
 
 
+class UnfitError(CheckpointError):
+    """A sound file of another version or of other data, as all files of its run are."""
+
+
 class Entry(NamedTuple):
     """What the file says of one of its arrays."""
 
@@ -47,7 +52,7 @@ def save_model(path: str | os.PathLike, model: RowReader, dtype=None) -> None:
     Parameters
     ----------
     path : where to; an old file of this name is replaced
-    dtype : of the weights in the file; np.float16 halves it, and costs 3 of 7 decimal places
+    dtype : of the weights in the file; np.float16 halves it, and keeps 3 of 7 decimal places
 
     Notes
     -----
@@ -155,11 +160,22 @@ def write_archive(path: str | os.PathLike, header: Mapping, arrays: Mapping[str,
     The file that stood at `path` goes on under the name `previous`, if one is given. A crash
     between the two renames leaves that one alone, and whole.
     """
+    _write(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays), previous)
+
+
+def copy_file(source: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Put a copy of a file in the place of another one, atomically."""
+    with open(source, "rb") as whole:
+        _write(path, lambda file: shutil.copyfileobj(whole, file))
+
+
+def _write(path: str | os.PathLike, fill: Callable[[IO[bytes]], None],
+           previous: str | os.PathLike | None = None) -> None:
     path = os.path.abspath(path)
     unfinished = f"{path}.unfinished"
     try:
         with open(unfinished, "wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         if previous is not None and os.path.exists(path):
@@ -193,8 +209,9 @@ def read_header(path: str | os.PathLike, format: str = FORMAT,
         found = header["format"], header["version"]
         entries = {name: _entry(archive, member)[0] for name, member in members.items()}
     if found != (format, version):
-        raise CheckpointError(f"{path}: expected {format!r} version {version}, "
-                              f"found {brief(found[0])} version {brief(found[1])}")
+        error = UnfitError if found[0] == format else CheckpointError
+        raise error(f"{path}: expected {format!r} version {version}, "
+                    f"found {brief(found[0])} version {brief(found[1])}")
     return header, entries
 
 

@@ -4,7 +4,7 @@ A row is cut into windows of a few columns, one frame each, from left to right. 
 class 0 and digit d is class d + 1; nothing outside this file needs to know.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,8 +92,8 @@ class RowReader:
 
     def __init__(self, hidden: int = 128, layers: int = 1, bidirectional: bool = True,
                  window: int = 4, *, rng: np.random.Generator, dtype=np.float32):
-        self.config = dict(hidden=hidden, layers=layers, bidirectional=bidirectional,
-                           window=window)
+        self.config: dict[str, Any] = dict(hidden=hidden, layers=layers, bidirectional=bidirectional,
+                                           window=window)
         check_config(**self.config)
         self.window = window
         self.dtype = np.dtype(dtype)
@@ -103,6 +103,13 @@ class RowReader:
         named = {f"lstm{n}": lstm(D, hidden, rng, dtype) for n, D in enumerate(inputs, start=1)}
         self.stack = Stack({**named, "output": Linear(outputs, C, rng, dtype)})
         self.params = self.stack.params
+
+    def with_weights(self, params: Mapping[str, Any]) -> "RowReader":
+        """Another reader of the same shape, with a copy of these weights."""
+        reader = RowReader(**self.config, rng=np.random.default_rng(0), dtype=self.dtype)
+        for name, param in params.items():
+            reader.params[name][...] = param
+        return reader
 
     def frames(self, images: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cut rows into frames.

@@ -22,10 +22,11 @@ import numpy as np
 
 from ..ctc import greedy_decode
 from ..ctc.reference import log_softmax
-from .checkpoint import CheckpointError, Entry, digest, save_model, sync_folder
+from .checkpoint import CheckpointError, Entry, copy_file, digest, save_model, sync_folder
 from .data import Mnist, consecutive_rows
 from .evaluate import Evaluation, evaluate, model_logits
 from .model import BLANK, CLASS_NAMES, RowReader, digits_to_labels
+from .schedule import Schedule
 from .settings import Settings, SettingsError
 from .trainer import Best, Trainer, read_checkpoint
 from .watch import Report
@@ -55,10 +56,9 @@ def new_folder(settings: Settings) -> Path:
 class Run:
     """An open folder: metrics, checkpoints, models and figures go in, lines come out on the terminal."""
 
-    def __init__(self, folder: Path, settings: Settings, seconds_before: float = 0.0):
+    def __init__(self, folder: Path, settings: Settings):
         self.folder, self.settings = folder, settings
         self.records: list[dict] = []
-        self.start = time.monotonic() - seconds_before
         self.saved_at = 0.0
         self.headed = False
 
@@ -95,7 +95,7 @@ class Run:
             if not path.exists() and (folder / PREVIOUS).exists():
                 path = folder / PREVIOUS
         settings, header, entries = read_checkpoint(path)
-        return cls(folder, settings, header["seconds"]), path, settings, header, entries
+        return cls(folder, settings), path, settings, header, entries
 
     # ---- files ----------------------------------------------------------------------------
 
@@ -115,10 +115,14 @@ class Run:
     def go_back(self, file: Path, size: int) -> None:
         """To a checkpoint and its bytes of metrics: the lines after them will be written again.
 
-        The file takes its place as the latest, so that the next one will not push it out.
+        A copy of the file takes the place of the latest, for the next one to push out.
         """
-        if file != self.folder / CHECKPOINT:
-            os.replace(file, self.folder / CHECKPOINT)
+        latest = self.folder / CHECKPOINT
+        if file != latest:
+            before, step = _step(latest), _step(file)
+            if before > step:
+                print(f"{latest}, after step {before}, is replaced by {file}, after step {step}")
+            copy_file(file, latest)
         with open(self.folder / "metrics.jsonl", "a+b") as metrics:
             metrics.seek(0)
             whole = metrics.read()[:size]
@@ -145,28 +149,33 @@ class Run:
         figure = plots.reading_figure(_readings(model, rows, truth), model.window, CLASS_NAMES, BLANK)
         figure.savefig(self.folder / "reading.png", dpi=120)
 
-    def record(self, **values) -> None:
-        """One line of metrics."""
-        record = dict(values, seconds=round(time.monotonic() - self.start, 3))
+    def record(self, schedule: Schedule, **values) -> None:
+        """One line of metrics, with the step and the seconds of training."""
+        record = {"step": schedule.step, **values, "seconds": round(schedule.seconds, 3)}
         with open(self.folder / "metrics.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
         self.records.append(record)
 
     # ---- on the way -----------------------------------------------------------------------
 
-    def report(self, bar, report: Report, sentence: str | None) -> None:
+    def report(self, bar, schedule: Schedule, report: Report, sentence: str | None) -> None:
         """A training record and the line under the bar; and what there is to be said."""
-        self.record(**report._asdict())
+        self.record(schedule, **report._asdict())
         bar.set_postfix_str(f"loss {report.loss:.2f}, errors {report.label_error_rate:.1%}, "
                             f"blank {report.blank_rate:.0%}")
         if sentence:
             bar.write(sentence)
-            self.record(step=report.step, said=sentence)
+            self.record(schedule, said=sentence)
 
-    def validated(self, bar, step: int, last: Evaluation, average: Evaluation | None, best: Best) -> None:
-        """A validation record, and a line of the table: training as the mean since the line before."""
+    def validated(self, bar, schedule: Schedule, last: Evaluation, average: Evaluation | None,
+                  best: Best) -> None:
+        """A validation record, and a line of the table: training as the mean since the line before.
+
+        Rows right are those of the average, if there is one.
+        """
+        step = schedule.step
         self.record(
-            step=step, validation_label_error_rate=last.label_error_rate,
+            schedule, validation_label_error_rate=last.label_error_rate,
             validation_row_accuracy=last.row_accuracy,
             **dict(average_label_error_rate=average.label_error_rate,
                    average_row_accuracy=average.row_accuracy) if average else {})
@@ -178,7 +187,8 @@ class Run:
             "loss", "label_error_rate", "blank_rate", "gradient_norm"))
         averaged = f"{average.label_error_rate:9.2%}" if average else f"{'-':>9}"
         bar.write(f"{step:6d} {loss:8.3f} {errors:8.2%} {blanks:7.0%} {lines[-1]['rate']:9.2e} {norm:8.2f}   "
-                  f"            {last.label_error_rate:7.2%} {averaged} {last.row_accuracy:10.2%}"
+                  f"            {last.label_error_rate:7.2%} {averaged} "
+                  f"{(average or last).row_accuracy:10.2%}"
                   f"{'  best' if best.step == step else ''}")
 
     def _reports_since_the_last_line(self) -> list[dict]:
@@ -197,11 +207,10 @@ class Run:
         step, best = trainer.schedule.step, trainer.best
         evaluation = evaluate(model, mnist.test_images, mnist.test_labels, self.settings.test_digits)
         last, kept = digest(trainer.model.params), digest(model.params)
-        self.record(step=step, test_label_error_rate=evaluation.label_error_rate,
+        self.record(trainer.schedule, test_label_error_rate=evaluation.label_error_rate,
                     test_row_accuracy=evaluation.row_accuracy, sha256=last, model_sha256=kept)
         if best and (best.averaged or best.step != step):
-            print(f"kept: the {'averaged ' if best.averaged else ''}weights of step {best.step}, the best by "
-                  f"validation rows: SHA-256 {kept}")
+            print(f"kept: {chosen(best)}: SHA-256 {kept}")
         print(f"test rows of {evaluation.digits} digits: label error rate {evaluation.label_error_rate:.2%}, "
               f"rows right {evaluation.row_accuracy:.2%}\n"
               f"trained {trainer.schedule.seconds:.0f} s; see {self.folder}/\n"
@@ -236,11 +245,20 @@ def locked(folder: Path):
 
 def folder_of(path: Path) -> Path:
     """The folder of a run from its own path or that of a checkpoint in it; CheckpointError if it is none."""
-    folder = path.parent if path.suffix == ".npz" else path
+    folder = path.parent if path.suffix == ".npz" and not path.is_dir() else path
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
         raise CheckpointError(f"{folder}: expected the folder of a run, found {found}")
     return folder
+
+
+def _step(path: Path) -> int:
+    """How far the run of a checkpoint had come; -1 if it is none."""
+    try:
+        step = read_checkpoint(path)[1].get("step")
+    except CheckpointError:
+        return -1
+    return step if isinstance(step, int) else -1
 
 
 def _record(line: bytes) -> dict | None:
@@ -253,12 +271,17 @@ def _record(line: bytes) -> dict | None:
     return record if numbers >= {"step", *(Report._fields if "loss" in record else ())} else None
 
 
-def profile(seconds: dict[str, float]) -> str:
-    """The share of each part in a training step, from `Trainer.seconds`."""
-    parts = {name: value for name, value in seconds.items() if name != "steps"}
-    total, steps = sum(parts.values()) or 1.0, max(int(seconds["steps"]), 1)
+def chosen(best: Best) -> str:
+    """Which weights are kept."""
+    kind = "averaged weights" if best.averaged else "weights"
+    return f"the {kind} of step {best.step}, the best by validation rows"
+
+
+def profile(trainer: Trainer) -> str:
+    """The share of each part in the training steps of this process."""
+    total, steps = sum(trainer.seconds.values()) or 1.0, max(trainer.timed, 1)
     lines = [f"{name:<10}{1000 * value / steps:9.2f} ms {value / total:7.1%}"
-             for name, value in parts.items()]
+             for name, value in trainer.seconds.items()]
     return "\n".join([f"a training step, mean of {steps}", *lines,
                       f"{'all':<10}{1000 * total / steps:9.2f} ms"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 FIRST = 0.02
 """Part of the time that passes before the pace is looked at."""
 

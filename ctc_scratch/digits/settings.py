@@ -42,7 +42,7 @@ class Settings:
     shift: float = _option(1.0, "move each digit sideways by up to so much [pixels]")
     jitter: float = _option(1.0, "move each digit up or down by up to so much [pixels]")
     wave: float = _option(0.0, "bend each digit by a smooth field of chance that moves its pixels by so "
-                               "much, root mean square [pixels]")
+                               "much, root mean square over its box [pixels]")
     gap: int = _option(0, "up to so many empty columns between two digits")
     overlap: int = _option(0, "up to so many columns that two digits share")
 
@@ -50,8 +50,9 @@ class Settings:
     shards: int = _option(SHARDS, "parts a batch is cut into, each a task for one thread; threads do not "
                                   "change the weights, but the number of parts rounds them differently")
     steps: int = _option(3000, "training steps, one batch each")
-    minutes: float = _option(0.0, "time for training; if the steps do not fit, the schedule is shortened "
-                                  "to end in time, and the clock decides how far; 0: no limit")
+    minutes: float = _option(0.0, "time for training at most: if the steps do not fit, the schedule is "
+                                  "shortened to end in time, and the clock decides how far; to use it up, "
+                                  "ask for more --steps than fit; 0: no limit")
     rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule (Adam)")
     clip: float = _option(5.0, "gradients are scaled down to this global norm")
     average: float = _option(0.0, "average the weights over steps with this decay, 0.999 say, and keep "
@@ -80,8 +81,8 @@ class Settings:
         low, high = self.digits
         most_rows = MOST_COLUMNS // max(1, high * (28 + self.gap))
         most = dict(rotate=180, shift=28, jitter=28, wave=28, shear=10, minutes=10**7, save_every=10**9)
-        bounded = [(name, 0 <= getattr(self, name) <= high, f"a number from 0 to {high}")
-                   for name, high in most.items()]
+        bounded = [(name, 0 <= getattr(self, name) <= limit, f"a number from 0 to {limit}")
+                   for name, limit in most.items()]
         for name, fine, expected in [
             ("digits", 1 <= low <= high, "at least 1, and LOW-HIGH in order"),
             ("digits", high <= MOST_DIGITS, f"{MOST_DIGITS} at most"),
@@ -104,7 +105,9 @@ class Settings:
             ("clip", self.clip > 0, "a positive number"),
             ("average", 0 <= self.average < 1, "from 0 to below 1"),
             ("evaluations", self.evaluations >= 0, "at least 0"),
-            ("patience", self.patience >= 0, "at least 0"),
+            # As many as there are never come: the first one is better than none.
+            ("patience", 0 <= self.patience < max(self.evaluations, 1),
+             f"from 0 to {max(self.evaluations, 1) - 1}, fewer than --evaluations"),
             ("seed", self.seed >= 0, "at least 0"),
         ]:
             if not fine:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .checkpoint import CheckpointError
+from .checkpoint import CheckpointError, UnfitError
 from .data import Mnist, load_mnist, training_split
 from .evaluate import Evaluation
-from .run import CHECKPOINT, PREVIOUS, Run, folder_of, locked, new_folder, profile
+from .run import CHECKPOINT, PREVIOUS, Run, chosen, folder_of, locked, new_folder, profile
 from .settings import Settings, SettingsError
 from .shards import DivergedError
 from .trainer import Trainer, other_versions
@@ -62,7 +62,8 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
         After Ctrl-C or SIGTERM, at the end of a step; `resume` goes on from there. At once after a
         second one; then from the last checkpoint.
     DivergedError
-        Logits or gradient became infinite or NaN, or exploded; the weights of before are saved.
+        Logits or gradient became infinite or NaN, or exploded; what validation rows had chosen
+        before, if they had, is kept.
     DiskError
         A file could not be written.
     """
@@ -70,7 +71,8 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     folder = new_folder(settings)
     with _Stop() as stop:
         try:
-            mnist, trainer = _prepare(settings)
+            data, settings = settings.data, _with_data(settings, settings.data)
+            mnist, trainer = _prepare(settings, data)
             _load_kernels(trainer)
             try:
                 run = Run.create(folder, settings, trainer)
@@ -83,17 +85,20 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
             return _go_on(run, trainer, mnist, show_profile, stop, run.folder / CHECKPOINT, 0)
 
 
-def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
+def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") -> Evaluation:
     """Go on with a run as if it had never ended, to the same weights bit for bit.
 
     Parameters
     ----------
     path : the folder of the run; or one of the checkpoints in it
+    data : where its digits are now, if they have moved
 
     Raises
     ------
     CheckpointError
         There is none, or it is damaged, foreign, or of other data; nothing is changed then.
+    SettingsError
+        Another process is training in the folder.
     StoppedError, DivergedError, DiskError, DataError
         As in `train`.
     """
@@ -101,9 +106,11 @@ def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
     with locked(folder_of(path)), _Stop() as stop:
         try:
             run, file, settings, header, entries = Run.reopen(path)
-            mnist, trainer = _prepare(settings)
+            mnist, trainer = _prepare(_with_data(settings, data), data or settings.data)
             trainer.restore(file, header, entries)
             _load_kernels(trainer)
+        except UnfitError:
+            raise
         except CheckpointError as error:
             previous = path / PREVIOUS
             if not (path / CHECKPOINT).exists() or not previous.exists():
@@ -112,15 +119,19 @@ def resume(path: str | os.PathLike, show_profile: bool = False) -> Evaluation:
                                   f"ctc-scratch train --resume {previous}") from None
         except StoppedError as stopped:
             raise StoppedError(stopped.signal, " before the first step: nothing is changed") from None
-        print(f"going on after step {trainer.schedule.step} of {settings.steps} in {run.folder}/")
         if changed := other_versions(header):
             print(f"the last bits may differ from those of a run that never stopped: it began with {changed}")
         return _go_on(run, trainer, mnist, show_profile, stop, file, header["metrics"])
 
 
-def _prepare(settings: Settings) -> tuple[Mnist, Trainer]:
-    """The digits, and a trainer before its first step."""
-    mnist = load_mnist(settings.data or None)
+def _with_data(settings: Settings, data: str) -> Settings:
+    """The settings with this folder of digits, if one is named, so that it is found from anywhere."""
+    return replace(settings, data=os.path.abspath(data)) if data else settings
+
+
+def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
+    """The digits of a folder, and a trainer before its first step."""
+    mnist = load_mnist(data or None)
     train_part, validation_part = training_split(mnist)
     most = min(len(validation_part[1]), len(mnist.test_labels))
     if settings.test_digits > most:
@@ -132,23 +143,24 @@ def _prepare(settings: Settings) -> tuple[Mnist, Trainer]:
 def _go_on(run: Run, trainer: Trainer, mnist: Mnist, show_profile: bool, stop: _Stop, file: Path,
            metrics: int) -> Evaluation:
     """From a checkpoint, where the trainer stands, to the end of the run."""
-    again = f"ctc-scratch train --resume {run.folder}"
+    again, step = f"ctc-scratch train --resume {run.folder}", trainer.schedule.step
     try:
         run.go_back(file, metrics)
+        print(f"going on after step {step} of {run.settings.steps} in {run.folder}/" if step
+              else f"training in {run.folder}/")
         try:
             stopped = _train(run, trainer, stop)
         except DivergedError as error:
-            run.save(trainer.kept())
-            step = trainer.schedule.step + 1
-            raise DivergedError(f"step {step}: {error}: training diverged, try a smaller --rate than "
-                                f"{run.settings.rate:g}; the last good weights are in {run.folder}/"
-                                ) from None
+            raise DivergedError(_diverged(run, trainer, error)) from None
         if show_profile:
-            print(profile(trainer.seconds))
+            print(profile(trainer))
         run.draw()
         model = trainer.kept()
         run.save(model)
         if not stopped:
+            if sentence := trainer.watch.end(trainer.schedule.step):
+                print(sentence)
+                run.record(trainer.schedule, said=sentence)
             run.show_readings(model, mnist)
             return run.test(trainer, model, mnist)
         run.stopped(trainer.schedule.step)
@@ -165,13 +177,14 @@ def _go_on(run: Run, trainer: Trainer, mnist: Mnist, show_profile: bool, stop: _
 def _train(run: Run, trainer: Trainer, stop: _Stop) -> int:
     """All steps that are left, with a checkpoint at the end; the signal that ended it, or 0."""
     trainer.start_clock()
+    # disable: a bar is for terminals, a log file gets the lines alone.
     with stop.gently(), tqdm(total=run.settings.steps, initial=trainer.schedule.step, unit="step",
-                             dynamic_ncols=True, smoothing=0.05) as bar:
+                             dynamic_ncols=True, smoothing=0.05, disable=None) as bar:
         while not trainer.finished and not stop.signal:
             report = trainer.step()
             bar.update()
             if report:
-                run.report(bar, report, trainer.watch.report(report))
+                run.report(bar, trainer.schedule, report, trainer.watch.report(report))
             if trainer.evaluation_is_due:
                 _validate(run, trainer, bar)
                 run.checkpoint(trainer)
@@ -185,9 +198,23 @@ def _train(run: Run, trainer: Trainer, stop: _Stop) -> int:
 def _validate(run: Run, trainer: Trainer, bar) -> None:
     last, average = trainer.validate()
     assert trainer.best is not None
-    run.validated(bar, trainer.schedule.step, last, average, trainer.best)
+    run.validated(bar, trainer.schedule, last, average, trainer.best)
     if trainer.best.step == trainer.schedule.step:
         run.save(trainer.kept())
+
+
+def _diverged(run: Run, trainer: Trainer, error: DivergedError) -> str:
+    """What to say of a run that diverged; it is in the metrics, too, and what was learnt in the folder."""
+    said = (f"step {trainer.schedule.step + 1}: {error}: training diverged, try a smaller --rate than "
+            f"{run.settings.rate:g}; ")
+    if trainer.best:
+        run.save(trainer.kept())
+        said += f"{chosen(trainer.best)}, are in {run.folder}/"
+    else:
+        said += "no evaluation had chosen weights before"
+    run.record(trainer.schedule, said=said)
+    run.draw()
+    return said
 
 
 def _load_kernels(trainer: Trainer) -> None:

@@ -15,6 +15,7 @@ import zlib
 from dataclasses import asdict
 from typing import NamedTuple
 
+import llvmlite.binding
 import numba
 import numpy as np
 
@@ -22,6 +23,7 @@ from ..nn import Adam, Average, clip_by_global_norm, one_cycle
 from .checkpoint import (
     CheckpointError,
     Entry,
+    UnfitError,
     brief,
     check_shapes,
     read_arrays,
@@ -38,7 +40,8 @@ from .shards import Mapper, batch_gradients, on_threads
 from .watch import Report, Watch, read_batch
 
 FORMAT = "ctc_scratch checkpoint"
-VERSION = 1
+VERSION = 2
+"""In 1, `wave` was another measure."""
 
 REPORT_EVERY = 10
 """Steps between two training records."""
@@ -68,13 +71,14 @@ class Trainer:
     Attributes
     ----------
     seconds : dict, what the parts of all steps of this process took
+    timed : these steps
     """
 
     def __init__(self, settings: Settings, train_part: Part, validation_part: Part,
                  mapper: Mapper = on_threads):
         self.settings, self.validation_part, self.mapper = settings, validation_part, mapper
         self.rng = np.random.default_rng(settings.seed)
-        self.model = self._reader(self.rng)
+        self.model = RowReader(**settings.reader, rng=self.rng)
         augment = settings.augmentation
         self.sampler = RowSampler(*train_part, settings.digits, self.rng, augment if any(augment) else None)
         self.optimiser = Adam(self.model.params)
@@ -84,8 +88,8 @@ class Trainer:
         self.evaluations = self.stale = 0       # so far; since the best one
         self.best: Best | None = None
         self.best_params = {name: param.copy() for name, param in self.model.params.items()}
-        self.seconds: dict[str, float] = dict.fromkeys(
-            ("steps", "data", "forward", "CTC", "backward", "optimiser"), 0.0)
+        self.seconds = dict.fromkeys(("data", "forward", "CTC", "backward", "optimiser"), 0.0)
+        self.timed = 0
         self._data = _fingerprint(train_part, validation_part)
         self._start = time.monotonic()
 
@@ -113,17 +117,22 @@ class Trainer:
         # Threads work side by side: their time is the wall's, shared out as they spent it.
         parts = np.sum([shard.seconds for shard in shards], axis=0)
         forward, ctc, backward = parts * (mapped - drawn) / parts.sum()
-        spent = (1, drawn - start, forward, ctc, backward, clock() - mapped)
+        spent = (drawn - start, forward, ctc, backward, clock() - mapped)
         for part, value in zip(self.seconds, spent):
             self.seconds[part] += value
+        self.timed += 1
         if self.schedule.step % REPORT_EVERY == 0 or self.evaluation_is_due or self.schedule.finished:
             return Report(self.schedule.step, loss, *read_batch(shards, batch.labels), float(norm), rate)
         return None
 
     @property
     def evaluation_is_due(self) -> bool:
+        return self._evaluations_by_now > self.evaluations
+
+    @property
+    def _evaluations_by_now(self) -> int:
         # A little more, for step / steps times evaluations may fall short of a whole number.
-        return int(self.schedule.progress * self.settings.evaluations + 1e-9) > self.evaluations
+        return int(self.schedule.progress * self.settings.evaluations + 1e-9)
 
     @property
     def finished(self) -> bool:
@@ -136,13 +145,13 @@ class Trainer:
 
     def validate(self) -> tuple[Evaluation, Evaluation | None]:
         """Evaluate the weights, and their average if there is one; the best of all are kept."""
-        self.evaluations = int(self.schedule.progress * self.settings.evaluations + 1e-9)
+        self.evaluations = self._evaluations_by_now
         self.stale += 1
         last = self._try(self.model.params, averaged=False)
         return last, self._try(self.average.average, averaged=True) if self.average else None
 
     def _try(self, params, averaged: bool) -> Evaluation:
-        found = evaluate(self.reader(params), *self.validation_part, self.settings.test_digits)
+        found = evaluate(self.model.with_weights(params), *self.validation_part, self.settings.test_digits)
         better, no_worse = _compare(found, self.best)
         if better:
             self.stale = 0
@@ -152,19 +161,9 @@ class Trainer:
                 self.best_params[name][...] = param
         return found
 
-    def reader(self, params) -> RowReader:
-        """A reader of its own with these weights."""
-        reader = self._reader(np.random.default_rng(0))
-        for name, param in params.items():
-            reader.params[name][...] = param
-        return reader
-
     def kept(self) -> RowReader:
         """The reader that validation rows have chosen; the last one if there was no evaluation."""
-        return self.reader(self.best_params if self.best else self.model.params)
-
-    def _reader(self, rng: np.random.Generator) -> RowReader:
-        return RowReader(**self.settings.reader, rng=rng)
+        return self.model.with_weights(self.best_params if self.best else self.model.params)
 
     # ---- files ----------------------------------------------------------------------------
 
@@ -181,11 +180,11 @@ class Trainer:
     def restore(self, path: str | os.PathLike, header: dict, entries: dict[str, Entry]) -> None:
         """Go on where the trainer was that `save` has written; CheckpointError if that cannot be.
 
-        `header` and `entries` are those of `read_checkpoint`.
+        UnfitError if that was on other data. `header` and `entries` are those of `read_checkpoint`.
         """
         if header.get("data") != self._data:
-            raise CheckpointError(f"{path}: the run learnt from other digits than those of "
-                                  f"{self.settings.data or 'this package'}; put them back to go on")
+            raise UnfitError(f"{path}: the run learnt from other digits than those of "
+                             f"{self.settings.data or 'this package'}; put them back to go on")
         position = {**self._position(), "metrics": 0}
         for name, example in position.items():
             if name not in header or not same_kind(header[name], example):
@@ -246,7 +245,7 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[Settings, dict, dict[str, 
     ------
     CheckpointError
         It is none, or its settings ask for other weights than it has: a trainer made of them takes
-        no more memory than the file.
+        no more memory than the file. UnfitError if it is one of another version.
     """
     header, entries = read_header(path, FORMAT, VERSION)
     try:
@@ -277,8 +276,9 @@ def _compare(found: Evaluation, best: Best | None) -> tuple[bool, bool]:
 
 
 def _versions() -> dict[str, str]:
+    """All that decides how sums are rounded: what is compiled here is made for this processor."""
     return dict(python=platform.python_version(), numpy=np.__version__, numba=numba.__version__,
-                machine=platform.machine())
+                machine=platform.machine(), cpu=llvmlite.binding.get_host_cpu_name())
 
 
 def _fingerprint(*parts: Part) -> int:

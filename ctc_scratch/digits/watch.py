@@ -94,6 +94,15 @@ class Watch:
                 f"than {settings.hidden}."))
         return self._once("plateau", PLATEAU)
 
+    def end(self, step: int) -> str | None:
+        """What should be said of a run that has ended after so many steps: that it was too short."""
+        rows = step * self.settings.batch
+        if not self.state["blank"] or rows > PLATEAU_ROWS:
+            return None
+        more = "--steps or --minutes" if self.settings.minutes else "--steps"
+        return (f"The run has ended while the network answers blank at every frame: it has seen {rows} rows, "
+                f"and digits come after some 10 000 to 30 000; let it have more {more}.")
+
     def _once(self, key: str, sentence: str) -> str | None:
         if key in self.state["told"]:
             return None

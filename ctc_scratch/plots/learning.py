@@ -19,8 +19,8 @@ def learning_curve(ax_loss: Axes, ax_rate: Axes,
     ax_loss : gets the loss [nats per row], logarithmic
     ax_rate : gets the rates [%], logarithmic from 100 down to 1 % and linear below
     records : mappings with `step` and any of `loss`, `label_error_rate`, `blank_rate`,
-        `validation_label_error_rate`; rates as fractions; what a record lacks, or holds as
-        None, is left out
+        `validation_label_error_rate`, `average_label_error_rate`; rates as fractions; what a
+        record lacks, or holds as None, is left out
     """
     def draw(ax, key, scale, label, **style):
         points = [(r["step"], scale * r[key]) for r in records if r.get(key) is not None]
@@ -32,6 +32,8 @@ def learning_curve(ax_loss: Axes, ax_rate: Axes,
     draw(ax_rate, "label_error_rate", 100, "label errors, training", color="0.6", linewidth=1)
     draw(ax_rate, "validation_label_error_rate", 100, "label errors, validation",
          color="black", marker="o", markersize=4)
+    draw(ax_rate, "average_label_error_rate", 100, "label errors, validation, averaged weights",
+         color="black", linestyle="--", marker="s", markerfacecolor="white", markersize=4)
 
     ax_loss.set_yscale("log")
     ax_loss.set_ylabel("training loss [nats per row]")
