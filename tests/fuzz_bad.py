@@ -13,14 +13,17 @@ from ctc_scratch.ctc import (
     NGram,
     Workspace,
     align,
+    collapse,
     ctc_loss,
     diagnose,
     edit_distance,
+    extend,
     greedy_decode,
     label_error_rate,
     lattice,
     log_partition,
     map_decode,
+    min_frames,
     prefix_beam_search,
     sequence_accuracy,
     set_num_threads,
@@ -305,6 +308,7 @@ def bad_call_case(draw):
     integer, seconds = _bad_integer(draw), np.random.default_rng(0)
     bad_model = draw.choice([3, "x", object(), *map(_Model, [np.nan, np.inf, None, "1", [1], 1j])])
     bad_prune = draw.choice([-1, np.nan, "x", [1], True, 1j])
+    no_labels = draw.choice([3, None, 1.5, [1.5], [[1, 1]], [[1], [1, 2]], "ab", [True], [None], {1: 2}])
     bad_rng = draw.choice([None, 3, "x", np.random.RandomState(0)])
     bad_pieces = [rows, draw.choice([np.zeros((2, C + 1)), np.zeros(3), None, _spoilt(rows, (t, 0), np.nan)])]
     calls = [
@@ -343,10 +347,18 @@ def bad_call_case(draw):
         ("threads", lambda: set_num_threads(integer)),
         ("order", lambda: NGram([[1, 2]], order=integer)),
         ("weight", lambda: NGram([[1, 2]], weight=draw.choice([-1, np.nan, "x", None, [1]]))),
+        ("bonus", lambda: NGram([[1, 2]], bonus=draw.choice([np.nan, np.inf, "x", None, [1], True]))),
+        ("sequences", lambda: NGram(draw.choice([3, None, [[1.7]], [1, 2], [["a"]], [[[1]]], [[True]]]))),
+        ("labels", lambda: NGram([[1, 2]], labels=draw.choice([3, [1.5], [[1]], ["a"]]))),
         ("label", lambda: NGram([[1, 2]], labels=[1])),
         ("labels", lambda: NGram([[]])),
-        ("hypothesis", lambda: edit_distance(draw.choice([3, None, 1.5]), [1])),
-        ("reference", lambda: edit_distance([1], draw.choice([3, None, 1.5]))),
+        ("hypothesis", lambda: edit_distance(no_labels, [1])),
+        ("reference", lambda: edit_distance([1], no_labels)),
+        ("hypotheses", lambda: label_error_rate(draw.choice([3, None, "x", iter([])]), [])),
+        ("references", lambda: sequence_accuracy([], draw.choice([3, None, 1.5]))),
+        ("hypothesis", lambda: sequence_accuracy([no_labels], [[1]])),
+        ("labels", lambda: draw.choice([extend, min_frames])(no_labels)),
+        ("path", lambda: collapse(no_labels)),
         ("hypotheses", lambda: label_error_rate([[1]], [])),
         ("hypotheses", lambda: sequence_accuracy([[1]], [])),
     ]

@@ -46,6 +46,19 @@ def test_min_frames_is_the_length_of_the_shortest_path():
             assert min_frames(labels) == shortest == U + count_repeats(labels)
 
 
+@pytest.mark.parametrize("labels", [[1.5], [[1, 1]], [[1], [1, 2]], 3, None, "ab", [True], ["1"], {1: 2}],
+                         ids=str)
+@pytest.mark.parametrize("function", [extend, min_frames, count_repeats, collapse, states_of])
+def test_what_are_no_labels_is_named(function, labels):
+    name = "path" if function in (collapse, states_of) else "labels"
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be a sequence of integers"):
+        function(labels)
+
+
+def test_no_labels_at_all_are_labels_of_any_type():
+    assert extend([]).tolist() == [0] and min_frames(np.empty(0)) == 0 and collapse(()) == []
+
+
 def test_states_of_a_path_emit_that_path(rng):
     for _ in range(100):
         path = rng.integers(3, size=rng.integers(9))

@@ -39,3 +39,15 @@ def test_rates():
     assert label_error_rate([[1]], [[]]) == float("inf")
     with pytest.raises(ValueError, match="go in pairs, got 2 and 1"):
         label_error_rate([[1], [2]], [[1]])
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: label_error_rate(3, []), "^hypotheses must be a sequence of labellings, got 3"),
+    (lambda: sequence_accuracy([], None), "^references must be a sequence of labellings, got None"),
+    (lambda: label_error_rate([3], [[1]]), "^hypothesis must be a sequence of integers"),
+    (lambda: sequence_accuracy([[1.7]], [[1]]), r"^hypothesis must be a sequence of integers.*got \[1.7\]"),
+    (lambda: edit_distance([1], [[1]]), "^reference must be a sequence of integers"),
+])
+def test_what_is_wrong_is_said(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()

@@ -71,6 +71,12 @@ def test_it_decides_where_the_frames_do_not():
     (lambda: NGram([[1]], 0), ValueError, "order must be at least 1, got 0"),
     (lambda: NGram([[1]], weight=-1), ValueError, "weight must be at least 0, got -1"),
     (lambda: NGram([[1, 7]], labels=[1, 2]), ValueError, r"label 7 occurs in a sequence, but is none of"),
+    (lambda: NGram([[1.7]]), TypeError, r"^sequences\[0\] must be a sequence of integers.*got \[1.7\]"),
+    (lambda: NGram(3), TypeError, "^sequences must be sequences of labels, got 3"),
+    (lambda: NGram([[1]], labels=[1.5]), TypeError, "^labels must be a sequence of integers"),
+    (lambda: NGram([[1]], labels=3), TypeError, "^labels must be a sequence of integers.*got 3"),
+    (lambda: NGram([[1]], bonus=float("nan")), ValueError, "^bonus must be finite, got nan"),
+    (lambda: NGram([[1]], bonus="x"), TypeError, "^bonus must be a real number, got 'x'"),
     (lambda: NGram([[1]]).prob((), 3), ValueError, r"label 3 is none of the labels \[1\]"),
 ])
 def test_what_is_wrong_is_said(call, error, message):

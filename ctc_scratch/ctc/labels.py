@@ -14,10 +14,27 @@ differ.
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
+    """Integers (U,); TypeError or ValueError, which names them, for what would have to be made such.
+
+    >>> as_labels([1.5])
+    Traceback (most recent call last):
+    TypeError: labels must be a sequence of integers, got [1.5]
+    """
+    try:
+        array = np.asarray(labels)
+    except ValueError:  # NumPy's word for a ragged list
+        array = np.empty((0, 0))
+    if array.ndim == 1 and (array.size == 0 or array.dtype.kind in "iu"):  # NumPy makes [] a float array
+        return array.astype(np.intp, copy=False)
+    error = ValueError if array.ndim > 1 else TypeError
+    raise error(f"{name} must be a sequence of integers, got {labels!r:.80}")
 
 
 def collapse(path: Sequence[int], blank: int = 0) -> list[int]:
@@ -26,7 +43,8 @@ def collapse(path: Sequence[int], blank: int = 0) -> list[int]:
     >>> collapse([1, 1, 0, 1])
     [1, 1]
     """
-    return [int(c) for t, c in enumerate(path) if c != blank and (t == 0 or c != path[t - 1])]
+    path = as_labels(path, "path").tolist()
+    return [c for t, c in enumerate(path) if c != blank and (t == 0 or c != path[t - 1])]
 
 
 def extend(labels: ArrayLike, blank: int = 0) -> NDArray[np.intp]:
@@ -35,7 +53,7 @@ def extend(labels: ArrayLike, blank: int = 0) -> NDArray[np.intp]:
     >>> extend([1, 2])
     array([0, 1, 0, 2, 0])
     """
-    labels = np.asarray(labels, dtype=np.intp)
+    labels = as_labels(labels)
     ext = np.full(2 * len(labels) + 1, blank, dtype=np.intp)
     ext[1::2] = labels
     return ext
@@ -50,6 +68,7 @@ def can_skip(ext: NDArray[np.intp]) -> NDArray[np.bool_]:
     >>> can_skip(extend([1, 1, 2]))
     array([False, False, False, False, False,  True, False])
     """
+    ext = as_labels(ext, "ext")
     skip = np.zeros(len(ext), dtype=np.bool_)
     skip[2:] = ext[2:] != ext[:-2]
     return skip
@@ -61,7 +80,7 @@ def count_repeats(labels: ArrayLike) -> int:
     >>> count_repeats([1, 1, 2, 2, 2])
     3
     """
-    labels = np.asarray(labels)
+    labels = as_labels(labels)
     return int(np.count_nonzero(labels[1:] == labels[:-1]))
 
 
@@ -71,7 +90,8 @@ def min_frames(labels: ArrayLike) -> int:
     >>> min_frames([1, 2]), min_frames([1, 1])
     (2, 3)
     """
-    return len(np.asarray(labels)) + count_repeats(labels)
+    labels = as_labels(labels)
+    return len(labels) + count_repeats(labels)
 
 
 def states_of(path: Sequence[int], blank: int = 0) -> NDArray[np.intp]:
@@ -80,6 +100,7 @@ def states_of(path: Sequence[int], blank: int = 0) -> NDArray[np.intp]:
     >>> states_of([0, 1, 1, 0, 1])
     array([0, 1, 1, 2, 3])
     """
+    path = as_labels(path, "path").tolist()
     states = np.empty(len(path), dtype=np.intp)
     u = 0  # labels begun so far
     for t, c in enumerate(path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from .labels import as_labels
+
 Labels = Sequence[int]
 
 
@@ -26,7 +28,7 @@ def edits(hypothesis: Labels, reference: Labels) -> list[tuple[int | None, int |
     [(1, 1), (None, 3), (2, 2)]
     """
     cost = _distances(hypothesis, reference)
-    i, j = len(hypothesis), len(reference)
+    i, j = len(cost) - 1, len(cost[0]) - 1
     pairs: list[tuple[int | None, int | None]] = []
     while i > 0 or j > 0:
         if i > 0 and j > 0 and cost[i][j] == cost[i - 1][j - 1] + (hypothesis[i - 1] != reference[j - 1]):
@@ -67,15 +69,13 @@ def sequence_accuracy(hypotheses: Sequence[Labels], references: Sequence[Labels]
     _check_pairs(hypotheses, references)
     if len(references) == 0:
         return 1.0
-    right = sum([int(c) for c in h] == [int(c) for c in r] for h, r in zip(hypotheses, references))
+    right = sum(_listed("hypothesis", h) == _listed("reference", r) for h, r in zip(hypotheses, references))
     return right / len(references)
 
 
 def _distances(hypothesis: Labels, reference: Labels) -> list[list[int]]:
     """cost[i][j]: the edit distance of the first i labels to the first j."""
-    for name, labels in (("hypothesis", hypothesis), ("reference", reference)):
-        if not hasattr(labels, "__len__"):
-            raise TypeError(f"{name} must be a sequence of labels, got {labels!r}")
+    hypothesis, reference = _listed("hypothesis", hypothesis), _listed("reference", reference)
     cost = [list(range(len(reference) + 1))]
     for i, h in enumerate(hypothesis, start=1):
         above, row = cost[-1], [i]
@@ -85,7 +85,14 @@ def _distances(hypothesis: Labels, reference: Labels) -> list[list[int]]:
     return cost
 
 
+def _listed(name: str, labels: Labels) -> list[int]:
+    return as_labels(labels, name).tolist()
+
+
 def _check_pairs(hypotheses: Sequence[Labels], references: Sequence[Labels]) -> None:
+    for name, sequences in (("hypotheses", hypotheses), ("references", references)):
+        if not hasattr(sequences, "__len__") or isinstance(sequences, str):
+            raise TypeError(f"{name} must be a sequence of labellings, got {sequences!r:.80}")
     if len(hypotheses) != len(references):
         raise ValueError(f"hypotheses and references go in pairs, "
                          f"got {len(hypotheses)} and {len(references)}")

@@ -13,9 +13,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from typing import Any, Hashable, Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any, Hashable, Sequence
+
+import numpy as np
 
 from .checks import check_count, check_not_negative
+from .labels import as_labels
 
 BEGIN, END = "begin", "end"  # no labels, which are integers
 
@@ -34,7 +38,8 @@ class NGram:
     Raises
     ------
     ValueError, TypeError
-        No label at all, one that is none of `labels`, an order below 1, a negative weight.
+        No label at all, one that is no integer or none of `labels`, an order below 1, a negative
+        weight, a bonus that is not finite.
 
     References
     ----------
@@ -52,11 +57,15 @@ class NGram:
         self, sequences: Iterable[Sequence[int]], order: int = 3, *, labels: Iterable[int] | None = None,
         weight: float = 1.0, bonus: float = 0.0,
     ) -> None:
-        self.order, self.bonus = check_count("order", order), float(bonus)
+        self.order, self.bonus = check_count("order", order), _check_bonus(bonus)
         self.weight = check_not_negative("weight", weight)
-        learnt = [tuple(int(c) for c in sequence) for sequence in sequences]
+        if not isinstance(sequences, Iterable):
+            raise TypeError(f"sequences must be sequences of labels, got {sequences!r:.80}")
+        learnt = [tuple(as_labels(sequence, f"sequences[{n}]").tolist())
+                  for n, sequence in enumerate(sequences)]
         seen = {c for sequence in learnt for c in sequence}
-        self.labels = sorted(seen if labels is None else {int(c) for c in labels})
+        given = list(labels) if isinstance(labels, Iterable) else labels
+        self.labels = sorted(seen if labels is None else {*as_labels(given).tolist()})
         if not self.labels:
             raise ValueError("an n-gram model needs labels: the sequences hold none, and none are given")
         for label in sorted(seen - set(self.labels)):
@@ -100,3 +109,11 @@ class NGram:
         """The last n - 1 of BEGIN and the prefix."""
         whole = (BEGIN, *prefix)
         return whole[max(0, len(whole) - self.order + 1):]
+
+
+def _check_bonus(bonus: Any) -> float:
+    if isinstance(bonus, bool) or not isinstance(bonus, (int, float, np.integer, np.floating)):
+        raise TypeError(f"bonus must be a real number, got {bonus!r}")
+    if not math.isfinite(bonus):
+        raise ValueError(f"bonus must be finite, got {bonus}")
+    return float(bonus)
