@@ -45,7 +45,7 @@ TARGETS = {
     "ctc_scratch/ctc/exact.py": ["tests/test_exact.py", "-k", "not 690 and not 300"],
     "ctc_scratch/ctc/certified.py":
         ["tests/test_recursion.py::test_minus_inf_entries_equal_enumeration", "tests/test_certified.py",
-         "tests/test_certified_ways.py", "-k", "not counterexample and not long"],
+         "tests/test_certified_ways.py", "-k", "not counterexample and not long and not no_bit"],
     "ctc_scratch/ctc/beam_kernels.py": ["tests/test_beam.py"],
     "ctc_scratch/ctc/decode.py": ["tests/test_decode.py", "tests/test_beam.py"],
     "ctc_scratch/ctc/map_search.py": ["tests/test_map_decode.py"],
@@ -383,9 +383,9 @@ def run_tests(folder: Path, path: str, arguments: list[str], seconds: float | No
     """In a forked process: the tests, in this folder; it exits with pytest's status."""
     os.setsid()
     sys.dont_write_bytecode = seconds is not None   # the original's is written once, a mutation's never
+    resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))    # what the original cannot do kills nothing
     if seconds is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
-        resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))
     ours = {entry.stem for entry in folder.iterdir()}
     for name in [name for name in sys.modules if name.split(".")[0] in ours]:
         del sys.modules[name]                       # `tests` has come from the folder this was started in
