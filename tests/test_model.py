@@ -6,10 +6,12 @@ import pytest
 from ctc_scratch.digits.model import BLANK, CLASS_NAMES, RowReader, digits_to_labels, labels_to_digits
 
 SHAPES = {
-    "one_layer": dict(hidden=3, layers=1, bidirectional=True, window=4),
-    "two_layers": dict(hidden=2, layers=2, bidirectional=True, window=5),
-    "forward_only": dict(hidden=3, layers=2, bidirectional=False, window=4),
-    "single_columns": dict(hidden=2, layers=1, bidirectional=True, window=1),
+    "one_layer": dict(hidden=3, layers=1, bidirectional=True, window=4, vertical=0),
+    "two_layers": dict(hidden=2, layers=2, bidirectional=True, window=5, vertical=0),
+    "forward_only": dict(hidden=3, layers=2, bidirectional=False, window=4, vertical=0),
+    "single_columns": dict(hidden=2, layers=1, bidirectional=True, window=1, vertical=0),
+    "vertical": dict(hidden=2, layers=1, bidirectional=True, window=4, vertical=2),
+    "vertical_forward": dict(hidden=2, layers=1, bidirectional=False, window=5, vertical=1),
 }
 any_shape = pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES.keys())
 

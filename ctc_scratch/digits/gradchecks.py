@@ -13,6 +13,7 @@ import numpy as np
 from ..ctc import ctc_loss
 from ..nn import LSTM, BiLSTM, GradCheck, Linear, Stack, check_grad
 from .model import BLANK, RowReader
+from .vertical import VerticalLSTM
 
 TOLERANCE = 1e-6
 """Largest relative error that passes; what is seen is smaller by some orders of magnitude."""
@@ -70,6 +71,7 @@ def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dic
         yield subject, _ctc(logits, target), {"logits": logits}
 
     D, H, N = 3, 4, 3
+    lengths = np.array([6, 4, 1])
     for subject, layer in {
         "Linear": Linear(D, H, rng, np.float64),
         "LSTM": LSTM(D, H, rng, np.float64),
@@ -81,12 +83,14 @@ def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dic
         }),
     }.items():
         x = rng.standard_normal((6, N, D))
-        yield subject, _layer(layer, x, np.array([6, 4, 1]), rng), {"x": x, **layer.params}
+        yield subject, _layer(layer, x, lengths, rng), {"x": x, **layer.params}
+    vertical, x = VerticalLSTM(1, H, rng, np.float64), rng.standard_normal((6, N, 28))
+    yield "vertical LSTM", _layer(vertical, x, lengths, rng), {"x": x, **vertical.params}
 
-    model = RowReader(hidden=4, layers=2, window=14, rng=rng, dtype=np.float64)
-    images = rng.random((2, 28, 112))
-    reader = _reader(model, images, widths=np.array([112, 84]), targets=[[3, 3, 9], [1]])
-    yield "reader + CTC, end to end", reader, model.params
+    images, widths = rng.random((2, 28, 112)), np.array([112, 84])
+    for subject, units in (("reader + CTC, end to end", 0), ("the same, vertical LSTM", 3)):
+        model = RowReader(hidden=4, layers=2, window=14, vertical=units, rng=rng, dtype=np.float64)
+        yield subject, _reader(model, images, widths, targets=[[3, 3, 9], [1]]), model.params
 
 
 def _ctc(logits: np.ndarray, target: list[int]) -> LossAndGrads:

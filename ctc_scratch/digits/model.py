@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.layers import Linear, Stack
+from ..nn.layers import Layer, Linear, Stack
 from ..nn.lstm import LSTM, BiLSTM
 from .data import SIDE
+from .vertical import PATCH, STEPS, VerticalLSTM
 
 BLANK = 0
 CLASS_NAMES = ("blank", *"0123456789")
@@ -42,31 +43,39 @@ def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
     return labels - 1
 
 
-def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any) -> None:
+def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any, vertical: Any = 0) -> None:
     """TypeError or ValueError for what cannot be the `config` of a reader."""
-    for name, value in (("hidden", hidden), ("layers", layers), ("window", window)):
+    for name, value, least in (("hidden", hidden, 1), ("layers", layers, 1), ("window", window, 1),
+                               ("vertical", vertical, 0)):
         if type(value) is not int:
             raise TypeError(f"{name} must be an integer, not {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")
     if type(bidirectional) is not bool:
         raise TypeError(f"bidirectional must be True or False, not {bidirectional!r}")
 
 
-def param_shapes(hidden: int, layers: int, bidirectional: bool,
-                 window: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int,
+                 vertical: int = 0) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and shape of each parameter of such a reader, one after the other, without making it.
 
     >>> dict(param_shapes(hidden=2, layers=1, bidirectional=False, window=1))["lstm1.weight_ih"]
     (8, 28)
     """
-    directions = ["forward.", "reverse."] if bidirectional else [""]
+    def lstm(name, D, H):
+        yield f"{name}.weight_ih", (4 * H, D)
+        yield f"{name}.weight_hh", (4 * H, H)
+        yield f"{name}.bias", (4 * H,)
+
     D = SIDE * window
+    if vertical:
+        for direction in (".forward", ".reverse"):
+            yield from lstm(f"vertical{direction}", PATCH * window, vertical)
+        D = STEPS * 2 * vertical
+    directions = [".forward", ".reverse"] if bidirectional else [""]
     for n in range(1, layers + 1):
         for direction in directions:
-            yield f"lstm{n}.{direction}weight_ih", (4 * hidden, D)
-            yield f"lstm{n}.{direction}weight_hh", (4 * hidden, hidden)
-            yield f"lstm{n}.{direction}bias", (4 * hidden,)
+            yield from lstm(f"lstm{n}{direction}", D, hidden)
         D = len(directions) * hidden
     yield "output.weight", (C, D)
     yield "output.bias", (C,)
@@ -81,27 +90,35 @@ class RowReader:
     layers : LSTM layers, one on the other
     bidirectional : read from both ends; if not, from left to right only
     window : pixel columns in a frame; frames do not overlap
+    vertical : units in each direction of a first layer that reads each frame from top to bottom, see
+        `VerticalLSTM`; 0: none, the pixels of a frame go to the LSTM as they are
     rng : draws the initial weights
     dtype : float32 or float64, of the weights and all that is computed with them
 
     Attributes
     ----------
     params : dict from name to array, the arrays the layers compute with
-    config : dict of the first four parameters; `RowReader(**config, rng=rng)` has the same shape
+    config : dict of the first five parameters; `RowReader(**config, rng=rng)` has the same shape
     """
 
     def __init__(self, hidden: int = 128, layers: int = 1, bidirectional: bool = True,
-                 window: int = 4, *, rng: np.random.Generator, dtype=np.float32):
+                 window: int = 4, vertical: int = 0, *, rng: np.random.Generator, dtype=np.float32):
         self.config: dict[str, Any] = dict(hidden=hidden, layers=layers, bidirectional=bidirectional,
-                                           window=window)
+                                           window=window, vertical=vertical)
         check_config(**self.config)
         self.window = window
         self.dtype = np.dtype(dtype)
 
         lstm, outputs = (BiLSTM, 2 * hidden) if bidirectional else (LSTM, hidden)
-        inputs = [SIDE * window] + (layers - 1) * [outputs]
-        named = {f"lstm{n}": lstm(D, hidden, rng, dtype) for n, D in enumerate(inputs, start=1)}
-        self.stack = Stack({**named, "output": Linear(outputs, C, rng, dtype)})
+        named: dict[str, Layer] = {}
+        D = SIDE * window
+        if vertical:
+            named["vertical"] = first = VerticalLSTM(window, vertical, rng, dtype)
+            D = first.outputs
+        for n in range(1, layers + 1):
+            named[f"lstm{n}"] = lstm(D, hidden, rng, dtype)
+            D = outputs
+        self.stack = Stack({**named, "output": Linear(D, C, rng, dtype)})
         self.params = self.stack.params
 
     def with_weights(self, params: Mapping[str, Any]) -> "RowReader":

@@ -225,7 +225,7 @@ def _load_kernels(trainer: Trainer) -> None:
     settings = trainer.settings
     print("loading compiled kernels (a first run compiles them, in about half a minute) ...", flush=True)
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
-                    window=settings.window, batch=4, steps=1, wave=0.1)
+                    window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1)
     few = trainer.sampler.images[:9], trainer.sampler.labels[:9]
     Trainer(tiny, few, few).step()
 

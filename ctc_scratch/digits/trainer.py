@@ -40,8 +40,8 @@ from .shards import Mapper, batch_gradients, on_threads
 from .watch import Report, Watch, read_batch
 
 FORMAT = "ctc_scratch checkpoint"
-VERSION = 2
-"""In 1, `wave` was another measure."""
+VERSION = 3
+"""In 1, `wave` was another measure; in 2, there was no `vertical`."""
 
 REPORT_EVERY = 10
 """Steps between two training records."""
