@@ -118,6 +118,9 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "both ways are right; one has to be taken"),
         ("segments = (T + G - 1) // G", ["segments = (T + G) // G", "segments = (T + G + 1) // G"],
          "a stretch more without a frame; what it keeps is overwritten"),
+        ("past_cache = not at.dense and group.T * C * rows.itemsize > PAST_CACHE",
+         ["past_cache = not at.dense or group.T * C * rows.itemsize > PAST_CACHE"],
+         "the same numbers are written by another way, or twice"),
     ],
     "ctc_scratch/ctc/exact.py": [
         ("after, beta = betas[(t + 1) % 2], betas[t % 2]", ["after, beta = betas[(t - 1) % 2], betas[t % 2]"],

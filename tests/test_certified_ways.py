@@ -29,6 +29,17 @@ def test_each_way_gives_what_the_exact_kernel_gives(make_problem, way, dtype, of
     assert_close(auto.grad, exact.grad, off, "gradient")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_label_that_is_impossible_at_a_frame_has_the_gradient_0_there(rng, way):
+    """0 itself: its emission is kept as the negative of a floor, and nothing of that may come out."""
+    T, N, C, U = (WAYS[way][size] for size in "TNCU")
+    logits, targets = rng.standard_normal((T, N, C)), np.tile(np.arange(1, U + 1), (N, 1))
+    logits[0, :, U] = -np.inf
+    grad = ctc_loss(logits, targets).grad
+    assert (grad[0, :, U] == 0).all()
+    assert np.delete(grad[0], U, axis=1).all() and grad[1:].all()
+
+
 @pytest.mark.parametrize("T, C, U", [(1000, 8, 4), (500, 70, 20)])
 def test_the_bracket_of_an_improbable_target_closes(make_problem, T, C, U):
     """Its states are brought back to scale again and again, and none gets lost."""

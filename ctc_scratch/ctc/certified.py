@@ -867,8 +867,6 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
         if L == 1 and not dense:
             taken = 1  # column 0 is the blank's
             for k in range(first, last + 1):
-                column_of[labels[k]] = 0
-            for k in range(first, last + 1):
                 if column_of[labels[k]] == 0:
                     column_of[labels[k]] = taken
                     columns[taken] = labels[k]
