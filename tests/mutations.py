@@ -62,6 +62,7 @@ TARGETS = {
         ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_layers.py",
          "tests/test_lstm.py"],
     "ctc_scratch/nn/optim.py": ["tests/test_optim.py"],
+    "ctc_scratch/digits/vertical.py": ["tests/test_vertical.py"],
 }
 
 
@@ -406,20 +407,21 @@ def start(folder: Path, path: str, arguments: list[str], seconds: float | None) 
 
 
 def baseline(copies: list[Path], path: str, arguments: list[str]) -> float:
-    """How many seconds of computing a mutation gets; without one the tests must pass, in both copies."""
-    for folder in copies:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        process = start(folder, path, arguments, None)
+    """How many seconds of computing a mutation gets; without one the tests must pass, in all copies."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processes = [start(folder, path, arguments, None) for folder in copies]
+    for process in processes:
         process.join()
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / len(copies)
+    for folder, process in zip(copies, processes):
         if process.exitcode != 0:
             raise RuntimeError(f"the tests of {path} fail as it is:\n{(folder / 'log').read_text()}")
         for compiled in folder.joinpath(path).parent.glob(f"__pycache__/{Path(path).stem}.*"):
             compiled.unlink()   # a mutation may have the size and the second of the original
-        now = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-        for name in (folder / "modules").read_text().split():
-            with contextlib.suppress(Exception):
-                importlib.import_module(name)   # once, for all processes forked off from now on
+    for name in (copies[0] / "modules").read_text().split():
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)   # once, for all processes forked off from now on
     print(f"{path}: its tests take {spent:.1f} s", flush=True)
     return 5 + 3 * spent
 
