@@ -135,6 +135,7 @@ MODELS = {
     "hidden": (with_config(hidden=10**6), "of shape .4000000, 56., found .8, 56."),
     "layers": (with_config(layers=TRILLION), "expected lstm2.forward.weight_ih, found no"),
     "window": (with_config(window=TRILLION), "of shape .8, 28000000000000., found .8, 56."),
+    "vertical": (with_config(vertical=TRILLION), "expected vertical.forward.weight_ih, found no"),
     "hidden_of_9000_digits": (with_config(hidden=10**4000), "expected lstm1.forward.weight_ih of shape"),
     "config_no_dict": (with_header(json.dumps(dict(format="ctc_scratch model", version=1, config=[2]))),
                        "expected the settings of a model, found .2."),

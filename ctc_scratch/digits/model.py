@@ -1,7 +1,8 @@
 """The reader: columns of a row of digits -> stacked LSTM -> scores for CTC.
 
-A row is cut into windows of a few columns, one frame each, from left to right. The blank is
-class 0 and digit d is class d + 1; nothing outside this file needs to know.
+A row is cut into windows of a few columns, one frame each, from left to right; a first layer may
+read each frame from top to bottom, the others read the row. The blank is class 0 and digit d is
+class d + 1; nothing outside this file needs to know.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
