@@ -141,6 +141,14 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["if likelihood >= 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing"],
          "both ways are right; one has to be taken"),
     ],
+    "ctc_scratch/ctc/alignment.py": [
+        ("reach = 1.5 * reach * T / (T - t) if tries == 0 else np.inf",
+         [f"reach = {wider} if tries == 0 else np.inf" for wider in (
+             "1.5 * T / (T - t)", "reach * T / (T - t)", "1.5 * reach / (T - t)", "T / (T - t)",
+             "1.5 * reach * T", "1.5 * reach * T / (T)", "1.5 * reach * T / (T + t)")]
+         + ["reach = (np.inf)", "reach = 1.5 * reach * T / (T - t) if tries != 0 else np.inf"],
+         "how far the second try reaches decides how long it takes; the third reaches everywhere"),
+    ],
     "ctc_scratch/ctc/beam_kernels.py": [
         ("if a < b:", ["if a <= b:"], "equal numbers change places"),
         ("if b < a - LIMIT or b == -np.inf:", ["if b <= a - LIMIT or b == -np.inf:"],
