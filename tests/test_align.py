@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import InfeasibleTargetError, collapse, enumeration, reference
+from ctc_scratch.ctc import InfeasibleTargetError, alignment, collapse, enumeration, reference
 from ctc_scratch.ctc.alignment import align, band_of, best_states
 from ctc_scratch.ctc.labels import can_skip, extend, min_frames, states_of
 
@@ -148,3 +148,12 @@ def test_a_hundred_thousand_frames_in_a_minute_and_2_gb(rng):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2e6, "KB"
     assert collapse(found.path) == labels.tolist()
     assert len(found.spans) == U and found.spans[-1].last < T
+
+
+def test_frames_are_normalised_chunk_after_chunk(rng, monkeypatch):
+    monkeypatch.setattr(alignment, "CHUNK", 4)
+    rows, classes = rng.standard_normal((11, 5)), np.array([3, 0])
+    log_probs, tops = alignment._emissions(rows, classes)
+    expected = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(log_probs, expected[:, classes], rtol=1e-14)
+    np.testing.assert_allclose(tops, expected.max(axis=1), rtol=1e-14)
