@@ -3,6 +3,8 @@
 import re
 import zipfile
 
+import pytest
+
 from ctc_scratch.digits import read
 from ctc_scratch.digits.checkpoint import load_model
 from ctc_scratch.digits.data import load_mnist
@@ -18,6 +20,7 @@ def test_it_is_small_and_its_file_holds_half_precision():
     assert heads and all(b"'<f2'" in head for head in heads)
 
 
+@pytest.mark.slow
 def test_it_reads_as_well_as_its_log_says():
     """All test digits in rows of 5; another processor may round a digit or two to the other side."""
     figures = re.search(r"^ +5 +2000 +greedy +(\S+) % +(\S+) %$", LOG.read_text(), re.MULTILINE).groups()
