@@ -29,6 +29,18 @@ def test_each_way_gives_what_the_exact_kernel_gives(make_problem, way, dtype, of
     assert_close(auto.grad, exact.grad, off, "gradient")
 
 
+@pytest.mark.parametrize("method", ["auto", "exact"])
+def test_padding_may_hold_anything_even_where_it_is_all_there_is(rng, method):
+    """Lanes go on to the last frame of the longest; the first sequence has none at all."""
+    logits, lengths = rng.standard_normal((6, 5, 4)), np.array([0, 6, 5, 4, 2])
+    targets = [[], [1, 2], [3], [2, 2], [1]]
+    expected = ctc_loss(logits, targets, lengths, method=method)
+    logits[np.arange(6)[:, None] >= lengths] = np.nan
+    result = ctc_loss(logits, targets, lengths, method=method)
+    for name in ("loss", "grad", "bound", "exact"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name), err_msg=name)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_label_that_is_impossible_at_a_frame_has_the_gradient_0_there(rng, way):
     """0 itself: its emission is kept as the negative of a floor, and nothing of that may come out."""

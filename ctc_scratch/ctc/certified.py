@@ -1001,11 +1001,6 @@ def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
         for k in range(0, 8 * C, 8):
             value = widened(eight(line, k))
             put(w, emit + k, where_over(value, splat(floor), value, splat(-floor)) * inverse)
-        if t >= group.shortest:
-            for j in range(L):
-                if t >= lengths[j]:
-                    for c in range(C):
-                        w[emit + c * L + j] = 0.0
 
 
 # ---- alpha ----------------------------------------------------------------------------------------
