@@ -976,7 +976,11 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
 
 @part
 def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
-    """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane."""
+    """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane.
+
+    A lane behind its end, or without a sequence, gets that of some other row: none of its labels is in
+    the window there, its beta does not ask for a blank, and nothing of it is written.
+    """
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
     floor, line = emission_floor(rows), np.zeros(8 * C, rows.dtype)
     none, lowest = splat(rows.dtype.type(0)), splat(rows.dtype.type(-np.inf))
