@@ -79,6 +79,8 @@ class Equivalent(NamedTuple):
 
 
 AGAIN = "a power of two: when one rescales changes no bit"
+TO_26 = "TO_INT, TO_26 = 1.5 * 2.0**52, "
+ROUNDED = " # added and taken away: round to multiples of 1, of 2^26"
 BELOW, ABOVE = "RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), ", "2.0 ** (HEADROOM + 20)"
 EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
     "ctc_scratch/nn/optim.py": [
@@ -126,6 +128,8 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "the same numbers are written by another way, or twice"),
     ],
     "ctc_scratch/ctc/exact.py": [
+        (TO_26 + "1.5 * 2.0**78" + ROUNDED, [TO_26 + "2.0**78" + ROUNDED],
+         "n is not above 0; it is rounded to a multiple of 2^25 then, and the products are as exact"),
         ("after, beta = betas[(t + 1) % 2], betas[t % 2]", ["after, beta = betas[(t - 1) % 2], betas[t % 2]"],
          "the same parity"),
         ("if T * 16 * (S + 4 + K + 1) > budget:",

@@ -47,8 +47,9 @@ def bracket(logits, labels):
     room = certified.room(T, len(labels), C, 1, solver.BUDGET)
     with np.errstate(over="ignore", invalid="ignore"):  # plain Python warns, as it does the solver
         certified.batch(
-            group, np.zeros(2, int), (0,), frames.rows, frames.tops, T, 1, frames.lengths, packed.labels,
-            packed.offsets, 0, np.ones(1), True, solver.BUDGET, np.zeros(room), grad, gamma, losses, gaps,
+            group, np.zeros(2, int), np.zeros(3, int), (0,), frames.rows, frames.tops, T, 1, frames.lengths,
+            packed.labels, packed.offsets, 0, np.ones(1), True, solver.BUDGET, np.zeros(room), grad, gamma,
+            losses, gaps,
         )
     return losses[0], gaps[0], grad, gamma
 

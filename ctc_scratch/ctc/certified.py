@@ -98,6 +98,7 @@ FLOOR = 2.0**-800  # under it a state is raised or dropped: times an emission's 
 RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), 2.0 ** (HEADROOM + 20)
 RESCALE_MASK = 3  # look at every fourth frame
 
+LOOK = 2**14  # numbers that a thread looks at before it counts again
 PAST_CACHE = 2**22  # bytes of a sequence's gradient from which on it will not be read from the cache again
 
 
@@ -1160,7 +1161,30 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
     put(w, at.y_low, blank_low)
 
 
-# ---- the whole group ------------------------------------------------------------------------------
+# ---- the whole batch ------------------------------------------------------------------------------
+
+
+@kernel
+def all_finite(rows, looks):
+    """Whether no number is NaN or infinite; to be called by any threads at once, each gets the answer.
+
+    looks (3,), zeros: how many blocks of numbers are taken, how many done, how many were not finite.
+    """
+    numbers = rows.reshape(-1)
+    blocks = (len(numbers) + LOOK - 1) // LOOK
+    while True:
+        k = count(looks, place(0), 1)
+        if k >= blocks:
+            break
+        finite = True
+        for i in range(place(k * LOOK), place(min((k + 1) * LOOK, len(numbers)))):
+            finite &= abs(numbers[i]) < np.inf
+        if not finite:
+            count(looks, place(2), 1)
+        count(looks, place(1), 1)
+    while count(looks, place(1), 0) < blocks:  # microseconds: others are amid their last block
+        pass
+    return count(looks, place(2), 0) == 0
 
 
 @part
@@ -1190,15 +1214,19 @@ def room(T, U, C, L, budget):
 
 
 @kernel
-def batch(groups, progress, lanes, rows, tops, n_stride, t_stride, lengths, labels, offsets, blank, weights,
-          normalise, budget, w, grad, gamma, losses, gaps):
+def batch(groups, progress, looks, lanes, rows, tops, n_stride, t_stride, lengths, labels, offsets, blank,
+          weights, normalise, budget, w, grad, gamma, losses, gaps):
     """The losses, gaps and gradients of the groups (G, L) that no other thread takes, one after the other.
 
     gaps: (Z_up - Z_low) / Z_low. progress: how many groups are taken, and how many done, by all threads.
+    Without `tops` nobody has looked at the logits yet. That is done first then, by all threads together
+    (looks: see `all_finite`), and unless all are finite nothing is written.
     The workspace w must have `room`. The loop is here and not around a function for one group, because
     each level of calls is one more time that LLVM goes over it all.
     """
     L = len(lanes)
+    if len(tops) == 0 and not all_finite(rows, looks):
+        return
     while True:
         g = count(progress, place(0), 1)
         if g >= len(groups):

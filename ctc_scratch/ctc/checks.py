@@ -1,6 +1,8 @@
 """What the public functions accept, and what they say when they do not.
 
-Everything is checked here, before any kernel runs: a kernel trusts its caller.
+Everything is checked here, before any kernel runs: a kernel trusts its caller. Only whether all logits
+are finite `ctc_loss` leaves to the certified kernel, whose threads look at them together; if not, it
+does nothing, and `check_values` says what is wrong.
 Each message names the value, its place and what was expected.
 """
 
@@ -12,16 +14,16 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import threads
+from . import certified, threads
 
 FEW_CLASSES = 64
 """Up to so many, all logits are looked at as one: if all are finite none can be wrong."""
 
 BITS = {
-    4: (np.int32, np.uint32, np.float32(np.inf).view(np.int32), np.float32(-np.inf).view(np.uint32)),
-    8: (np.int64, np.uint64, np.float64(np.inf).view(np.int64), np.float64(-np.inf).view(np.uint64)),
+    4: (np.int32, np.uint32, np.float32(-np.inf).view(np.uint32)),
+    8: (np.int64, np.uint64, np.float64(-np.inf).view(np.uint64)),
 }
-"""For numbers of 4 and 8 bytes, what takes them for integers, and what inf and -inf are then."""
+"""For numbers of 4 and 8 bytes, what takes them for integers, and what -inf is then."""
 
 NOWHERE = np.iinfo(np.intp).max
 """A frame behind all frames."""
@@ -54,7 +56,7 @@ class InfeasibleTargetError(ValueError):
 
 
 class Frames(NamedTuple):
-    """Checked logits of a batch, whatever the layout: rows that kernels can walk.
+    """Logits of a batch, whatever the layout: rows that kernels can walk.
 
     Frame t of sequence n is rows[n * n_stride + t * t_stride].
     """
@@ -67,6 +69,7 @@ class Frames(NamedTuple):
     t_stride: int
     single: bool  # (T, C) was given
     padded: bool  # lengths were given, so that some frames may be padding
+    what: str  # the caller's name of the logits
 
     def at(self, t: int, n: int) -> NDArray:
         """The logits (C,) of one frame."""
@@ -91,6 +94,17 @@ def check_logits(
     what: str = "logits",
 ) -> Frames:
     """Unnormalised scores (T, N, C), (N, T, C) or (T, C), and the frames used of each, as `Frames`.
+
+    Everything is checked: what follows is `check_shape`, then `check_values`.
+    """
+    return check_values(check_shape(logits, lengths, layout, name, what))
+
+
+def check_shape(
+    logits: ArrayLike, lengths: ArrayLike | None = None, layout: str = "TNC", name: str = "logit_lengths",
+    what: str = "logits",
+) -> Frames:
+    """The same for a caller that looks at the values itself.
 
     float32 and float64 are kept, float16 becomes float32, integers and longer
     floats float64. Arrays that are not C-contiguous, aligned and in native byte order
@@ -125,11 +139,16 @@ def check_logits(
         for n in np.flatnonzero((used < 0) | (used > T)):
             raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
     rows, tops = logits.reshape(T * N, C), np.empty(0, dtype=logits.dtype)
-    frames = Frames(logits, rows, tops, used, n_stride, t_stride, single, lengths is not None)
+    return Frames(logits, rows, tops, used, n_stride, t_stride, single, lengths is not None, what)
+
+
+def check_values(frames: Frames) -> Frames:
+    """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
+    R, C = frames.rows.shape
     # Long rows come in from memory once only, so what is wanted of them is found together.
-    if C > FEW_CLASSES or not _all_finite(rows):
-        frames = frames._replace(tops=np.empty(T * N, dtype=logits.dtype))
-        _check_values(frames, what)
+    if C > FEW_CLASSES or not certified.all_finite(frames.rows, np.zeros(3, np.int64)):
+        frames = frames._replace(tops=np.empty(R, dtype=frames.rows.dtype))
+        _find_tops(frames)
     return frames
 
 
@@ -159,7 +178,7 @@ def check_not_negative(name: str, value: Any) -> float:
 
 
 def check_out(out: Any, frames: Frames) -> NDArray:
-    """The array for the gradient, all 0 where a frame is padding; a new one if there is none."""
+    """The array for the gradient; one of zeros if there is none."""
     if out is None:
         return np.zeros_like(frames.logits)
     if not isinstance(out, np.ndarray):
@@ -171,12 +190,16 @@ def check_out(out: Any, frames: Frames) -> NDArray:
         raise ValueError("out must be C-contiguous, writeable, aligned and in native byte order")
     if np.may_share_memory(out, frames.logits):
         raise ValueError("out must not share memory with the logits, which are still needed")
+    return out
+
+
+def clear_padding(out: NDArray, frames: Frames) -> None:
+    """All 0 where a frame is padding."""
     if frames.padded:
         rows = out.reshape(frames.rows.shape)
         T = len(rows) // max(len(frames.lengths), 1)
         for n in np.flatnonzero(frames.lengths < T):
             rows[n * frames.n_stride:][:: frames.t_stride][frames.lengths[n]:T] = 0.0
-    return out
 
 
 def check_blank(blank: Any, C: int) -> int:
@@ -221,18 +244,10 @@ def first_infeasible(
     )
 
 
-def _all_finite(rows: NDArray) -> bool:
-    """Whether no number is NaN or infinite, used or not: of integers NumPy finds the largest fast."""
-    signed, unsigned, infinity, minus_infinity = BITS[rows.itemsize]
-    if rows.size == 0:
-        return True
-    return bool(rows.view(signed).max() < infinity and rows.view(unsigned).max() < minus_infinity)
-
-
-def _check_values(frames: Frames, what: str) -> None:
-    """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    rows, tops, found = frames.rows, frames.tops, []
-    signed, unsigned, _, minus_infinity = BITS[rows.itemsize]
+def _find_tops(frames: Frames) -> None:
+    """Into frames.tops the largest logit of each used row; an error for the first that cannot be used."""
+    rows, tops, what, found = frames.rows, frames.tops, frames.what, []
+    signed, unsigned, minus_infinity = BITS[rows.itemsize]
     bits, unsigned_bits, top_bits = rows.view(signed), rows.view(unsigned), tops.view(signed)
 
     def task(samples):

@@ -14,9 +14,10 @@ from .checks import (
     Targets,
     check_blank,
     check_choice,
-    check_logits,
     check_out,
+    check_shape,
     check_targets,
+    clear_padding,
     first_infeasible,
 )
 from .solver import METHODS, Workspace, solve
@@ -145,6 +146,8 @@ def ctc_loss(
     losses, bounds, exact = solve(
         frames, packed, blank, weights, grad.reshape(frames.rows.shape), method, workspace
     )
+    if out is not None:
+        clear_padding(grad, frames)
     np.maximum(losses, 0.0, out=losses)  # ln p of what is all but certain may round to above 0
     if np.inf in losses:
         impossible = losses == np.inf
@@ -162,8 +165,8 @@ def _check(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
     what: str = "logits",
 ) -> tuple[Frames, Targets, int]:
-    """The arguments, checked and packed for the kernels; `what` is the caller's name of the first."""
-    frames = check_logits(logits, logit_lengths, layout, what=what)
+    """The arguments, packed for the kernels and checked, but for the values of the first, named `what`."""
+    frames = check_shape(logits, logit_lengths, layout, what=what)
     blank = check_blank(blank, frames.rows.shape[1])
     return frames, check_targets(targets, target_lengths, frames, blank), blank
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import certified, exact, kernels, threads
-from .checks import Frames, Targets
+from .checks import FEW_CLASSES, Frames, Targets, check_values
 
 METHODS = ("auto", "exact", "log")
 
@@ -63,6 +63,7 @@ def solve(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Losses (inf where no path exists), bounds and which samples the exact kernel did, each (N,).
 
+    The values of the logits are checked here, before anything is written.
     The gradient rows (T * N, C) of all used frames of feasible samples are
     filled; those of infeasible ones are 0.
     """
@@ -71,12 +72,16 @@ def solve(
     todo = np.empty(N, dtype=np.bool_)
     problem = _Problem(frames, packed, blank, weights, grad, losses, normalise, gamma)
     kinds, cells = problem.plan(todo)
+    if method != "auto" or problem.C > FEW_CLASSES or cells == 0:
+        problem.frames = check_values(frames)
     if method == "log":
         problem.run_log(np.flatnonzero(todo))
         bounds[todo] = np.nan
     elif method == "auto":
         gaps = np.zeros(N)
-        problem.run_certified(kinds, cells, gaps, workspace)
+        if not problem.run_certified(kinds, cells, gaps, workspace):
+            problem.frames = check_values(frames)  # raises, unless the logits are -inf or of padding
+            problem.run_certified(kinds, cells, gaps, workspace)
         left = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
     if method == "exact" or method == "auto" and left:
         by_exact[:] = todo
@@ -134,11 +139,15 @@ class _Problem:
 
     def run_certified(
         self, kinds: list[Kind], cells: int, gaps: NDArray[np.float64], workspace: Workspace | None
-    ) -> None:
-        """Into gaps how wide each bracket is, relatively; losses and gradients are those of the upper end."""
+    ) -> bool:
+        """Into gaps how wide each bracket is, relatively; losses and gradients are those of the upper end.
+
+        False, and nothing is done, if the logits have not been looked at yet and some are not finite.
+        """
         workspace = workspace or Workspace()
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
         rows, *others = self.arguments
+        looks = np.zeros(3, np.int64)
         work = [(groups, np.zeros(2, np.int64), lanes, certified.room(T, U, self.C, len(lanes), BUDGET))
                 for groups, lanes, (T, U) in kinds if len(groups)]
 
@@ -147,14 +156,16 @@ class _Problem:
             for groups, progress, lanes, room in work:
                 if progress[0] < len(groups):
                     numbers = workspace._take(room)
-                    certified.batch(groups, progress, lanes, rows, self.frames.tops, *others, self.normalise,
-                                    BUDGET, numbers, self.grad, gamma, self.losses, gaps)
+                    certified.batch(groups, progress, looks, lanes, rows, self.frames.tops, *others,
+                                    self.normalise, BUDGET, numbers, self.grad, gamma, self.losses, gaps)
                     workspace._give(numbers)
 
         def ended():
-            return all([certified.all_done(progress, len(groups), LOOKS) for groups, progress, *_ in work])
+            return looks[2] > 0 or all([certified.all_done(progress, len(groups), LOOKS)
+                                        for groups, progress, *_ in work])
 
         threads.run_together(task, ended, sum(len(groups) for groups, *_ in work), cells)
+        return looks[2] == 0
 
     def plan(self, todo: NDArray[np.bool_]) -> tuple[list[Kind], int]:
         """Marks what is to be done; its groups with their lanes and largest T and U; lattice cells of it all.
