@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ def test_every_sample_runs_exactly_once(rng, count):
     def task(samples):
         seen[samples] += 1
         names.add(threading.current_thread().name)
+        time.sleep(0.05)  # who comes late finds something to do
 
     threads.run(task, costs)
     assert seen.tolist() == [1] * 23
@@ -70,11 +73,11 @@ def test_one_piece_or_little_work_stays_in_the_calling_thread(most, cost):
 
 def test_who_comes_when_all_is_done_is_not_waited_for():
     set_num_threads(2)
-    busy, heap = threading.Event(), Heap(5)
-    held = threads._get_pool().submit(busy.wait, 30)
+    busy, heap, held = threading.Event(), Heap(5), SimpleQueue()
+    threads._get_offers().put(([lambda: busy.wait(30)], held))
     try:
         threads.run_together(heap.take, lambda: not heap.left, most=5, cost=1e6)
-        assert not held.done()
+        assert held.empty()
         assert {thread for _, thread in heap.taken} == {threading.current_thread()}
     finally:
         busy.set()
@@ -109,6 +112,62 @@ def test_an_error_in_a_thread_that_has_begun_is_raised():
 
     with pytest.raises(RuntimeError, match="of the other"):
         threads.run_together(task, lambda: False, most=2, cost=1e6)
+
+
+def test_an_error_of_the_caller_is_raised_when_the_others_have_ended():
+    set_num_threads(2)
+    caller, begun, ended = threading.current_thread(), threading.Event(), []
+
+    def task():
+        if threading.current_thread() is caller:
+            assert begun.wait(30)
+            raise RuntimeError("of the caller")
+        begun.set()
+        time.sleep(0.2)
+        ended.append(True)
+
+    with pytest.raises(RuntimeError, match="of the caller"):
+        threads.run_together(task, lambda: True, most=2, cost=1e6)
+    assert ended
+
+
+def test_what_a_helper_has_done_it_forgets():
+    """Or the arrays of a batch would be kept until the next one comes."""
+    set_num_threads(2)
+    meet, numbers = threading.Barrier(2, timeout=30), np.zeros(3)
+    gone = weakref.ref(numbers)
+
+    def task(numbers=numbers):
+        meet.wait()
+
+    threads.run_together(task, lambda: False, most=2, cost=1e6)
+    del task, numbers
+    end = time.monotonic() + 30
+    while gone() is not None and time.monotonic() < end:
+        time.sleep(0.001)
+    assert gone() is None
+
+
+def test_without_a_thread_to_be_had_the_caller_does_everything(monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    set_num_threads(3)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    seen = []
+    threads.run(seen.extend, np.full(7, 1e6))
+    assert sorted(seen) == list(range(7))
+
+
+def test_other_numbers_of_threads_leave_none_behind():
+    before = threading.active_count()
+    for count in (4, 2, 6, 1):
+        set_num_threads(count)
+        threads.run(lambda samples: None, np.full(20, 1e6))
+    end = time.monotonic() + 30
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.001)
+    assert threading.active_count() <= before
 
 
 def test_groups_are_balanced_by_cost():
@@ -179,7 +238,7 @@ from ctc_scratch import ctc_loss, set_num_threads
 
 set_num_threads(2)
 logits, targets = np.zeros((200, 32, 20)), [[1, 2, 3] * 10] * 32
-expected = ctc_loss(logits, targets).loss           # the pool is there
+expected = ctc_loss(logits, targets).loss           # the helpers are there
 
 def late(name):
     print(name, bool((ctc_loss(logits, targets).loss == expected).all()))
@@ -195,7 +254,6 @@ threading.Thread(target=wait_for_the_end).start()
 
 @pytest.mark.slow
 def test_a_thread_goes_on_after_the_end_of_the_main_one():
-    """The pool takes nothing any more while the interpreter waits for the last threads."""
     ended = subprocess.run([sys.executable, "-c", AFTER_THE_END], capture_output=True, text=True)
     assert ended.stdout.split() == ["thread", "True", "atexit", "True"], ended.stderr
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -209,11 +267,11 @@ def _child(arguments, queue):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*JAX is multithreaded:RuntimeWarning")  # where it is installed
 def test_a_forked_child_computes_too(make_problem):
-    """The pool's threads do not come along into a child, so the child must make its own."""
+    """Helpers do not come along into a child, so the child must start its own."""
     set_num_threads(2)
     problem = make_problem(T=120, N=17, C=12, U=30)
     arguments = problem.logits, problem.targets, problem.logit_lengths
-    expected = ctc_loss(*arguments).loss  # the parent's pool is running
+    expected = ctc_loss(*arguments).loss  # the parent's helpers are there
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_child, args=(arguments, queue))

@@ -143,13 +143,13 @@ def ctc_loss(
         raise first_infeasible(too_short, frames, packed)
     grad = check_out(out, frames)
     weights = _weights(packed, reduction)
-    losses, bounds, exact = solve(
+    losses, bounds, exact, no_path = solve(
         frames, packed, blank, weights, grad.reshape(frames.rows.shape), method, workspace
     )
     if out is not None:
         clear_padding(grad, frames)
     np.maximum(losses, 0.0, out=losses)  # ln p of what is all but certain may round to above 0
-    if np.inf in losses:
+    if no_path:
         impossible = losses == np.inf
         if infeasible == "raise":
             raise first_infeasible(impossible, frames, packed)
@@ -233,7 +233,7 @@ def log_partition(
     if not frames.single:
         raise ValueError(f"scores must have shape (T, C), got {frames.logits.shape}")
     gamma = np.zeros((len(frames.rows), 2 * len(packed.labels) + 1))
-    losses, _, _ = solve(
+    losses, *_ = solve(
         frames, packed, blank, np.ones(1), np.empty_like(frames.rows), method, None, False, gamma
     )
     if losses[0] == np.inf:

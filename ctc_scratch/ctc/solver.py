@@ -60,16 +60,15 @@ class Workspace:
 def solve(
     frames: Frames, packed: Targets, blank: int, weights: NDArray[np.float64], grad: NDArray, method: str,
     workspace: Workspace | None, normalise: bool = True, gamma: NDArray[np.float64] | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Losses (inf where no path exists), bounds and which samples the exact kernel did, each (N,).
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], int]:
+    """Losses, bounds, which samples the exact kernel did, each (N,); how many have no path: a loss of inf.
 
     The values of the logits are checked here, before anything is written.
     The gradient rows (T * N, C) of all used frames of feasible samples are
     filled; those of infeasible ones are 0.
     """
     lengths, N = frames.lengths, len(packed.lengths)
-    losses, bounds, by_exact = np.full(N, np.inf), np.zeros(N), np.zeros(N, dtype=np.bool_)
-    todo = np.empty(N, dtype=np.bool_)
+    losses, bounds, todo, by_exact = np.empty(N), np.zeros(N), np.empty(N, np.bool_), np.zeros(N, np.bool_)
     problem = _Problem(frames, packed, blank, weights, grad, losses, normalise, gamma)
     kinds, cells = problem.plan(todo)
     if method != "auto" or problem.C > FEW_CLASSES or cells == 0:
@@ -82,17 +81,18 @@ def solve(
         if not problem.run_certified(kinds, cells, gaps, workspace):
             problem.frames = check_values(frames)  # raises, unless the logits are -inf or of padding
             problem.run_certified(kinds, cells, gaps, workspace)
-        left = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
+        left, impossible = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
     if method == "exact" or method == "auto" and left:
         by_exact[:] = todo
         problem.run_exact(np.flatnonzero(todo))
         bounds[todo] = problem.limits()[0] * lengths[todo]
-    if np.inf in losses:
-        impossible = losses == np.inf
-        bounds[impossible] = 0.0
-        for n in np.flatnonzero(impossible).tolist():
+    if method != "auto" or left:
+        impossible = np.count_nonzero(losses == np.inf)
+    if impossible:
+        bounds[losses == np.inf] = 0.0
+        for n in np.flatnonzero(losses == np.inf).tolist():
             frames.rows_of(grad, n)[:] = 0.0
-    return losses, bounds, by_exact
+    return losses, bounds, by_exact, impossible
 
 
 def _quietly(task: Callable[..., None]) -> Callable[..., None]:
@@ -173,7 +173,7 @@ class _Problem:
         Long sequences are alone (G, 1), short ones together (G, LANES), -1 where a lane has none. The
         dearest come first, so that threads that take one after the other end together.
         """
-        samples, sizes = np.full((2, -(-len(todo) // LANES) * LANES), -1), np.zeros((2, 3), np.intp)
+        samples, sizes = np.empty((2, -(-len(todo) // LANES) * LANES), np.intp), np.zeros((2, 3), np.intp)
         short = 0 if self.gamma is not None or self.C > 64 else SHORT
         cells = _plan(np.lexsort((-self.U, -self.lengths)), self.lengths, self.U, self.repeats, self.C, short,
                       todo, self.losses, samples, sizes)
@@ -195,14 +195,16 @@ class _Problem:
 
 @numba.njit(nogil=True, cache=True)
 def _plan(order, lengths, widths, repeats, C, short, todo, losses, samples, sizes):
-    """In todo who has frames, and enough of them; a loss of 0 to who needs none and has none.
+    """In todo who has frames, and enough of them; a loss of 0 to who needs none and has none, inf to others.
 
     They go, in this order, to row 1 of samples if T (U + 3) <= short, else to row 0. Into sizes, for each
     row, how many they are, the most frames and the most labels. Returns their lattice cells.
     """
     cells = 0
+    samples[:] = -1
     for n in order:
         T, U = lengths[n], widths[n]
+        losses[n] = 0.0 if T == 0 and U == 0 else np.inf
         todo[n] = T > 0 and T >= U + repeats[n]
         if todo[n]:
             kind = 1 if T * (U + 3) <= short else 0
@@ -210,20 +212,19 @@ def _plan(order, lengths, widths, repeats, C, short, todo, losses, samples, size
             sizes[kind, 0] += 1
             sizes[kind, 1], sizes[kind, 2] = max(sizes[kind, 1], T), max(sizes[kind, 2], U)
             cells += T * (U + C)
-        elif T == 0 and U == 0:
-            losses[n] = 0.0
     return cells
 
 
 @numba.njit(nogil=True, cache=True)
 def _judge(losses, gaps, lengths, rounding, widest, least, todo, bounds):
-    """The bounds of all samples; and in todo, and counted, those that the exact kernel has to do.
+    """The bounds of all samples; in todo, and counted, what the exact kernel has to do; who has no path.
 
     Beside the widest bracket two passes' rounding is allowed, 8 a frame.
     """
-    left = 0
+    left, infinite = 0, 0
     for n in range(len(losses)):
         bounds[n] = gaps[n] + rounding * lengths[n]
         todo[n] &= not gaps[n] <= widest + 8 * 2.0**-53 * lengths[n] or losses[n] < least
         left += todo[n]
-    return left
+        infinite += losses[n] == np.inf
+    return left, infinite

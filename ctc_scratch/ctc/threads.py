@@ -1,17 +1,23 @@
-"""The one driver of threads: cut independent samples over a thread pool.
+"""The one driver of threads: cut independent samples over a few helpers that wait for work.
 
 Kernels are compiled `nogil` and are never parallel themselves: Numba's OpenMP
 layer aborts a forked child and its workqueue layer aborts when two Python
 threads enter it. Every sample is computed by itself, so the result does not
 depend on how many threads there are.
+
+The calling thread always takes part, and helpers come when they can: if none
+does, it has done everything itself. So callers in several threads may share the
+helpers, and nobody waits for a thread that has not begun. (A pool of
+concurrent.futures would do, but to submit a task takes it longer than a small
+batch can spare.)
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Callable
+from queue import SimpleQueue
+from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +29,8 @@ TOGETHER_COST = 150_000
 """The same for the certified kernel, which is done with a cell in some 3 ns."""
 
 _num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_pool: ThreadPoolExecutor | None = None
-_pool_lock = threading.Lock()
+_offers: SimpleQueue | None = None  # where the helpers wait; each takes (shares, results), or None to end
+_lock = threading.Lock()
 _this_thread = threading.local()
 
 
@@ -35,12 +41,12 @@ def get_num_threads() -> int:
 
 def set_num_threads(count: int) -> None:
     """Cut batches over `count` threads from now on; 1 keeps everything in the calling thread."""
-    global _num_threads, _pool
+    global _num_threads
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"number of threads must be a positive integer, got {count!r}")
-    with _pool_lock:
-        # The old pool ends by itself once no batch holds it any more.
-        _num_threads, _pool = int(count), None
+    with _lock:
+        _dismiss_helpers()
+        _num_threads = int(count)
 
 
 def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
@@ -58,22 +64,13 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
     if len(groups) == 1:
         task(groups[0])
         return
-    pool, futures, mine = _get_pool(), [], groups[:1]  # the calling thread takes a share too
-    try:
-        for group in groups[1:]:
-            try:
-                futures.append(pool.submit(_as_worker, task, group))
-            except RuntimeError as refusal:
-                if "shutdown" not in str(refusal):
-                    raise
-                mine.append(group)  # the interpreter is ending, and only the threads it waits for go on
-        for group in mine:
-            _as_worker(task, group)
-    finally:
-        errors = [future.exception() for future in futures]
-    for error in errors:
-        if error is not None:
-            raise error
+    groups.reverse()
+
+    def some():
+        while (group := _pop(groups)) is not None:
+            task(group)
+
+    _share(some, lambda: False, len(groups))
 
 
 def run_together(task: Callable[[], None], ended: Callable[[], bool], most: int, cost: float) -> None:
@@ -94,28 +91,48 @@ def run_together(task: Callable[[], None], ended: Callable[[], bool], most: int,
     K = min(_num_threads, most)
     if K < 2 or getattr(_this_thread, "is_worker", False) or cost < TOGETHER_COST:
         task()
-        return
-    pool, futures, offer, finished = _get_pool(), [], [task], False
+    else:
+        _share(task, ended, K)
+
+
+def _share(task: Callable[[], None], ended: Callable[[], bool], K: int) -> None:
+    """task() here and in those of K - 1 helpers that come before it has returned here."""
+    shares, results, begun, finished = [task] * (K - 1), SimpleQueue[Any](), K - 1, False
+    offers = _get_offers()
+    for _ in range(K - 1):
+        offers.put((shares, results))
     try:
-        for _ in range(K - 1):
-            try:
-                futures.append(pool.submit(_accept, offer))
-            except RuntimeError as refusal:
-                if "shutdown" not in str(refusal):
-                    raise
         _as_worker(task)
         finished = ended()
     finally:
-        offer.clear()  # who comes too late finds nothing, and keeps no arrays alive while it waits
-        errors = [] if finished else [future.exception() for future in futures if not future.cancel()]
+        while _pop(shares) is not None:  # who comes now finds nothing
+            begun -= 1
+        errors = [] if finished else [results.get() for _ in range(begun)]
     for error in errors:
         if error is not None:
             raise error
 
 
-def _accept(offer: list[Callable[[], None]]) -> None:
-    for task in offer[:]:
-        _as_worker(task)
+def _help(offers: SimpleQueue) -> None:
+    """What a helper does all its life."""
+    while (offer := offers.get()) is not None:
+        shares, results = offer
+        task, error = _pop(shares), None
+        if task is not None:
+            try:
+                _as_worker(task)
+            except BaseException as caught:
+                error = caught
+            results.put(error)
+        del offer, shares, results, task, error  # or they would be kept alive till the next offer comes
+
+
+def _pop(some: list) -> Any:
+    """The last of them, which nobody else gets then; None if none is left."""
+    try:
+        return some.pop()
+    except IndexError:
+        return None
 
 
 def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
@@ -143,20 +160,38 @@ def _as_worker(task: Callable[..., None], *arguments) -> None:
         _this_thread.is_worker = False
 
 
-def _get_pool() -> ThreadPoolExecutor:
-    global _pool
-    with _pool_lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(_num_threads - 1, 1), thread_name_prefix="ctc_scratch")
-        return _pool
+def _get_offers() -> SimpleQueue:
+    """The queue of the helpers, of which there are one less than threads."""
+    global _offers
+    offers = _offers
+    if offers is None:
+        with _lock:
+            if _offers is None:
+                _offers = SimpleQueue()
+                for k in range(_num_threads - 1):
+                    name = f"ctc_scratch_{k}"
+                    try:
+                        threading.Thread(target=_help, args=(_offers,), name=name, daemon=True).start()
+                    except RuntimeError:  # there are no more, or the interpreter is ending: it works without
+                        break
+            offers = _offers
+    return offers
 
 
-def _forget_pool() -> None:
-    # Its threads did not come along into the forked child, and its locks may be held by them.
-    global _pool, _pool_lock
-    _pool, _pool_lock = None, threading.Lock()
+def _dismiss_helpers() -> None:
+    global _offers
+    if _offers is not None:
+        for _ in range(_num_threads - 1):
+            _offers.put(None)
+        _offers = None
+
+
+def _forget_helpers() -> None:
+    # They did not come along into the forked child, and the lock may be held by one of them.
+    global _offers, _lock
+    _offers, _lock = None, threading.Lock()
     _this_thread.is_worker = False
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
