@@ -1,5 +1,7 @@
 """The certified kernel: its bracket holds the truth, its answers are right, on inputs made to break it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -183,6 +185,24 @@ def test_workspace_and_out_change_nothing(make_problem):
         assert np.array_equal(out, fresh.grad) and np.array_equal(result.loss, fresh.loss)
 
 
+def test_a_workspace_gives_a_thread_what_it_had_before_or_what_nobody_claims():
+    workspace = Workspace()
+
+    def use():
+        numbers = workspace._take(10)
+        workspace._give(numbers)
+        return numbers
+
+    mine = workspace._take(10)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(use).result()
+        workspace._give(mine)
+        assert pool.submit(use).result() is other and use() is mine
+    workspace._take(10)
+    assert use() is other  # its thread is gone
+    assert len(workspace._take(11)) == 11
+
+
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e300])
 def test_what_the_workspace_held_before_is_never_read(make_problem, garbage):
     for T in (12, 400):  # long enough for states to be brought back to scale
@@ -196,8 +216,7 @@ def test_what_the_workspace_held_before_is_never_read(make_problem, garbage):
 
 def _held(value):
     workspace = Workspace()
-    for _ in range(4):
-        workspace._give(np.full(500_000, value))
+    workspace._free.update((thread, np.full(500_000, value)) for thread in range(4))
     return workspace
 
 

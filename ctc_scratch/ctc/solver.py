@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Callable
 
 import numba
@@ -43,18 +44,21 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        # Python's pop and append need no lock, which a fork could copy locked.
-        self._free: list[NDArray[np.float64]] = []
+        # By the thread that used them last: that core's cache may still hold them. A dict's pop and popitem
+        # need no lock, which a fork could copy locked.
+        self._free: dict[int, NDArray[np.float64]] = {}
 
     def _take(self, size: int) -> NDArray[np.float64]:
-        try:
-            numbers = self._free.pop()
-        except IndexError:
-            return np.empty(size)
-        return numbers if len(numbers) >= size else np.empty(size)
+        numbers = self._free.pop(get_ident(), None)
+        if numbers is None and self._free:
+            try:
+                numbers = self._free.popitem()[1]
+            except KeyError:  # another thread was faster
+                pass
+        return numbers if numbers is not None and len(numbers) >= size else np.empty(size)
 
     def _give(self, numbers: NDArray[np.float64]) -> None:
-        self._free.append(numbers)
+        self._free[get_ident()] = numbers
 
 
 def solve(
