@@ -7,7 +7,9 @@ and backward, for optax (if installed, extra `bench`) the compiled value_and_gra
 its ctc_loss, log_softmax inside. "reused" is ours with a workspace and an array for
 the gradient, "fresh" without. The answers are compared first, each with the float64
 reference; then the contenders take turns. Reference and log-space kernel are timed on
-the first sequences of the batch and scaled up where they take long.
+the first sequences of the batch and scaled up where they take long. At last "reused" on
+one thread and on more take turns by themselves, which two cores of a virtual machine are
+only for if nobody else takes their time: how much was taken is said beside.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import os
 import numpy as np
 import torch
 
-from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio
+from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio, stolen
 from benchmarks.torch_ctc import on_torch
 from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
@@ -42,27 +44,41 @@ def main() -> None:
 
     print(f"{machine()}\n{first_call(lambda: ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]]))}\n")
 
-    rows, results = [], []
+    rows, results, remarks = [], [], []
     for threads in map(int, options.threads.split(",")):
         set_num_threads(threads)
         torch.set_num_threads(threads)
         for shape in SHAPES:
+            called = "{}, {}, {}, {}".format(*shape)
             errors, times = compare(shape, options.seconds, threads)
             for name in times:
-                rows.append([threads, "{}, {}, {}, {}".format(*shape), name, milliseconds(times[name]),
+                rows.append([threads, called, name, milliseconds(times[name]),
                              f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
                 results.append(dict(threads=threads, shape=shape, contender=name, error=errors[name],
                                     seconds=times[name].tolist()))
+            if threads > 1:
+                times, taken = on_threads(shape, options.seconds, threads)
+                remarks.append(f"{called}: {threads} threads are {ratio(times, 'one', 'more'):.2f} times as "
+                               f"fast as one, {milliseconds(times['more'])} and {milliseconds(times['one'])} "
+                               f"ms; {100 * taken:.1f} % of the time was taken by others")
+                for count, spent in zip((1, threads), times.values()):
+                    results.append(dict(threads=count, shape=shape, contender="reused, in turns",
+                                        stolen=taken, seconds=spent.tolist()))
     header = ["threads", "T, N, C, U", "contender", "ms (middle half)", "torch / it", "worst error"]
-    conclude("ctc_loss", header, rows, results)
+    conclude("ctc_loss", header, rows, results, *remarks)
+
+
+def problem(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and targets of a shape, the same ones each time."""
+    T, N, C, U = shape
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((T, N, C)).astype(np.float32), rng.integers(1, C, (N, U))
 
 
 def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> tuple[dict, dict]:
     """The worst error of each contender's gradient, then its times."""
     T, N, C, U = shape
-    rng = np.random.default_rng(0)
-    logits = rng.standard_normal((T, N, C)).astype(np.float32)
-    targets = rng.integers(1, C, (N, U))
+    logits, targets = problem(shape)
     few = range(1 if T * U > 5_000 else 4)
     truth = [reference.loss_and_grad(logits[:, n], targets[n]) for n in few]
 
@@ -92,6 +108,25 @@ def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> t
     for name in ("log space", "reference"):
         times[name] *= N / len(few)
     return errors, times
+
+
+def on_threads(shape: tuple[int, int, int, int], seconds: float, threads: int
+               ) -> tuple[dict[str, np.ndarray], float]:
+    """Times on one thread and on more, in turns; the share of the machine's time that others took."""
+    logits, targets = problem(shape)
+    workspace, out = Workspace(), np.empty_like(logits)
+
+    def on(count):
+        def call():
+            set_num_threads(count)  # nothing, after the first call of a turn
+            ctc_loss(logits, targets, workspace=workspace, out=out)
+        return call
+
+    before = stolen()
+    times = interleave({"one": on(1), "more": on(threads)}, seconds, most=1000)
+    taken, all_there_was = stolen() - before
+    set_num_threads(threads)
+    return times, float(taken / max(all_there_was, 1))
 
 
 def _ours(logits, targets, **options):

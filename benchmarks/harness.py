@@ -52,6 +52,18 @@ def ratio(times: Mapping[str, np.ndarray], slow: str, fast: str) -> float:
     return float(np.median(times[slow] / times[fast]))
 
 
+def stolen() -> np.ndarray:
+    """Ticks that others on the same hardware took from this virtual machine, and all there were; Linux only.
+
+    The difference of two calls says how idle a machine was that was to be so.
+    """
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
+    except (OSError, ValueError):
+        return np.full(2, np.nan)
+    return np.array([ticks[7], sum(ticks)], float)
+
+
 def milliseconds(spent: np.ndarray) -> str:
     """'3.21 (3.10-3.40)': the median and the middle half."""
     low, middle, high = np.percentile(1e3 * spent, [25, 50, 75])

@@ -76,6 +76,14 @@ def test_ctc_loss(run, monkeypatch, tmp_path):
     assert len(results(tmp_path, "ctc_loss")) == len(contenders)
 
 
+def test_ctc_loss_says_what_more_threads_are_good_for(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
+    assert "12, 4, 5, 3: 2 threads are " in run(ctc_loss, "--threads", "2", "--seconds", "0")
+    one, more = results(tmp_path, "ctc_loss")[-2:]
+    assert (one["threads"], more["threads"]) == (1, 2) and len(one["seconds"]) == len(more["seconds"]) == 5
+    assert 0 <= one["stolen"] <= 1
+
+
 def test_decoders(run, monkeypatch, tmp_path):
     monkeypatch.setattr(decoders, "SHAPES", [(30, 5, 4)])
     table, = tables(run(decoders, "--seconds", "0", "--sequences", "3"))

@@ -45,8 +45,9 @@ def set_num_threads(count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"number of threads must be a positive integer, got {count!r}")
     with _lock:
-        _dismiss_helpers()
-        _num_threads = int(count)
+        if count != _num_threads:
+            _dismiss_helpers()
+            _num_threads = int(count)
 
 
 def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
