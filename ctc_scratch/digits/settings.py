@@ -120,14 +120,14 @@ class Settings:
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A frame is read from top to bottom first, so that a stroke is learnt once for all heights; two more
-    # layers see the whole digit before they speak. A million rows are some hundred rounds through the
+    # layers see the whole digit before they speak. A million rows are some ninety rounds through the
     # digits; distortions about as strong as a reader can bear keep them from being learnt by heart.
     # The average takes the noise out of the last thousand steps. Rows from 1 digit on, so that no length
     # is a stranger. Batches of 128 give four threads 32 rows each and cost no more a row than 64 in halves.
     # The steps take less than an hour on two cores; on slower ones the clock cuts the schedule short.
     "best": dict(digits=(1, 8), hidden=160, layers=2, window=4, vertical=32,
-                 rotate=14.0, scale=0.18, shear=0.25, shift=1.5, jitter=1.5, wave=1.5,
-                 batch=128, shards=4, steps=9700, minutes=59.0, rate=6e-3, average=0.999,
+                 rotate=12.0, scale=0.15, shear=0.2, shift=1.5, jitter=1.5, wave=1.3,
+                 batch=128, shards=4, steps=8400, minutes=59.0, rate=6e-3, average=0.999,
                  evaluations=20),
 }
 
