@@ -162,21 +162,22 @@ def _as_worker(task: Callable[..., None], *arguments) -> None:
 
 
 def _get_offers() -> SimpleQueue:
-    """The queue of the helpers, of which there are one less than threads."""
+    """The queue where the helpers wait, one less than threads; one that nobody reads if none can be had."""
     global _offers
     offers = _offers
-    if offers is None:
-        with _lock:
-            if _offers is None:
-                _offers = SimpleQueue()
-                for k in range(_num_threads - 1):
-                    name = f"ctc_scratch_{k}"
-                    try:
-                        threading.Thread(target=_help, args=(_offers,), name=name, daemon=True).start()
-                    except RuntimeError:  # there are no more, or the interpreter is ending: it works without
-                        break
-            offers = _offers
-    return offers
+    if offers is not None:
+        return offers
+    with _lock:
+        if _offers is not None:
+            return _offers
+        offers = SimpleQueue()
+        for k in range(_num_threads - 1):
+            try:
+                threading.Thread(target=_help, args=(offers,), name=f"ctc_scratch_{k}", daemon=True).start()
+            except RuntimeError:  # there are no more threads, or the interpreter is ending
+                break
+            _offers = offers
+        return offers
 
 
 def _dismiss_helpers() -> None:
