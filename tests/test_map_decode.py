@@ -31,6 +31,14 @@ def test_it_is_the_best_of_the_enumeration_and_of_the_unpruned_beam(rng, monkeyp
     assert greedy_missed > 50, "cases that greedy decoding reads as well prove little"
 
 
+@pytest.mark.parametrize("shift", [-700, 0, 700])
+def test_its_softmax_is_that_of_the_reference_wherever_the_logits_lie(rng, shift):
+    logits = shift + 3 * rng.standard_normal((5, 4))
+    found = np.empty((5, 4))
+    map_search.log_softmax(logits, found)
+    assert_close(found, log_softmax(logits), 1e-12, "log_probs")
+
+
 def test_examples_worked_by_hand():
     # Graves 2012, figure 7.5: best path (blank, blank), 0.36; best labelling A, 0.64.
     result = map_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))

@@ -87,6 +87,15 @@ def test_each_kernel_equals_its_line_of_the_reference(rng, T, labels):
     assert_close(grad, 2 * reference.loss_and_grad(logits, labels)[1], 1e-13, "gradient")
 
 
+def test_the_kernel_in_log_space_bears_losses_of_thousands_of_nats(rng):
+    """alpha and beta are far below what exp can say at every frame."""
+    logits, labels = rng.standard_normal((900, 9)), [1, 2, 2, 3]
+    result, exact = (ctc_loss(logits, labels, method=method) for method in ("log", "exact"))
+    assert exact.loss > 1800
+    assert_close(result.loss, exact.loss, 1e-9, "loss")
+    assert_close(result.grad, exact.grad, 1e-9, "gradient")
+
+
 def test_enumeration_and_reference_agree_on_gamma_and_occupancy(rng):
     log_probs = reference.log_softmax(rng.standard_normal((5, 3)))
     for labels in LABELLINGS[3]:

@@ -1013,14 +1013,17 @@ def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
 
 @inlined
 def close_window(w, lanes, all_labels, low, high, first, last, blocks, blanks, labels):
-    """0 on both sides of entries first..last-1, and for each lane on both sides of its own window."""
+    """0 on both sides of entries first..last-1, and for each lane on both sides of its own window.
+
+    Of the blanks before `first` nothing is read: forward the window leaves them behind, backward it has
+    not come there yet, and they are still 0.
+    """
     L, end = len(lanes), first + 8 * blocks
     fill(w, L, labels + first - L, 0.0)
     fill(w, 8, blanks + end, 0.0)
     fill(w, 8, labels + end, 0.0)
     if all_labels:
         return
-    fill(w, L, blanks + first - L, 0.0)
     fill(w, end - last, blanks + last, 0.0)
     fill(w, end - last, labels + last, 0.0)
     if L > 1:
