@@ -6,7 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import Workspace, certified, ctc_loss, threads
+from ctc_scratch.ctc import Workspace, certified, ctc_loss, solver, threads
+from ctc_scratch.ctc.checks import check_logits, check_targets
 
 from .conftest import assert_close
 
@@ -114,6 +115,17 @@ def test_a_label_that_is_impossible_at_a_frame_has_the_gradient_0_there(rng, way
     grad = ctc_loss(logits, targets).grad
     assert (grad[0, :, U] == 0).all()
     assert np.delete(grad[0], U, axis=1).all() and grad[1:].all()
+
+
+def test_a_bracket_may_be_wider_than_a_number_can_say():
+    """In plain Python, too, whose ldexp raises where others give inf."""
+    rng = np.random.default_rng(0)
+    frames = check_logits(10 * rng.standard_normal((1500, 8)).astype(np.float32))
+    packed = check_targets(rng.integers(1, 8, 20), None, frames, 0)
+    losses, gaps, todo = np.zeros(1), np.zeros(1), np.zeros(1, np.bool_)
+    problem = solver._Problem(frames, packed, 0, np.ones(1), np.zeros_like(frames.rows), losses, True, None)
+    assert problem.run_certified(*problem.plan(todo), gaps, None)
+    assert 1e100 < gaps[0]
 
 
 @pytest.mark.parametrize("T, C, U", [(1000, 8, 4), (500, 70, 20)])

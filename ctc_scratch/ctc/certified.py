@@ -1280,8 +1280,8 @@ def batch(groups, progress, looks, lanes, rows, tops, n_stride, t_stride, length
                 final, final_scale = w[at.final + j], int(w[at.final + L + j])
                 losses[n] = 0.0 - log_of(final, final_scale) - shift
                 if lower > 0.0:
-                    apart = min(max(final_scale - int(w[at.scales + 2 * L + j]), -2000), 2000)
-                    gaps[n] = max(math.ldexp(final / lower, apart) - 1.0, 0.0)
+                    apart = min(max(final_scale - int(w[at.scales + 2 * L + j]), -1000), 1000)
+                    gaps[n] = max(final / lower * math.ldexp(1.0, apart) - 1.0, 0.0)
                 else:
                     gaps[n] = np.inf
         count(progress, place(1), 1)
