@@ -9,6 +9,7 @@ long, and none that does not fit takes any.
 """
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -160,7 +161,10 @@ def write_archive(path: str | os.PathLike, header: Mapping, arrays: Mapping[str,
     The file that stood at `path` goes on under the name `previous`, if one is given. A crash
     between the two renames leaves that one alone, and whole.
     """
-    _write(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays), previous)
+    # Whole before it goes to a disk that may be full: NumPy 1 would leave its archive open and close it late.
+    archive = io.BytesIO()
+    np.savez(archive, header=np.array(json.dumps(header)), **arrays)
+    _write(path, lambda file: file.write(archive.getbuffer()), previous)
 
 
 def copy_file(source: str | os.PathLike, path: str | os.PathLike) -> None:
@@ -169,7 +173,7 @@ def copy_file(source: str | os.PathLike, path: str | os.PathLike) -> None:
         _write(path, lambda file: shutil.copyfileobj(whole, file))
 
 
-def _write(path: str | os.PathLike, fill: Callable[[IO[bytes]], None],
+def _write(path: str | os.PathLike, fill: Callable[[IO[bytes]], Any],
            previous: str | os.PathLike | None = None) -> None:
     path = os.path.abspath(path)
     unfinished = f"{path}.unfinished"
