@@ -218,8 +218,11 @@ def check_targets(
     N, C = len(frames.lengths), frames.rows.shape[1]
     labels, lengths = _join(targets, target_lengths, N, frames.single)
     offsets, repeats = np.zeros(N + 1, dtype=np.intp), np.zeros(N, dtype=np.intp)
-    # Python integers of any size are compared before they are cast.
-    small = labels if labels.dtype.kind == "i" else np.where((labels < 0) | (labels >= C), -1, labels)
+    small = labels
+    if labels.dtype.kind != "i":  # unsigned, or Python integers of any size: compared before they are cast
+        fits = (labels >= 0) & (labels < C)
+        small = np.where(fits, labels, 0).astype(np.intp)
+        small[np.logical_not(fits)] = -1
     if small.dtype != np.intp or not small.flags.carray:
         small = np.require(small, np.intp, ["C", "A"])
     n = _first_bad_target(small, lengths, C, blank, offsets, repeats)
