@@ -2,7 +2,7 @@
 
 Everything is checked here, before any kernel runs: a kernel trusts its caller. Only whether all logits
 are finite `ctc_loss` leaves to the certified kernel, whose threads look at them together; if not, it
-does nothing, and `check_values` says what is wrong.
+does nothing, and `find_tops` says what is wrong.
 Each message names the value, its place and what was expected.
 """
 
@@ -144,12 +144,34 @@ def check_shape(
 
 def check_values(frames: Frames) -> Frames:
     """NaN, +inf and frames of nothing but -inf are errors where they are used; padding may hold anything."""
-    R, C = frames.rows.shape
     # Long rows come in from memory once only, so what is wanted of them is found together.
-    if C > FEW_CLASSES or not certified.all_finite(frames.rows, np.zeros(3, np.int64)):
-        frames = frames._replace(tops=np.empty(R, dtype=frames.rows.dtype))
-        _find_tops(frames)
+    if frames.rows.shape[1] > FEW_CLASSES or not certified.all_finite(frames.rows, np.zeros(3, np.int64)):
+        frames = find_tops(frames)
     return frames
+
+
+def find_tops(frames: Frames) -> Frames:
+    """The frames with their `tops`, the largest logit of each used row; an error if one cannot be used."""
+    rows, what, found = frames.rows, frames.what, []
+    tops = np.empty(len(rows), rows.dtype)
+    signed, unsigned, minus_infinity = BITS[rows.itemsize]
+    bits, unsigned_bits, top_bits = rows.view(signed), rows.view(unsigned), tops.view(signed)
+
+    def task(samples):
+        found.append(_first_bad(samples, bits, unsigned_bits, minus_infinity, frames.n_stride,
+                                frames.t_stride, frames.lengths, tops, top_bits))
+
+    threads.run(task, frames.lengths * (rows.shape[1] / 16))
+    t, n = min(found)
+    if t == NOWHERE:
+        return frames._replace(tops=tops)
+    row = frames.at(t, n)
+    wrong = np.isnan(row) | (row == np.inf)
+    c = int(np.argmax(wrong))
+    place = f"t={t}" if frames.single else f"t={t}, n={n}"
+    if wrong[c]:
+        raise ValueError(f"{what}[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0")
+    raise ValueError(f"{what}[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
@@ -221,8 +243,8 @@ def check_targets(
     small = labels
     if labels.dtype.kind != "i":  # unsigned, or Python integers of any size: compared before they are cast
         fits = (labels >= 0) & (labels < C)
-        small = np.where(fits, labels, 0).astype(np.intp)
-        small[np.logical_not(fits)] = -1
+        small = np.full(labels.shape, -1, np.intp)
+        small[fits] = labels[fits]
     if small.dtype != np.intp or not small.flags.carray:
         small = np.require(small, np.intp, ["C", "A"])
     n = _first_bad_target(small, lengths, C, blank, offsets, repeats)
@@ -245,29 +267,6 @@ def first_infeasible(
     return InfeasibleTargetError(
         n, int(targets.lengths[n]) + repeats, int(frames.lengths[n]), repeats
     )
-
-
-def _find_tops(frames: Frames) -> None:
-    """Into frames.tops the largest logit of each used row; an error for the first that cannot be used."""
-    rows, tops, what, found = frames.rows, frames.tops, frames.what, []
-    signed, unsigned, minus_infinity = BITS[rows.itemsize]
-    bits, unsigned_bits, top_bits = rows.view(signed), rows.view(unsigned), tops.view(signed)
-
-    def task(samples):
-        found.append(_first_bad(samples, bits, unsigned_bits, minus_infinity, frames.n_stride,
-                                frames.t_stride, frames.lengths, tops, top_bits))
-
-    threads.run(task, frames.lengths * (rows.shape[1] / 16))
-    t, n = min(found)
-    if t == NOWHERE:
-        return
-    row = frames.at(t, n)
-    wrong = np.isnan(row) | (row == np.inf)
-    c = int(np.argmax(wrong))
-    place = f"t={t}" if frames.single else f"t={t}, n={n}"
-    if wrong[c]:
-        raise ValueError(f"{what}[{place}, c={c}] is {row[c]}; a logit is finite, or -inf for probability 0")
-    raise ValueError(f"{what}[{place}] is -inf in every class c=0..{len(row) - 1}: no class is left to emit")
 
 
 @numba.njit(nogil=True, cache=True)

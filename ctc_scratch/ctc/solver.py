@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import certified, exact, kernels, threads
-from .checks import FEW_CLASSES, Frames, Targets, check_values
+from .checks import FEW_CLASSES, Frames, Targets, check_values, find_tops
 
 METHODS = ("auto", "exact", "log")
 
@@ -50,10 +50,10 @@ class Workspace:
 
     def _take(self, size: int) -> NDArray[np.float64]:
         numbers = self._free.pop(get_ident(), None)
-        if numbers is None and self._free:
+        if numbers is None:
             try:
                 numbers = self._free.popitem()[1]
-            except KeyError:  # another thread was faster
+            except KeyError:  # there are none
                 pass
         return numbers if numbers is not None and len(numbers) >= size else np.empty(size)
 
@@ -83,7 +83,7 @@ def solve(
     elif method == "auto":
         gaps = np.zeros(N)
         if not problem.run_certified(kinds, cells, gaps, workspace):
-            problem.frames = check_values(frames)  # raises, unless the logits are -inf or of padding
+            problem.frames = find_tops(frames)  # raises, unless the logits are -inf or of padding
             problem.run_certified(kinds, cells, gaps, workspace)
         left, impossible = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
     if method == "exact" or method == "auto" and left:

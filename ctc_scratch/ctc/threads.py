@@ -153,10 +153,10 @@ def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     return [np.sort(np.array(group, dtype=np.intp)) for group in members]
 
 
-def _as_worker(task: Callable[..., None], *arguments) -> None:
+def _as_worker(task: Callable[[], None]) -> None:
     _this_thread.is_worker = True
     try:
-        task(*arguments)
+        task()
     finally:
         _this_thread.is_worker = False
 
