@@ -75,8 +75,9 @@ def weights(folder, threads, **changes):
     return records(folder)[-1]["sha256"]
 
 
-def test_threads_do_not_change_a_bit_of_the_weights(tmp_path):
-    changes = dict(shards=4, average=0.9, rotate=10, shift=2, gap=2, layers=2)
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_threads_do_not_change_a_bit_of_the_weights(tmp_path, optimiser):
+    changes = dict(shards=4, average=0.9, rotate=10, shift=2, gap=2, layers=2, hidden=24, optimiser=optimiser)
     found = {threads: weights(tmp_path / str(threads), threads, **changes) for threads in (1, 2, 3)}
     assert len(set(found.values())) == 1, found
     assert found[1] != weights(tmp_path / "seed", 1, seed=1, **changes)
@@ -285,6 +286,7 @@ def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     (dict(rotate=1e30), "--rotate must be a number from 0 to 180, not 1e"), (dict(rate=1e9), "--rate"),
     (dict(test_digits=0), "--test-digits must be at least 1, not 0"),
     (dict(test_digits=401), "--test-digits must be at most 400, the images there are, not 401"),
+    (dict(optimiser="sgd"), "--optimiser must be 'adam' or 'muon', not sgd"),
     (dict(hidden=0), "--hidden"), (dict(layers=0), "--layers"), (dict(direction="back"), "--direction"),
     (dict(window=15), "--window must be from 1 to 14, not 15"), (dict(batch=0), "--batch"),
     (dict(steps=0), "--steps"), (dict(rate=float("nan")), "--rate"), (dict(clip=0), "--clip"),

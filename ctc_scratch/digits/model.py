@@ -171,6 +171,11 @@ class RowReader:
         x = columns.reshape(T, self.window, N, SIDE).transpose(0, 2, 1, 3)
         return x.reshape(T, N, self.window * SIDE), lengths
 
+    @property
+    def matrices(self) -> dict[str, int]:
+        """What `Muon` should make orthogonal: the weights of the layers that read the row, 4 gates each."""
+        return {name: 4 for name in self.params if name.startswith("lstm") and ".weight_" in name}
+
     def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, object]:
         """The CTC scores of frames.
 

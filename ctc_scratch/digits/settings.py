@@ -55,7 +55,9 @@ class Settings:
     minutes: float = _option(0.0, "time for training at most: if the steps do not fit, the schedule is "
                                   "shortened to end in time, and the clock decides how far; to use it up, "
                                   "ask for more --steps than fit; 0: no limit")
-    rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule (Adam)")
+    optimiser: str = _option("adam", "'adam', or 'muon' for the weights of the layers that read the row, "
+                                     "Adam for the others: slower steps that learn more", "NAME")
+    rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule")
     clip: float = _option(5.0, "gradients are scaled down to this global norm")
     average: float = _option(0.0, "average the weights over steps with this decay, 0.999 say, and keep "
                                   "the average where it reads validation rows better; 0: do not")
@@ -104,6 +106,7 @@ class Settings:
             ("batch", 1 <= self.batch <= most_rows, f"from 1 to {most_rows} for rows of up to {high} digits"),
             ("shards", self.shards >= 1, "at least 1"),
             ("steps", self.steps >= 1, "at least 1"),
+            ("optimiser", self.optimiser in ("adam", "muon"), "'adam' or 'muon'"),
             ("rate", 0 < self.rate <= 1e6, "above 0, and 1e6 at most"),
             ("clip", self.clip > 0, "a positive number"),
             ("average", 0 <= self.average < 1, "from 0 to below 1"),

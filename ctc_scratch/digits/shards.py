@@ -93,8 +93,10 @@ def cut(batch: Batch, parts: int) -> list[Batch]:
     ]
 
 
-def run_tasks(task: Callable, parts: Sequence, pixels: list[int]) -> list:
+def run_tasks(task: Callable, parts: Sequence, sizes: list[int]) -> list:
     """What task(part) gives for each part, run side by side, each with one BLAS thread.
+
+    Parts are shared out by their `sizes`, the pixels to be read or the weights to be changed.
 
     The products of an LSTM are so small that a second BLAS thread slows them
     down; it pays to give each thread a task of its own.
@@ -106,7 +108,7 @@ def run_tasks(task: Callable, parts: Sequence, pixels: list[int]) -> list:
             found[k] = task(parts[k])
 
     with _libraries().limit(limits=1, user_api="blas"):
-        threads.run(some, costs=100 * np.array(pixels))  # a pixel costs about 100 lattice cells
+        threads.run(some, costs=100 * np.array(sizes))  # a pixel costs about 100 lattice cells, a weight too
     return found
 
 

@@ -19,7 +19,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-from ..nn import Adam, Average, clip_by_global_norm, one_cycle
+from ..nn import Adam, Average, Muon, clip_by_global_norm, one_cycle
 from .checkpoint import (
     CheckpointError,
     Entry,
@@ -36,12 +36,12 @@ from .evaluate import Evaluation, evaluate
 from .model import RowReader, param_shapes
 from .schedule import Schedule
 from .settings import Settings, from_json
-from .shards import Mapper, batch_gradients, on_threads
+from .shards import Mapper, batch_gradients, on_threads, run_tasks
 from .watch import Report, Watch, read_batch
 
 FORMAT = "ctc_scratch checkpoint"
-VERSION = 3
-"""In 1, `wave` was another measure; in 2, there was no `vertical`."""
+VERSION = 4
+"""In 1, `wave` was another measure; in 2, there was no `vertical`; in 3, no `optimiser`."""
 
 REPORT_EVERY = 10
 """Steps between two training records."""
@@ -81,7 +81,8 @@ class Trainer:
         self.model = RowReader(**settings.reader, rng=self.rng)
         augment = settings.augmentation
         self.sampler = RowSampler(*train_part, settings.digits, self.rng, augment if any(augment) else None)
-        self.optimiser = Adam(self.model.params)
+        self.optimiser = (Adam(self.model.params) if settings.optimiser == "adam"
+                          else Muon(self.model.params, self.model.matrices, share=_on_threads))
         self.average = Average(self.model.params, settings.average) if settings.average else None
         self.schedule = Schedule(settings.steps, settings.minutes)
         self.watch = Watch(settings)
@@ -273,6 +274,11 @@ def _compare(found: Evaluation, best: Best | None) -> tuple[bool, bool]:
         return True, True
     new, old = ((e.label_error_rate, -e.row_accuracy) for e in (found, best))
     return new < old, new <= old
+
+
+def _on_threads(task, parts) -> None:
+    """The matrices of a step side by side."""
+    run_tasks(task, parts, [matrix.size for matrix, _ in parts])
 
 
 def _versions() -> dict[str, str]:
