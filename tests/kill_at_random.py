@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-OPTIONS = "--steps 200 --evaluations 7 --average 0.99 --shards 3 --save-every 0.1".split()
+OPTIONS = ("--steps 200 --evaluations 7 --average 0.99 --shards 3 --vertical 8 --optimiser muon "
+           "--save-every 0.1").split()
 
 
 def train(*arguments: str) -> subprocess.Popen:

@@ -256,6 +256,15 @@ def test_orthogonal_keeps_the_directions_and_brings_their_lengths_near_one(rng, 
     assert_close(orthogonal(matrix), U * values @ Vt, 1e-12, "orthogonal")
 
 
+@pytest.mark.parametrize("power", [-140, -60, 60, 120])
+def test_orthogonal_does_not_care_how_long_a_matrix_is(rng, power):
+    """Nor whether the squares of its entries are numbers of its type."""
+    matrix = rng.uniform(1, 2, (3, 5)).astype(np.float32)
+    found = orthogonal(np.ldexp(matrix, power))
+    # Of numbers near 1e-42 a few bits are left.
+    assert_close(found, orthogonal(matrix), 1e-2 if power == -140 else 0, "orthogonal")
+
+
 def test_orthogonal_of_nothing_is_nothing():
     for dtype in np.float32, np.float64:
         found = orthogonal(np.zeros((3, 5), dtype))
@@ -316,7 +325,8 @@ def test_muon_does_not_care_who_steps_a_matrix_and_when(rng):
     ({"a": 2}, r"a cannot be 2 matrices, one below the other: its shape is \(3, 5\)"),
     ({"a": 0}, "a cannot be 0 matrices"),
     ({"d": 1}, "d cannot be 1 matrices, one below the other: there is no such parameter"),
-], ids=["vector", "uneven", "none", "unknown"])
+    ({"e": 1}, r"e cannot be 1 matrices, one below the other: its shape is \(\)"),
+], ids=["vector", "uneven", "none", "unknown", "scalar"])
 def test_what_cannot_be_made_orthogonal_is_refused(rng, matrices, message):
     with pytest.raises(ValueError, match=message):
-        Muon(arrays(rng), matrices)
+        Muon({**arrays(rng), "e": np.zeros(())}, matrices)

@@ -77,7 +77,8 @@ def weights(folder, threads, **changes):
 
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_threads_do_not_change_a_bit_of_the_weights(tmp_path, optimiser):
-    changes = dict(shards=4, average=0.9, rotate=10, shift=2, gap=2, layers=2, hidden=24, optimiser=optimiser)
+    changes = dict(shards=4, average=0.9, rotate=10, shift=2, gap=2, layers=2, hidden=24, vertical=2,
+                   optimiser=optimiser)
     found = {threads: weights(tmp_path / str(threads), threads, **changes) for threads in (1, 2, 3)}
     assert len(set(found.values())) == 1, found
     assert found[1] != weights(tmp_path / "seed", 1, seed=1, **changes)

@@ -13,7 +13,7 @@ import numpy as np
 from ..nn.layers import Layer, Linear, Stack
 from ..nn.lstm import LSTM, BiLSTM
 from .data import SIDE
-from .vertical import PATCH, STEPS, VerticalLSTM
+from .vertical import HEIGHTS, VerticalLSTM, patch_size
 
 BLANK = 0
 CLASS_NAMES = ("blank", *"0123456789")
@@ -71,8 +71,8 @@ def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int,
     D = SIDE * window
     if vertical:
         for direction in (".forward", ".reverse"):
-            yield from lstm(f"vertical{direction}", PATCH * window, vertical)
-        D = STEPS * 2 * vertical
+            yield from lstm(f"vertical{direction}", patch_size(window), vertical)
+        D = HEIGHTS * 2 * vertical
     directions = [".forward", ".reverse"] if bidirectional else [""]
     for n in range(1, layers + 1):
         for direction in directions:
@@ -91,8 +91,9 @@ class RowReader:
     layers : LSTM layers, one on the other
     bidirectional : read from both ends; if not, from left to right only
     window : pixel columns in a frame; frames do not overlap
-    vertical : units in each direction of a first layer that reads each frame from top to bottom, see
-        `VerticalLSTM`; 0: none, the pixels of a frame go to the LSTM as they are
+    vertical : units in each direction of a first layer that reads each frame, and two columns on either
+        side, from top to bottom, see `VerticalLSTM`; 0: none, the pixels of a frame go to the LSTM as
+        they are
     rng : draws the initial weights
     dtype : float32 or float64, of the weights and all that is computed with them
 
@@ -173,8 +174,8 @@ class RowReader:
 
     @property
     def matrices(self) -> dict[str, int]:
-        """What `Muon` should make orthogonal: the weights of the layers that read the row, 4 gates each."""
-        return {name: 4 for name in self.params if name.startswith("lstm") and ".weight_" in name}
+        """What `Muon` should make orthogonal: the weights of the LSTMs, which are 4 gates each."""
+        return {name: 4 for name in self.params if ".weight_" in name}
 
     def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, object]:
         """The CTC scores of frames.

@@ -40,8 +40,9 @@ from .shards import Mapper, batch_gradients, on_threads, run_tasks
 from .watch import Report, Watch, read_batch
 
 FORMAT = "ctc_scratch checkpoint"
-VERSION = 4
-"""In 1, `wave` was another measure; in 2, there was no `vertical`; in 3, no `optimiser`."""
+VERSION = 5
+"""In 1, `wave` was another measure; in 2, there was no `vertical`; in 3, no `optimiser`; in 4, `vertical`
+saw other patches."""
 
 REPORT_EVERY = 10
 """Steps between two training records."""
@@ -82,7 +83,7 @@ class Trainer:
         augment = settings.augmentation
         self.sampler = RowSampler(*train_part, settings.digits, self.rng, augment if any(augment) else None)
         self.optimiser = (Adam(self.model.params) if settings.optimiser == "adam"
-                          else Muon(self.model.params, self.model.matrices, share=_on_threads))
+                          else Muon(self.model.params, self.model.matrices, share=_share_matrices))
         self.average = Average(self.model.params, settings.average) if settings.average else None
         self.schedule = Schedule(settings.steps, settings.minutes)
         self.watch = Watch(settings)
@@ -276,7 +277,7 @@ def _compare(found: Evaluation, best: Best | None) -> tuple[bool, bool]:
     return new < old, new <= old
 
 
-def _on_threads(task, parts) -> None:
+def _share_matrices(task, parts) -> None:
     """The matrices of a step side by side."""
     run_tasks(task, parts, [matrix.size for matrix, _ in parts])
 

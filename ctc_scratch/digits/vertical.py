@@ -5,15 +5,27 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..nn.layers import Arrays, check_frames, check_lengths
 from ..nn.lstm import BiLSTM
 from .data import SIDE
 
 PATCH = 4
-"""Rows of pixels that are read at a time, a divisor of 28."""
+"""Rows of pixels in a patch."""
 
-STEPS = SIDE // PATCH
+STRIDE = 2
+"""Rows from one patch to the next, a divisor of 28: a thin stroke cut by one patch is whole in the next."""
+
+STEPS = SIDE // STRIDE
+
+MARGIN = 2
+"""Columns on either side that are seen with a frame."""
+
+KEPT = 2
+"""Of so many steps the last is handed on, steps 1, 3 ... 13: 7 heights tell the next layer enough."""
+
+HEIGHTS = STEPS // KEPT
 
 
 class VerticalCache(NamedTuple):
@@ -24,13 +36,14 @@ class VerticalCache(NamedTuple):
 
 
 class VerticalLSTM:
-    """What a bidirectional LSTM says at each of the 7 heights of a frame, side by side.
+    """What a bidirectional LSTM says at 7 heights of a frame, side by side.
 
     A layer that takes a frame whole has a weight for each of its pixels, and learns a stroke anew
-    at every height where it can stand. This one cuts the frame into patches of 4 rows, the same LSTM
-    reads them all, from above and from below, and so knows a stroke wherever it has met one (the
-    idea is that of ReNet, Visin et al. 2015). The heights of a frame are its time, the frames of all
-    rows its batch.
+    at every height where it can stand. This one cuts the frame, and two columns on either side of
+    it, into patches of 4 rows, each two rows below the one before; the same LSTM reads them all,
+    from above and from below, and so knows a stroke wherever it has met one (the idea is that of
+    ReNet, Visin et al. 2015). The 14 patches of a frame are its time, the frames of all rows its
+    batch; what it says at every second patch is handed on.
 
     Parameters
     ----------
@@ -48,8 +61,8 @@ class VerticalLSTM:
     """
 
     def __init__(self, window: int, H: int, rng: np.random.Generator, dtype: Any = np.float32):
-        self.window, self.outputs = window, STEPS * 2 * H
-        self.lstm = BiLSTM(window * PATCH, H, rng, dtype)
+        self.window, self.outputs = window, HEIGHTS * 2 * H
+        self.lstm = BiLSTM(patch_size(window), H, rng, dtype)
         self.dtype, self.params = self.lstm.dtype, self.lstm.params
 
     def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, VerticalCache]:
@@ -72,23 +85,56 @@ class VerticalLSTM:
         x = check_frames("x", x, (None, None, self.window * SIDE), self.dtype)
         T, N, _ = x.shape
         running = np.arange(T)[:, None] < check_lengths(lengths, T, N)
-        # (frame, column, height, row) -> (height, frame, column and row)
-        patches = x[running].reshape(-1, self.window, STEPS, PATCH).transpose(2, 0, 1, 3)
-        read, inside = self.lstm.forward(patches.reshape(STEPS, -1, self.window * PATCH))
+        page = self._page(T, N)
+        columns = np.where(running[:, :, None], x, 0).reshape(T, N, self.window, SIDE)
+        self._inner(page, T)[...] = columns.transpose(1, 0, 2, 3)
+
+        # (sequence, frame, step, column, row) -> (step, frame of all sequences, column and row)
+        wide = self.window + 2 * MARGIN
+        patches = sliding_window_view(page, (wide, PATCH), axis=(1, 2))[:, ::self.window, ::STRIDE]
+        patches = patches[:, :T].transpose(2, 1, 0, 3, 4)[:, running]
+        read, inside = self.lstm.forward(patches.reshape(STEPS, -1, wide * PATCH))
         y = np.zeros((T, N, self.outputs), self.dtype)
-        y[running] = read.transpose(1, 0, 2).reshape(-1, self.outputs)
+        y[running] = read[KEPT - 1::KEPT].transpose(1, 0, 2).reshape(-1, self.outputs)
         return y, VerticalCache(running, inside)
 
     def backward(self, dy: np.ndarray, cache: VerticalCache, *, input_gradient: bool = True
                  ) -> tuple[np.ndarray | None, Arrays]:
         """dx (T, N, window * 28), None without `input_gradient`, and the gradients of `params`."""
-        T, N = cache.running.shape
+        running, inside = cache
+        T, N = running.shape
         dy = check_frames("dy", dy, (T, N, self.outputs), self.dtype)
-        dread = dy[cache.running].reshape(-1, STEPS, self.outputs // STEPS).transpose(1, 0, 2)
-        dpatches, grads = self.lstm.backward(dread, cache.inside, input_gradient=input_gradient)
+        dread = np.zeros((STEPS, np.count_nonzero(running), self.outputs // HEIGHTS), self.dtype)
+        dread[KEPT - 1::KEPT] = dy[running].reshape(-1, HEIGHTS, dread.shape[2]).transpose(1, 0, 2)
+        dpatches, grads = self.lstm.backward(dread, inside, input_gradient=input_gradient)
         if dpatches is None:
             return None, grads
-        dx = np.zeros((T, N, self.window * SIDE), self.dtype)
-        frames = dpatches.reshape(STEPS, -1, self.window, PATCH).transpose(1, 2, 0, 3)
-        dx[cache.running] = frames.reshape(-1, self.window * SIDE)
-        return dx, grads
+
+        wide = self.window + 2 * MARGIN
+        spread = np.zeros((T, N, STEPS, wide, PATCH), self.dtype)
+        spread[running] = dpatches.reshape(STEPS, -1, wide, PATCH).transpose(1, 0, 2, 3)
+        spread = spread.transpose(1, 0, 2, 3, 4)
+        dpage = self._page(T, N)
+        for column, row in np.ndindex(wide, PATCH):     # patches overlap, one pixel of each does not
+            dpage[:, column:column + T * self.window:self.window, row:row + SIDE:STRIDE] += (
+                spread[:, :, :, column, row])
+        dx = self._inner(dpage, T).transpose(1, 0, 2, 3).reshape(T, N, self.window * SIDE)
+        return np.where(running[:, :, None], dx, 0), grads
+
+    def _page(self, T: int, N: int) -> np.ndarray:
+        """Empty paper (N, columns, rows) for T frames of N sequences, and what patches see around them.
+
+        For no frame at all it has the room of one, as a window is never wider than what it slides over.
+        """
+        return np.zeros((N, max(T, 1) * self.window + 2 * MARGIN, SIDE + PATCH - STRIDE), self.dtype)
+
+    def _inner(self, page: np.ndarray, T: int) -> np.ndarray:
+        """The frames (N, T, window, 28) of a page, a view."""
+        above = (PATCH - STRIDE) // 2
+        frames = page[:, MARGIN:MARGIN + T * self.window, above:above + SIDE]
+        return frames.reshape(len(page), T, self.window, SIDE)
+
+
+def patch_size(window: int) -> int:
+    """Pixels in a patch of a frame of so many columns."""
+    return (window + 2 * MARGIN) * PATCH

@@ -94,7 +94,7 @@ class Muon:
 
     A gradient is often long in a few directions and short in all others, and so are the steps of Adam.
     An orthogonal matrix is as long in all: what is seldom needed is learnt too. The factor gives a step
-    the root mean square of one of Adam, so that both go by one rate (Liu et al. 2025).
+    about the root mean square that Adam's have, so that both go by one rate (Liu et al. 2025).
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Muon:
     >>> params = {"w": np.zeros((2, 2)), "b": np.zeros(2)}
     >>> optimiser = Muon(params, {"w": 1})
     >>> optimiser.step({"w": np.array([[9.0, 0.0], [0.0, 0.5]]), "b": np.ones(2)}, rate=1.0)
-    >>> params["w"].round(2)            # 9 and 0.5 count alike, about 0.2 sqrt(2)
+    >>> params["w"].round(2)            # 9 and 0.5 count alike: 0.7 and 0.85 of 0.2 sqrt(2)
     array([[-0.2 ,  0.  ],
            [ 0.  , -0.24]])
     >>> list(optimiser.state)
@@ -126,7 +126,8 @@ class Muon:
             shape = params[name].shape if name in params else None
             if shape is None or len(shape) != 2 or count < 1 or shape[0] % count:
                 raise ValueError(f"{name} cannot be {count} matrices, one below the other: "
-                                 + (f"its shape is {shape}" if shape else "there is no such parameter"))
+                                 + ("there is no such parameter" if shape is None
+                                    else f"its shape is {shape}"))
         self.params, self.matrices, self.momentum = params, dict(matrices), momentum
         self.share = share or _in_turn
         self.adam = Adam({name: param for name, param in params.items() if name not in matrices})
@@ -157,7 +158,7 @@ def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
 
     Each step is X = a X + b (X Xᵀ) X + c (X Xᵀ)² X, which changes every singular value s to
     a s + b s³ + c s⁵ and nothing else. The coefficients are those of Jordan et al. (2024): small values
-    grow by 3.4 a step, and once they are near 1 they stay there, about. Five steps bring to between 0.68
+    grow 3.4-fold a step, and once they are near 1 they stay there, about. Five steps bring to between 0.68
     and 1.21 what was above 0.002 of the matrix's norm. Zeros stay.
 
     >>> orthogonal(np.array([[5.0, 0.0], [0.0, 0.1]])).round(1)
@@ -166,7 +167,9 @@ def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T      # X Xᵀ is the smaller product
-    X = X / max(np.linalg.norm(X), np.finfo(X.dtype).tiny)
+    # Entries so small, or large, that their squares are not numbers any more are brought near 1 first.
+    X = np.ldexp(X, -np.frexp(np.abs(X).max(initial=0))[1])
+    X /= max(np.linalg.norm(X), np.finfo(X.dtype).tiny)
     for _ in range(steps):
         A = X @ X.T
         X = a * X + (b * A + c * (A @ A)) @ X
