@@ -10,8 +10,9 @@ from ctc_scratch.digits.data import RowSampler, assemble_rows
 from .conftest import assert_close
 
 COUNTS = np.array([2, 1, 3])
-ALL = Augmentation(rotate=10, scale=0.1, shear=0.2, shift=2, jitter=2, wave=0.5, gap=3, overlap=4)
-each_alone = pytest.mark.parametrize("name", Augmentation._fields)
+ALL = Augmentation(rotate=10, scale=0.1, shear=0.2, shift=2, jitter=2, wave=0.5, plain=0.5, gap=3,
+                   overlap=4)
+each_alone = pytest.mark.parametrize("name", [name for name in Augmentation._fields if name != "plain"])
 
 
 @pytest.fixture
@@ -142,6 +143,26 @@ def test_amounts_are_reached_both_ways_and_never_passed(monkeypatch, rng, name, 
     maps, _ = handed_to_draw(monkeypatch, rng, **{name: most})
     found = of(maps.astype(float))
     assert -most * 1.0001 < found.min() < -0.99 * most < 0.99 * most < found.max() < most * 1.0001
+
+
+def test_plain_digits_stay_exactly_as_they_are_and_are_as_many_as_it_says(rng):
+    images = rng.integers(1, 256, size=(3000, 28, 28)).astype(np.uint8)
+    for share in (0, 0.3, 1):
+        amounts = ALL._replace(plain=share, gap=0, overlap=0)
+        batch = amounts(images, np.zeros(3000, np.uint8), np.full(3000, 1), np.random.default_rng(1))
+        same = (batch.images == images / np.float32(255)).all(axis=(1, 2))
+        assert share - 0.04 < same.mean() < share + 0.04
+    assert same.all()
+
+
+def test_plain_digits_leave_the_others_as_they_were(digits):
+    images, labels = digits
+    without, half, with_all = (
+        ALL._replace(plain=share, gap=0, overlap=0)(*digits, np.ones(6, int), np.random.default_rng(0)).images
+        for share in (0, 0.5, 1))
+    spared = (half == with_all).all(axis=(1, 2))
+    assert 0 < spared.sum() < 6
+    np.testing.assert_array_equal(half[~spared], without[~spared])
 
 
 # ---- rows ---------------------------------------------------------------------------------

@@ -25,9 +25,8 @@ from .small_runs import SMALL, draw_nothing, records, use_few_digits
 
 pytestmark = pytest.mark.slow  # as plain Python
 
-LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "wave": 0.3, "gap": 2,
-        "overlap": 2, "layers": 2, "save_every": 0.0, "vertical": 2,
-        "optimiser": "muon"}
+LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "wave": 0.3, "plain": 0.2,
+        "gap": 2, "overlap": 2, "layers": 2, "save_every": 0.0, "vertical": 2, "optimiser": "muon"}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +172,7 @@ SPOILT = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
     "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
     "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
-    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 5, found 'ctc_scratch model'"),
+    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch model'"),
     "settings": (rewritten(lambda header, arrays: header["settings"].pop("rate")),
                  "expected the settings of a run, found no rate"),
     "bad_setting": (rewritten(lambda header, arrays: header["settings"].update(window=0)),
@@ -216,7 +215,7 @@ def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, u
 
 @pytest.mark.parametrize("change, message", [
     (dict(data=1), "the run learnt from other digits than those of this package; put them back to go on$"),
-    (dict(version=1), "expected 'ctc_scratch checkpoint' version 5, found 'ctc_scratch checkpoint' .* 1$"),
+    (dict(version=1), "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch checkpoint' .* 1$"),
 ], ids=["data", "version"])
 def test_where_the_previous_checkpoint_is_no_better_it_is_not_advised(broken_off, change, message):
     rewrite(broken_off / run.CHECKPOINT, lambda header, arrays: header.update(change))

@@ -45,6 +45,8 @@ class Settings:
     jitter: float = _option(1.0, "move each digit up or down by up to so much [pixels]")
     wave: float = _option(0.0, "bend each digit by a smooth field of chance that moves its pixels by so "
                                "much, root mean square over its box [pixels]")
+    plain: float = _option(0.0, "leave this part of the digits as sharp and upright as they are: all "
+                                "of the above blurs them")
     gap: int = _option(0, "up to so many empty columns between two digits")
     overlap: int = _option(0, "up to so many columns that two digits share")
 
@@ -99,6 +101,7 @@ class Settings:
             ("window", 1 <= self.window <= 14, "from 1 to 14"),
             *bounded,
             ("scale", 0 <= self.scale < 1, "from 0 to below 1"),
+            ("plain", 0 <= self.plain <= 1, "from 0 to 1"),
             ("gap", 0 <= self.gap <= MOST_GAP, f"from 0 to {MOST_GAP}"),
             # What is left of a box must still hold two frames.
             ("overlap", 0 <= self.overlap <= 28 - 2 * self.window,

@@ -40,9 +40,9 @@ from .shards import Mapper, batch_gradients, on_threads, run_tasks
 from .watch import Report, Watch, read_batch
 
 FORMAT = "ctc_scratch checkpoint"
-VERSION = 5
+VERSION = 6
 """In 1, `wave` was another measure; in 2, there was no `vertical`; in 3, no `optimiser`; in 4, `vertical`
-saw other patches."""
+saw other patches; in 5, no digit was `plain`."""
 
 REPORT_EVERY = 10
 """Steps between two training records."""
