@@ -146,12 +146,12 @@ def test_amounts_are_reached_both_ways_and_never_passed(monkeypatch, rng, name, 
 
 
 def test_plain_digits_stay_exactly_as_they_are_and_are_as_many_as_it_says(rng):
-    images = rng.integers(1, 256, size=(3000, 28, 28)).astype(np.uint8)
+    images = rng.integers(1, 256, size=(400, 28, 28)).astype(np.uint8)
     for share in (0, 0.3, 1):
         amounts = ALL._replace(plain=share, gap=0, overlap=0)
-        batch = amounts(images, np.zeros(3000, np.uint8), np.full(3000, 1), np.random.default_rng(1))
+        batch = amounts(images, np.zeros(400, np.uint8), np.full(400, 1), rng)
         same = (batch.images == images / np.float32(255)).all(axis=(1, 2))
-        assert share - 0.04 < same.mean() < share + 0.04
+        assert share - 0.1 < same.mean() < share + 0.1
     assert same.all()
 
 
