@@ -1,6 +1,6 @@
 """Does it matter to `read` how a row of digits comes: its size, colour, margins, compression?
 
-    python -m benchmarks.reading RUN [--rows N]
+    python -m benchmarks.reading [RUN] [--rows N]
 
 Rows of five MNIST test digits are pasted into images of other sizes and polarities, with paper of
 any width around them and as JPEG of any quality, and read as `ctc-scratch read` reads files, by

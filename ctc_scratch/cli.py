@@ -16,10 +16,19 @@ import numpy as np
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    if hasattr(sys.stdout, "reconfigure"):      # what a run says is in its log at once
-        sys.stdout.reconfigure(line_buffering=True)
-    parser = _parser()
-    options = parser.parse_args(argv)
+    # A stream that was closed (`>&-`) takes what is written to it, and its number, which a file would get.
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    if hasattr(sys.stdout, "reconfigure"):      # what a run says is in its log at once, whatever its letters
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:       # while modules are loaded, too
+        return _end(130, "stopped by SIGINT")
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    options = _parser().parse_args(argv)
     from .digits.checkpoint import CheckpointError
     from .digits.data import DataError
     from .digits.image import ImageError
@@ -36,8 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end(1, f"error: {error}")
     except StoppedError as stopped:
         return _end(128 + stopped.signal, stopped)  # the custom for an end by a signal
-    except KeyboardInterrupt:
-        return _end(130, "stopped by SIGINT")
     except BrokenPipeError:     # of `ctc-scratch ... | head`, which has seen enough
         _forget_output()
         return 141
@@ -116,7 +123,8 @@ def _add_read(verbs) -> None:
     add("--decoder", choices=["greedy", "beam", "map"], default="beam",
         help="map proves that no digits are more probable (default: beam)")
     add("--top", type=int, default=1, metavar="N", help="readings shown of each image (default: 1)")
-    add("--figure", default="", metavar="DIR", help="draw where each digit was read, to DIR/IMAGE.read.png")
+    add("--figure", default="", metavar="DIR", help="draw where each digit was read, to "
+        "DIR/IMAGE.read.png, which replaces an older one")
 
 
 def _add_lattice(verbs) -> None:
@@ -221,9 +229,11 @@ def _seed(text: str) -> int:
 
 
 def _threads(text: str) -> int:
-    """A number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
+    """A number of threads."""
+    from .ctc.threads import MOST_THREADS
+
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MOST_THREADS}, not {text!r}")
     return int(text)
 
 

@@ -280,7 +280,7 @@ OPTIONS = "--data digits --hidden 4 --batch 4 --test-digits 2 --steps 40 --evalu
 COMMANDS: dict[str, list[Command]] = {
     "Training": [
         Command("A setting out of range.", "train --window 20", "--window must be from 1 to 14, not 20",
-                "`ctc-scratch train --help` has all ranges."),
+                "Name one in the range."),
         Command("A folder that is there already.", "train --out runs/one",
                 "--out runs/one exists: a run is never overwritten, ...",
                 "Name another folder, or go on with the run: `ctc-scratch train --resume runs/one`.", a_run),

@@ -189,7 +189,7 @@ FOREIGN = {
     "text": (b"hello", "found 5 bytes that are no whole archive"),
     "npy": (npy(np.zeros(3)), "no whole archive"),
     "zip_of_text": (zip_of("readme.txt", "hello"), "damaged or of another kind"),
-    "other_npz": (npz(weights=np.zeros(3)), "another kind: 'header'"),
+    "other_npz": (npz(weights=np.zeros(3)), "another kind: it has no header"),
     "pickled": (npz(header=header(), x=np.array([{}], object)),
                 "x.npy holds no numbers but object, which may need a pickle"),
     "header_no_json": (npz(header=np.array("{")), "another kind: Expecting property name"),

@@ -60,7 +60,7 @@ def undisturbed(tmp_path_factory, digits):
 def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, undisturbed, number):
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
-    lines = read_until(process, "rows right")     # the table has begun; what is said comes at once
+    lines = read_until(process, "averaged")     # the table has begun; what is said comes at once
     assert f"training in {folder}/\n" in lines
     process.send_signal(number)
     out, err = process.communicate()
@@ -152,7 +152,7 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch):
 def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, digits, undisturbed, capsys):
     folder = tmp_path / "run"
     first = start("--out", folder, "--data", digits, *OPTIONS)
-    read_until(first, "rows right")
+    read_until(first, "averaged")
     first.send_signal(signal.SIGSTOP)     # so that it cannot end before the second one has come
     assert main(["train", "--resume", str(folder)]) == 2
     assert main(["train", "--resume", str(folder / run_module.PREVIOUS)]) == 2
@@ -186,7 +186,7 @@ def test_a_reader_of_the_output_who_leaves_costs_nothing(tmp_path, digits, undis
     """ctc-scratch train | head"""
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
-    read_until(process, "rows right")
+    read_until(process, "averaged")
     process.stdout.close()
     error = process.stderr.read().splitlines()[-1]
     process.stderr.close()

@@ -16,7 +16,7 @@ from ctc_scratch.digits import read as reading
 from ctc_scratch.digits.checkpoint import CheckpointError, save_model
 from ctc_scratch.digits.data import consecutive_rows, load_mnist
 from ctc_scratch.digits.evaluate import model_logits, read_rows
-from ctc_scratch.digits.image import load_row, make_row
+from ctc_scratch.digits.image import load_row, make_row, otsu
 from ctc_scratch.digits.model import CLASS_NAMES, RowReader, digits_to_labels
 
 
@@ -322,3 +322,18 @@ def test_what_cannot_be_asked(options, message, rows, tmp_path, capsys):
     captured = capsys.readouterr()
     assert message in captured.err and len(captured.err.splitlines()) == 1 and not captured.out
     assert not (tmp_path / "pictures").exists()
+
+
+def test_no_picture_takes_the_place_of_an_image(rows, tmp_path, capsys):
+    names = [str(tmp_path / name) for name in ("row.png", "row.png.read.png")]
+    for name in names:
+        paste(rows[0]).save(name)
+    before = (tmp_path / "row.png.read.png").read_bytes()
+    assert main(["read", *names, "--figure", str(tmp_path)]) == 2
+    assert f"--figure would draw {names[0]} over {names[1]}, an image to read" in capsys.readouterr().err
+    assert (tmp_path / "row.png.read.png").read_bytes() == before
+
+
+def test_a_threshold_between_values_that_hardly_differ():
+    values = 1 + np.arange(5) * 2.0**-52
+    assert values[0] < otsu(values) < values[-1]

@@ -208,6 +208,8 @@ def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, u
     with pytest.raises(CheckpointError, match=f"{run.CHECKPOINT}: .*{message}.*"
                                               f"--resume {broken_off / run.PREVIOUS}"):
         resume(broken_off)
+    with pytest.raises(CheckpointError, match=f"--resume {broken_off / run.PREVIOUS}"):
+        resume(broken_off / run.CHECKPOINT)
     assert files == {path: path.read_bytes() for path in broken_off.iterdir()}, "nothing was changed"
     resume(broken_off / run.PREVIOUS)
     assert timeless(broken_off) == undisturbed

@@ -17,7 +17,7 @@ from ctc_scratch.digits.model import RowReader
 from ctc_scratch.digits.run import Run
 from ctc_scratch.digits.settings import PRESETS, with_preset
 from ctc_scratch.digits.shards import batch_gradients
-from ctc_scratch.digits.train import DivergedError, Settings, SettingsError, StoppedError, train
+from ctc_scratch.digits.train import DivergedError, Settings, SettingsError, StoppedError, resume, train
 from ctc_scratch.plots import learning_figure
 
 from .small_runs import SMALL, draw_nothing, records, use_few_digits
@@ -212,8 +212,8 @@ def test_averaged_weights_are_kept_where_they_read_better(tmp_path, rates, capsy
     train(Settings(**{**SMALL, "evaluations": 2, "average": 0.9}, out=str(tmp_path / "run")))
     best = [line for line in capsys.readouterr().out.splitlines() if line.endswith("best")]
     assert len(best) == 2, "each evaluation found something better"
-    assert [line.split()[-4:-1] for line in best] == [["50.00%", "40.00%", "60.00%"],
-                                                      ["30.00%", "35.00%", "65.00%"]]
+    assert [line.split()[-4:-1] for line in best] == [["50.00%", "40.00%", "60.0%"],
+                                                      ["30.00%", "35.00%", "65.0%"]]
     last = records(tmp_path / "run")[-1]
     assert last["sha256"] == last["model_sha256"]
     lines = [line for line in records(tmp_path / "run") if "average_label_error_rate" in line]
@@ -224,11 +224,20 @@ def test_averaged_weights_are_kept_where_they_read_better(tmp_path, rates, capsy
     assert len({line.get_linestyle() for line in rates.lines}) == len(rates.lines), "not by colour alone"
 
 
-def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, capsys):
+def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, monkeypatch, capsys):
     rates += [0.5, 0.2, 0.3, 0.2]
+    monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (0.5, 0.8))
     train(Settings(**{**SMALL, "evaluations": 10, "patience": 2}, out=str(tmp_path / "run")))
     assert "ended after step 8: 2 evaluations without a better one" in capsys.readouterr().out
     assert records(tmp_path / "run")[-1]["step"] == 8
+
+
+def test_patience_waits_for_the_end_of_the_plateau(tmp_path, rates, monkeypatch, capsys):
+    rates += [1.0] * 6 + [0.5, 0.5]
+    blanks = iter([1.0] * 7 + [0.9] * 2)    # the first one is that of loading the kernels
+    monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (1.0, next(blanks)))
+    train(Settings(**{**SMALL, "evaluations": 20, "patience": 1}, out=str(tmp_path / "run")))
+    assert "ended after step 8: an evaluation without a better one" in capsys.readouterr().out
 
 
 def test_a_budget_of_time_ends_the_whole_schedule(tmp_path):
@@ -244,6 +253,16 @@ def test_a_profile_has_all_parts_of_a_step(tmp_path, capsys):
     lines = capsys.readouterr().out.split("a training step, mean of 20\n")[1].splitlines()[:6]
     assert [line.split()[0] for line in lines] == ["data", "forward", "CTC", "backward", "optimiser", "all"]
     assert sum(float(line.split()[3].rstrip("%")) for line in lines[:5]) == pytest.approx(100, abs=0.3)
+    resume(tmp_path / "run", show_profile=True)
+    assert "no training step was made" in capsys.readouterr().out
+
+
+def test_lines_of_the_table_fit_a_terminal(tmp_path, capsys):
+    train(Settings(**{**SMALL, "evaluations": 2, "average": 0.5}, out=str(tmp_path / "run")))
+    head, *lines = capsys.readouterr().out.partition("  step ")[1:]
+    lines = (head + "".join(lines)).splitlines()[:3]
+    assert all(line.endswith(("right", "%", " best")) and len(line) <= 80 for line in lines)
+    assert len(lines[1].removesuffix(" best")) == len(lines[0]), "figures stand under their names"
 
 
 def test_it_learns_to_read_single_digits(tmp_path):
@@ -291,7 +310,11 @@ def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     (dict(hidden=0), "--hidden"), (dict(layers=0), "--layers"), (dict(direction="back"), "--direction"),
     (dict(window=15), "--window must be from 1 to 14, not 15"), (dict(batch=0), "--batch"),
     (dict(steps=0), "--steps"), (dict(rate=float("nan")), "--rate"), (dict(clip=0), "--clip"),
-    (dict(evaluations=-1), "--evaluations"), (dict(seed=-1), "--seed"), (dict(shards=0), "--shards"),
+    (dict(evaluations=-1), "--evaluations"), (dict(shards=0), "--shards"),
+    (dict(seed=-1), "--seed"), (dict(seed=2**64), "--seed must be from 0 to 18446744073709551615, not 18"),
+    (dict(steps=10**10), "--steps must be from 1 to 1000000000, not 10000000000"),
+    (dict(shards=10**400), "--shards"), (dict(evaluations=10**400), "--evaluations"),
+    (dict(digits=(6, 4)), "--digits must be at least 1, and LOW-HIGH in order, not 6-4"),
     (dict(scale=1.0), "--scale must be from 0 to below 1, not 1.0"), (dict(rotate=-1), "--rotate"),
     (dict(wave=float("inf")), "--wave"), (dict(plain=1.1), "--plain must be from 0 to 1, not 1.1"),
     (dict(gap=-1), "--gap"), (dict(average=1.0), "--average"),

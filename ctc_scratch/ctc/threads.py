@@ -28,7 +28,11 @@ SERIAL_COST = 20_000
 TOGETHER_COST = 150_000
 """The same for the certified kernel, which is done with a cell in some 3 ns."""
 
-_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+MOST_THREADS = 1024
+"""More have nothing to do, and their stacks fill the memory."""
+
+_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_num_threads = min(_cores, MOST_THREADS)
 _offers: SimpleQueue | None = None  # where the helpers wait; each takes (shares, results), or None to end
 _lock = threading.Lock()
 _this_thread = threading.local()
@@ -40,10 +44,14 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Cut batches over `count` threads from now on; 1 keeps everything in the calling thread."""
+    """Cut batches over `count` threads from now on; 1 keeps everything in the calling thread.
+
+    ValueError if it is no integer from 1 to 1024.
+    """
     global _num_threads
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ValueError(f"number of threads must be a positive integer, got {count!r}")
+    if (isinstance(count, bool) or not isinstance(count, (int, np.integer))
+            or not 1 <= count <= MOST_THREADS):
+        raise ValueError(f"number of threads must be an integer from 1 to {MOST_THREADS}, got {count!r}")
     with _lock:
         if count != _num_threads:
             _dismiss_helpers()

@@ -1,4 +1,5 @@
-"""Rows that no writer wrote: each digit is warped before it takes its place, and places vary.
+"""Rows that no writer wrote: each digit, but for `plain` ones, is warped before it takes its place, and
+places vary.
 
 A digit is seen through a map from the pixels of its box, 28 x 28, back into its image:
 

@@ -207,6 +207,8 @@ def read_header(path: str | os.PathLike, format: str = FORMAT,
     """The header that `write_archive` wrote, and what arrays there are; or CheckpointError."""
     with _opened(path, format.removeprefix("ctc_scratch ")) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        if "header" not in members:
+            raise ValueError("it has no header")
         if members["header"].file_size > MOST_HEADER:
             raise ValueError(f"a header of {members['header'].file_size} bytes")
         header = json.loads(str(_read(archive, members.pop("header"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from typing import NamedTuple, Sequence
 
@@ -97,7 +98,7 @@ def describe(evaluations: Sequence[Evaluation]) -> str:
         total = sum((e.confusions for e in evaluations if e.decoder == decoder), Counter())
         if total:
             common = ", ".join(f"{_confusion(pair)} ({count})" for pair, count in total.most_common(6))
-            lines.append(f"most frequent, {decoder}: {common}")
+            lines.append(textwrap.fill(f"most frequent, {decoder}: {common}", 80, subsequent_indent="    "))
     return "\n".join(lines)
 
 

@@ -221,7 +221,9 @@ def otsu(values: np.ndarray) -> float:
     >>> round(otsu(np.array([0., 0, 1, 1, 9, 9, 8])))
     4
     """
-    counts, edges = np.histogram(values, 256)
+    # Measured from the least: beside a value the steps of a small range may be too small for its digits.
+    least = values.min()
+    counts, edges = np.histogram(values - least, 256)
     centres = (edges[1:] + edges[:-1]) / 2
     below, total = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
     above = counts.sum() - below
@@ -229,7 +231,7 @@ def otsu(values: np.ndarray) -> float:
     between = below * above * apart**2
     # Where no value lies between the classes every threshold is as good: the middle one then.
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
-    return float(edges[1:][(best[0] + best[-1]) // 2])
+    return float(least + edges[1:][(best[0] + best[-1]) // 2])
 
 
 # ---- pieces and row -----------------------------------------------------------------------

@@ -38,7 +38,8 @@ except ImportError:     # not on Windows: two trainers in one folder go unnotice
 
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 
-TABLE = "  step     loss   errors  blanks      rate     norm   validation:  errors  averaged  rows right"
+TABLE = "  step    loss  errors blanks     rate    norm validation  averaged  right"
+"""80 columns with the mark behind: label error rates on training and validation rows, rows right there."""
 
 
 def new_folder(settings: Settings) -> Path:
@@ -186,10 +187,9 @@ class Run:
         loss, errors, blanks, norm = (np.mean([line[key] for line in lines]) for key in (
             "loss", "label_error_rate", "blank_rate", "gradient_norm"))
         averaged = f"{average.label_error_rate:9.2%}" if average else f"{'-':>9}"
-        bar.write(f"{step:6d} {loss:8.3f} {errors:8.2%} {blanks:7.0%} {lines[-1]['rate']:9.2e} {norm:8.2f}   "
-                  f"            {last.label_error_rate:7.2%} {averaged} "
-                  f"{(average or last).row_accuracy:10.2%}"
-                  f"{'  best' if best.step == step else ''}")
+        bar.write(f"{step:6d} {loss:7.3f} {errors:7.2%} {blanks:6.0%} {lines[-1]['rate']:.2e} {norm:7.2f} "
+                  f"{last.label_error_rate:10.2%} {averaged} {(average or last).row_accuracy:6.1%}"
+                  f"{' best' if best.step == step else ''}")
 
     def _reports_since_the_last_line(self) -> list[dict]:
         lines: list[dict] = []
@@ -279,7 +279,9 @@ def chosen(best: Best) -> str:
 
 def profile(trainer: Trainer) -> str:
     """The share of each part in the training steps of this process."""
-    total, steps = sum(trainer.seconds.values()) or 1.0, max(trainer.timed, 1)
+    total, steps = sum(trainer.seconds.values()), trainer.timed
+    if not steps:
+        return "no training step was made, so there is no profile of one"
     lines = [f"{name:<10}{1000 * value / steps:9.2f} ms {value / total:7.1%}"
              for name, value in trainer.seconds.items()]
     return "\n".join([f"a training step, mean of {steps}", *lines,

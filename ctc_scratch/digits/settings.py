@@ -12,6 +12,9 @@ from .shards import SHARDS
 
 # What is far beyond all that makes sense is refused: it would only fill the memory.
 MOST_DIGITS, MOST_GAP, MOST_HIDDEN, MOST_LAYERS = 10_000, 1000, 10_000, 100
+MOST_TIMES = 10**9
+"""Of what is counted: steps, say."""
+MOST_SEED = 2**64 - 1
 MOST_COLUMNS = 28_000_000
 """Of pixels in a batch, as a million digits have."""
 
@@ -64,8 +67,8 @@ class Settings:
     average: float = _option(0.0, "average the weights over steps with this decay, 0.999 say, and keep "
                                   "the average where it reads validation rows better; 0: do not")
     evaluations: int = _option(10, "evaluations on validation rows during the run; the best model is kept")
-    patience: int = _option(0, "stop after so many evaluations without a better one; 0: never, as the "
-                               "end of the schedule brings most")
+    patience: int = _option(0, "stop after so many evaluations without a better one, not counting those "
+                               "while all is still blank; 0: never, as the end of the schedule brings most")
     save_every: float = _option(30.0, "seconds between two checkpoints")
     seed: int = _option(0, "of everything random: the same seed, the same run")
     out: str = _option("", "folder to write; default: runs/ and the time of the start", "DIR")
@@ -107,20 +110,20 @@ class Settings:
             ("overlap", 0 <= self.overlap <= 28 - 2 * self.window,
              f"from 0 to {28 - 2 * self.window}, which leaves two frames of {self.window} columns"),
             ("batch", 1 <= self.batch <= most_rows, f"from 1 to {most_rows} for rows of up to {high} digits"),
-            ("shards", self.shards >= 1, "at least 1"),
-            ("steps", self.steps >= 1, "at least 1"),
+            ("shards", 1 <= self.shards <= MOST_TIMES, f"from 1 to {MOST_TIMES}"),
+            ("steps", 1 <= self.steps <= MOST_TIMES, f"from 1 to {MOST_TIMES}"),
             ("optimiser", self.optimiser in ("adam", "muon"), "'adam' or 'muon'"),
             ("rate", 0 < self.rate <= 1e6, "above 0, and 1e6 at most"),
             ("clip", self.clip > 0, "a positive number"),
             ("average", 0 <= self.average < 1, "from 0 to below 1"),
-            ("evaluations", self.evaluations >= 0, "at least 0"),
+            ("evaluations", 0 <= self.evaluations <= MOST_TIMES, f"from 0 to {MOST_TIMES}"),
             # As many as there are never come: the first one is better than none.
             ("patience", 0 <= self.patience < max(self.evaluations, 1),
              f"from 0 to {max(self.evaluations, 1) - 1}, fewer than --evaluations"),
-            ("seed", self.seed >= 0, "at least 0"),
+            ("seed", 0 <= self.seed <= MOST_SEED, f"from 0 to {MOST_SEED}"),
         ]:
             if not fine:
-                value = getattr(self, name)
+                value = f"{low}-{high}" if name == "digits" else getattr(self, name)
                 raise SettingsError(f"--{name.replace('_', '-')} must be {expected}, not {value}")
 
 

@@ -112,8 +112,8 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
         except UnfitError:
             raise
         except CheckpointError as error:
-            previous = path / PREVIOUS
-            if not (path / CHECKPOINT).exists() or not previous.exists():
+            checkpoint, previous = (folder_of(path) / name for name in (CHECKPOINT, PREVIOUS))
+            if path == previous or not checkpoint.exists() or not previous.exists():
                 raise
             raise CheckpointError(f"{error}; the checkpoint before it is still there: "
                                   f"ctc-scratch train --resume {previous}") from None
@@ -191,7 +191,8 @@ def _train(run: Run, trainer: Trainer, stop: _Stop) -> int:
             elif run.checkpoint_is_due() or trainer.finished or stop.signal:
                 run.checkpoint(trainer)
     if trainer.ended_early:
-        print(f"ended after step {trainer.schedule.step}: {trainer.stale} evaluations without a better one")
+        count = "an evaluation" if trainer.stale == 1 else f"{trainer.stale} evaluations"
+        print(f"ended after step {trainer.schedule.step}: {count} without a better one")
     return 0 if trainer.finished else stop.signal
 
 
@@ -223,7 +224,7 @@ def _load_kernels(trainer: Trainer) -> None:
     Whatever can go wrong before a run begins has done so by now: this takes longest.
     """
     settings = trainer.settings
-    print("loading compiled kernels (a first run compiles them, in about half a minute) ...", flush=True)
+    print("loading compiled kernels (a first run compiles them, in half a minute) ...", flush=True)
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
                     window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1)
     few = trainer.sampler.images[:9], trainer.sampler.labels[:9]

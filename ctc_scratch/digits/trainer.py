@@ -148,7 +148,8 @@ class Trainer:
     def validate(self) -> tuple[Evaluation, Evaluation | None]:
         """Evaluate the weights, and their average if there is one; the best of all are kept."""
         self.evaluations = self._evaluations_by_now
-        self.stale += 1
+        if not self.watch.is_beginning(self.schedule.step):     # before, no patience is lost
+            self.stale += 1
         last = self._try(self.model.params, averaged=False)
         return last, self._try(self.average.average, averaged=True) if self.average else None
 

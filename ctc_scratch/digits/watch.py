@@ -12,9 +12,9 @@ from .settings import Settings
 from .shards import DivergedError, Shard
 
 PLATEAU = (
-    "The network answers blank at every frame. That is the normal beginning: blank takes part in\n"
-    "nearly every alignment, so it is learnt first; digits follow once the loss has fallen to about\n"
-    "2.3 nats a digit, usually within a few hundred steps."
+    "The network answers blank at every frame. That is the normal beginning: blank\n"
+    "takes part in nearly every alignment, so it is learnt first; digits follow once\n"
+    "the loss has fallen to about 2.3 nats a digit, usually within a few hundred steps."
 )
 PLATEAU_ROWS = 64_000
 """Training rows after which digits should have come; they come after some 10 000 to 30 000."""
@@ -94,11 +94,15 @@ class Watch:
                 f"than {settings.hidden}."))
         return self._once("plateau", PLATEAU)
 
+    def is_beginning(self, step: int) -> bool:
+        """Whether the network answers blank at every frame, as it should after so few steps."""
+        return self.state["blank"] > 0 and step * self.settings.batch <= PLATEAU_ROWS
+
     def end(self, step: int) -> str | None:
         """What should be said of a run that has ended after so many steps: that it was too short."""
-        rows = step * self.settings.batch
-        if not self.state["blank"] or rows > PLATEAU_ROWS:
+        if not self.is_beginning(step):
             return None
+        rows = step * self.settings.batch
         more = "--steps or --minutes" if self.settings.minutes else "--steps"
         return (f"The run has ended while the network answers blank at every frame: it has seen {rows} rows, "
                 f"and digits come after some 10 000 to 30 000; let it have more {more}.")
