@@ -1,5 +1,4 @@
-"""Rows that no writer wrote: each digit, but for `plain` ones, is warped before it takes its place, and
-places vary.
+"""Rows that no writer wrote: each digit is warped before it takes its place, and places vary.
 
 A digit is seen through a map from the pixels of its box, 28 x 28, back into its image:
 
@@ -9,7 +8,8 @@ M undoes a rotation, a shear and a scale of each axis; the wave is the elastic d
 Steinkraus and Platt (2003), white noise smoothed by a Gaussian, written as what is left of it: a sum
 of a few low cosines. Cosines mean that the noise is mirrored at the edges of the box, and they leave
 out its mean. What a map asks for between pixels is interpolated linearly, and paper is empty outside
-the image. Where two boxes overlap, the darker ink stays.
+the image. A `plain` digit has the map that changes nothing, and no wave. Where two boxes overlap, the
+darker ink stays.
 
 Shapes: K digits in all, in N rows of W pixels.
 

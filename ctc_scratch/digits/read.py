@@ -159,9 +159,10 @@ def _pictures(paths: Sequence[str], folder: str) -> list[str]:
         if picture in pictures[:k]:
             raise SettingsError(f"--figure would draw {paths[pictures.index(picture)]} and {paths[k]} "
                                 f"to the same file, {picture}")
-        for path in paths:
-            if os.path.exists(path) and os.path.exists(picture) and os.path.samefile(path, picture):
-                raise SettingsError(f"--figure would draw {paths[k]} over {path}, an image to read")
+        if os.path.exists(picture):
+            for path in paths:
+                if os.path.exists(path) and os.path.samefile(path, picture):
+                    raise SettingsError(f"--figure would draw {paths[k]} over {path}, an image to read")
     return pictures
 
 

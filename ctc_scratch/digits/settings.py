@@ -13,7 +13,7 @@ from .shards import SHARDS
 # What is far beyond all that makes sense is refused: it would only fill the memory.
 MOST_DIGITS, MOST_GAP, MOST_HIDDEN, MOST_LAYERS = 10_000, 1000, 10_000, 100
 MOST_TIMES = 10**9
-"""Of what is counted: steps, say."""
+"""Steps, evaluations or shards; a checkpoint has to hold these numbers, and the seed."""
 MOST_SEED = 2**64 - 1
 MOST_COLUMNS = 28_000_000
 """Of pixels in a batch, as a million digits have."""
