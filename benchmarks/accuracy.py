@@ -31,11 +31,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.harness import machine, markdown, save
-from benchmarks.torch_ctc import on_torch
 from ctc_scratch import ctc_loss
 from ctc_scratch.ctc.labels import can_skip, extend
-from tests import truth
+from tests.tools import truth
+
+from .tools.harness import machine, markdown, save
+from .tools.torch_ctc import on_torch
 
 LENGTHS = [200, 600, 2000, 6000, 20_000]
 SCALES = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000]

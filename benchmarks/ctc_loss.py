@@ -20,10 +20,11 @@ import os
 import numpy as np
 import torch
 
-from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio, stolen
-from benchmarks.torch_ctc import on_torch
 from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
+
+from .tools.harness import conclude, first_call, interleave, machine, milliseconds, ratio, stolen
+from .tools.torch_ctc import on_torch
 
 SHAPES = [  # T, N, C, U
     (140, 32, 11, 5),

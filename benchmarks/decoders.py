@@ -35,8 +35,9 @@ from typing import Callable
 
 import numpy as np
 
-from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio
 from ctc_scratch import ctc_loss, map_decode, prefix_beam_search, set_num_threads
+
+from .tools.harness import conclude, first_call, interleave, machine, milliseconds, ratio
 
 SHAPES = [  # T, C, width
     (1000, 5, 5),

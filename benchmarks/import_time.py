@@ -16,7 +16,7 @@ from typing import Callable
 
 import numpy as np
 
-from benchmarks.harness import conclude, interleave, machine, milliseconds
+from .tools.harness import conclude, interleave, machine, milliseconds
 
 MOST = 0.2
 """Seconds that the import may cost beyond numba's."""

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.harness import conclude, first_call, interleave, machine, milliseconds, ratio
 from ctc_scratch.nn import LSTM
+
+from .tools.harness import conclude, first_call, interleave, machine, milliseconds, ratio
 
 SHAPES = [  # T, N, D, H
     (140, 32, 28, 128),

@@ -18,13 +18,14 @@ from typing import Sequence
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import conclude, machine
 from ctc_scratch.ctc import label_error_rate
-from ctc_scratch.digits.checkpoint import load_model
-from ctc_scratch.digits.data import consecutive_rows, load_mnist
-from ctc_scratch.digits.evaluate import read_rows
-from ctc_scratch.digits.image import load_row
-from ctc_scratch.digits.read import find_model, read_row
+from ctc_scratch.digits.data.rows import consecutive_rows, load_mnist
+from ctc_scratch.digits.model.archive import load_model
+from ctc_scratch.digits.model.evaluate import read_rows
+from ctc_scratch.digits.reading.image import load_row
+from ctc_scratch.digits.reading.read import find_model, read_row
+
+from .tools.harness import conclude, machine
 
 # How a row is pasted: size, light ink on dark paper, most paper on each side [pixels], JPEG quality or 0.
 CONDITIONS = [

@@ -36,9 +36,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from benchmarks.harness import interleave, machine, markdown, save
-from benchmarks.torch_ctc import on_torch
 from ctc_scratch import ctc_loss, get_num_threads, set_num_threads
+
+from .tools.harness import interleave, machine, markdown, save
+from .tools.torch_ctc import on_torch
 
 BASE = dict(T=400, N=8, C=64, U=60)
 SWEEPS = dict(

@@ -33,15 +33,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from benchmarks.harness import interleave, machine, markdown, ratio, save
 from ctc_scratch import set_num_threads
-from ctc_scratch.digits.data import Batch, RowSampler, load_mnist, training_split
-from ctc_scratch.digits.evaluate import evaluate
-from ctc_scratch.digits.model import BLANK, RowReader, digits_to_labels
-from ctc_scratch.digits.schedule import Schedule
-from ctc_scratch.digits.settings import Settings
-from ctc_scratch.digits.shards import batch_gradients
+from ctc_scratch.digits.data.rows import Batch, RowSampler, load_mnist, training_split
+from ctc_scratch.digits.model.evaluate import evaluate
+from ctc_scratch.digits.model.reader import BLANK, RowReader, digits_to_labels
+from ctc_scratch.digits.training.gradients import batch_gradients
+from ctc_scratch.digits.training.schedule import Schedule
+from ctc_scratch.digits.training.settings import Settings
 from ctc_scratch.nn import Adam, clip_by_global_norm, one_cycle
+
+from .tools.harness import interleave, machine, markdown, ratio, save
 
 FIGURE = Path(__file__).parent / "figures" / "training.png"
 BATCHES = 5

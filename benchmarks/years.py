@@ -18,7 +18,6 @@ import time
 
 import numpy as np
 
-from benchmarks.harness import conclude, machine
 from ctc_scratch import (
     NGram,
     greedy_decode,
@@ -27,12 +26,14 @@ from ctc_scratch import (
     prefix_beam_search,
     sequence_accuracy,
 )
-from ctc_scratch.digits.checkpoint import load_model
-from ctc_scratch.digits.data import Mnist, assemble_rows, load_mnist
-from ctc_scratch.digits.evaluate import model_logits
-from ctc_scratch.digits.model import C, RowReader, digits_to_labels
-from ctc_scratch.digits.settings import Settings
-from ctc_scratch.digits.train import train
+from ctc_scratch.digits.data.rows import Mnist, assemble_rows, load_mnist
+from ctc_scratch.digits.model.archive import load_model
+from ctc_scratch.digits.model.evaluate import model_logits
+from ctc_scratch.digits.model.reader import C, RowReader, digits_to_labels
+from ctc_scratch.digits.training.settings import Settings
+from ctc_scratch.digits.training.train import train
+
+from .tools.harness import conclude, machine
 
 YEARS = range(1900, 2030)
 ORDERS = (1, 2, 3, 5)

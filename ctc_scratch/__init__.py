@@ -9,6 +9,5 @@ The public names; each is explained where it is defined:
 - `ctc-scratch --help`, the command line
 """
 
-from . import kernel_cache  # noqa: F401  # before there are kernels
 from .ctc import *  # noqa: F401, F403
 from .ctc import __all__  # noqa: F401

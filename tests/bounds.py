@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .suite import ROOT, copy_project, run_suite
+from tests.tools.suite import ROOT, copy_project, run_suite
 
 
 def main() -> int:

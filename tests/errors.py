@@ -27,12 +27,11 @@ from ctc_scratch import (
     map_decode,
     prefix_beam_search,
 )
-from ctc_scratch.digits import trainer
-from ctc_scratch.digits.data import load_mnist, training_split
-from ctc_scratch.digits.run import Run, locked
-from ctc_scratch.digits.settings import Settings
-
-from .small_runs import SMALL, write_digits
+from ctc_scratch.digits.data.rows import load_mnist, training_split
+from ctc_scratch.digits.training import trainer
+from ctc_scratch.digits.training.run_folder import Run, locked
+from ctc_scratch.digits.training.settings import Settings
+from tests.tools.small_runs import SMALL, write_digits
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- the table of errors: python -m tests.errors -->"

@@ -34,35 +34,38 @@ from typing import Any, Iterator, NamedTuple
 
 import pytest
 
-from .suite import ROOT, copy_project
+from tests.tools.suite import ROOT, copy_project
 
 # The tests of each module, as arguments of pytest; those first that see most in the shortest time.
 TARGETS = {
     "ctc_scratch/ctc/reference.py":
-        ["tests/test_recursion.py", "tests/test_beam.py", "-k", "recursion or hand or twin"],
+        ["tests/ctc/test_recursion.py", "tests/ctc/decoding/test_beam.py", "-k", "recursion or hand or twin"],
     "ctc_scratch/ctc/kernels.py":
-        ["tests/test_recursion.py", "tests/test_properties.py", "-k", "kernel or log"],
-    "ctc_scratch/ctc/exact.py": ["tests/test_exact.py", "-k", "not 690 and not 300"],
-    "ctc_scratch/ctc/certified.py":
-        ["tests/test_recursion.py::test_minus_inf_entries_equal_enumeration", "tests/test_certified.py",
-         "tests/test_certified_ways.py", "-k", "not counterexample and not long"],
-    "ctc_scratch/ctc/beam_kernels.py": ["tests/test_beam.py"],
-    "ctc_scratch/ctc/decode.py": ["tests/test_decode.py", "tests/test_beam.py"],
-    "ctc_scratch/ctc/map_search.py": ["tests/test_map_decode.py"],
-    "ctc_scratch/ctc/alignment.py": ["tests/test_align.py"],
-    "ctc_scratch/ctc/narrow.py":
-        ["tests/test_align.py", "tests/test_narrow.py", "-k", "not likelier and not in_turns"],
+        ["tests/ctc/test_recursion.py", "tests/ctc/test_loss_laws.py", "-k", "kernel or log"],
+    "ctc_scratch/ctc/exact/batch.py": ["tests/ctc/exact/test_exact.py", "-k", "not 690 and not 300"],
+    "ctc_scratch/ctc/certified/batch.py":
+        ["tests/ctc/test_recursion.py::test_minus_inf_entries_equal_enumeration",
+         "tests/ctc/certified/test_certified.py",
+         "tests/ctc/certified/test_certified_ways.py", "-k", "not counterexample and not long"],
+    "ctc_scratch/ctc/decoding/beam_kernels.py": ["tests/ctc/decoding/test_beam.py"],
+    "ctc_scratch/ctc/decoding/decode.py":
+        ["tests/ctc/decoding/test_decode.py", "tests/ctc/decoding/test_beam.py"],
+    "ctc_scratch/ctc/decoding/map_search.py": ["tests/ctc/decoding/test_map_search.py"],
+    "ctc_scratch/ctc/paths/align.py": ["tests/ctc/paths/test_align.py"],
+    "ctc_scratch/ctc/paths/banded.py":
+        ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_banded.py",
+         "-k", "not likelier and not in_turns"],
     "ctc_scratch/nn/kernels.py":
-        ["tests/test_gates.py", "tests/test_product.py",
-         "tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py",
-         "tests/test_optim.py", "-k", "not stack"],
+        ["tests/nn/test_gates.py", "tests/nn/test_product.py",
+         "tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py",
+         "tests/nn/test_optim.py", "-k", "not stack"],
     "ctc_scratch/nn/lstm.py":
-        ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_lstm.py"],
+        ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py"],
     "ctc_scratch/nn/layers.py":
-        ["tests/test_gradcheck.py::test_every_gradient_is_right", "tests/test_layers.py",
-         "tests/test_lstm.py"],
-    "ctc_scratch/nn/optim.py": ["tests/test_optim.py"],
-    "ctc_scratch/digits/vertical.py": ["tests/test_vertical.py"],
+        ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_layers.py",
+         "tests/nn/test_lstm.py"],
+    "ctc_scratch/nn/optim.py": ["tests/nn/test_optim.py"],
+    "ctc_scratch/digits/model/vertical.py": ["tests/digits/model/test_vertical.py"],
 }
 
 
@@ -89,7 +92,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
     "ctc_scratch/nn/kernels.py": [
         ("if left + L <= M:", ["if left + L < M:"], "the last panel goes through `edge`, to the same bits"),
     ],
-    "ctc_scratch/ctc/certified.py": [
+    "ctc_scratch/ctc/certified/batch.py": [
         ("need[u * L + j] = u + repeats", ["need[u * L + j] = u"],
          "a wider window holds states more that are 0, as none can be reached or none can finish"),
         ("if L == 1 and not dense:", ["if L == 1 or not dense:"],
@@ -108,7 +111,6 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "the end is a multiple of 8, so the last Eight begins before"),
         ("for k in range(0, 8 * blocks, 8):", ["for k in range(0, (8 * blocks) - 1, 8):"],
          "the last Eight begins eight before the end"),
-        ('super().__init__(name=f"Eight({dtype})")', ["pass"], "only compiled code has this type"),
         ("K = C if is_dense(C, U, L) else min(U + 1, C)", ["K = C if is_dense(C, U, L) else max(U + 1, C)"],
          "room that nobody uses"),
         ("return T if 3 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))",
@@ -140,7 +142,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "*",
          "the same numbers are written by another way, or twice"),
     ],
-    "ctc_scratch/ctc/exact.py": [
+    "ctc_scratch/ctc/exact/batch.py": [
         (TO_26 + "1.5 * 2.0**78" + ROUNDED, [TO_26 + "2.0**78" + ROUNDED],
          "n is not above 0; it is rounded to a multiple of 2^25 then, and the products are as exact"),
         ("after, beta = betas[(t + 1) % 2], betas[t % 2]", ["after, beta = betas[(t - 1) % 2], betas[t % 2]"],
@@ -170,7 +172,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["if likelihood >= 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing"],
          "both ways are right; one has to be taken"),
     ],
-    "ctc_scratch/ctc/alignment.py": [
+    "ctc_scratch/ctc/paths/align.py": [
         ("reach = 1.5 * reach * T / (T - t) if tries == 0 else np.inf",
          [f"reach = {wider} if tries == 0 else np.inf" for wider in (
              "1.5 * T / (T - t)", "reach * T / (T - t)", "1.5 * reach / (T - t)", "T / (T - t)",
@@ -182,7 +184,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
         ("shape, H = cache[0].shape, cache[0].cells.shape[1]",
          ["shape, H = cache[(0) + 1].shape, cache[0].cells.shape[1]"], "both directions have these frames"),
     ],
-    "ctc_scratch/ctc/narrow.py": [
+    "ctc_scratch/ctc/paths/banded.py": [
         ("repeats[u] = u > 0 and columns[u] == columns[u - 1]",
          ["repeats[u] = u >= 0 and columns[u] == columns[u - 1]"], "no label comes before the first"),
         ("letters[u] = in_label if in_label > FLOOR else FLOOR",
@@ -192,14 +194,14 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["proved = result >= math.log(3.0) + (FLOOR_EXPONENT - HEADROOM + 50) * LN2"],
          "of a margin of 2^50 any T leaves enough"),
     ],
-    "ctc_scratch/ctc/map_search.py": [
+    "ctc_scratch/ctc/decoding/map_search.py": [
         ("if T * C * C <= LOOKAHEAD:", ["if T * C <= LOOKAHEAD:", "if C <= LOOKAHEAD:"],
          "which of two bounds it is changes how long it takes"),
         ("if a < b:", ["if a <= b:"], "equal numbers change places"),
         ("if b < a - 37.0 or b == -np.inf: # e^-37 does not change 1",
          ["if b <= a - 37.0 or b == -np.inf: # e^-37 does not change 1"], "e^-37 does not change 1"),
     ],
-    "ctc_scratch/ctc/beam_kernels.py": [
+    "ctc_scratch/ctc/decoding/beam_kernels.py": [
         ("if a < b:", ["if a <= b:"], "equal numbers change places"),
         ("if b < a - LIMIT or b == -np.inf:", ["if b <= a - LIMIT or b == -np.inf:"],
          "e^-37 is below the last bit that is claimed"),

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .suite import ROOT, copy_project, run_suite
+from tests.tools.suite import ROOT, copy_project, run_suite
 
 # What others bring along must have been there for them: matplotlib 3.8 calls what pyparsing warns of from 3.3
 # on, and warnings are errors in the suite.

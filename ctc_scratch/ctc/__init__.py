@@ -1,17 +1,17 @@
 """The CTC algorithm: definition, recursion, kernels, loss, lattice, decoding, metrics, diagnosis."""
 
-from .alignment import Alignment, Span, align
-from .beam import Hypothesis
-from .checks import InfeasibleTargetError
-from .decode import BeamStream, GreedyStream, greedy_decode, prefix_beam_search
-from .diagnose import Diagnosis, diagnose, diagnose_lengths
+from .decoding.beam import Hypothesis
+from .decoding.decode import BeamStream, GreedyStream, greedy_decode, prefix_beam_search
+from .decoding.map_search import MapResult, map_decode
+from .decoding.metrics import edit_distance, label_error_rate, sequence_accuracy
+from .decoding.ngram import NGram
+from .diagnosis.diagnose import Diagnosis, diagnose, diagnose_lengths
+from .inputs.checks import InfeasibleTargetError
 from .labels import can_skip, collapse, extend, min_frames
-from .lattice import Lattice, lattice
 from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
-from .map_search import MapResult, map_decode
-from .metrics import edit_distance, label_error_rate, sequence_accuracy
-from .ngram import NGram
-from .threads import get_num_threads, set_num_threads
+from .paths.align import Alignment, Span, align
+from .paths.lattice import Lattice, lattice
+from .running.threads import get_num_threads, set_num_threads
 
 __all__ = [
     "Alignment",

@@ -13,12 +13,13 @@ allocate, raise and print nothing. Shapes, for one sequence:
 
 import math
 
-import numba
 import numpy as np
+
+from ..compiled.cache import cached_njit
 
 # nogil: the driver runs batches on several threads. cache: compiled once a machine.
 # error_model: no test for division by zero. No fastmath: -inf has to stay -inf.
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+kernel = cached_njit(nogil=True, error_model="numpy")
 
 
 @kernel

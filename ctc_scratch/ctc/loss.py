@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checks import (
+from .inputs.checks import (
     Frames,
     InfeasibleTargetError,
     Targets,
@@ -20,7 +20,7 @@ from .checks import (
     clear_padding,
     first_infeasible,
 )
-from .solver import METHODS, Workspace, solve
+from .running.solver import METHODS, Workspace, solve
 
 __all__ = ["CTCResult", "InfeasibleTargetError", "LogPartition", "Workspace", "ctc_loss", "log_partition"]
 

@@ -17,17 +17,19 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+
+from ..compiled.cache import cached_njit
 
 # nogil: threads run shards side by side. error_model: x/0 = inf as in NumPy; the Python model's
 # test for a zero divisor keeps LLVM from vectorising tanh. contract: fused multiply-add, which
 # rounds once less. Never nnan or ninf: a NaN must come out as NaN.
-compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+compiled = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
 # reassoc lets the sum run in several lanes; its terms are squares, so no order is a bad one.
-compiled_sum = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+compiled_sum = cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 
 # A product is made of tiles of ROWS rows and as many columns as PANEL_BYTES hold: in AVX eight registers
 # of sums, as many as keep two units of four cycles busy. BLOCK rows go through a panel before the next.

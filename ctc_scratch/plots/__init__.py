@@ -8,7 +8,7 @@ The only room that imports matplotlib; it uses `Figure` and never `pyplot`, so i
 no display and keeps no state between calls or threads.
 """
 
-from .image import Mark, picture, spans, where_read_figure
+from .image_reading import Mark, picture, spans, where_read_figure
 from .lattice import (
     alpha_beta_gamma_figure,
     gamma_evolution_figure,
@@ -21,8 +21,7 @@ from .lattice import (
     trellis_figure,
 )
 from .learning import learning_curve, learning_figure
-from .reading import Reading, greedy_path, posteriors, reading_figure, row_image
-from .show import (
+from .lessons import (
     Run,
     Stage,
     plateau_figure,
@@ -32,6 +31,7 @@ from .show import (
     sum_not_columns_figure,
     uniform_gamma_figure,
 )
+from .reading import Reading, greedy_path, posteriors, reading_figure, row_image
 
 __all__ = [
     "Mark",

@@ -1,0 +1,128 @@
+"""Two exponential functions: a fused one for speed, and an exact one whose rounding is proved.
+
+Both split e^x into a power of two times a polynomial.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import overload
+
+from .cache import cached_njit
+from .vector import Eight, _spread, _vector, intrinsic, plain_python, where_over
+
+# contract: multiply and add may be fused, which only rounds less. forceinline: small, called often.
+fused = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True,
+                    no_cpython_wrapper=True, forceinline=True)
+
+
+# ---- exp: a power of two times a polynomial ------------------------------------------------------
+# Of a number or of an Eight: what follows is spelt the same for both.
+
+f32 = np.float32
+# Adding 1.5 * 2^23 (2^52 in float64) rounds to an integer and leaves it in the low bits.
+ROUND_32, ROUND_64 = f32(12582912.0), 6755399441055744.0
+LOG2E_32, LOG2E_64 = f32(1.4426950408889634), 1.4426950408889634
+# ln 2 in two parts, the first with so few bits that n times it is exact.
+LN2_HIGH_32, LN2_LOW_32 = f32(0.693359375), f32(-2.12194440e-4)
+LN2_HIGH_64, LN2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
+A0, A1, A2, A3, A4 = f32(0.5), f32(0.16666577), f32(0.04166646), f32(0.00836318), f32(0.00139337)
+LOWEST_32, LOWEST_64 = f32(-88.0), -709.0  # there n is -127, -1023: the bits of 2^n are those of 0
+
+
+def _two_to(rounded):
+    whole, mantissa, bias = (np.int32, 23, 127) if rounded.dtype == np.float32 else (np.int64, 52, 1023)
+    return ((rounded.view(whole) << whole(mantissa)) + whole(bias << mantissa)).view(rounded.dtype)
+
+
+@plain_python(_two_to)
+@intrinsic
+def two_to(context, rounded):
+    """2^n, 0 for the lowest n, from n + ROUND."""
+
+    def codegen(context, builder, signature, arguments):
+        number = rounded.dtype if isinstance(rounded, Eight) else rounded
+        bits, mantissa, bias = (32, 23, 127) if number == types.float32 else (64, 52, 1023)
+        whole, many = ir.IntType(bits), (lambda n: n)
+        if isinstance(rounded, Eight):
+            whole, many = _vector(whole), (lambda n: [n] * 8)
+        shifted = builder.shl(builder.bitcast(arguments[0], whole), ir.Constant(whole, many(mantissa)))
+        return builder.bitcast(builder.add(shifted, ir.Constant(whole, many(bias << mantissa))),
+                               arguments[0].type)
+
+    return rounded(rounded), codegen
+
+
+@plain_python(np.maximum)
+@intrinsic
+def at_least(context, x, least):
+    """x, or where that is larger the number `least`."""
+
+    def codegen(context, builder, signature, arguments):
+        value, bound = arguments
+        if isinstance(x, Eight):
+            bound = _spread(context, builder, bound, least, x)
+        return builder.select(builder.fcmp_ordered(">", value, bound), value, bound)
+
+    return x(x, least), codegen
+
+
+@fused
+def exp32(x):
+    """e^x for float32 x <= 0, within 1.6 * 2^-24 of itself where it is a normal number; 0 below -87.7."""
+    x = at_least(x, LOWEST_32)
+    rounded = x * LOG2E_32 + ROUND_32
+    n = rounded - ROUND_32
+    r = x - n * LN2_HIGH_32
+    r = r - n * LN2_LOW_32
+    r2 = r * r
+    p = (A4 * r2 + (A3 * r + A2)) * r2 + (A1 * r + A0)
+    power = two_to(rounded)
+    return power + power * (r2 * p + r)
+
+
+@fused
+def exp64(x):
+    """e^x for float64 x <= 0, within 2^-52 of itself where it is a normal number; 0 below -708.7."""
+    x = at_least(x, LOWEST_64)
+    rounded = x * LOG2E_64 + ROUND_64
+    n = rounded - ROUND_64
+    r = x - n * LN2_HIGH_64
+    r = r - n * LN2_LOW_64
+    r2 = r * r
+    r4 = r2 * r2
+    a = (1 / 2 + r * (1 / 6)) + r2 * (1 / 24 + r * (1 / 120))
+    b = (1 / 720 + r * (1 / 5040)) + r2 * (1 / 40320 + r * (1 / 362880))
+    c = (1 / 3628800 + r * (1 / 39916800)) + r2 * (1 / 479001600 + r * (1 / 6227020800))
+    p = a + r4 * (b + r4 * c)
+    power = two_to(rounded)
+    return power + power * (r2 * p + r)
+
+
+@fused
+def exp_below32(x, top):
+    """e^(x - top) for float32."""
+    return exp32(x - top)
+
+
+@fused
+def exp_below64(x, top):
+    """e^(x - top) for float64, with what the difference loses in rounding put back."""
+    d = x - top
+    back = d - x
+    lost = (x - (d - back)) - (top + back)
+    y = exp64(d)
+    nothing = y - y
+    return where_over(y, nothing, y + y * lost, nothing)  # lost is NaN where x is -inf
+
+
+def exp_below(x, top):
+    """e^(x - top) for x <= top, in their type."""
+    return exp_below32(x, top) if x.dtype == np.float32 else exp_below64(x, top)
+
+
+@overload(exp_below)
+def _exp_below(x, top):
+    if x in (types.float32, Eight(types.float32)):
+        return lambda x, top: exp_below32(x, top)
+    return lambda x, top: exp_below64(x, top)

@@ -1,0 +1,206 @@
+"""What `diagnose` finds, and the words it has for it."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from typing import NamedTuple, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..enumeration import count_alignments
+from ..labels import min_frames
+
+WIDTH = 79
+SHOWN = 3
+"""Sequences or entries named of each finding; the others are counted."""
+
+CAUSES = {
+    "too-few-frames": "a target does not fit its frames",
+    "lengths-in-labels": "lengths are counted in labels, not in frames",
+    "lengths-exchanged": "logit_lengths and target_lengths are exchanged",
+    "lengths-before-subsampling": "lengths are those from before the network shortened the sequence",
+    "lengths": "lengths do not fit the arrays",
+    "time-batch-exchanged": "time and batch are exchanged",
+    "classes-not-last": "the classes are not on the last axis",
+    "shape": "logits, targets and lengths do not belong together",
+    "blank-off-by-one": "the blank is another class than the one given",
+    "blank": "the blank is not a class",
+    "labels-contain-blank": "a target contains the blank",
+    "padding-in-targets": "targets hold their padding",
+    "no-room-for-blank": "the network has no output for the blank",
+    "labels": "labels are not classes",
+    "arguments": "an argument is nothing that ctc_loss takes",
+    "not-finite": "logits are NaN, +inf, or a frame is -inf throughout",
+    "minus-infinity": "-inf logits close every path",
+    "probabilities": "the logits are probabilities already",
+}
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong.
+
+    cause : a key of `CAUSES`
+    legal : a suspicion: it works, and is seldom meant
+    indices : the sequences it is seen in; empty if it concerns the batch as a whole
+    what : what was found, with its numbers
+    change : what to do about it
+    """
+
+    cause: str
+    legal: bool
+    indices: list[int]
+    what: str
+    change: str
+
+
+class Fit(NamedTuple):
+    """How one target fits its frames.
+
+    n : which sequence
+    labels, needed, given : U, the frames that U labels and their repeats need, the frames there are
+    repeats : places u of labels that equal label u - 1
+    dead_frame : the first frame that no path reaches alive; `given` if the frames run out before the
+        labels do; None if there is a path
+    killers : entries (t, c) of -inf at which a path ended that had come so far
+    opening : the fewest entries (t, c) that must be more than -inf for a path to exist
+    """
+
+    n: int
+    labels: int
+    repeats: list[int]
+    needed: int
+    given: int
+    dead_frame: int | None = None
+    killers: Sequence[tuple[int, int]] = ()
+    opening: Sequence[tuple[int, int]] = ()
+
+
+@dataclass
+class Diagnosis:
+    """What `diagnose` found: `findings`, errors first, and a `Fit` for each sequence it could judge.
+
+    `str` makes a text of it, 79 columns wide.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    fits: list[Fit] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Finding]:
+        return [finding for finding in self.findings if not finding.legal]
+
+    @property
+    def suspicions(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.legal]
+
+    def __str__(self) -> str:
+        return "\n".join([_summary(self.fits), *map(_text, self.findings), _verdict(self)])
+
+    def add(self, cause: str, indices: Sequence[int], what: str, change: str, legal: bool = False) -> None:
+        self.findings.append(Finding(cause, legal, list(map(int, indices)), what, change))
+        self.findings.sort(key=lambda finding: finding.legal)
+
+
+def describe_target(target: Sequence[int], frames: int) -> str:
+    """The facts about one target, a line each: labels, repeats and where, frames, alignments.
+
+    >>> print(describe_target([1, 1, 2], 4))
+    labels      3: 1 1 2
+    repeats     1: label 1 (a 1 after a 1)
+    frames      4, of which 4 are needed
+    alignments  1
+    """
+    repeats = [u for u in range(1, len(target)) if target[u] == target[u - 1]]
+    where = [f"label {u} (a {target[u]} after a {target[u]})" for u in repeats]
+    shown = " ".join(map(str, target[:20])) + (" ..." if len(target) > 20 else "")
+    number = count_alignments(target, frames)
+    number_text = str(number) if number < 10**15 else f"about 10^{len(str(number)) - 1}"
+    lines = [
+        f"labels      {len(target)}" + (f": {shown}" if len(target) else ""),
+        f"repeats     {len(repeats)}" + (f": {', '.join(where[:SHOWN])}" if repeats else "")
+        + (" ..." if len(repeats) > SHOWN else ""),
+        f"frames      {frames}, of which {min_frames(target)} are needed" if frames >= min_frames(target)
+        else f"frames      {frames}, but {min_frames(target)} are needed",
+        f"alignments  {number_text}",
+    ]
+    return "\n".join(lines)
+
+
+# ---- words
+
+
+def _summary(fits: list[Fit]) -> str:
+    if not fits:
+        return "Not one sequence could be judged."
+    if len(fits) == 1:
+        fit, = fits
+        where = f" (at label {few(fit.repeats)})" if fit.repeats else ""
+        return (f"1 sequence: {count(fit.labels, 'label')}, {count(len(fit.repeats), 'repeat')}{where}, "
+                f"{count(fit.needed, 'frame')} needed, {fit.given} there")
+    lines = [f"{f'{len(fits)} sequences':18}  fewest     mean    most"]
+    for name, x in [("labels", [fit.labels for fit in fits]), ("frames needed", [fit.needed for fit in fits]),
+                    ("frames there are", [fit.given for fit in fits])]:
+        lines.append(f"{name:18} {min(x):7d} {np.mean(x):8.1f} {max(x):7d}")
+    return "\n".join(lines)
+
+
+def _text(finding: Finding) -> str:
+    head = "SUSPICION" if finding.legal else "ERROR"
+    lines = textwrap.wrap(f"{head} {finding.cause}: {CAUSES[finding.cause]}", WIDTH, subsequent_indent="  ")
+    lines += textwrap.wrap(finding.what, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    lines += textwrap.wrap(f"-> {finding.change}", WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n" + "\n".join(lines)
+
+
+def _verdict(found: Diagnosis) -> str:
+    if not found.findings:
+        fits = "It fits" if len(found.fits) == 1 else "All fit"
+        return f"{fits}; nothing strange found."
+    return f"\n{count(len(found.errors), 'error')}, {count(len(found.suspicions), 'suspicion')}."
+
+
+def needs(fit: Fit) -> str:
+    """'4 frames (3 labels + 1 repeat, at label 1)'"""
+    where = f", at label {few(fit.repeats)}" if fit.repeats else ""
+    return (f"{count(fit.needed, 'frame')} ({count(fit.labels, 'label')} + "
+            f"{count(len(fit.repeats), 'repeat')}{where})")
+
+
+def how_far(fit: Fit, targets: list[NDArray]) -> str:
+    """What the fastest path has begun when the frames run out."""
+    target = targets[fit.n]
+    begun = sum(min_frames(target[:u + 1]) <= fit.given for u in range(len(target)))
+    return f": after the last frame its fastest path has begun {begun} of {fit.labels} labels"
+
+
+def how_closed(fit: Fit, rows: NDArray) -> str:
+    """Where -inf logits ended the last path, and those before it."""
+    always = [c for c in sorted({c for _, c in fit.opening}) if (rows[:, c] == -np.inf).all()]
+    masked = "".join(f" Class {c} is -inf in every frame." for c in always)
+    last = [entry for entry in fit.killers if entry[0] == fit.dead_frame]
+    others = len(fit.killers) - len(last)
+    before = f", after {count(others, 'such entry', 'such entries')} before it" if others else ""
+    return (
+        f"Target {fit.n} would fit its {count(fit.given, 'frame')} (it needs {fit.needed}), but at frame "
+        f"{fit.dead_frame} no path is left: {entries(last)} {'are' if len(last) > 1 else 'is'} -inf{before}."
+        f"{masked}"
+    )
+
+
+def entries(places: Sequence[tuple[int, int]]) -> str:
+    """Some entries of the logits by their places."""
+    shown = ", ".join(f"[t={t}, c={c}]" for t, c in places[:SHOWN])
+    return f"logits {shown}" + (f" and {len(places) - SHOWN} more" if len(places) > SHOWN else "")
+
+
+def few(values: Sequence) -> str:
+    """At most five of them."""
+    shown = ", ".join(map(str, values[:5]))
+    return f"{shown} ..." if len(values) > 5 else shown
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """'1 frame', '2 frames'"""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,111 @@
+"""How well a model reads: label error rate, rows right, and what it confuses."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from ...ctc import greedy_decode, map_decode, prefix_beam_search, sequence_accuracy
+from ...ctc.decoding.metrics import edits
+from ..data.rows import SIDE, consecutive_rows
+from .parallel import run_tasks
+from .reader import BLANK, RowReader, labels_to_digits
+
+FRAMES_AT_ONCE = 2_000
+"""Frames of all rows in one forward pass: bounds the memory on long rows, and makes tasks for threads."""
+
+
+def _greedy(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
+    return greedy_decode(logits, lengths, blank=BLANK)
+
+
+def _beam(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
+    return [found[0].labels for found in prefix_beam_search(logits, lengths, blank=BLANK)]
+
+
+def _map(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
+    # A trained model needs hardly more prefixes than a row has digits, an untrained one no end of them.
+    return [found.labels for found in map_decode(logits, lengths, blank=BLANK, budget=200)]
+
+
+DECODERS = {"greedy": _greedy, "beam": _beam, "map": _map}
+"""By name: from logits (T, N, C) and frame counts (N,) to labels."""
+
+
+class Evaluation(NamedTuple):
+    """Readings of rows of `digits` digits each, and their rates as fractions."""
+
+    digits: int
+    rows: int
+    label_error_rate: float
+    row_accuracy: float
+    confusions: Counter  # (digit read or None, true digit or None) -> how often
+    decoder: str = "greedy"
+
+
+def evaluate(
+    model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: str = "greedy"
+) -> Evaluation:
+    """Read all rows of `digits` consecutive digits that the images make.
+
+    Parameters
+    ----------
+    images : (count, 28, 28) uint8 array
+    labels : (count,) integer array
+    digits : in a row; what is left over at the end is dropped
+    decoder : one of `DECODERS`
+    """
+    rows, truth = consecutive_rows(images, labels, digits)
+    read = read_rows(model, rows, decoder)
+    confusions = Counter(pair for h, r in zip(read, truth) if h != r
+                         for pair in edits(h, r) if pair[0] != pair[1])
+    # Each confusion is one edit of a shortest list of edits, so together they are the distance.
+    errors = confusions.total() / (digits * len(truth))
+    return Evaluation(digits, len(truth), errors, sequence_accuracy(read, truth), confusions, decoder)
+
+
+def read_rows(model: RowReader, rows: np.ndarray, decoder: str = "greedy") -> list[list[int]]:
+    """The digits that the model reads in rows (N, 28, W) of the same width."""
+    N, _, W = rows.shape
+    at_once = max(1, FRAMES_AT_ONCE * model.window // max(W, SIDE))
+    chunks = [rows[i:i + at_once] for i in range(0, N, at_once)]
+
+    def read(chunk):
+        logits, lengths = model_logits(model, chunk)
+        return [labels_to_digits(labels).tolist() for labels in DECODERS[decoder](logits, lengths)]
+
+    found = run_tasks(read, chunks, [chunk.size for chunk in chunks])
+    return [digits for chunk in found for digits in chunk]
+
+
+def model_logits(model: RowReader, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (T, N, C) and frame counts (N,) of rows (N, 28, W) of the same width."""
+    x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
+    logits, _ = model.forward(x, lengths)
+    return logits, lengths
+
+
+def describe(evaluations: Sequence[Evaluation]) -> str:
+    """A table, one line an evaluation, and each decoder's most frequent confusions."""
+    lines = ["digits   rows   decoder   label error rate   rows right"]
+    for e in evaluations:
+        lines.append(f"{e.digits:6d} {e.rows:6d}   {e.decoder:7s} {100 * e.label_error_rate:16.2f} % "
+                     f"{100 * e.row_accuracy:10.2f} %")
+    for decoder in dict.fromkeys(e.decoder for e in evaluations):
+        total = sum((e.confusions for e in evaluations if e.decoder == decoder), Counter())
+        if total:
+            common = ", ".join(f"{_confusion(pair)} ({count})" for pair, count in total.most_common(6))
+            lines.append(textwrap.fill(f"most frequent, {decoder}: {common}", 80, subsequent_indent="    "))
+    return "\n".join(lines)
+
+
+def _confusion(pair: tuple[int | None, int | None]) -> str:
+    read, true = pair
+    if read is None:
+        return f"{true} missed"
+    if true is None:
+        return f"{read} read where there is none"
+    return f"{true} read as {read}"

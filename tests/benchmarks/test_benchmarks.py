@@ -1,0 +1,232 @@
+"""Every benchmark runs, at a size that measures nothing, and prints a Markdown table."""
+
+import json
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import (  # noqa: E402
+    accuracy,
+    ctc_loss,
+    decoders,
+    import_time,
+    lstm,
+    reading,
+    scaling,
+    training,
+    years,
+)
+from benchmarks.tools import harness  # noqa: E402
+from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
+from ctc_scratch.digits.data.rows import load_mnist  # noqa: E402
+from ctc_scratch.digits.model.archive import save_model  # noqa: E402
+from ctc_scratch.digits.model.reader import RowReader  # noqa: E402
+from ctc_scratch.digits.training.settings import Settings  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """run(module, *options): what its main prints; results go to a directory of the test's own."""
+    threads, torch_threads = get_num_threads(), torch.get_num_threads()
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setenv("XLA_FLAGS", "")  # so that what a benchmark sets there goes away again
+
+    def call(module, *options):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *options])
+        module.main()
+        return capsys.readouterr().out
+
+    yield call
+    set_num_threads(threads)
+    torch.set_num_threads(torch_threads)
+
+
+def tables(text):
+    """The Markdown tables of a text, each a list of rows of cells, without the dashes."""
+    found, inside = [], False
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not inside:
+                found.append([])
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        inside = line.startswith("|")
+    for table in found:
+        assert set("".join(table.pop(1))) == {"-"}
+        assert len({len(row) for row in table}) == 1, "a ragged table"
+    return found
+
+
+def results(tmp_path, name):
+    return json.loads((tmp_path / f"{name}.json").read_text())["results"]
+
+
+def test_ctc_loss(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
+    table, = tables(run(ctc_loss, "--threads", "1", "--seconds", "0"))
+    contenders = [row[2] for row in table[1:]]
+    assert {"reused", "fresh", "torch", "log space", "reference"} <= set(contenders)
+    assert len(results(tmp_path, "ctc_loss")) == len(contenders)
+
+
+def test_ctc_loss_says_what_more_threads_are_good_for(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
+    assert "12, 4, 5, 3: 2 threads are " in run(ctc_loss, "--threads", "2", "--seconds", "0")
+    one, more = results(tmp_path, "ctc_loss")[-2:]
+    assert (one["threads"], more["threads"]) == (1, 2) and len(one["seconds"]) == len(more["seconds"]) == 5
+    assert 0 <= one["stolen"] <= 1
+
+
+def test_decoders(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(decoders, "SHAPES", [(30, 5, 4)])
+    table, = tables(run(decoders, "--seconds", "0", "--sequences", "3"))
+    assert {row[1] for row in table[1:]} == {"flat", "peaky"}
+    bound = {row[1]: float(row[6]) for row in table[1:] if row[2] == "no labelling exceeds"}
+    for _, kind, name, _, _, _, log_prob in table[1:]:
+        assert float(log_prob) <= bound[kind] + 1e-4, f"{name}: {log_prob}"
+    by_name = {(row[1], row[2]): row for row in table[1:]}
+    assert by_name["flat", "ours, in full"][5] == "100%"
+    if ("flat", "fast-ctc-decode") in by_name:
+        assert by_name["flat", "fast-ctc-decode"][5] == "100%"
+    for result in results(tmp_path, "decoders"):
+        assert result["log_prob"] <= result["bound"] + 1e-9
+
+
+def test_years(run, tmp_path):
+    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
+    table, = tables(run(years, str(tmp_path), "--rows", "20"))
+    assert [row[0] for row in table[1:]] == [
+        "greedy", "beam", "map", "beam, 1-gram", "beam, 2-gram", "beam, 3-gram", "beam, 5-gram"]
+    assert [result["decoder"] for result in results(tmp_path, "years")] == [row[0] for row in table[1:]]
+
+
+def test_reading(run, tmp_path):
+    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
+    table, = tables(run(reading, str(tmp_path), "--rows", "2"))
+    found = results(tmp_path, "reading")
+    assert [condition[:4] for condition in found["conditions"]] == list(map(list, reading.CONDITIONS))
+    for row, (*_, rate) in zip(table[1:], found["conditions"]):
+        assert row[4] == f"{rate:.2%}" and row[5] == f"{100 * (rate - found['evaluate']):+.2f}"
+    assert len(table) == 1 + len(reading.CONDITIONS)
+
+
+def test_reading_pastes_as_it_says(tmp_path, rng):
+    row = load_mnist().test_images[0] / np.float32(255)
+    pictures = []
+    for size, light, most, quality in [(1.0, True, 0, 0), (1.0, False, 0, 0), (2.0, False, 9, 50)]:
+        with Image.open(reading.paste(row, size, light, most, quality, rng, tmp_path / "row")) as picture:
+            pictures.append((picture.format, np.asarray(picture, int)))
+    (_, light), (_, dark), (kind, large) = pictures
+    assert (light == np.uint8(255 * row)).all() and (dark == 255 - light).all()
+    assert kind == "JPEG" and 56 <= min(large.shape) and max(large.shape) <= 56 + 18
+
+
+def test_years_are_written_in_their_digits():
+    mnist = load_mnist()
+    images, drawn = years.draw_rows(mnist, 3, np.random.default_rng(0))
+    for image, year in zip(images, drawn):
+        for digit, block in zip(map(int, str(year)), np.split(image, 4, axis=1)):
+            same = (mnist.test_images == np.rint(255 * block)).all(axis=(1, 2))
+            assert same.any() and set(mnist.test_labels[same]) == {digit}
+
+
+def test_lstm(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(lstm, "SHAPES", [(4, 2, 3, 5)])
+    table, = tables(run(lstm, "--repeats", "1"))
+    assert [row[1] for row in table[1:]] == ["ctc_scratch", "torch"]
+    assert len(results(tmp_path, "lstm")) == 2
+
+
+def test_training(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "Settings", lambda: Settings(hidden=8, layers=2, batch=8))
+    monkeypatch.setattr(training, "training_split", few_digits)
+    speeds, curve = tables(run(training, "--threads", "1", "--rounds", "1", "--seconds", "1",
+                               "--figure", str(tmp_path / "training.png")))
+    assert [row[:2] for row in speeds[1:]] == [["1", "ctc_scratch"], ["1", "torch"]]
+    assert curve[0] == ["seconds", "ctc_scratch", "torch"] and len(curve) > 2
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+    assert results(tmp_path, "training")["errors"]["gradient"] < 1e-4
+
+
+def few_digits(mnist):
+    """100 to train on, 60 to validate with."""
+    images, labels = mnist.train_images, mnist.train_labels
+    return (images[:100], labels[:100]), (images[-60:], labels[-60:])
+
+
+def test_training_compares_whole_steps():
+    """After three steps both have the same weights; with another clip they do not."""
+    settings = Settings(hidden=8, layers=2, batch=8, clip=0.5)
+    part, _ = few_digits(load_mnist())
+    model = RowReader(8, 2, True, settings.window, rng=np.random.default_rng(0))
+    weights = []
+    for contender in (training.Ours(model, settings), training.Torch(model, settings),
+                      training.Torch(model, replace(settings, clip=5.0))):
+        draw = training.sampler(part, settings)
+        for rate in (1e-3, 2e-3, 1e-3):
+            contender.step(contender.prepare(draw.batch(settings.batch)), rate)
+        weights.append(contender.reader().params)
+    ours, same, other = weights
+    apart = [max(float(np.abs(ours[name] - found[name]).max()) for name in ours) for found in (same, other)]
+    assert apart[0] < 5e-5 < 5e-4 < apart[1], f"apart by {apart}"
+
+
+def test_import_time(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(import_time, "STATEMENTS", dict.fromkeys(import_time.STATEMENTS, "pass"))
+    table, = tables(run(import_time, "--seconds", "0"))
+    assert [row[0] for row in table[1:]] == ["nothing", "numba", "ctc_scratch"]
+    assert "import_time.json" in [path.name for path in tmp_path.iterdir()]
+
+
+def test_accuracy(run, tmp_path):
+    by_length, by_scale, published = tables(run(accuracy, "--quick", "--figure", str(tmp_path / "a.png")))
+    for table in by_length, by_scale, published:
+        assert {row[0] for row in table} >= set(accuracy.CONTENDERS)
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    for sweep in ("lengths", "scales"):
+        for point in results(tmp_path, "accuracy")[sweep].values():
+            for name in "ours, float64", "ours, exact kernel", "ours, log space", "ours, float32":
+                assert point[name]["fails"] == 0, f"{name}: {point[name]}"
+                limit = 1e-5 if name.endswith("32") else 1e-12
+                assert point[name]["grad"] < limit, f"{name}: {point[name]}"
+
+
+def test_accuracy_knows_who_fails():
+    """Rescaling on logits of standard deviation 100 does; it and float32 are as good as any on small ones."""
+    rng = np.random.default_rng(0)
+    easy, hard = (accuracy.compare([accuracy.draw(rng, 40, 5, scale)]) for scale in (1, 300))
+    assert hard["rescaling, float64"]["fails"] == 1 and hard["ours, float64"]["fails"] == 0
+    assert hard["ours, float64"]["exact"] == 1 and easy["ours, float64"]["exact"] == 0
+    assert easy["rescaling, float64"]["grad"] < 1e-14
+    assert 1e-8 < easy["log space in float32"]["grad"] < 1e-4
+    assert accuracy.cell(hard["rescaling, float64"]).startswith("fails")
+
+
+def test_scaling(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(scaling, "peak_of", lambda shape, method, dtype: 1.0)  # a process each; see below
+    sweep, long = tables(run(scaling, "--quick", "--seconds", "0", "--figures", str(tmp_path)))
+    assert [row[0] for row in sweep] == ["T", "20", "40", "exponent"]
+    assert [row[0] for row in long[1:3]] == ["auto, float32", "auto, float64"]
+    assert (tmp_path / "scaling_T.png").stat().st_size > 10_000
+    assert results(tmp_path, "scaling")["sweeps"] == scaling.QUICK_SWEEPS
+
+
+def test_scaling_fits_the_upper_half():
+    sizes = [1, 2, 4, 8, 16, 32]
+    assert scaling.exponent(sizes, [7, 7, 7, 8**2, 16**2, 32**2]) == pytest.approx(2)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="asks Linux for the peak")
+def test_peak_memory_sees_what_compiled_code_allocates():
+    """The log kernel keeps alpha and beta (T, S) and log_probs (T, C) in float64."""
+    shape = dict(T=2000, N=1, C=8, U=200)
+    expected = 8e-6 * 2000 * (2 * 401 + 8)
+    seen = scaling.peak_of(shape, "log", "float32")
+    assert abs(seen - expected) < 1, f"{seen} MB, expected {expected}"

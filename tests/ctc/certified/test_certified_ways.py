@@ -1,0 +1,227 @@
+"""The certified kernel, way by way: each one through it, states that are far behind, the memory it takes."""
+
+import threading
+
+import numba
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import Workspace, ctc_loss
+from ctc_scratch.ctc.certified import batch as certified
+from ctc_scratch.ctc.inputs.checks import check_logits, check_targets
+from ctc_scratch.ctc.inputs.finite import LOOK, all_finite
+from ctc_scratch.ctc.running import solver, threads
+from tests.conftest import assert_close
+
+as_plain_python = pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="asks what compiled code hides")
+
+WAYS = {
+    "lanes": dict(T=9, N=5, C=40, U=2),  # eight sequences side by side
+    "columns": dict(T=12, N=3, C=90, U=5),  # one at a time, the classes of its own target
+    "dense": dict(T=60, N=1, C=70, U=20, ragged=False),  # one at a time, every class
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("dtype, off", [(np.float64, 1e-13), (np.float32, 1e-5)])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_gives_what_the_exact_kernel_gives(make_problem, way, dtype, off, reduction):
+    problem = make_problem(**WAYS[way], dtype=dtype, blank=WAYS[way]["C"] - 1)
+    auto, exact = (ctc_loss(*problem[:3], blank=problem.blank, reduction=reduction, method=method)
+                   for method in ("auto", "exact"))
+    assert not auto.exact.any()
+    assert_close(auto.loss, exact.loss, off * max(1, np.max(exact.loss)), "loss")
+    assert_close(auto.grad, exact.grad, off, "gradient")
+
+
+@pytest.mark.parametrize("method", ["auto", "exact"])
+def test_padding_may_hold_anything_even_where_it_is_all_there_is(rng, method):
+    """Lanes go on to the last frame of the longest; the first sequence has none at all."""
+    logits, lengths = rng.standard_normal((6, 5, 4)), np.array([0, 6, 5, 4, 2])
+    targets = [[], [1, 2], [3], [2, 2], [1]]
+    expected = ctc_loss(logits, targets, lengths, method=method)
+    logits[np.arange(6)[:, None] >= lengths] = np.nan
+    result = ctc_loss(logits, targets, lengths, method=method)
+    for name in ("loss", "grad", "bound", "exact"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name), err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, *LOOK + np.arange(-1, 2), 3 * LOOK])
+def test_what_is_not_finite_is_found_wherever_it_stands(dtype, size):
+    numbers = np.full((size, 1), np.finfo(dtype).max, dtype)
+    numbers[::2] = np.finfo(dtype).min
+
+    def finite():
+        looks = np.zeros(3, np.int64)
+        answer = all_finite(numbers, looks)
+        assert looks[1] == -(-size // LOOK), "blocks that are done"
+        return answer
+
+    assert finite()
+    for k in {0, size // 2, min(LOOK - 1, size - 1), min(LOOK, size - 1), size - 1}:
+        kept = numbers[k, 0]
+        for bad in (np.nan, -np.nan, np.inf, -np.inf):
+            numbers[k] = bad
+            assert not finite(), (k, bad)
+        numbers[k] = kept
+    assert all_finite(numbers[:0], np.zeros(3, np.int64))
+
+
+def test_nobody_goes_on_before_every_number_has_been_looked_at():
+    """Another thread has taken the last of two blocks, and has not done it yet; then it finds a NaN there."""
+    looks, answers = np.array([2, 1, 0]), []
+    waits = threading.Thread(target=lambda: answers.append(
+        all_finite(np.zeros((LOOK + 1, 1)), looks)))
+    waits.start()
+    waits.join(timeout=0.2)
+    assert waits.is_alive() and not answers
+    looks[2] = 1
+    looks[1] = 2
+    waits.join(timeout=30)
+    assert answers == [False]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("n, t", [(0, 0), (7, 39), (4, 20)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_bad_logit_is_refused_before_out_is_written_to(rng, monkeypatch, count, n, t, padded):
+    """By the kernel itself, where several threads look at the logits together, too."""
+    monkeypatch.setattr(threads, "TOGETHER_COST", 0)
+    monkeypatch.setattr(threads, "_num_threads", count)
+    logits, lengths = rng.standard_normal((40, 8, 60)), np.full(8, 40)
+    targets = rng.integers(1, 60, (8, 5))
+    if padded:
+        lengths[2] = 10
+    out = np.full_like(logits, 7.0)
+    logits[t, n, 3] = np.nan
+    with pytest.raises(ValueError, match=rf"logits\[t={t}, n={n}, c=3\] is nan"):
+        ctc_loss(logits, targets, lengths if padded else None, out=out)
+    assert (out == 7.0).all()
+
+
+@pytest.mark.parametrize("infeasible", ["inf", "zero"])
+def test_a_bad_logit_is_refused_where_no_sequence_has_a_path(infeasible):
+    logits = np.zeros((2, 1, 3))
+    logits[1, 0, 2] = np.inf
+    with pytest.raises(ValueError, match=r"logits\[t=1, n=0, c=2\] is inf"):
+        ctc_loss(logits, [[1, 1]], infeasible=infeasible)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_label_that_is_impossible_at_a_frame_has_the_gradient_0_there(rng, way):
+    """0 itself: its emission is kept as the negative of a floor, and nothing of that may come out."""
+    T, N, C, U = (WAYS[way][size] for size in "TNCU")
+    logits, targets = rng.standard_normal((T, N, C)), np.tile(np.arange(1, U + 1), (N, 1))
+    logits[0, :, U] = -np.inf
+    grad = ctc_loss(logits, targets).grad
+    assert (grad[0, :, U] == 0).all()
+    assert np.delete(grad[0], U, axis=1).all() and grad[1:].all()
+
+
+def test_a_bracket_may_be_wider_than_a_number_can_say():
+    """In plain Python, too, whose ldexp raises where others give inf."""
+    rng = np.random.default_rng(0)
+    frames = check_logits(10 * rng.standard_normal((1500, 8)).astype(np.float32))
+    packed = check_targets(rng.integers(1, 8, 20), None, frames, 0)
+    losses, gaps, todo = np.zeros(1), np.zeros(1), np.zeros(1, np.bool_)
+    problem = solver._Problem(frames, packed, 0, np.ones(1), np.zeros_like(frames.rows), losses, True, None)
+    assert problem.run_certified(*problem.plan(todo), gaps, None)
+    assert 1e100 < gaps[0]
+
+
+@pytest.mark.parametrize("T, C, U", [(1000, 8, 4), (500, 70, 20)])
+def test_the_bracket_of_an_improbable_target_closes(make_problem, T, C, U):
+    """Its states are brought back to scale again and again, and none gets lost."""
+    logits, targets, _, _ = make_problem(T=T, N=1, C=C, U=U, ragged=False)
+    auto, exact = (ctc_loss(logits, targets, method=method) for method in ("auto", "exact"))
+    assert exact.loss[0] > 1500 and not auto.exact.any()
+    assert_close(auto.loss / exact.loss, [1.0], 1e-12, "relative loss")
+    assert_close(auto.grad, exact.grad, 1e-12, "gradient")
+
+
+@pytest.mark.parametrize("nats, by_exact", [(840, False), (900, True)])
+def test_how_far_a_state_may_fall_behind_and_still_count(nats, by_exact):
+    """Ten labels, each so unlikely; for 24 frames most goes to a class of no path, which rescales all."""
+    logits = np.full((48, 4), -nats / 10)
+    logits[:, 0] = 0.0
+    logits[:24, 3] = 2.0
+    labels = 1 + np.arange(10) % 2
+    result, expected = ctc_loss(logits, labels), ctc_loss(logits, labels, method="exact")
+    assert result.exact == by_exact
+    assert_close(result.loss / expected.loss, 1.0, 1e-12, "relative loss")
+    assert_close(result.grad, expected.grad, 1e-12, "gradient")
+
+
+# ---- memory ---------------------------------------------------------------------------------------
+
+
+class Fenced(Workspace):
+    """Hands out as much as it is asked for, and remembers what lies behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.behind = []
+
+    def _take(self, size):
+        numbers = np.full(size + 64, 7.5)
+        self.behind.append(numbers[size:])
+        return numbers[:size]
+
+    def _give(self, numbers):
+        pass
+
+
+@pytest.mark.parametrize("budget", [2**18, 1], ids=["whole", "stretches"])
+@pytest.mark.parametrize("way", [*WAYS, "one frame", "no label"])
+def test_nothing_behind_the_workspace_is_written_to(make_problem, monkeypatch, way, budget):
+    shape = {**WAYS, "one frame": dict(T=1, N=3, C=90, U=1), "no label": dict(T=33, N=9, C=5, U=0)}[way]
+    logits, targets, lengths, _ = make_problem(**shape)
+    expected, workspace = ctc_loss(logits, targets, lengths), Fenced()
+    monkeypatch.setattr("ctc_scratch.ctc.running.solver.BUDGET", budget)
+    result = ctc_loss(logits, targets, lengths, workspace=workspace)
+    assert not result.exact.any()
+    assert np.array_equal(result.loss, expected.loss) and np.array_equal(result.grad, expected.grad)
+    assert workspace.behind and all((behind == 7.5).all() for behind in workspace.behind)
+
+
+# ---- what only plain Python can be asked: compiled parts have no entrance -------------------------------
+
+
+@as_plain_python
+def test_the_room_there_is_is_enough_for_every_group(rng):
+    """Of at most T frames and U labels."""
+    for _ in range(300):
+        T, U, C, L = rng.integers(1, 400), rng.integers(0, 120), rng.integers(1, 300), rng.choice([1, 8])
+        T, U, C, L, budget = *map(int, (T, U, C, L)), int(rng.choice([1, 1000, 2**18]))
+        room = certified.room(T, U, C, L, budget)
+        smaller = [(int(rng.integers(1, T + 1)), int(rng.integers(0, U + 1))) for _ in range(3)]
+        for t, u in [(T, U), (T, 0), (1, U), *smaller]:
+            end = certified.make_places(t, u, C, L, 0, budget).end
+            assert end <= room, f"T={t} of {T}, U={u} of {U}, C={C}, L={L}, budget {budget}: {end} > {room}"
+
+
+@as_plain_python
+@pytest.mark.parametrize("size", [1, 30, 300])
+def test_exp_of_a_difference_has_its_rounding_put_back(rng, size):
+    x = np.append(size * rng.standard_normal(2000), [0.0, -np.inf])
+    top = x.max()
+    with np.errstate(invalid="ignore"):
+        found = certified.exp_below64(x, top)
+    right = np.exp(x.astype(np.longdouble) - top)
+    counts = (x - top > -700) & (x > -np.inf)
+    off = np.abs(found[counts] / right[counts] - 1).max()
+    assert off <= 3 * 2.0**-53, f"{float(off * 2.0**53):.2f} roundings"
+    assert found[-1] == 0.0 and (found <= 1.0).all()
+
+
+@as_plain_python
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_past_the_cache_the_gradient_is_the_same_to_the_bit(make_problem, monkeypatch, dtype):
+    logits, targets, lengths, _ = make_problem(T=7, N=3, C=83, U=4, dtype=dtype)
+    expected = ctc_loss(logits, targets, lengths)
+    monkeypatch.setattr(certified, "PAST_CACHE", 0)
+    for layout, given in [("TNC", logits), ("NTC", logits.transpose(1, 0, 2).copy())]:
+        result = ctc_loss(given, targets, lengths, layout=layout)
+        grad = result.grad if layout == "TNC" else result.grad.transpose(1, 0, 2)
+        assert np.array_equal(grad, expected.grad) and np.array_equal(result.loss, expected.loss)

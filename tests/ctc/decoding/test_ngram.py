@@ -1,0 +1,83 @@
+"""The n-gram model: a distribution, the counts it was made of, and what it does to a beam."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import NGram, prefix_beam_search
+from ctc_scratch.ctc.decoding.ngram import END
+from tests.conftest import assert_close
+
+YEARS = [[int(digit) for digit in str(year)] for year in range(1900, 2030)]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_it_is_a_distribution_behind_every_prefix(order):
+    model = NGram(YEARS[::3], order, labels=range(10))
+    for prefix in [(), (1,), (1, 9), (2, 0), (7, 7, 7), (1, 9, 9, 9), (1, 9, 9, 9, 9)]:
+        probs = [model.prob(prefix, c) for c in (*range(10), END)]
+        assert min(probs) > 0
+        assert_close(sum(probs), 1.0, 1e-14, f"sum behind {prefix}")
+
+
+def test_all_sequences_together_have_probability_1():
+    model = NGram([[0, 1], [1], [0, 0, 1]], 2)
+    total = sum(math.exp(model.log_prob(sequence)) for length in range(13)
+                for sequence in itertools.product((0, 1), repeat=length))
+    assert 0.97 < total < 1.0, f"{total} within 12 labels"
+
+
+def test_probabilities_by_hand():
+    """(1, 2, 1, 2), (1, 2): behind 1 always 2; behind 2 the end twice and 1 once."""
+    model = NGram([[1, 2, 1, 2], [1, 2]], 2)
+    alone = {c: (count + 3 * (1 / 3)) / (8 + 3) for c, count in ((1, 3), (2, 3), (END, 2))}
+    assert_close(model.prob((), 1), (2 + 1 * alone[1]) / (2 + 1), 1e-15, "P(1 | begin)")
+    assert_close(model.prob((1,), 2), (3 + 1 * alone[2]) / (3 + 1), 1e-15, "P(2 | 1)")
+    assert_close(model.prob((1, 2), END), (2 + 2 * alone[END]) / (3 + 2), 1e-15, "P(end | 2)")
+    whole = model.prob((), 1) * model.prob((1,), 2) * model.prob((1, 2), END)
+    assert_close(model.log_prob([1, 2]), math.log(whole), 1e-14, "ln P(1, 2)")
+
+
+def test_years_are_likelier_than_other_numbers_of_four_digits():
+    model = NGram(YEARS, 3, labels=range(10))
+    assert min(map(model.log_prob, YEARS)) > max(
+        model.log_prob([int(digit) for digit in str(number)]) for number in range(3000, 10_000, 7))
+
+
+def test_weight_and_bonus():
+    plain, weighted = NGram(YEARS, 3), NGram(YEARS, 3, weight=0.5, bonus=2.0)
+    assert_close(weighted.score((1,), 9), 0.5 * plain.score((1,), 9) + 2.0, 1e-15, "score")
+    assert_close(weighted.end((1, 9, 8, 4)), 0.5 * plain.end((1, 9, 8, 4)), 1e-15, "end")
+
+
+def test_it_decides_where_the_frames_do_not():
+    """1_99: the frames leave open whether 4 or 9 was meant."""
+    logits = np.full((8, 11), -10.0)
+    logits[np.arange(8), [0, 2, 0, 5, 0, 10, 0, 10]] = 0.0   # digit d is class d + 1
+    logits[3, 10] = -0.5  # 9 is nearly as likely as 4
+    model = NGram([[d + 1 for d in year] for year in YEARS], 3, labels=range(1, 11))
+    without, = prefix_beam_search(logits)
+    with_model, = prefix_beam_search(logits, language_model=model)
+    assert without.labels == [2, 5, 10, 10] and with_model.labels == [2, 10, 10, 10]
+    assert with_model.log_prob < without.log_prob
+    assert_close(with_model.log_score, with_model.log_prob + model.log_prob(with_model.labels), 1e-9, "score")
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: NGram([]), ValueError, "an n-gram model needs labels"),
+    (lambda: NGram([[1]], 0), ValueError, "order must be at least 1, got 0"),
+    (lambda: NGram([[1]], weight=-1), ValueError, "weight must be at least 0, got -1"),
+    (lambda: NGram([[1, 7]], labels=[1, 2]), ValueError, r"label 7 occurs in a sequence, but is none of"),
+    (lambda: NGram([[1.7]]), TypeError, r"^sequences\[0\] must be a sequence of integers.*got \[1.7\]"),
+    (lambda: NGram(3), TypeError, "^sequences must be sequences of labels, got 3"),
+    (lambda: NGram([[1]], labels=[1.5]), TypeError, "^labels must be a sequence of integers"),
+    (lambda: NGram([[1]], labels=3), TypeError, "^labels must be a sequence of integers.*got 3"),
+    (lambda: NGram([[1]], bonus=float("nan")), ValueError, "^bonus must be finite, got nan"),
+    (lambda: NGram([[1]], bonus="x"), TypeError, "^bonus must be a real number, got 'x'"),
+    (lambda: NGram([[1]]).prob((), 3), ValueError, r"label 3 is none of the labels \[1\]"),
+])
+def test_what_is_wrong_is_said(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

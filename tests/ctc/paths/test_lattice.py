@@ -1,0 +1,310 @@
+"""Everything a lattice says, against the enumeration of all paths, on all small problems."""
+
+import itertools
+import math
+import time
+
+import numba
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss, enumeration, reference
+from ctc_scratch.ctc.labels import extend, states_of
+from ctc_scratch.ctc.paths.lattice import lattice
+from tests.conftest import assert_close
+
+KINDS = ["uniform", "random", "sharp", "-inf"]
+
+
+def problems(T, kind):
+    """All labellings of C <= 3 classes, U <= 3 labels, the blank being any class; feasible or not."""
+    rng = np.random.default_rng([T, KINDS.index(kind)])
+    for C in (1, 2, 3):
+        for blank, U in itertools.product(range(C), range(4)):
+            for labels in itertools.product([c for c in range(C) if c != blank], repeat=U):
+                scale = {"uniform": 0, "random": 1, "sharp": 5, "-inf": 1}[kind]
+                logits = scale * rng.standard_normal((T, C))
+                if kind == "-inf":
+                    logits[rng.random((T, C)) < 0.25] = -np.inf
+                    logits[np.arange(T), rng.integers(C, size=T)] = 0.5  # a frame keeps one class
+                yield logits, list(labels), blank
+
+
+def enumerated(logits, labels, blank):
+    """The paths with a probability above 0, most probable first, and their log-probabilities."""
+    log_probs = reference.log_softmax(logits)
+    paths = [(sum(log_probs[range(len(path)), path]), path)
+             for path in enumeration.alignments(labels, len(logits), blank)]
+    paths = sorted((item for item in paths if item[0] > -np.inf), key=lambda item: -item[0])
+    return [path for _, path in paths], np.array([log_prob for log_prob, _ in paths])
+
+
+def feasible_problems(T, kind):
+    for logits, labels, blank in problems(T, kind):
+        paths, log_probs = enumerated(logits, labels, blank)
+        if paths:
+            probs = np.exp(log_probs - log_probs[0])
+            yield lattice(logits, labels, blank=blank), paths, log_probs, probs / probs.sum()
+
+
+def on_all_small_problems(test):
+    return pytest.mark.parametrize("kind", KINDS)(pytest.mark.parametrize("T", range(7))(test))
+
+
+# ---- the lattice
+
+
+@on_all_small_problems
+def test_number_of_alignments(T, kind):
+    for logits, labels, blank in problems(T, kind):
+        expected = len(enumerated(logits, labels, blank)[0])
+        its = lattice(logits, labels, blank=blank).num_alignments
+        assert type(its) is int and its == expected, f"{its} of {labels}, expected {expected}"
+
+
+@on_all_small_problems
+def test_likelihood_gamma_and_occupancy(T, kind):
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        expected = np.logaddexp.reduce(log_probs)
+        assert_close(its.log_likelihood, expected, 1e-13, "log-likelihood")
+        gamma, occupancy = np.zeros((T, len(its.ext))), np.zeros(its.logits.shape)
+        for path, p in zip(paths, probs):
+            gamma[np.arange(T), states_of(path, its.blank)] += p
+            occupancy[np.arange(T), path] += p
+        assert_close(its.gamma, gamma, 1e-13, "gamma")
+        assert ((its.gamma > 0) == (gamma > 0)).all(), "what is impossible is exactly 0"
+        assert_close(its.occupancy, occupancy, 1e-13, "occupancy")
+
+
+@on_all_small_problems
+def test_alpha_and_beta(T, kind):
+    """alpha beta at each state is the probability of all paths through it."""
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        through = np.zeros((T, len(its.ext)))
+        for path, log_prob in zip(paths, log_probs):
+            through[np.arange(T), states_of(path, its.blank)] += math.exp(log_prob)
+        assert_close(np.exp(its.log_alpha + its.log_beta), through, 1e-13, "alpha beta")
+        if T > 0:  # which fixes their product; the convention fixes alpha alone
+            begun = [its.log_probs[0, c] for c in its.ext[:2]] + [-np.inf] * (len(its.ext) - 2)
+            assert_close(its.log_alpha[0], np.array(begun), 1e-15, "alpha of the first frame")
+
+
+@on_all_small_problems
+def test_transition_posteriors(T, kind):
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        xi = np.zeros((3, max(T - 1, 0), len(its.ext)))
+        for path, p in zip(paths, probs):
+            states = states_of(path, its.blank)
+            xi[np.diff(states), np.arange(T - 1), states[:-1]] += p
+        assert_close(its.xi, xi, 1e-13, "xi")
+
+
+@on_all_small_problems
+def test_entropy(T, kind):
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        expected = -sum(p * math.log(p) for p in probs if p > 0)
+        assert_close(its.entropy, expected, 1e-13, "entropy")
+        if len(paths) == 1:
+            assert its.entropy == 0.0
+
+
+@on_all_small_problems
+def test_first_frames(T, kind):
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        begins = np.zeros((T, len(its.labels)))
+        for path, p in zip(paths, probs):
+            states = states_of(path, its.blank)
+            for u in range(len(its.labels)):
+                begins[np.argmax(states == 2 * u + 1), u] += p
+        assert_close(its.first_frames(), begins, 1e-13, "first frames")
+
+
+@pytest.mark.parametrize("T", [1, 2, 3, 4, 5, 6, 40])
+def test_gamma_of_uniform_outputs_in_closed_form(T):
+    for U in range(4):
+        for labels in itertools.product((1, 2), repeat=U):
+            its = lattice(np.zeros((T, 3)), labels)
+            if its.num_alignments:
+                assert_close(enumeration.uniform_gamma(labels, T), its.gamma, 1e-13, "gamma")
+            else:
+                with pytest.raises(ValueError, match="do not fit"):
+                    enumeration.uniform_gamma(labels, T)
+
+
+# ---- single alignments
+
+
+@on_all_small_problems
+def test_k_best_is_the_sorted_enumeration(T, kind):
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        found = its.k_best(len(paths) + 3)
+        assert_close([a.log_prob for a in found], log_probs, 1e-12, "log-probabilities")
+        assert sorted(tuple(a.path) for a in found) == sorted(paths), "each path once"
+        few = its.k_best(3)
+        assert_close([a.log_prob for a in few], log_probs[:3], 1e-12, "log-probabilities")
+
+
+@on_all_small_problems
+def test_best_and_spans(T, kind):
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        best, spans = its.best(), its.spans()
+        assert tuple(best.path) in paths
+        assert_close(best.log_prob, log_probs[0], 1e-12, "log-probability")
+        assert_close(its.k_best(1)[0].log_prob, best.log_prob, 1e-12, "the first of k")
+        states = states_of(best.path, its.blank)
+        assert [span.label for span in spans] == its.labels.tolist()
+        for u, span in enumerate(spans):
+            frames = np.flatnonzero(states == 2 * u + 1)
+            assert (span.first, span.last) == (frames[0], frames[-1])
+            confidence = np.mean([
+                sum(p for path, p in zip(paths, probs) if states_of(path, its.blank)[t] == 2 * u + 1)
+                for t in frames
+            ])
+            assert_close(span.confidence, confidence, 1e-13, "confidence")
+
+
+def surprise(counts, expected):
+    """How many standard deviations chi-square is above what chance gives (Wilson and Hilferty 1931)."""
+    order = np.argsort(-expected)
+    counts, expected = counts[order], expected[order]
+    rare = expected < 5  # kept together, for chi-square asks for expectations of at least 5
+    if rare.any():
+        counts = np.append(counts[~rare], counts[rare].sum())
+        expected = np.append(expected[~rare], expected[rare].sum())
+    degrees = len(counts) - 1
+    if degrees == 0 or expected.min() == 0:
+        return 0.0
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    return ((chi_square / degrees) ** (1 / 3) - (1 - 2 / (9 * degrees))) / math.sqrt(2 / (9 * degrees))
+
+
+@on_all_small_problems
+def test_samples_follow_the_posterior(T, kind, rng):
+    n, surprises = 400, []
+    for its, paths, log_probs, probs in feasible_problems(T, kind):
+        drawn = {path: 0 for path in paths}
+        for path in its.sample(n, rng).tolist():
+            drawn[tuple(path)] += 1  # a KeyError is a path of probability 0
+        counts = np.array(list(drawn.values()))
+        if len(paths) > 1:
+            surprises.append(surprise(counts, n * probs))
+    # Each near a standard normal: about 60 problems to a test, whose largest is seldom above 3.
+    assert max(surprises, default=0.0) < 4.0, f"worst of {len(surprises)}: {max(surprises)}"
+    assert np.sum(surprises) < 3.5 * math.sqrt(len(surprises) + 1)
+
+
+def test_chi_square_finds_samples_of_a_slightly_different_posterior(rng):
+    logits = rng.standard_normal((5, 3))
+    paths, log_probs = enumerated(logits, [1, 2], 0)
+    probs = np.exp(log_probs) / np.exp(log_probs).sum()
+    logits[2, 1] += 0.3
+    drawn = lattice(logits, [1, 2]).sample(4000, rng).tolist()
+    counts = np.array([drawn.count(list(path)) for path in paths])
+    assert surprise(counts, 4000 * probs) > 4.0
+
+
+# ---- what does not fit, and what is empty
+
+
+@pytest.mark.parametrize("T, labels, closed", [(2, [1, 1], ()), (0, [1], ()), (4, [1, 2], (1, 2, 3))],
+                         ids=["too_short", "no_frames", "-inf"])
+def test_a_target_without_alignments(T, labels, closed):
+    logits = np.zeros((T, 3))
+    logits[list(closed), 2] = -np.inf  # the second label then has the first frame left
+    its = lattice(logits, labels)
+    assert its.num_alignments == 0 and its.log_likelihood == -np.inf
+    assert not its.gamma.any() and not its.xi.any() and not its.occupancy.any()
+    for ask in (its.best, its.spans, its.first_frames, lambda: its.entropy, lambda: its.k_best(1),
+                lambda: its.sample(1, np.random.default_rng(0))):
+        with pytest.raises(InfeasibleTargetError):
+            ask()
+
+
+@pytest.mark.parametrize("T", [0, 1, 3])
+def test_an_empty_target_has_one_alignment(T, rng):
+    its = lattice(rng.standard_normal((T, 3)), [], blank=2)
+    assert its.num_alignments == 1 and its.entropy == 0.0 and its.gamma.sum() == T
+    assert its.best().path.tolist() == [2] * T and its.best().spans == []
+    assert its.sample(2, rng).tolist() == [[2] * T] * 2
+    assert [a.path.tolist() for a in its.k_best(5)] == [[2] * T]
+    assert its.first_frames().shape == (T, 0)
+
+
+@pytest.mark.parametrize("logits, target, options, message", [
+    (np.zeros((4, 2, 3)), [1], {}, "logits must have shape"),
+    (np.zeros((4, 3)), [3], {}, r"targets\[0\] is 3, but the logits have classes 0..2"),
+    (np.zeros((4, 3)), [1, 0], {}, r"targets\[1\] is 0, the blank"),
+    (np.zeros((4, 3)), [1], {"blank": 3}, "blank is 3, but the logits have classes 0..2"),
+    (np.full((4, 3), np.nan), [1], {}, r"logits\[t=0, c=0\] is nan"),
+], ids=["batch", "range", "blank", "blank_range", "nan"])
+def test_bad_input_is_refused(logits, target, options, message):
+    with pytest.raises(ValueError, match=message):
+        lattice(logits, target, **options)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_no_alignments_asked_for(k, rng):
+    its = lattice(np.zeros((4, 3)), [1])
+    with pytest.raises(ValueError, match=f"k must be at least 1, got {k}"):
+        its.k_best(k)
+    with pytest.raises(ValueError, match=f"n must be at least 1, got {k}"):
+        its.sample(k, rng)
+
+
+# ---- long
+
+
+def test_logits_whose_difference_is_no_float_are_still_no_minus_infinity():
+    its = lattice(np.array([[1e308, -1e308], [-1e308, 1e308]]), [1])
+    assert its.num_alignments == 3 and its.best().path.tolist() == [0, 1] and its.entropy == 0.0
+
+
+def test_float32_logits_are_taken_as_they_are(rng):
+    logits = rng.standard_normal((9, 4)).astype(np.float32)
+    its, same = lattice(logits, [1, 2, 2]), lattice(logits.astype(np.float64), [1, 2, 2])
+    assert its.log_likelihood == same.log_likelihood and (its.gamma == same.gamma).all()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+def test_a_long_sequence_takes_less_than_a_second_an_answer(rng):
+    logits, target = 2 * rng.standard_normal((2000, 32)), rng.integers(1, 32, 400)
+    closed = logits.copy()
+    closed[rng.integers(2000, size=50), 0] = -np.inf
+    ctc_loss(logits, target), lattice(logits[:5], target[:2]).best()  # compile first
+    its, with_closed = lattice(logits, target), lattice(closed, target)
+    answers = {}
+    for name, ask in {
+        "log_alpha": lambda: its.log_alpha, "log_beta": lambda: its.log_beta, "gamma": lambda: its.gamma,
+        "occupancy": lambda: its.occupancy, "xi": lambda: its.xi, "entropy": lambda: its.entropy,
+        "num_alignments": lambda: its.num_alignments, "counted": lambda: with_closed.num_alignments,
+        "best": its.best, "spans": its.spans, "k_best": lambda: its.k_best(10),
+        "sample": lambda: its.sample(100, rng), "first_frames": its.first_frames,
+    }.items():
+        begun = time.process_time()
+        answers[name] = ask()
+        seconds = time.process_time() - begun
+        assert seconds < 1.0, f"{name} took {seconds:.2f} s of processor time"
+
+    log_joint = its.log_alpha + its.log_beta
+    at_each_frame = np.logaddexp.reduce(log_joint, axis=1)
+    assert_close(at_each_frame, np.full(2000, its.log_likelihood), 1e-9, "likelihood")
+    gradient = ctc_loss(logits, target).grad
+    assert_close(np.exp(its.log_probs) - its.occupancy, gradient, 1e-12, "gradient")
+    entered = its.xi[0].copy()
+    entered[:, 1:] += its.xi[1, :, :-1]
+    entered[:, 2:] += its.xi[2, :, :-2]
+    assert_close(entered, its.gamma[1:], 1e-12, "what enters a state")
+    assert_close(its.first_frames().sum(axis=0), np.ones(400), 1e-12, "columns of first frames")
+    assert its.num_alignments == enumeration.count_alignments(target, 2000)
+    assert 0 < with_closed.num_alignments < its.num_alignments
+    assert 0 < its.entropy < math.log(its.num_alignments)
+
+    best, *others = answers["k_best"]
+    assert best.path.tolist() == answers["best"].path.tolist()
+    assert len({tuple(a.path) for a in others}) == 9 and all(a.log_prob <= best.log_prob for a in others)
+    # The entropy is the mean surprisal of samples, here of 100: within 5 standard errors.
+    taken = its.log_likelihood - its.log_probs[np.arange(2000), answers["sample"]].sum(axis=1)
+    assert abs(taken.mean() - its.entropy) < 5 * taken.std() / 10
+    for path in answers["sample"][:3]:
+        states = states_of(path)
+        assert states[-1] >= 799 and (extend(target)[states] == path).all()

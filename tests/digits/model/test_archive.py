@@ -1,0 +1,245 @@
+"""A saved model comes back bit for bit, and a file that is no sound model is named as such."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from ctc_scratch.digits.model import archive
+from ctc_scratch.digits.model.archive import CheckpointError, digest, load_model, read_header, save_model
+from ctc_scratch.digits.model.reader import RowReader, param_shapes
+from tests.tools.archives import npy, rewrite
+
+
+def make_model(seed=0, hidden=2, dtype=np.float32, **settings):
+    rng = np.random.default_rng(seed)
+    return RowReader(hidden=hidden, window=2, rng=rng, dtype=dtype, **settings)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.npz"
+
+
+def assert_same_weights(one, two):
+    assert one.params.keys() == two.params.keys()
+    for name in one.params:
+        np.testing.assert_array_equal(one.params[name], two.params[name], strict=True)
+
+
+# ---- there and back -----------------------------------------------------------------------
+
+
+KINDS = pytest.mark.parametrize("settings", [{}, dict(layers=2), dict(bidirectional=False, layers=3)],
+                                ids=["one_layer", "two_layers", "forward_only"])
+
+
+@KINDS
+def test_the_shapes_of_a_model_are_known_without_one(settings):
+    model = make_model(**settings)
+    assert list(param_shapes(**model.config)) == [(name, p.shape) for name, p in model.params.items()]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@KINDS
+def test_a_model_comes_back_bit_for_bit(path, rng, settings, dtype):
+    model = make_model(dtype=dtype, **settings)
+    save_model(path, model)
+    loaded = load_model(path)
+    assert loaded.config == model.config
+    assert_same_weights(loaded, model)
+    images, widths = rng.random((2, 28, 56)), np.array([56, 30])
+    (expected, _), (found, _) = (each.forward(*each.frames(images, widths))
+                                 for each in (model, loaded))
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_weights_that_are_special_values_survive(path):
+    model = make_model()
+    next(iter(model.params.values())).flat[:4] = [np.nan, np.inf, -0.0, 1e-45]
+    save_model(path, model)
+    for name, param in load_model(path).params.items():
+        assert param.tobytes() == model.params[name].tobytes(), name
+
+
+def test_the_file_needs_no_pickle_and_no_code_of_ours(path):
+    model = make_model()
+    save_model(path, model)
+    with np.load(path, allow_pickle=False) as archive:
+        header = json.loads(str(archive["header"]))
+        assert header["config"] == model.config
+        assert set(archive.files) == {"header"} | {f"params/{name}" for name in model.params}
+
+
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    for name in "ab":
+        save_model(tmp_path / name, make_model())
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, fails):
+    old = make_model(seed=1)
+    save_model(path, old)
+
+    def full_disk(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive.os, fails, full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            save_model(path, make_model(seed=2))
+    assert_same_weights(load_model(path), old)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_save_takes_the_place_of_the_old(path):
+    save_model(path, make_model(seed=1))
+    save_model(path, make_model(seed=2, hidden=3))
+    assert_same_weights(load_model(path), make_model(seed=2, hidden=3))
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_old_file_goes_on_under_the_name_of_the_previous(tmp_path):
+    path, previous = tmp_path / "x.npz", tmp_path / "before.npz"
+    for number in range(3):
+        header = dict(format="a", version=1, number=number)
+        archive.write_archive(path, header, {}, previous)
+        assert previous.exists() == (number > 0)
+    assert [read_header(file, "a")[0]["number"] for file in (path, previous)] == [2, 1]
+
+
+def test_half_precision_in_the_file_is_single_in_memory(path):
+    model = make_model(hidden=16)
+    save_model(path, model)
+    size = path.stat().st_size
+    save_model(path, model, np.float16)
+    assert path.stat().st_size < 0.7 * size
+    for name, param in load_model(path).params.items():
+        assert param.dtype == np.float32
+        np.testing.assert_allclose(param, model.params[name], rtol=2 ** -11, atol=2 ** -24, err_msg=name)
+
+
+def test_the_digest_knows_every_bit_and_name(rng):
+    params = {"a": rng.random((2, 3)), "b": rng.random(4)}
+    same = {"b": params["b"].copy(), "a": np.asfortranarray(params["a"])}
+    assert digest(params) == digest(same)
+    others = [{"a": params["a"], "c": params["b"]}, {**params, "a": params["a"].reshape(3, 2)},
+              {**params, "b": np.nextafter(params["b"], 1)}, {**params, "b": params["b"].view(np.int64)}]
+    assert len({digest(params), *map(digest, others)}) == 5
+
+
+# ---- damage -------------------------------------------------------------------------------
+
+
+def test_every_cut_is_noticed(path):
+    save_model(path, make_model(hidden=1))
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 41):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CheckpointError, match=f"found {size} bytes that are no whole archive"):
+            load_model(path)
+
+
+def test_no_flipped_bit_ever_changes_a_weight(path, rng):
+    """Each is an error that names the file, or falls where nothing of ours is stored."""
+    model = make_model(hidden=1)
+    save_model(path, model)
+    whole = path.read_bytes()
+    noticed = 0
+    places = range(0, len(whole), 13)
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            loaded = load_model(path)
+        except CheckpointError as error:
+            assert str(path) in str(error)
+            noticed += 1
+        else:
+            assert loaded.config == model.config
+            assert_same_weights(loaded, model)
+    assert noticed > 0.7 * len(places), f"{noticed} of {len(places)} noticed"
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def zip_of(name, content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def header(**changes):
+    return np.array(json.dumps(dict(format="ctc_scratch model", version=1, config={}) | changes))
+
+
+FOREIGN = {
+    "missing": (None, "found no such file"),
+    "empty": (b"", "found 0 bytes that are no whole archive"),
+    "text": (b"hello", "found 5 bytes that are no whole archive"),
+    "npy": (npy(np.zeros(3)), "no whole archive"),
+    "zip_of_text": (zip_of("readme.txt", "hello"), "damaged or of another kind"),
+    "other_npz": (npz(weights=np.zeros(3)), "another kind: it has no header"),
+    "pickled": (npz(header=header(), x=np.array([{}], object)),
+                "x.npy holds no numbers but object, which may need a pickle"),
+    "header_no_json": (npz(header=np.array("{")), "another kind: Expecting property name"),
+    "header_no_dict": (npz(header=np.array("[1]")), "damaged or of another kind"),
+    "other_format": (npz(header=header(format="their model")),
+                     "expected 'ctc_scratch model' version 1, found 'their model' version 1"),
+    "later_version": (npz(header=header(version=2)), "version 1, found .* version 2"),
+    "no_weights": (npz(header=header()), "expected weights all float16, .* found none"),
+}
+
+
+@pytest.mark.parametrize("content, message", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_file_is_named_with_what_was_found(path, content, message):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{path}: .*{message}"):
+        load_model(path)
+
+
+def first(arrays):
+    return next(iter(arrays))
+
+
+MISFITS = {
+    "hidden": (lambda header, arrays: header["config"].update(hidden=3),
+               r"expected lstm1.forward.weight_ih of shape \(12, 56\), found \(8, 56\)"),
+    "layers": (lambda header, arrays: header["config"].update(layers=2),
+               "expected lstm2.forward.weight_ih, found no lstm2.forward.weight_ih"),
+    "fewer_layers": (lambda header, arrays: arrays.update({"params/more": arrays[first(arrays)]}),
+                     "expected no more, found more"),
+    "parameter_gone": (lambda header, arrays: arrays.pop(first(arrays)),
+                       "expected lstm1.forward.weight_ih, found no lstm1.forward.weight_ih"),
+    "no_config": (lambda header, arrays: header.pop("config"),
+                  "expected the settings of a model, found None"),
+    "unknown_setting": (lambda header, arrays: header["config"].update(colour=1),
+                        "expected the settings of a model, found .*colour"),
+    "impossible_setting": (lambda header, arrays: header["config"].update(window=0),
+                           "window must be at least 1, not 0"),
+    "setting_no_number": (lambda header, arrays: header["config"].update(hidden="two"),
+                          "expected the settings of a model, found .*two"),
+    "mixed_dtypes": (lambda header, arrays: arrays.update(
+        {first(arrays): arrays[first(arrays)].astype(np.float64)}),
+        "all float32 or all float64, found float32, float64"),
+    "integers": (lambda header, arrays: arrays.update(
+        {name: array.astype(int) for name, array in arrays.items()}), "found int64"),
+}
+
+
+@pytest.mark.parametrize("change, message", MISFITS.values(), ids=MISFITS.keys())
+def test_weights_and_settings_that_do_not_fit_are_named(path, change, message):
+    save_model(path, make_model())
+    rewrite(path, change)
+    with pytest.raises(CheckpointError, match=f"{path}: .*{message}"):
+        load_model(path)

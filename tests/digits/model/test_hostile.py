@@ -1,0 +1,294 @@
+"""Files made to do harm: refused with one line, before they take memory, and nothing in them is ever run."""
+
+import ast
+import gzip
+import json
+import os
+import pickle
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ctc_scratch
+from ctc_scratch.commands.main import main
+from ctc_scratch.digits.data.rows import DataError, load_mnist, read_idx
+from ctc_scratch.digits.model.archive import CheckpointError, load_model, save_model
+from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.training.trainer import read_checkpoint
+from tests.digits.data.test_rows import idx_bytes
+from tests.tools.archives import members, npy, npy_header, rewrite, write_members
+from tests.tools.small_runs import small_trainer
+
+MEGABYTE = 1 << 20
+TRILLION = 10**12
+
+
+class refused:
+    """The block ends with this error, whose message is one line, and took less than a few megabytes."""
+
+    def __init__(self, error, match, most=4 * MEGABYTE):
+        self.raises, self.most = pytest.raises(error, match=match), most
+
+    def __enter__(self):
+        tracemalloc.start()
+        self.info = self.raises.__enter__()
+        return self.info
+
+    def __exit__(self, *ended):
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        result = self.raises.__exit__(*ended)
+        assert peak < self.most, f"took {peak / MEGABYTE:.1f} MB"
+        assert "\n" not in str(self.info.value) and len(str(self.info.value)) < 1000
+        return result
+
+
+# ---- models -------------------------------------------------------------------------------
+
+
+def small_model(path):
+    save_model(path, RowReader(hidden=2, window=2, rng=np.random.default_rng(0)))
+
+
+def with_member(name, content, compression=zipfile.ZIP_STORED):
+    """A sound model in which one member, the first array if it is called that, is something else."""
+    def make(path):
+        small_model(path)
+        contents = members(path)
+        contents[sorted(contents)[1] if name == "first" else name] = content
+        write_members(path, contents.items(), compression)
+    return make
+
+
+def with_config(**changes):
+    def make(path):
+        small_model(path)
+        rewrite(path, lambda header, arrays: header["config"].update(changes))
+    return make
+
+
+def with_header(text):
+    return with_member("header.npy", npy(np.array(text)))
+
+
+def bomb(path):
+    """64 MB of zeros in 64 kB."""
+    with_member("params/more.npy", npy(np.zeros(64 * MEGABYTE, np.uint8)), zipfile.ZIP_DEFLATED)(path)
+    assert path.stat().st_size < MEGABYTE
+
+
+def sizes_in_the_directory_lie(path):
+    """The zip file's own table of contents promises 4 GB."""
+    small_model(path)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")       # the last one
+    content[entry + 20:entry + 28] = struct.pack("<2I", 2**32 - 2, 2**32 - 2)
+    path.write_bytes(content)
+
+
+def overlapping(path):
+    """A thousand names for the same megabyte."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.npy", npy(np.zeros(MEGABYTE, np.uint8)))
+        for k in range(1000):
+            again = zipfile.ZipInfo(f"params/{k}.npy")
+            for field in ("header_offset", "CRC", "compress_size", "file_size"):
+                setattr(again, field, getattr(archive.filelist[0], field))
+            archive.filelist.append(again)
+
+
+def twice(path):
+    small_model(path)
+    contents = members(path)
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        write_members(path, [*contents.items(), *list(contents.items())[1:2]])
+
+
+def sparse(path):
+    """A sound model behind which the file goes on for a terabyte without taking any room."""
+    small_model(path)
+    with open(path, "r+b") as file:
+        file.truncate(TRILLION)
+
+
+MODELS = {
+    "a_trillion_weights": (with_member("first", npy_header((TRILLION,))),
+                           "said to have shape .1000000000000,. of float32, but has 0 bytes"),
+    "a_negative_shape": (with_member("first", npy_header((-2, -3)) + bytes(24)), "to have shape .-2, -3."),
+    "no_rows_of_a_trillion": (with_member("first", npy_header((0, TRILLION))),
+                              "expected lstm1.forward.bias of shape .8,., found .0, 1000000000000."),
+    "bomb": (bomb, "its arrays are compressed"),
+    "sizes_that_lie": (sizes_in_the_directory_lie, "its arrays are said to have 429497.* bytes, the file"),
+    "overlapping": (overlapping, "its arrays are said to have 1049.* bytes, the file has 1"),
+    "twice": (twice, "two arrays of one name"),
+    "sparse": (sparse, "found 1000000000000 bytes that are no whole archive"),
+    "absolute_name": (with_member("/tmp/evil.npy", npy(np.zeros(3))), "an array named /tmp/evil.npy"),
+    "name_that_climbs": (with_member("a/../../evil.npy", npy(np.zeros(3))), "an array named a/../../evil"),
+    "name_of_windows": (with_member("..\\evil.npy", npy(np.zeros(3))), "an array named "),
+    "name_of_two_lines": (with_member("params/a\nb.npy", npy(np.zeros(3, np.float32))), "expected no a.b"),
+    "structured": (with_member("first", npy_header((2,), [("a", "<f4", (TRILLION,))])), "a model file, fou"),
+    "hidden": (with_config(hidden=10**6), "of shape .4000000, 56., found .8, 56."),
+    "layers": (with_config(layers=TRILLION), "expected lstm2.forward.weight_ih, found no"),
+    "window": (with_config(window=TRILLION), "of shape .8, 28000000000000., found .8, 56."),
+    "vertical": (with_config(vertical=TRILLION), "expected vertical.forward.weight_ih, found no"),
+    "hidden_of_9000_digits": (with_config(hidden=10**4000), "expected lstm1.forward.weight_ih of shape"),
+    "config_no_dict": (with_header(json.dumps(dict(format="ctc_scratch model", version=1, config=[2]))),
+                       "expected the settings of a model, found .2."),
+    "endless_header": (with_header("[" * 2 * MEGABYTE), "a header of 8388736 bytes"),
+    "deep_header": (with_header("[" * 100_000), "damaged or of another kind: maximum recursion"),
+    "number_of_10000_digits": (with_header("1" * 10_000), "damaged or of another kind: Exceeds the limit"),
+    "format_of_many_lines": (with_header(json.dumps(dict(format="a\n" * 9999, version=1))),
+                             "found 'a.na.na"),
+}
+
+
+@pytest.mark.parametrize("make, message", MODELS.values(), ids=MODELS.keys())
+def test_a_hostile_model_takes_no_memory(tmp_path, make, message):
+    make(tmp_path / "model.npz")
+    with refused(CheckpointError, f"model.npz: .*{message}"):
+        load_model(tmp_path / "model.npz")
+
+
+class Harmful:
+    """Unpickled it makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_what_a_file_holds_is_never_run(tmp_path, capsys):
+    made = tmp_path / "made"
+    call = f"{{'descr': __import__('os').mkdir({str(made)!r}), 'fortran_order': False, 'shape': (), }}"
+    contents = {
+        "pickled array": npy(np.array([Harmful(made)], object)),
+        "pickle": pickle.dumps(Harmful(made)),
+        "expression": b"\x93NUMPY\x01\x00" + struct.pack("<H", 256) + f"{call.ljust(255)}\n".encode(),
+    }
+    for name, content in contents.items():
+        for member in ("header.npy", "first", "params/more.npy"):
+            with_member(member, content)(tmp_path / "model.npz")
+            with refused(CheckpointError, "damaged or of another kind"):
+                load_model(tmp_path / "model.npz")
+            assert main(["evaluate", str(tmp_path)]) == 2, name
+            assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"], "nothing was made"
+    pickle.loads(contents["pickle"])
+    assert made.is_dir(), "but it could have been"
+
+
+SOURCES = sorted(Path(ctc_scratch.__file__).parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_pickle_no_eval_in_the_sources(path):
+    """Names, not words: NumPy's loaders are called with allow_pickle=False, and nothing else unpickles."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        if isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        for name in [*names, called]:
+            assert not {"pickle", "marshal", "shelve", "dill", "joblib"} & set(name.split(".")), name
+        assert called not in ("eval", "exec", "compile", "__import__", "os.system"), f"{called} is called"
+        if called in ("np.load", "numpy.load", "np.lib.format.read_array"):
+            assert "allow_pickle=False" in ast.unparse(node)
+        assert called.split(".")[-1] not in ("extract", "extractall"), f"{called} writes what a file names"
+
+
+# ---- checkpoints --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(hidden=10_000), "of shape .40000, 392., found"),
+    (dict(hidden=10**9), "--hidden must be from 1 to 10000"),
+    (dict(layers=100), "expected lstm2.forward.weight_ih, found no"),
+    (dict(batch=10**9), "--batch must be from 1 to"),
+    (dict(digits=[1, 10**9]), "--digits must be 10000 at most"),
+    (dict(gap=10**9), "--gap must be"),
+])
+def test_hostile_settings_of_a_run_take_no_memory(tmp_path, change, message):
+    path = tmp_path / "checkpoint.npz"
+    small_trainer().save(path, tmp_path / "previous.npz", metrics=0)
+    rewrite(path, lambda header, arrays: header["settings"].update(change))
+    with refused(CheckpointError, f"checkpoint.npz: .*{message}"):
+        read_checkpoint(path)
+
+
+# ---- data ---------------------------------------------------------------------------------
+
+
+def idx_header(*shape):
+    return struct.pack(f">I{len(shape)}I", 0x0800 + len(shape), *shape)
+
+
+def data_folder(path, **files):
+    """Four sound small files, some of them replaced: images, labels."""
+    for part in ("train", "t10k"):
+        (path / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((24, 28, 28), np.uint8)))
+        (path / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(24, np.uint8)))
+    for name, content in files.items():
+        (path / f"train-{name}-idx{3 if name == 'images' else 1}-ubyte").write_bytes(content)
+
+
+NOISE = np.random.default_rng(0).bytes(2 * MEGABYTE)
+DATA = {
+    "gigabytes_unpacked": (dict(images=gzip.compress(idx_header(2_000_000, 28, 28) + NOISE)),
+                           "expected at most 1073741824 bytes of data, found a header for 1568000000"),
+    "a_trillion": (dict(labels=idx_header(2**32 - 1) + NOISE), "expected 4294967303 bytes .* at most 2"),
+    "counts_multiplied": (dict(images=idx_header(*3 * [2**32 - 1])), "expected 7922816245892410538530"),
+    "wrong_shape": (dict(images=idx_bytes(np.zeros((30_000, 30, 30), np.uint8))),
+                    "expected images of 28 x 28 pixels, found 30 x 30"),
+    "wrong_count": (dict(images=gzip.compress(idx_bytes(np.zeros((30_000, 28, 28), np.uint8)))),
+                    "expected 30000 labels, .* found 24"),
+}
+
+
+@pytest.mark.parametrize("files, message", DATA.values(), ids=DATA.keys())
+def test_hostile_data_take_no_memory(tmp_path, files, message):
+    data_folder(tmp_path, **files)
+    with refused(DataError, message):
+        load_mnist(tmp_path)
+
+
+def test_a_sparse_file_takes_no_memory(tmp_path):
+    """Two terabytes of pixels that take no room on the disk; the header fits them."""
+    data_folder(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    with open(path, "wb") as file:
+        file.write(idx_header(2_600_000_000, 28, 28))
+        file.truncate(16 + 2_600_000_000 * 28 * 28)
+    with refused(DataError, "expected at most 1073741824 bytes of data"):
+        read_idx(path)
+
+
+def test_each_flipped_bit_of_packed_data_is_noticed_or_does_no_harm(tmp_path, rng):
+    """gzip has a checksum; its header has places that nobody reads."""
+    digits = rng.integers(256, size=(2, 3, 3), dtype=np.uint8)
+    whole = gzip.compress(idx_bytes(digits), mtime=0)
+    noticed = 0
+    for place in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        (tmp_path / "file").write_bytes(damaged)
+        try:
+            np.testing.assert_array_equal(read_idx(tmp_path / "file"), digits)
+        except DataError as error:
+            assert str(tmp_path / "file") in str(error)
+            noticed += 1
+    assert noticed > 8 * (len(whole) - 10), f"{noticed} of {8 * len(whole)}"
+
+
+def test_each_cut_of_packed_data_is_noticed(tmp_path, rng):
+    whole = gzip.compress(idx_bytes(rng.integers(256, size=(2, 3, 3), dtype=np.uint8)))
+    for size in range(len(whole)):
+        (tmp_path / "file").write_bytes(whole[:size])
+        with pytest.raises(DataError, match="file: expected"):
+            read_idx(tmp_path / "file")

@@ -1,0 +1,265 @@
+"""A training run meets signals, a second run, full disks: one clear line, nothing lost, the same bits after.
+
+`tests/test_resume.py` has what goes on inside a process; here are whole ones.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ctc_scratch.commands.main import main
+from ctc_scratch.digits.training import run_folder as run_module
+from ctc_scratch.digits.training import train as training
+from ctc_scratch.digits.training.train import StoppedError, resume, train
+from ctc_scratch.digits.training.trainer import Trainer, read_checkpoint
+from tests.kill_at_random import finish
+from tests.tools.small_runs import SMALL, write_digits
+
+OPTIONS = ("--steps 250 --evaluations 25 --digits 1-3 --test-digits 2 --hidden 4 --batch 8 --window 14 "
+           "--save-every 0").split()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+# ---- signals ------------------------------------------------------------------------------
+
+
+def start(*arguments, **how):
+    return subprocess.Popen([sys.executable, "-m", "ctc_scratch", "train", *map(str, arguments)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+
+
+def read_until(process, words):
+    """The lines of a process up to one with these words."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError(f"no {words!r} in {lines}; {process.stderr.read()}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, digits):
+    """The SHA-256 of the weights of a run that nothing ended."""
+    return finish(start("--out", tmp_path_factory.mktemp("undisturbed") / "run", "--data", digits, *OPTIONS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
+def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, undisturbed, number):
+    folder = tmp_path / "run"
+    process = start("--out", folder, "--data", digits, *OPTIONS)
+    lines = read_until(process, "averaged")     # the table has begun; what is said comes at once
+    assert f"training in {folder}/\n" in lines
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 128 + number
+    assert f"go on with it: ctc-scratch train --resume {folder}\n" in out
+    assert re.fullmatch(rf"ctc-scratch: stopped by {number.name} after step \d+\n", err), "there is no bar"
+    assert finish(start("--resume", folder)) == undisturbed
+
+
+@pytest.fixture
+def small(tmp_path, digits):
+    changes = dict(data=str(digits), out=str(tmp_path / "run"), save_every=0.0)
+    return training.Settings(**{**SMALL, **changes})
+
+
+def raise_signals(monkeypatch, where, name, *numbers):
+    """Each of these signals comes when the function is called the next time."""
+    left, function = list(numbers), getattr(where, name)
+
+    def signalled(*arguments, **options):
+        if left and left.pop(0):
+            signal.raise_signal(signal.SIGTERM)
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(where, name, signalled)
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_a_run_at_once_and_loses_nothing(small, tmp_path, monkeypatch):
+    """The first comes in a step, the second while the checkpoint after it is being written."""
+    with monkeypatch.context() as patch:
+        raise_signals(patch, Trainer, "step", 0, 0, 0, 0, 1)      # one loads kernels
+        raise_signals(patch, os, "fsync", *12 * [0], 1)
+        with pytest.raises(StoppedError, match=f"stopped by SIGTERM at once; go on .*: ctc-scratch train "
+                                               f"--resume {tmp_path / 'run'}"):
+            train(small)
+    assert not list((tmp_path / "run").glob("*.unfinished"))
+    left = {name: read_checkpoint(tmp_path / "run" / name)[1]["step"]
+            for name in (run_module.CHECKPOINT, run_module.PREVIOUS)}
+    assert left[run_module.CHECKPOINT] == left[run_module.PREVIOUS] + 1 > 1
+    resume(tmp_path / "run")
+    expected = small_sha(tmp_path / "run")
+    train(training.Settings(**{**vars(small), "out": str(tmp_path / "other")}))
+    assert small_sha(tmp_path / "other") == expected
+
+
+def small_sha(folder):
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["_load_kernels", "create"])
+def test_a_signal_before_the_first_step_leaves_nothing(small, tmp_path, monkeypatch, capsys, what):
+    raise_signals(monkeypatch, *((training, what) if what == "_load_kernels" else (Trainer, "save")), 1)
+    arguments = ["train", "--out", small.out, "--data", small.data, "--hidden", "16", "--test-digits", "2"]
+    assert main(arguments) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == ("ctc-scratch: stopped by SIGTERM before the first step: "
+                                       "nothing is written\n")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["draw", "show_readings", "test"])
+def test_a_signal_after_the_last_step_says_how_to_go_on(small, tmp_path, monkeypatch, what):
+    with monkeypatch.context() as patch:
+        raise_signals(patch, run_module.Run, what, 1)
+        with pytest.raises(StoppedError, match="at once; go on from the last checkpoint: .* --resume"):
+            train(small)
+    resume(tmp_path / "run")
+    assert small_sha(tmp_path / "run")
+
+
+def test_a_signal_that_is_ignored_stays_so(monkeypatch):
+    """Under nohup, and in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with training._Stop() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGTERM) == stop._handle
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# ---- two at once, outputs -----------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, digits, undisturbed, capsys):
+    folder = tmp_path / "run"
+    first = start("--out", folder, "--data", digits, *OPTIONS)
+    read_until(first, "averaged")
+    first.send_signal(signal.SIGSTOP)     # so that it cannot end before the second one has come
+    assert main(["train", "--resume", str(folder)]) == 2
+    assert main(["train", "--resume", str(folder / run_module.PREVIOUS)]) == 2
+    assert main(["train", "--out", str(folder)]) == 2
+    first.send_signal(signal.SIGCONT)
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3
+    assert all("is being trained by another process: wait for its end" in line for line in errors[:2])
+    assert "exists: a run is never overwritten" in errors[2]
+    assert finish(first) == undisturbed
+
+
+@pytest.mark.slow
+def test_of_two_that_make_the_same_folder_one_gives_way(small, tmp_path, monkeypatch):
+    """The other one makes it while this one loads its kernels."""
+    load = training._load_kernels
+
+    def other_is_faster(*arguments):
+        load(*arguments)
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "notes.txt").write_text("theirs")
+
+    monkeypatch.setattr(training, "_load_kernels", other_is_faster)
+    with pytest.raises(training.OptionError, match="exists: a run is never overwritten"):
+        train(small)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "run"]
+
+
+@pytest.mark.slow
+def test_a_reader_of_the_output_who_leaves_costs_nothing(tmp_path, digits, undisturbed):
+    """ctc-scratch train | head"""
+    folder = tmp_path / "run"
+    process = start("--out", folder, "--data", digits, *OPTIONS)
+    read_until(process, "averaged")
+    process.stdout.close()
+    error = process.stderr.read().splitlines()[-1]
+    process.stderr.close()
+    assert process.wait() == 2
+    assert "its output: Broken pipe: ended after step" in error and f"--resume {folder}" in error
+    assert finish(start("--resume", folder)) == undisturbed
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_an_output_that_takes_nothing_is_one_line():
+    command = [sys.executable, "-m", "ctc_scratch", "diagnose", "--target", "1", "--frames", "3"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.stderr == "ctc-scratch: error: what it writes: No space left on device\n"
+    assert ended.returncode == 2
+
+
+# ---- disks --------------------------------------------------------------------------------
+
+NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+needs_mount = pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode,
+    reason="no mounts of one's own here")
+
+
+def in_a_small_disk(tmp_path, size, script):
+    """Run shell commands in tmp_path/disk, a disk of its own of that size, that nobody else sees."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    commands = f"set -u; mount -t tmpfs -o size={size} tmpfs {disk}; cd {disk}\n{script}"
+    ended = subprocess.run([*NAMESPACE, "sh", "-c", commands], capture_output=True, text=True,
+                           env={**os.environ, "TRAIN": f"{sys.executable} -m ctc_scratch train"})
+    return ended.stdout, ended.stderr
+
+
+@pytest.mark.slow
+@needs_mount
+def test_a_disk_that_runs_full_loses_nothing(tmp_path, digits, undisturbed):
+    """A real one, with room for two checkpoints but not for three."""
+    out, err = in_a_small_disk(tmp_path, "600k", f"""
+        $TRAIN --out run --data {digits} {' '.join(OPTIONS)}; echo "status $?"; ls run
+        mount -o remount,size=64m {tmp_path / 'disk'}
+        $TRAIN --resume run; echo "status $?"
+        """)
+    first, second = out.split("status ")[1:]
+    assert first.splitlines()[0] == "2" and "checkpoint.npz" in first and "unfinished" not in first, out + err
+    assert re.search(r"ctc-scratch: error: run: No space left on device: ended after step \d+, the last "
+                     r"checkpoint is whole; make room, then go on: ctc-scratch train --resume run\n", err)
+    assert second.startswith("0") and undisturbed in first, out + err
+
+
+@pytest.mark.slow
+@needs_mount
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path, digits):
+    out, err = in_a_small_disk(tmp_path, "100k", f'$TRAIN --out run --data {digits}; echo "status $?"; ls -A')
+    assert out.endswith("status 2\n"), out
+    assert err == "ctc-scratch: error: --out run cannot be made: No space left on device\n"
+
+
+@pytest.mark.slow
+@needs_mount
+def test_a_disk_that_cannot_be_written_to_is_named(tmp_path, digits, undisturbed):
+    out, err = in_a_small_disk(tmp_path, "64m", f"""
+        $TRAIN --out run --data {digits} --steps 9 --evaluations 0 --hidden 16; echo "status $?"
+        mount -o remount,ro {tmp_path / 'disk'}
+        $TRAIN --out other --data {digits}; echo "status $?"
+        $TRAIN --resume run; echo "status $?"
+        mount -o remount,rw {tmp_path / 'disk'}
+        $TRAIN --resume run; echo "status $?"
+        """)
+    assert re.findall(r"status (\d+)", out) == ["0", "2", "2", "0"], err
+    assert len(set(re.findall(r"SHA-256 (\w+)", out))) == 1
+    errors = [line for line in err.splitlines() if "error:" in line]
+    assert re.search("--out other cannot be made: .* is no folder that can be written to", errors[0])
+    assert re.search("run/metrics.jsonl: Read-only file system: ended after step 9, the last checkpoint is "
+                     "whole; once that is mended, go on: ctc-scratch train --resume run", errors[1])
+    assert len(errors) == 2

@@ -1,0 +1,79 @@
+"""Shards of a batch add up to its gradient, whoever computes them."""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from ctc_scratch.ctc import get_num_threads, set_num_threads
+from ctc_scratch.digits.data.rows import RowSampler, load_mnist
+from ctc_scratch.digits.model.parallel import _libraries, run_tasks
+from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.training.gradients import (
+    batch_gradients,
+    cut,
+    gradients,
+    on_threads,
+)
+
+pytestmark = pytest.mark.slow  # as plain Python
+
+
+@pytest.fixture(scope="module")
+def digits():
+    mnist = load_mnist()
+    return mnist.train_images[:50], mnist.train_labels[:50]
+
+
+def test_shards_add_up_to_the_gradient_of_the_whole_batch(rng, digits):
+    model = RowReader(hidden=6, window=7, rng=rng, dtype=np.float64)
+    batch = RowSampler(*digits, (1, 4), rng).batch(7)
+    whole = gradients(model, batch)
+    for parts in (1, 2, 3, 20):
+        loss, grads, shards = batch_gradients(model, batch, parts)
+        assert len(shards) == min(parts, 7), "no shard is empty"
+        assert loss == pytest.approx(whole.loss / 7, rel=1e-13)
+        for name, grad in grads.items():
+            np.testing.assert_allclose(grad, whole.grads[name] / 7, atol=1e-13, err_msg=name)
+    assert [len(part.labels) for part in cut(batch, 3)] == [2, 2, 3]
+
+
+def test_any_mapper_in_any_order_gives_the_same_bits(rng, digits):
+    """The seam: here the shards go to another copy of the model, the last one first."""
+    model = RowReader(hidden=20, window=7, rng=rng)
+    batch = RowSampler(*digits, (1, 4), rng).batch(12)
+
+    def elsewhere(model, parts):
+        other = RowReader(hidden=20, window=7, rng=np.random.default_rng(1))
+        for name, param in model.params.items():
+            other.params[name][...] = param
+        return [on_threads(other, [part])[0] for part in reversed(parts)][::-1]
+
+    before = get_num_threads()
+    try:
+        set_num_threads(3)
+        loss, grads, _ = batch_gradients(model, batch, 4, on_threads)
+    finally:
+        set_num_threads(before)
+    loss_elsewhere, grads_elsewhere, _ = batch_gradients(model, batch, 4, elsewhere)
+    assert loss == loss_elsewhere
+    for name, grad in grads.items():
+        np.testing.assert_array_equal(grad, grads_elsewhere[name], err_msg=name)
+
+
+def test_each_task_has_one_blas_thread():
+    """Two would sum in another order, and BLAS has as many as the machine has cores."""
+    def count(_=None):
+        return [library["num_threads"] for library in _libraries().info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = count()
+        found = run_tasks(count, [0, 1, 2], [1000, 1000, 1000])
+        assert count() == before
+    if not before or max(before) < 2:
+        pytest.skip("BLAS has one thread here, or threadpoolctl does not know it")
+    assert found == 3 * [len(before) * [1]]
+
+
+def test_each_shard_says_where_its_time_went(rng, digits):
+    shard = gradients(RowReader(hidden=6, window=7, rng=rng), RowSampler(*digits, (1, 4), rng).batch(3))
+    assert len(shard.seconds) == 3 and min(shard.seconds) > 0

@@ -1,0 +1,312 @@
+"""A run that was ended, however, goes on to the same bits; what cannot be resumed is named."""
+
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ctc_scratch.digits.data.rows import load_mnist
+from ctc_scratch.digits.model.archive import CheckpointError, load_model, save_model
+from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.training import run_folder
+from ctc_scratch.digits.training import train as training
+from ctc_scratch.digits.training import trainer as trainer_module
+from ctc_scratch.digits.training.gradients import batch_gradients
+from ctc_scratch.digits.training.train import DiskError, OptionError, Settings, StoppedError, resume, train
+from tests.kill_at_random import killed_runs, undisturbed_run
+from tests.tools.archives import rewrite
+from tests.tools.small_runs import SMALL, draw_nothing, records, use_few_digits
+
+pytestmark = pytest.mark.slow  # as plain Python
+
+LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "wave": 0.3, "plain": 0.2,
+        "gap": 2, "overlap": 2, "layers": 2, "save_every": 0.0, "vertical": 2, "optimiser": "muon"}
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_mnist()
+
+
+@pytest.fixture(autouse=True)
+def quick_runs(monkeypatch, mnist):
+    use_few_digits(monkeypatch, mnist)
+    draw_nothing(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, mnist):
+    """What a run gives that nothing ended: metrics without the time."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        use_few_digits(patch, mnist)
+        draw_nothing(patch)
+        train(Settings(**LONG, out=str(folder)))
+    return timeless(folder)
+
+
+def timeless(folder):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in records(folder)]
+
+
+class PowerCut(BaseException):
+    """Ends a run as nothing in it expects."""
+
+
+def run_until(folder, monkeypatch, step, what, **changes):
+    """A run in which `what` happens in place of the gradients of a step."""
+    count = [-1]    # the step that loads kernels
+
+    def fails(*arguments):
+        count[0] += 1
+        if count[0] == step:
+            what()
+        return batch_gradients(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "batch_gradients", fails)
+        train(Settings(**{**LONG, **changes}, out=str(folder)))
+
+
+def cut_power():
+    raise PowerCut
+
+
+# ---- the same bits ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 2, 10, 11, 15, 29, 30])
+def test_a_run_that_breaks_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, undisturbed, step):
+    with pytest.raises(PowerCut):
+        run_until(tmp_path / "run", monkeypatch, step, cut_power)
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+@pytest.mark.parametrize("step", [9, 10, 21])
+def test_so_does_one_whose_checkpoints_are_far_apart(tmp_path, monkeypatch, undisturbed, step):
+    """Steps and lines of metrics after the last checkpoint are done and written again."""
+    with pytest.raises(PowerCut):
+        run_until(tmp_path / "run", monkeypatch, step, cut_power, save_every=1e9)
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"step": 99, "lo')      # a line that was being written
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+def test_so_does_one_that_was_stopped_more_than_once(tmp_path, monkeypatch, undisturbed):
+    with pytest.raises(StoppedError):
+        run_until(tmp_path / "run", monkeypatch, 7, lambda: signal.raise_signal(signal.SIGTERM))
+    count = []
+
+    def interrupt(*arguments):
+        count.append(1)
+        if len(count) == 9:
+            signal.raise_signal(signal.SIGINT)
+        return batch_gradients(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "batch_gradients", interrupt)
+        with pytest.raises(StoppedError):
+            resume(tmp_path / "run")
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+def test_resuming_a_run_that_is_over_repeats_its_end(tmp_path, undisturbed):
+    train(Settings(**LONG, out=str(tmp_path / "run")))
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+def test_kill_9_at_random_moments(tmp_path, rng):
+    """Real processes, real kills; `python -m tests.kill_at_random` does twenty."""
+    options = ("--steps 60 --hidden 16 --batch 16 --shards 3 --window 14 --evaluations 3 --average 0.9 "
+               "--save-every 0").split()
+    expected, longest = undisturbed_run(tmp_path / "undisturbed", options)
+    found, hits = killed_runs(tmp_path, options, 2, longest, rng)
+    assert found == {expected}
+    assert hits, "no kill left a folder to go on with"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
+def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint(tmp_path, monkeypatch, undisturbed):
+    """No file may grow beyond 100 kB from step 12 on; a checkpoint has more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(DiskError, match="ended after step 12, the last checkpoint is whole; make room"):
+            run_until(tmp_path / "run", monkeypatch, 12,
+                      lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "run").glob("*.unfinished"))
+    resume(tmp_path / "run")
+    assert timeless(tmp_path / "run") == undisturbed
+
+
+# ---- what cannot be resumed ---------------------------------------------------------------
+
+
+@pytest.fixture
+def broken_off(tmp_path, monkeypatch):
+    with pytest.raises(PowerCut):
+        run_until(tmp_path / "run", monkeypatch, 12, cut_power)
+    return tmp_path / "run"
+
+
+def other_kind(path):
+    save_model(path, RowReader(hidden=2, rng=np.random.default_rng(0)))
+
+
+def rewritten(change):
+    return lambda path: rewrite(path, change)
+
+
+SPOILT = {
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
+    "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
+    "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
+    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch model'"),
+    "settings": (rewritten(lambda header, arrays: header["settings"].pop("rate")),
+                 "expected the settings of a run, found no rate"),
+    "bad_setting": (rewritten(lambda header, arrays: header["settings"].update(window=0)),
+                    "--window must be from 1 to 14, not 0"),
+    "kind_of_setting": (rewritten(lambda header, arrays: header["settings"].update(hidden=2.5)),
+                        "expected the settings of a run, found hidden = 2.5"),
+    "array": (rewritten(lambda header, arrays: arrays.pop("optimiser/mean.output.bias")),
+              "expected optimiser/mean.output.bias, found no optimiser/mean.output.bias"),
+    "dtype": (rewritten(lambda header, arrays: arrays.update(
+        {"params/output.bias": arrays["params/output.bias"].astype(float)})),
+        "expected params/output.bias of float32, found float64"),
+    "shape": (rewritten(lambda header, arrays: header["settings"].update(hidden=15)), "of shape"),
+    "generator": (rewritten(lambda header, arrays: header["generator"].update(bit_generator="MT19937")),
+                  "expected the state of a generator"),
+    "step": (rewritten(lambda header, arrays: header.pop("step")),
+             "expected where a run stood, found step = None"),
+    "other_step": (rewritten(lambda header, arrays: header.update(step=3)),
+                   "expected optimiser/step = 3, the steps of the run, found 11"),
+    "best": (rewritten(lambda header, arrays: header["best"].append(1)), "expected the best evaluation"),
+}
+
+
+def flipped(content):
+    content = bytearray(content)
+    content[len(content) // 2] ^= 4
+    return content
+
+
+@pytest.mark.parametrize("spoil, message", SPOILT.values(), ids=SPOILT.keys())
+def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, undisturbed, spoil, message):
+    spoil(broken_off / run_folder.CHECKPOINT)
+    files = {path: path.read_bytes() for path in broken_off.iterdir()}
+    with pytest.raises(CheckpointError, match=f"{run_folder.CHECKPOINT}: .*{message}.*"
+                                              f"--resume {broken_off / run_folder.PREVIOUS}"):
+        resume(broken_off)
+    with pytest.raises(CheckpointError, match=f"--resume {broken_off / run_folder.PREVIOUS}"):
+        resume(broken_off / run_folder.CHECKPOINT)
+    assert files == {path: path.read_bytes() for path in broken_off.iterdir()}, "nothing was changed"
+    resume(broken_off / run_folder.PREVIOUS)
+    assert timeless(broken_off) == undisturbed
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(data=1), "the run learnt from other digits than those of this package; put them back to go on$"),
+    (dict(version=1), "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch checkpoint' .* 1$"),
+], ids=["data", "version"])
+def test_where_the_previous_checkpoint_is_no_better_it_is_not_advised(broken_off, change, message):
+    rewrite(broken_off / run_folder.CHECKPOINT, lambda header, arrays: header.update(change))
+    with pytest.raises(CheckpointError, match=f"{run_folder.CHECKPOINT}: {message}"):
+        resume(broken_off)
+
+
+def test_a_run_killed_between_two_renames_goes_on_with_the_previous(broken_off, undisturbed, capsys):
+    (broken_off / run_folder.CHECKPOINT).unlink()
+    resume(broken_off)
+    assert timeless(broken_off) == undisturbed
+    assert "is replaced" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_resumed_stays_and_an_unfinished_copy_does_not(broken_off, undisturbed, capsys):
+    mine = broken_off / "mine.npz"
+    shutil.copyfile(broken_off / run_folder.PREVIOUS, mine)
+    before = mine.read_bytes()
+    resume(mine)
+    assert mine.read_bytes() == before and not list(broken_off.glob("*.unfinished"))
+    assert timeless(broken_off) == undisturbed
+    assert (f"{broken_off / run_folder.CHECKPOINT}, after step 11, is replaced by {mine}, after step 10\n"
+            in capsys.readouterr().out)
+
+
+def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
+    """Loading, and the look at the test rows, take no time by it."""
+    hours = [0.0]
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600 * hours[0])
+    load, show = training._load_kernels, run_folder.Run.show_readings
+
+    def later(function):
+        def wrapped(*arguments):
+            hours[0] += 1
+            return function(*arguments)
+        return wrapped
+
+    monkeypatch.setattr(training, "_load_kernels", later(load))
+    monkeypatch.setattr(run_folder.Run, "show_readings", later(show))
+    resume(broken_off)
+    seconds = [line["seconds"] for line in records(broken_off)]
+    assert hours == [2.0] and seconds == sorted(seconds) and seconds[-1] < 1800
+
+
+def test_where_the_digits_have_gone_is_known_from_then_on(broken_off):
+    resume(broken_off, data="gone")     # `quick_runs` finds them everywhere
+    settings, *_ = trainer_module.read_checkpoint(broken_off / run_folder.CHECKPOINT)
+    assert settings.data == os.path.abspath("gone")
+
+
+def test_a_folder_may_be_named_like_a_file(broken_off, undisturbed):
+    folder = broken_off.rename(broken_off.with_name("run.npz"))
+    resume(folder)
+    assert timeless(folder) == undisturbed
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda path: None, "run: expected the folder of a run, found no such folder"),
+    (lambda path: path.mkdir(), "checkpoint.npz: expected a checkpoint file, found no such file"),
+], ids=["missing", "empty"])
+def test_a_folder_that_is_no_run_is_named(tmp_path, make, message):
+    make(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=message):
+        resume(tmp_path / "run")
+
+
+def test_other_versions_are_told(broken_off, monkeypatch, capsys):
+    change = dict(numpy="1.0", cpu="z80")
+    rewrite(broken_off / run_folder.CHECKPOINT, lambda header, arrays: header["versions"].update(change))
+    resume(broken_off)
+    assert f"it began with numpy 1.0, now {np.__version__}; cpu z80, now " in capsys.readouterr().out
+
+
+def test_two_processes_do_not_train_in_one_folder(broken_off):
+    with run_folder.locked(broken_off), \
+            pytest.raises(OptionError, match="being trained by another process"):
+        resume(broken_off)
+
+
+def test_a_checkpoint_is_no_model(broken_off):
+    with pytest.raises(CheckpointError, match="expected 'ctc_scratch model' version 1, found 'ctc_s"):
+        load_model(broken_off / run_folder.CHECKPOINT)
+
+
+def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer_module, "write_archive", full)
+    with pytest.raises(OptionError, match="cannot be made: No space left on device"):
+        train(Settings(**SMALL, out=str(tmp_path / "run")))
+    assert not any(tmp_path.iterdir())

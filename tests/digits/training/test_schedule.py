@@ -1,0 +1,60 @@
+"""Progress is step / steps, or what the clock leaves of it; and it always comes to its end."""
+
+import pytest
+
+from ctc_scratch.digits.training.schedule import Schedule
+
+
+def test_without_a_budget_progress_is_the_share_of_steps():
+    schedule = Schedule(7, minutes=0)
+    for step in range(1, 8):
+        assert not schedule.finished
+        schedule.advance(seconds=1e6 * step)
+        assert schedule.progress == step / 7
+    assert schedule.finished
+
+
+def test_a_budget_that_suffices_changes_nothing():
+    schedule = Schedule(50, minutes=1)
+    for step in range(1, 51):
+        schedule.advance(seconds=step)
+        assert schedule.progress == pytest.approx(step / 50, abs=1e-12)
+    assert schedule.finished and schedule.step == 50
+
+
+def test_a_slow_first_step_is_not_taken_for_the_pace():
+    schedule = Schedule(1000, minutes=10)
+    for step in range(1, 1001):
+        schedule.advance(seconds=1 + 0.5 * step)
+        assert schedule.progress == pytest.approx(step / 1000, abs=1e-12)
+    assert schedule.finished
+
+
+@pytest.mark.parametrize("pace", [lambda step: 1.0, lambda step: 1 + step / 50, lambda step: 3 - step / 50],
+                         ids=["steady", "slowing", "quickening"])
+def test_a_budget_too_small_is_kept_with_no_jump_in_progress(pace):
+    schedule, seconds, before, step = Schedule(1000, minutes=1), 0.0, 0.0, 0
+    while not schedule.finished:
+        seconds += pace(step)
+        step += 1
+        schedule.advance(seconds)
+        assert before < schedule.progress <= before + 0.2, f"step {step}"
+        before = schedule.progress
+    assert 60 - 2 * pace(step) < seconds <= 60 + pace(step), "ends in time, and not before"
+
+
+def test_a_schedule_goes_on_from_what_a_checkpoint_keeps():
+    one, two = Schedule(100, minutes=1), Schedule(100, minutes=1)
+    for step in range(1, 31):
+        one.advance(step)
+    two.step, two.progress, two.seconds = one.step, one.progress, one.seconds
+    for step in range(31, 40):
+        one.advance(step)
+        two.advance(step)
+        assert one.progress == two.progress
+
+
+def test_a_clock_that_has_run_out_ends_at_once():
+    schedule = Schedule(100, minutes=1)
+    schedule.advance(seconds=61)
+    assert schedule.finished

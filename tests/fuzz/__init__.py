@@ -1,0 +1,1 @@
+"""Random calls of every public function, judged by an oracle: `python -m tests.fuzz`."""

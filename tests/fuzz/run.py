@@ -1,0 +1,185 @@
+"""Random calls of the public functions, each compared with an oracle of its own: `python -m tests.fuzz`.
+
+    python -m tests.fuzz --minutes 2                   as many cases as fit
+    python -m tests.fuzz --cases 500000 --seed 1       so many
+    python -m tests.fuzz --seed 1 --only 4711          that one alone, in this process, with a traceback
+
+A case is one call. Everything in it comes from the seed and its number: shapes, dtypes, memory
+layouts, lengths, targets, logits from 1e-3 to 1e5 and their patterns of -inf, options, or one bad
+argument. The right answer comes from `oracle`, the recursion in long double; what is allowed is
+what the result's own `bound` claims. Bad arguments must raise ValueError or TypeError, name the
+argument and leave `out` as it was.
+
+Cases run in a child process. If it crashes, or stands still for ten minutes, that is a failure too, and
+the next child goes on behind it. The exit status is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import multiprocessing
+import signal
+import statistics
+import sys
+import time
+import traceback
+import warnings
+
+from tests.fuzz.bad import bad_call_case, bad_diagnose_case, bad_loss_case
+from tests.fuzz.draw import Draw
+from tests.fuzz.loss import loss_case
+from tests.fuzz.others import (
+    align_case,
+    beam_case,
+    diagnose_case,
+    greedy_case,
+    labels_case,
+    lattice_case,
+    log_partition_case,
+    map_case,
+    twice_case,
+)
+from tests.tools import oracle
+
+KINDS = {
+    loss_case: 650, bad_loss_case: 130, bad_call_case: 40, twice_case: 20, log_partition_case: 35,
+    align_case: 30, lattice_case: 8, greedy_case: 25, beam_case: 8, map_case: 3, diagnose_case: 20,
+    bad_diagnose_case: 11, labels_case: 20,
+}
+"""How many of 1000 cases are of each kind."""
+TOGETHER = 1000
+"""Cases that the oracle solves at a time."""
+STILL = 600
+"""Seconds after which so many cases do not come to an end any more."""
+MOST_FAILURES = 10
+
+
+def make_case(seed, number):
+    """The case of this seed and number, whatever ran before."""
+    draw = Draw(seed, number)
+    kind, = draw.choices(list(KINDS), KINDS.values())
+    return kind(draw)
+
+
+def answers_of(cases):
+    """The oracle's answers to the problems of each case."""
+    answers = iter(oracle.solve([problem for case in cases for problem in case.problems]))
+    return [[next(answers) for _ in case.problems] for case in cases]
+
+
+def failing(seed, numbers, make=make_case, doing=lambda what, number: None):
+    """(number, what it was, what is wrong) of each case that fails; `doing` hears what comes next."""
+    cases = []
+    for number in numbers:
+        doing(MAKING, number)
+        cases.append(make(seed, number))
+    doing(SOLVING, 0)
+    for number, case, answers in zip(numbers, cases, answers_of(cases)):
+        doing(RUNNING, number)
+        try:
+            case.run(answers)
+        except Exception as error:
+            wrong = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
+            yield number, case.what, wrong
+
+
+def run_cases(seed, numbers, make=make_case):
+    """What `failing` finds, as a list."""
+    return list(failing(seed, numbers, make))
+
+
+MAKING, SOLVING, RUNNING = range(3)
+STAGE, NUMBER, NEXT, FAILED = range(4)
+"""Places in what the processes share: what is done, with which case; the first not run; failures so far."""
+
+
+def child(seed, stop, until, shared, skipped, make, still):
+    """Run the cases from the next to stop - 1 without the skipped, while there is time; print what fails."""
+    faulthandler.enable()
+    warnings.simplefilter("error")
+
+    def doing(stage, number):
+        shared[STAGE], shared[NUMBER] = stage, number
+        if stage == RUNNING:
+            shared[NEXT] = number
+
+    told = time.time()
+    limit = 2 * still if make is make_case else still  # the first cases compile
+    while shared[NEXT] < stop and time.time() < until and shared[FAILED] < MOST_FAILURES:
+        # It ends this process, whatever that is doing, and shows where it was.
+        faulthandler.dump_traceback_later(limit, exit=True)
+        limit, group = still, range(shared[NEXT], min(shared[NEXT] + TOGETHER, stop))
+        numbers = [number for number in group if number not in skipped]
+        for number, what, wrong in failing(seed, numbers, make, doing):
+            shared[FAILED] += 1
+            print(f"FAILED --seed {seed} --only {number}: {wrong.strip()}\n    {what}", flush=True)
+        shared[NEXT] = group.stop
+        if time.time() > told + 60:
+            told = time.time()
+            print(f"seed {seed}: at case {group.stop}", file=sys.stderr, flush=True)
+    faulthandler.cancel_dump_traceback_later()
+
+
+def fuzz(seed, first, stop, minutes, make=make_case, still=STILL):
+    """Run cases first..stop-1 in child processes, print what fails; which is next, and how many failed."""
+    context = multiprocessing.get_context("spawn")
+    shared, skipped = context.Array("q", [RUNNING, first, first, 0], lock=False), []
+    until = time.time() + 60 * minutes
+    while shared[NEXT] < stop and time.time() < until and shared[FAILED] < MOST_FAILURES:
+        process = context.Process(target=child, args=(seed, stop, until, shared, skipped, make, still))
+        process.start()
+        process.join()
+        if process.exitcode != 0:
+            shared[FAILED] += 1
+            stage, number, first = shared[:FAILED]
+            what = "while it was made"
+            if stage == SOLVING:
+                what = f"while the oracle solved the {TOGETHER} cases from here on"
+                number, shared[NEXT] = first, min(first + TOGETHER, stop)
+            elif stage == RUNNING:
+                what = make(seed, number).what
+            skipped.append(number)
+            print(f"FAILED --seed {seed} --only {number}: the process ended with {process.exitcode}, "
+                  f"{_ending(process.exitcode, still)}\n    {what}", flush=True)
+    return shared[NEXT], shared[FAILED]
+
+
+def _ending(exitcode, still):
+    if exitcode < 0:
+        return f"signal {signal.Signals(-exitcode).name}"
+    return f"for it stood still for {still} seconds, if a traceback is above"
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, metavar="M",
+                        help="stop after so long (2, unless --cases is given)")
+    parser.add_argument("--cases", type=int, metavar="N", help="stop after so many")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which cases (0)")
+    parser.add_argument("--first", type=int, default=0, metavar="K", help="begin with case K (0)")
+    parser.add_argument("--only", type=int, metavar="K", help="run case K of the seed alone, in this process")
+    options = parser.parse_args(argv)
+    if options.only is not None:
+        case = make_case(options.seed, options.only)
+        print(case.what)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # as in a run of many
+            case.run(*answers_of([case]))
+        print("as it should be")
+        return 0
+    minutes = options.minutes or (float("inf") if options.cases else 2.0)
+    start, first = time.time(), options.first
+    stop = first + options.cases if options.cases else sys.maxsize
+    after, failures = fuzz(options.seed, first, stop, minutes)
+    seconds, cases = time.time() - start, after - first
+    frames = [len(problem.log_probs) for k in range(first, min(after, first + 1000))
+              for problem in make_case(options.seed, k).problems]
+    print(f"seed {options.seed}: {cases} cases, {first} to {after - 1}, in {seconds:.0f} s, "
+          f"{cases / seconds:.0f} a second; median T {statistics.median(frames or [0]):.0f}; "
+          f"{failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""The optimisers and clipping are torch's; the learning rate is one cycle."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from ctc_scratch.nn import SGD, Adam, Average, Muon, clip_by_global_norm, one_cycle, orthogonal
+from tests.conftest import assert_close
+
+SHAPES = {"a": (3, 5), "b": (7,), "c": (2, 3, 2)}
+
+
+def arrays(rng, dtype=np.float64, scale=1.0):
+    return {name: (scale * rng.standard_normal(shape)).astype(dtype) for name, shape in SHAPES.items()}
+
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-13), (np.float32, 2e-6)])
+@pytest.mark.parametrize("ours, theirs", [
+    (SGD, lambda p: torch.optim.SGD(p, lr=1, momentum=0.9)),
+    (lambda p: SGD(p, momentum=0.0), lambda p: torch.optim.SGD(p, lr=1)),
+    (Adam, lambda p: torch.optim.Adam(p, lr=1)),
+    (lambda p: Adam(p, betas=(0.8, 0.95), eps=1e-3),
+     lambda p: torch.optim.Adam(p, lr=1, betas=(0.8, 0.95), eps=1e-3)),
+], ids=["SGD", "SGD_no_momentum", "Adam", "Adam_betas_eps"])
+def test_steps_are_torch(ours, theirs, dtype, atol, rng):
+    params = arrays(rng, dtype)
+    mirror = {name: torch.tensor(p) for name, p in params.items()}      # torch.tensor copies
+    optimiser, reference = ours(params), theirs(list(mirror.values()))
+    for step in range(20):
+        rate = 0.05 / (1 + step)
+        grads = arrays(rng, dtype, scale=10.0 ** -(step % 4))
+        for name, grad in grads.items():
+            mirror[name].grad = torch.tensor(grad)
+        reference.param_groups[0]["lr"] = rate
+        reference.step()
+        optimiser.step(grads, rate)
+    for name, param in params.items():
+        assert_close(param, mirror[name].numpy(), atol, name)
+
+
+@pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-14), (np.float32, 1e-6)])
+def test_the_average_is_the_weighted_sum_of_all_steps(rng, dtype, atol):
+    params = arrays(rng, dtype)
+    average = Average(params, decay=0.5)
+    seen = [{name: param.copy() for name, param in params.items()}]
+    for step in range(1, 13):
+        for name, change in arrays(rng, dtype).items():
+            params[name] += change
+        average.step()
+        seen.append({name: param.copy() for name, param in params.items()})
+    decays = [min(0.5, (1 + step) / (10 + step)) for step in range(1, 13)]
+    assert 0.5 in decays and min(decays) < 0.5, "the warm-up is over, and was there"
+    weights = [np.prod(decays)] + [(1 - d) * np.prod(decays[k + 1:]) for k, d in enumerate(decays)]
+    assert sum(weights) == pytest.approx(1, abs=1e-12)
+    for name in SHAPES:
+        expected = sum(w * p[name].astype(float) for w, p in zip(weights, seen))
+        assert_close(average.average[name], expected, atol, name)
+        assert average.state[f"average.{name}"] is average.average[name], "a checkpoint restores it in place"
+
+
+def test_an_average_goes_on_from_its_state(rng):
+    params = arrays(rng, np.float32)
+    one = Average(params, 0.9)
+    one.step()
+    two = Average({name: np.zeros_like(param) for name, param in params.items()}, 0.9)
+    for name, array in one.state.items():
+        two.state[name][...] = array
+    for name, param in params.items():
+        param += 1
+        two.params[name][...] = param
+    one.step()
+    two.step()
+    for name in SHAPES:
+        np.testing.assert_array_equal(one.average[name], two.average[name])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, np.nan])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\)"):
+        Average({}, decay)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: SGD({}, momentum=1.0), r"momentum must be in \[0, 1\), not 1.0"),
+    (lambda: SGD({}, momentum=-0.1), "momentum"),
+    (lambda: Adam({}, betas=(0.9, 1.0)), r"betas must be in \[0, 1\), not \(0.9, 1.0\)"),
+    (lambda: Adam({}, betas=(-0.1, 0.9)), "betas"),
+    (lambda: Muon({}, {}, momentum=1.0), r"momentum must be in \[0, 1\), not 1.0"),
+    (lambda: Muon({}, {}, momentum=-0.1), "momentum"),
+], ids=["momentum=1", "momentum<0", "beta=1", "beta<0", "muon=1", "muon<0"])
+def test_memories_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_no_memory_at_all_is_legal():
+    """Adam then steps by the rate in each gradient's direction, and an average is the last parameters."""
+    params = {"w": np.array([1.0, 2.0])}
+    average = Average(params, decay=0.0)
+    optimiser = Adam(params, betas=(0.0, 0.0))
+    for _ in range(2):
+        optimiser.step({"w": np.array([3.0, -0.5])}, 0.1)
+        average.step()
+    assert_close(params["w"], [0.8, 2.2], 1e-7, "param")
+    assert_close(average.average["w"], params["w"], 1e-15, "average")
+
+
+def muon(params):
+    return Muon(params, {"a": 3} if "a" in params else {})
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, muon, lambda params: Average(params, 0.5)],
+                         ids=["SGD", "Adam", "Muon", "Average"])
+@pytest.mark.parametrize("param", [np.zeros((3, 4)).T, np.zeros(3, np.float16), np.zeros(3, int)],
+                         ids=["strided", "float16", "int"])
+def test_parameters_that_cannot_be_stepped_are_refused(kind, param):
+    with pytest.raises(ValueError, match="parameter w must be a C-contiguous float32 or float64 array"):
+        kind({"w": param})
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, muon])
+def test_state_is_all_there_is_to_save(kind, rng):
+    """Parameters and state, written into a new optimiser's arrays, go on where the old one was."""
+    params = arrays(rng, np.float32)
+    optimiser = kind(params)
+    first, second = arrays(rng, np.float32), arrays(rng, np.float32)
+    optimiser.step(first, 0.1)
+
+    restored = {name: param.copy() for name, param in params.items()}
+    resumed = kind(restored)
+    assert resumed.state.keys() == optimiser.state.keys()
+    for name, array in optimiser.state.items():
+        resumed.state[name][...] = array
+    optimiser.step(second, 0.1)
+    resumed.step(second, 0.1)
+    for name, param in params.items():
+        assert (restored[name] == param).all(), f"{name} went another way"
+    assert optimiser.state["step"] == 2
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, muon])
+def test_wrong_gradients_are_refused(kind, rng):
+    params = arrays(rng)
+    before = {name: param.copy() for name, param in params.items()}
+    optimiser = kind(params)
+    good = arrays(rng)
+    for bad, message in [
+        ({"a": good["a"]}, r"gradients of \['a'\] for parameters \['a', 'b', 'c'\]"),
+        ({**good, "b": good["b"][:-1]}, r"gradient of b is float64 \(6,\), the parameter float64 \(7,\)"),
+        ({**good, "b": good["b"].astype(np.float32)}, "gradient of b is float32"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            optimiser.step(bad, 0.1)
+    assert all((params[name] == before[name]).all() for name in params) and optimiser.state["step"] == 0
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-12), (np.float32, 1e-6)])
+def test_clip_is_torch(dtype, rtol, scale, rng):
+    grads = arrays(rng, dtype, scale)
+    mirror = [torch.zeros(shape, dtype=torch.from_numpy(grads["a"]).dtype) for shape in SHAPES.values()]
+    for tensor, grad in zip(mirror, grads.values()):
+        tensor.grad = torch.tensor(grad)
+    norm = clip_by_global_norm(grads, 2.0)
+    torch_norm = float(torch.nn.utils.clip_grad_norm_(mirror, 2.0))
+    assert math.isclose(norm, torch_norm, rel_tol=rtol), f"norm {norm!r}, torch {torch_norm!r}"
+    for (name, grad), tensor in zip(grads.items(), mirror):         # torch divides by norm + 1e-6
+        assert_close(grad, tensor.grad.numpy(), 1e-6, name)
+    after = math.sqrt(sum((grad.astype(np.float64) ** 2).sum() for grad in grads.values()))
+    assert math.isclose(after, min(norm, 2.0), rel_tol=1e-6), f"norm afterwards {after!r}"
+
+
+def test_norm_is_summed_in_float64():
+    grad = np.full(100_000, 1e-3, np.float32)
+    grad[0] = 100           # a float32 sum would lose every other entry, which make up 5e-6 of it
+    exact = math.sqrt(float(grad[0]) ** 2 + 99_999 * float(grad[1]) ** 2)
+    norm = clip_by_global_norm({"g": grad}, 1e9)
+    assert math.isclose(norm, exact, rel_tol=1e-10), f"{norm!r}, not {exact!r}"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
+def test_non_finite_norm_is_seen_and_nothing_touched(bad, rng):
+    grads = arrays(rng)
+    grads["b"][3] = bad
+    before = {name: grad.copy() for name, grad in grads.items()}
+    assert not math.isfinite(clip_by_global_norm(grads, 1.0))
+    for name, grad in grads.items():
+        np.testing.assert_array_equal(grad, before[name])
+
+
+def test_clip_refuses_what_it_cannot_change():
+    with pytest.raises(ValueError, match="gradient of g must be C-contiguous"):
+        clip_by_global_norm({"g": np.ones((3, 4)).T}, 1.0)
+    with pytest.raises(ValueError, match="max_norm must be positive, not 0"):
+        clip_by_global_norm({"g": np.ones(3)}, 0)
+
+
+def test_one_cycle():
+    steps, peak = 200, 3e-3
+    rates = [one_cycle(step, steps, peak, warmup=0.25, start=0.1, end=0.01) for step in range(steps + 1)]
+    top = steps // 4
+    assert math.isclose(rates[0], 0.1 * peak) and math.isclose(rates[top], peak)
+    assert math.isclose(rates[-1], 0.01 * peak) and max(rates) == rates[top]
+    assert np.ptp(np.diff(rates[:top + 1])) < 1e-12, "the rise is a line"
+    assert (np.diff(rates[top:]) < 0).all(), "then it only falls"
+    middle = rates[(top + steps) // 2]
+    assert math.isclose(middle, peak * (1 + 0.01) / 2, rel_tol=1e-2), f"half a cosine is {middle} midway"
+    assert np.abs(np.diff(rates)).max() < 0.03 * peak, "no jumps"
+
+
+@pytest.mark.parametrize("steps, warmup", [(1, 0.3), (10, 0.0), (10, 1.0)])
+def test_one_cycle_edges(steps, warmup):
+    rates = [one_cycle(step, steps, 1.0, warmup=warmup) for step in range(steps + 1)]
+    assert all(0 <= rate <= 1 for rate in rates), rates
+    assert max(rates) == 1 or steps == 1, rates
+
+
+def test_one_cycle_refuses():
+    for step in (-1, 11):
+        with pytest.raises(ValueError, match=f"step {step} is not between 0 and steps = 10"):
+            one_cycle(step, 10, 1.0)
+    with pytest.raises(ValueError, match="warmup"):
+        one_cycle(0, 10, 1.0, warmup=30)
+
+
+@pytest.mark.slow
+def test_a_step_on_half_a_million_parameters_takes_milliseconds(rng):
+    params = {"w": rng.standard_normal(500_000).astype(np.float32)}
+    optimiser, grads = Adam(params), {"w": rng.standard_normal(500_000).astype(np.float32)}
+    clip_by_global_norm(grads, 1e9), optimiser.step(grads, 1e-3)        # compiles
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        clip_by_global_norm(grads, 1e9)
+        optimiser.step(grads, 1e-3)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.02, f"{1e3 * min(times):.1f} ms"
+
+
+MATRICES = {"ih": (12, 5), "hh": (12, 3), "one": (4, 9)}
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (8, 3), (5, 5), (1, 4), (4, 1)])
+def test_orthogonal_keeps_the_directions_and_brings_their_lengths_near_one(rng, shape):
+    """By the singular value decomposition: the polynomial is applied to the values, number by number."""
+    matrix = 1e3 * rng.standard_normal(shape)
+    U, S, Vt = np.linalg.svd(matrix, full_matrices=False)
+    values = S / np.sqrt((S ** 2).sum())
+    for _ in range(5):
+        values = 3.4445 * values - 4.7750 * values ** 3 + 2.0315 * values ** 5
+    assert (np.abs(values - 0.95) < 0.3).all(), values
+    assert_close(orthogonal(matrix), U * values @ Vt, 1e-12, "orthogonal")
+
+
+@pytest.mark.parametrize("power", [-140, -60, 60, 120])
+def test_orthogonal_does_not_care_how_long_a_matrix_is(rng, power):
+    """Nor whether the squares of its entries are numbers of its type."""
+    matrix = rng.uniform(1, 2, (3, 5)).astype(np.float32)
+    found = orthogonal(np.ldexp(matrix, power))
+    # Of numbers near 1e-42 a few bits are left.
+    assert_close(found, orthogonal(matrix), 1e-2 if power == -140 else 0, "orthogonal")
+
+
+def test_orthogonal_of_nothing_is_nothing():
+    for dtype in np.float32, np.float64:
+        found = orthogonal(np.zeros((3, 5), dtype))
+        assert found.dtype == dtype and found.shape == (3, 5) and not found.any()
+
+
+def test_muon_is_torch(rng):
+    """torch takes its products in bfloat16, so that its updates are good to some hundredths."""
+    params = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in MATRICES.items()}
+    blocks = {"ih": 4, "hh": 4, "one": 1}
+    mirror = {(name, k): torch.tensor(block) for name, count in blocks.items()
+              for k, block in enumerate(np.split(params[name], count))}
+    start = {name: param.copy() for name, param in params.items()}
+    optimiser = Muon(params, blocks, momentum=0.9)
+    reference = torch.optim.Muon(mirror.values(), lr=1, weight_decay=0.0, momentum=0.9,
+                                 adjust_lr_fn="match_rms_adamw")
+    for step in range(5):
+        grads = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in MATRICES.items()}
+        for (name, k), tensor in mirror.items():
+            tensor.grad = torch.tensor(np.split(grads[name], blocks[name])[k])
+        reference.param_groups[0]["lr"] = 0.1 / (1 + step)
+        reference.step()
+        optimiser.step(grads, 0.1 / (1 + step))
+    for name, count in blocks.items():
+        theirs = np.concatenate([mirror[name, k].numpy() for k in range(count)]) - start[name]
+        ours = params[name] - start[name]
+        assert np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs), name
+
+
+def test_muon_leaves_what_is_no_matrix_to_adam(rng):
+    params = arrays(rng)
+    same = {name: param.copy() for name, param in params.items()}
+    muon, adam = Muon(params, {"a": 1}), Adam(same)
+    for _ in range(3):
+        grads = arrays(rng)
+        muon.step(grads, 0.1)
+        adam.step(grads, 0.1)
+    assert (params["b"] == same["b"]).all() and (params["c"] == same["c"]).all()
+    assert (params["a"] != same["a"]).all()
+
+
+def test_muon_does_not_care_who_steps_a_matrix_and_when(rng):
+    params = {name: rng.standard_normal(shape) for name, shape in MATRICES.items()}
+    same = {name: param.copy() for name, param in params.items()}
+    blocks = {"ih": 4, "hh": 4, "one": 1}
+    backwards = Muon(same, blocks, share=lambda task, parts: [task(part) for part in reversed(parts)])
+    forwards = Muon(params, blocks)
+    for _ in range(3):
+        grads = {name: rng.standard_normal(shape) for name, shape in MATRICES.items()}
+        forwards.step(grads, 0.1)
+        backwards.step(grads, 0.1)
+    for name in params:
+        assert (params[name] == same[name]).all(), name
+
+
+@pytest.mark.parametrize("matrices, message", [
+    ({"b": 1}, r"b cannot be 1 matrices, one below the other: its shape is \(7,\)"),
+    ({"a": 2}, r"a cannot be 2 matrices, one below the other: its shape is \(3, 5\)"),
+    ({"a": 0}, "a cannot be 0 matrices"),
+    ({"d": 1}, "d cannot be 1 matrices, one below the other: there is no such parameter"),
+    ({"e": 1}, r"e cannot be 1 matrices, one below the other: its shape is \(\)"),
+], ids=["vector", "uneven", "none", "unknown", "scalar"])
+def test_what_cannot_be_made_orthogonal_is_refused(rng, matrices, message):
+    with pytest.raises(ValueError, match=message):
+        Muon({**arrays(rng), "e": np.zeros(())}, matrices)

@@ -1,0 +1,124 @@
+"""The rules of the house: which file may import which, and what a bare import loads."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import ctc_scratch
+
+ROOT = Path(ctc_scratch.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# What each place may import beside itself: a file, or a room with all in it. The longest name that fits a
+# file counts. Read from top to bottom, a place imports only what stands above it.
+MAY_IMPORT = {
+    "compiled": [],
+    "ctc.labels": [],
+    "ctc.enumeration": ["ctc.labels"],
+    "ctc.reference": ["ctc.labels"],
+    "ctc.kernels": ["compiled"],
+    "ctc.exact": ["compiled"],
+    "ctc.certified": ["compiled"],
+    "ctc.running.threads": [],
+    "ctc.inputs": ["compiled", "ctc.labels", "ctc.running.threads"],
+    "ctc.running": ["compiled", "ctc.kernels", "ctc.exact", "ctc.certified", "ctc.inputs"],
+    "ctc.loss": ["ctc.inputs", "ctc.running"],
+    "ctc.paths": ["compiled", "ctc.labels", "ctc.enumeration", "ctc.reference", "ctc.inputs", "ctc.loss"],
+    "ctc.decoding": ["compiled", "ctc.labels", "ctc.inputs", "ctc.running.threads", "ctc.loss", "ctc.paths"],
+    "ctc.diagnosis": ["ctc.labels", "ctc.enumeration", "ctc.inputs", "ctc.paths"],
+    "ctc": ["ctc"],
+    "nn": ["compiled"],
+    "plots": [],
+    "digits.errors": [],
+    "digits.data": ["compiled"],
+    "digits.model": ["ctc", "nn", "digits.errors", "digits.data"],
+    "digits.training": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model"],
+    "digits.reading": ["ctc", "plots", "digits.errors", "digits.data", "digits.model"],
+    "digits.lessons": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model",
+                       "digits.training"],
+    "digits": [],
+    "commands": ["ctc", "nn", "plots", "digits"],
+    "__main__": ["commands"],
+    "__init__": ["compiled", "ctc"],
+}
+
+
+def module_of(path):
+    """ctc.labels for ctc_scratch/ctc/labels.py; the file of a room is named like the room."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imported_modules(path):
+    """The modules of this package that a file imports, wherever in it that happens."""
+    package = ["ctc_scratch", *path.relative_to(ROOT).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "ctc_scratch":
+                inner = name.partition(".")[2]
+                while inner and inner not in MODULES:  # a name defined in a module
+                    inner = inner.rpartition(".")[0]
+                yield inner or "__init__"
+
+
+def fits(module, place):
+    return module == place or module.startswith(place + ".")
+
+
+def place_of(module):
+    """The longest entry of MAY_IMPORT that holds a module."""
+    return max((place for place in MAY_IMPORT if fits(module, place)), key=len)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    place = place_of(module_of(path))
+    allowed = [place, *MAY_IMPORT[place]]
+    extra = [module for module in imported_modules(path) if not any(fits(module, name) for name in allowed)]
+    assert not extra, f"{module_of(path)} may import {allowed}, but imports {extra}"
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    """Rooms apart: their __init__ gathers names, and importing a file of a room runs it."""
+    TopologicalSorter({
+        module: {other for other in imported_modules(path) if MODULES[other].name != "__init__.py"}
+        for module, path in MODULES.items() if path.name != "__init__.py"
+    }).prepare()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_plots_imports_matplotlib(path):
+    if path.parent != ROOT / "plots":
+        assert "matplotlib" not in {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(path.read_text()))
+            for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import)
+                         else [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+        }
+
+
+def test_a_bare_import_loads_nothing_beyond_numpy_and_numba():
+    """Judged in a new process, against what numba itself pulls in."""
+    loaded = "import sys, {0}; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    ours, numbas = (
+        set(subprocess.run([sys.executable, "-c", loaded.format(module)], capture_output=True, text=True,
+                           check=True).stdout.split())
+        for module in ("ctc_scratch", "numba")
+    )
+    extra = {name for name in ours - numbas - {"ctc_scratch"} if name not in sys.stdlib_module_names}
+    assert not extra, f"import ctc_scratch loads {extra}"

@@ -1,0 +1,50 @@
+"""Archives read and written by hand, sound ones and others, for the tests of what reads them."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+
+from ctc_scratch.digits.model import archive
+
+
+def read(path):
+    """Header and arrays, by NumPy's own reader."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return json.loads(str(arrays.pop("header"))), arrays
+
+
+def rewrite(path, change):
+    """Let `change(header, arrays)` spoil a sound archive; its checksums are right again."""
+    header, arrays = read(path)
+    change(header, arrays)
+    archive.write_archive(path, header, arrays)
+
+
+def npy(array):
+    """An array as numpy.save writes it."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def npy_header(shape, descr="<f4"):
+    """The header of an array of any shape, and nothing behind it."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, dict(shape=shape, fortran_order=False, descr=descr))
+    return buffer.getvalue()
+
+
+def members(path):
+    """Name and bytes of each member of a zip file."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(path, contents, compression=zipfile.ZIP_STORED):
+    """A zip file of pairs (name, bytes), which may repeat a name."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in contents:
+            archive.writestr(name, content)

@@ -1,0 +1,93 @@
+"""The scripts that run the suite elsewhere: they see failures, check bounds and read `setup.cfg`."""
+
+import re
+import sys
+
+import pytest
+
+from tests import bounds, versions
+from tests.tools.suite import ROOT, copy_project, run_suite
+
+CONFIG = """
+[options]
+python_requires = >=3.10
+install_requires =
+    numpy>=1.26
+    tqdm>=4.60
+
+[options.extras_require]
+test =
+    pytest>=8
+    torch==2.13.0
+"""
+
+
+def test_versions_are_those_of_the_configuration():
+    assert versions.requirements(CONFIG, oldest=True, torch=False) == [
+        "numpy==1.26", "tqdm==4.60", *versions.BESIDE_THE_OLDEST, "pytest>=8"]
+    assert versions.requirements(CONFIG, oldest=False, torch=True) == [
+        "numpy>=1.26", "tqdm>=4.60", "pytest>=8", "torch==2.13.0"]
+    ours = (ROOT / "setup.cfg").read_text()
+    assert all("==" in line for line in versions.requirements(ours, oldest=True, torch=False)[:6])
+
+
+@pytest.mark.parametrize("line", ["numpy>=1.26,<3", "numpy", "numpy==2.0", "numpy>=1.26;python_version<'4'"])
+def test_a_line_that_does_not_name_the_oldest_alone_is_refused(line):
+    with pytest.raises(ValueError, match=f"expected package>=version, found {re.escape(line)}"):
+        versions.requirements(CONFIG.replace("numpy>=1.26", line), oldest=True, torch=False)
+
+
+@pytest.mark.parametrize("there", [{sys.executable: "", "python3.99": "python"},
+                                   {sys.executable: "python", "python3.99": ""}], ids=["this", "other"])
+def test_without_an_environment_of_this_python_a_set_has_not_passed(tmp_path, monkeypatch, there):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "setup.cfg").write_text(CONFIG)
+    monkeypatch.setattr(versions, "pythons", lambda text: ["python3.99"])
+    monkeypatch.setattr(versions, "environment", lambda folder, python, packages: there[python])
+    monkeypatch.setattr(versions, "name", lambda python: python)
+    monkeypatch.setattr(versions, "run_suite", lambda *arguments, **environment: True)
+    assert versions.try_versions("oldest", tmp_path, tmp_path) == bool(there[sys.executable])
+
+
+def test_pythons_are_found_on_the_path_from_the_least_allowed_on(tmp_path, monkeypatch):
+    for minor, status in [(9, 0), (10, 1), (11, 0), (13, 0)]:
+        fake = tmp_path / f"python3.{minor}"
+        fake.write_text(f"#!/bin/sh\nexit {status}\n")
+        fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert versions.pythons(CONFIG) == [str(tmp_path / "python3.11"), str(tmp_path / "python3.13")]
+
+
+def test_a_copy_leaves_out_what_was_made(tmp_path):
+    project = tmp_path / "project"
+    for name in ("code/a.py", "code/__pycache__/a.pyc", "runs/1/model.npz", ".git/HEAD", ".ci/run"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    copy = copy_project(project, tmp_path / "copy")
+    copied = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
+    assert copied == {"code/a.py", ".ci/run"}
+
+
+@pytest.mark.slow
+def test_a_line_for_a_run_and_all_it_said_if_a_test_failed(tmp_path, capsys):
+    test = tmp_path / "test_planted.py"
+    test.write_text("def test():\n    pass\n")
+    assert run_suite("planted", tmp_path, sys.executable)
+    assert capsys.readouterr().out.startswith("planted: 1 passed in ")
+    test.write_text("def test():\n    assert 1 == 2\n")
+    assert not run_suite("planted", tmp_path, sys.executable)
+    out = capsys.readouterr().out
+    assert "assert 1 == 2" in out and "planted: 1 failed in " in out
+
+
+@pytest.mark.slow
+def test_an_index_behind_the_array_is_found(tmp_path, capsys, monkeypatch):
+    test = tmp_path / "test_planted.py"
+    test.write_text("import numba\nimport numpy as np\n\n\n@numba.njit\ndef behind(x):\n"
+                    "    return x[len(x)]\n\n\ndef test():\n    behind(np.zeros(3))\n")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    monkeypatch.delenv("NUMBA_BOUNDSCHECK", raising=False)  # this suite may itself run with it
+    assert run_suite("unchecked", tmp_path, sys.executable), "Numba does not look"
+    monkeypatch.setattr(sys, "argv", ["bounds", str(test)])
+    assert bounds.main() == 1
+    assert "IndexError" in capsys.readouterr().out
