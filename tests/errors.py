@@ -1,4 +1,4 @@
-"""What goes wrong, what is said, what to do: the cases behind the table in the README.
+"""What goes wrong, what is said, what to do: the cases behind the table in `tests/README.md`.
 
     python -m tests.errors          # writes the table anew
 
@@ -33,7 +33,7 @@ from ctc_scratch.digits.training.run_folder import Run, locked
 from ctc_scratch.digits.training.settings import Settings
 from tests.tools.small_runs import SMALL, write_digits
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).with_name("README.md")
 BEGIN = "<!-- the table of errors: python -m tests.errors -->"
 END = "<!-- the end of the table of errors -->"
 
@@ -349,7 +349,7 @@ COMMANDS: dict[str, list[Command]] = {
 
 
 def page() -> str:
-    """The table as it stands in the README."""
+    """The table as it stands in `tests/README.md`."""
     lines = ["The library raises before it computes anything, and names the place and what was expected.",
              "Only that -inf logits close every path is seen by computing, when `out` has been written to:"]
     for title, calls in LIBRARY.items():

@@ -1,4 +1,4 @@
-"""The README: its snippets run, and what it names exists."""
+"""The README and the pages beside it: their snippets run, and what they name exists."""
 
 import doctest
 import importlib
@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8")
+         for name in ("README.md", "tests/README.md", "benchmarks/README.md")}
+README = PAGES["README.md"]
 
 
 def test_snippets_run():
-    """A lower bound on their number, for a page without snippets would pass too."""
+    """A lower bound on their number, because a page without snippets would pass too."""
     failed, attempted = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8")
     assert failed == 0 and attempted >= 30
 
@@ -25,12 +27,15 @@ def test_the_two_commands_stand_on_lines_of_their_own(command):
     assert command in README.splitlines()
 
 
-def test_files_that_are_named_exist():
-    named = set(re.findall(r"`((?:ctc_scratch|tests|benchmarks)/[\w/.]+)`|\]\((?!http)([^)#]+)\)", README))
-    paths = sorted(first or second for first, second in named)
-    assert len(paths) >= 15
-    missing = [path for path in paths if not (ROOT / path).exists()]
-    assert not missing, f"README.md names {missing}"
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page):
+    """Paths in backticks count from the top of the project, links from the page."""
+    text, folder = PAGES[page], (ROOT / page).parent
+    named = {ROOT / path for path in re.findall(r"`((?:ctc_scratch|tests|benchmarks)/[\w/.]+)`", text)}
+    linked = {folder / path for path in re.findall(r"\]\((?!http)([^)#]+)\)", text)}
+    assert len(named | linked) >= 5
+    missing = [str(path) for path in sorted(named | linked) if not path.exists()]
+    assert not missing, f"{page} names {missing}"
 
 
 def test_functions_that_are_named_exist():

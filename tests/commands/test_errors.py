@@ -1,4 +1,4 @@
-"""The table of errors in the README: each case says what it says, and it is made of the cases."""
+"""The table of errors in tests/README.md: each case says what it says, and it is made of the cases."""
 
 import re
 
@@ -40,9 +40,9 @@ def test_a_command_says_what_the_table_says(case, tmp_path, monkeypatch, capsys)
     assert_says(re.sub(r"^ctc-scratch( \w+)?: (error: )?", "", said), case.says)
 
 
-def test_the_table_in_the_readme_is_that_of_the_cases():
+def test_the_table_is_that_of_the_cases():
     _, table, after = errors.parts(errors.README.read_text(encoding="utf-8"))
-    assert after, f"README.md has lost {errors.BEGIN} or {errors.END}"
+    assert after, f"tests/README.md has lost {errors.BEGIN} or {errors.END}"
     assert table == errors.page(), "the table is stale: python -m tests.errors"
 
 
