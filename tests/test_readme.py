@@ -33,7 +33,7 @@ def test_files_that_are_named_exist(page):
     text, folder = PAGES[page], (ROOT / page).parent
     named = {ROOT / path for path in re.findall(r"`((?:ctc_scratch|tests|benchmarks)/[\w/.]+)`", text)}
     linked = {folder / path for path in re.findall(r"\]\((?!http)([^)#]+)\)", text)}
-    assert len(named | linked) >= 5
+    assert named | linked
     missing = [str(path) for path in sorted(named | linked) if not path.exists()]
     assert not missing, f"{page} names {missing}"
 
