@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import EQUIVALENT, TARGETS, Equivalent, excused, mutations, part_of
+from tests.mutations import part_of
+from tests.tools.mutants import excused, mutations
+from tests.tools.mutation_table import EQUIVALENT, TARGETS, Equivalent
 from tests.tools.suite import ROOT
 
 CHANGES = {

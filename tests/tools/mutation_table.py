@@ -1,0 +1,193 @@
+"""What `python -m tests.mutations` runs for each module, and the mutations that no test can notice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# The tests of each module, as arguments of pytest; those first that see most in the shortest time.
+TARGETS = {
+    "ctc_scratch/ctc/reference.py":
+        ["tests/ctc/test_recursion.py", "tests/ctc/decoding/test_beam.py", "-k", "recursion or hand or twin"],
+    "ctc_scratch/ctc/kernels.py":
+        ["tests/ctc/test_recursion.py", "tests/ctc/test_loss_laws.py", "-k", "kernel or log"],
+    "ctc_scratch/ctc/exact/batch.py": ["tests/ctc/exact/test_exact.py", "-k", "not 690 and not 300"],
+    "ctc_scratch/ctc/certified/batch.py":
+        ["tests/ctc/test_recursion.py::test_minus_inf_entries_equal_enumeration",
+         "tests/ctc/certified/test_certified.py",
+         "tests/ctc/certified/test_certified_ways.py", "-k", "not counterexample and not long"],
+    "ctc_scratch/ctc/decoding/beam_kernels.py": ["tests/ctc/decoding/test_beam.py"],
+    "ctc_scratch/ctc/decoding/decode.py":
+        ["tests/ctc/decoding/test_decode.py", "tests/ctc/decoding/test_beam.py"],
+    "ctc_scratch/ctc/decoding/map_search.py": ["tests/ctc/decoding/test_map_search.py"],
+    "ctc_scratch/ctc/paths/align.py": ["tests/ctc/paths/test_align.py"],
+    "ctc_scratch/ctc/paths/banded.py":
+        ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_banded.py",
+         "-k", "not likelier and not in_turns"],
+    "ctc_scratch/nn/kernels.py":
+        ["tests/nn/test_gates.py", "tests/nn/test_product.py",
+         "tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py",
+         "tests/nn/test_optim.py", "-k", "not stack"],
+    "ctc_scratch/nn/lstm.py":
+        ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py"],
+    "ctc_scratch/nn/layers.py":
+        ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_layers.py",
+         "tests/nn/test_lstm.py"],
+    "ctc_scratch/nn/optim.py": ["tests/nn/test_optim.py"],
+    "ctc_scratch/digits/model/vertical.py": ["tests/digits/model/test_vertical.py"],
+}
+
+
+class Equivalent(NamedTuple):
+    """Mutations of the line `before` that no answer depends on; `after` is what it becomes, "*" any of them.
+
+    An entry that matches no mutation is an error, so that none outlives its line.
+    """
+
+    path: str
+    before: str
+    after: str
+    reason: str
+
+
+AGAIN = "a power of two: when one rescales changes no bit"
+TO_26 = "TO_INT, TO_26 = 1.5 * 2.0**52, "
+ROUNDED = " # added and taken away: round to multiples of 1, of 2^26"
+BELOW, ABOVE = "RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), ", "2.0 ** (HEADROOM + 20)"
+EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
+    "ctc_scratch/nn/optim.py": [
+        ("if max_norm < norm < math.inf:", ["if max_norm <= norm < math.inf:"], "a factor of 1"),
+    ],
+    "ctc_scratch/nn/kernels.py": [
+        ("if left + L <= M:", ["if left + L < M:"], "the last panel goes through `edge`, to the same bits"),
+    ],
+    "ctc_scratch/ctc/certified/batch.py": [
+        ("need[u * L + j] = u + repeats", ["need[u * L + j] = u"],
+         "a wider window holds states more that are 0, as none can be reached or none can finish"),
+        ("if L == 1 and not dense:", ["if L == 1 or not dense:"],
+         "where every class is a column nobody asks which label has which"),
+        (BELOW + ABOVE, [BELOW + "2.0", BELOW + "2.0 ** (20)", BELOW + "2.0 ** (HEADROOM)",
+                         BELOW + "2.0 ** (HEADROOM - 20)"], AGAIN),
+        (BELOW + ABOVE, [BELOW.replace(" - 32", sign) + ABOVE for sign in ("", " + 32")], AGAIN),
+        ("if 0.0 < state < RESCALE_BELOW or state > RESCALE_ABOVE:",
+         ["if 0.0 < state <= RESCALE_BELOW or state > RESCALE_ABOVE:",
+          "if 0.0 < state < RESCALE_BELOW or state >= RESCALE_ABOVE:"], AGAIN),
+        ("if t & RESCALE_MASK == 0:", ["if t & RESCALE_MASK != 0:"], AGAIN + ", and it is more often"),
+        ("for start in range(0, whole, 512):", ["for start in range(0, (whole) - 1, 512):"],
+         "whole is a multiple of 8, so no block begins there"),
+        ("for k in range(start, min(start + 512, whole), 8):",
+         ["for k in range(start, (min(start + 512, whole)) - 1, 8):"],
+         "the end is a multiple of 8, so the last Eight begins before"),
+        ("for k in range(0, 8 * blocks, 8):", ["for k in range(0, (8 * blocks) - 1, 8):"],
+         "the last Eight begins eight before the end"),
+        ("K = C if is_dense(C, U, L) else min(U + 1, C)", ["K = C if is_dense(C, U, L) else max(U + 1, C)"],
+         "room that nobody uses"),
+        ("return T if 3 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))",
+         ["return T if 3 * (T + 1) * width < budget else int(math.ceil(math.sqrt(T)))",
+          "return (int(math.ceil(math.sqrt(T))))"],
+         "how many frames are kept at a time changes no bit"),
+        ("if done + 8 <= C:", ["if done + 8 < C:"], "the last Eight is written behind the loop"),
+        ("while k + 8 <= stop:", ["while k + 8 < stop:"], "the last Eight is looked at behind the loop"),
+        ("steady = max(steady, need[(widths[j] - 1) * L + j])",
+         ["steady = min(steady, need[(widths[j] - 1) * L + j])"],
+         "a wider window holds states more that are 0, as none can be reached"),
+        ("if steady <= t < unsteady:", ["if steady < t < unsteady:"], "all labels, found one by one"),
+        ("while first < widths[j] and left[first * L + j] >= lengths[j] - t:",
+         ["while first < widths[j] and left[first * L + j] > lengths[j] - t:"],
+         "a label more that cannot finish: its beta is 0"),
+        ("while first > 0 and left[(first - 1) * L + j] < lengths[j] - t:",
+         ["while first > 0 and left[(first - 1) * L + j] <= lengths[j] - t:"],
+         "a label more that cannot finish: its beta is 0"),
+        ("return value * inverse if value > floor else -floor * inverse",
+         ["return value * inverse if value >= floor else -floor * inverse"],
+         "an emission that is its floor need not be marked, and may be"),
+        ("if mantissa > 1.4142135623730951:", ["if mantissa >= 1.4142135623730951:"],
+         "both ways are right; one has to be taken"),
+        ("segments = (T + G - 1) // G", ["segments = (T + G) // G", "segments = (T + G + 1) // G"],
+         "a stretch more without a frame; what it keeps is overwritten"),
+        ("k, stop = r * C, (r + 1) * C", ["k, stop = r * C, (1) * C"],
+         "what these loops leave out the one behind them looks at"),
+        ("past_cache = not at.dense and group.T * C * rows.itemsize > PAST_CACHE",
+         "*",
+         "the same numbers are written by another way, or twice"),
+    ],
+    "ctc_scratch/ctc/exact/batch.py": [
+        (TO_26 + "1.5 * 2.0**78" + ROUNDED, [TO_26 + "2.0**78" + ROUNDED],
+         "n is not above 0; it is rounded to a multiple of 2^25 then, and the products are as exact"),
+        ("after, beta = betas[(t + 1) % 2], betas[t % 2]", ["after, beta = betas[(t - 1) % 2], betas[t % 2]"],
+         "the same parity"),
+        ("if T * 16 * (S + 4 + K + 1) > budget:",
+         ["if T * 16 * (S + 4 + K) > budget:", "if T * 16 * (S + 4 + K + 1) >= budget:"],
+         "with checkpoints or without, the same answers"),
+        ("if j < last and k == B - 1:", ["if j <= last and k == B - 1:"],
+         "the last block is computed once more, to the same bit"),
+        ("checkpoints = np.empty(((T + B - 1) // B, 2, S + 4))",
+         ["checkpoints = np.empty(((T + B) // B, 2, S + 4))",
+          "checkpoints = np.empty(((T + B + 1) // B, 2, S + 4))"], "room that nobody uses"),
+        ("if 0.5 < sums[0] + sums[1] < 4.0:",
+         ["if 0.5 <= sums[0] + sums[1] < 4.0:", "if 0.5 < sums[0] - sums[1] < 4.0:"],
+         "a second turn with another power of two gives the same"),
+        ("C = frames[0].shape[1]", ["C = frames[(0) + 1].shape[1]"], "both types have as many classes"),
+        ("stay = classes[slots[s]] if next_lo <= s < next_hi else -1",
+         ["stay = classes[slots[s]] if next_lo <= s <= next_hi else -1"],
+         "s < hi <= next_hi, as a state that can be reached can be reached ever after"),
+        ("return m * power_of_two(min(e, 900.0)) if e >= -1022.0 else 0.0",
+         ["return m * power_of_two(min(e, 900.0)) if e > -1022.0 else 0.0"],
+         "2^-1022 is lost beside a likelihood's share of about 1"),
+        ("x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi > -708.0 else 0.0",
+         ["x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi >= -708.0 else 0.0"],
+         "e^-708 is lost beside the largest class's 1"),
+        ("if likelihood > 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing",
+         ["if likelihood >= 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing"],
+         "both ways are right; one has to be taken"),
+    ],
+    "ctc_scratch/ctc/paths/align.py": [
+        ("reach = 1.5 * reach * T / (T - t) if tries == 0 else np.inf",
+         [f"reach = {wider} if tries == 0 else np.inf" for wider in (
+             "1.5 * T / (T - t)", "reach * T / (T - t)", "1.5 * reach / (T - t)", "T / (T - t)",
+             "1.5 * reach * T", "1.5 * reach * T / (T)", "1.5 * reach * T / (T + t)")]
+         + ["reach = (np.inf)", "reach = 1.5 * reach * T / (T - t) if tries != 0 else np.inf"],
+         "how far the second try reaches decides how long it takes; the third reaches everywhere"),
+    ],
+    "ctc_scratch/nn/lstm.py": [
+        ("shape, H = cache[0].shape, cache[0].cells.shape[1]",
+         ["shape, H = cache[(0) + 1].shape, cache[0].cells.shape[1]"], "both directions have these frames"),
+    ],
+    "ctc_scratch/ctc/paths/banded.py": [
+        ("repeats[u] = u > 0 and columns[u] == columns[u - 1]",
+         ["repeats[u] = u >= 0 and columns[u] == columns[u - 1]"], "no label comes before the first"),
+        ("letters[u] = in_label if in_label > FLOOR else FLOOR",
+         ["letters[u] = (in_label)", "letters[u] = in_label if in_label >= FLOOR else FLOOR"],
+         "what is under the floor is slow, and too small to be missed"),
+        ("proved = result >= math.log(3.0 * T) + (FLOOR_EXPONENT - HEADROOM + 50) * LN2",
+         ["proved = result >= math.log(3.0) + (FLOOR_EXPONENT - HEADROOM + 50) * LN2"],
+         "of a margin of 2^50 any T leaves enough"),
+    ],
+    "ctc_scratch/ctc/decoding/map_search.py": [
+        ("if T * C * C <= LOOKAHEAD:", ["if T * C <= LOOKAHEAD:", "if C <= LOOKAHEAD:"],
+         "which of two bounds it is changes how long it takes"),
+        ("if a < b:", ["if a <= b:"], "equal numbers change places"),
+        ("if b < a - 37.0 or b == -np.inf: # e^-37 does not change 1",
+         ["if b <= a - 37.0 or b == -np.inf: # e^-37 does not change 1"], "e^-37 does not change 1"),
+    ],
+    "ctc_scratch/ctc/decoding/beam_kernels.py": [
+        ("if a < b:", ["if a <= b:"], "equal numbers change places"),
+        ("if b < a - LIMIT or b == -np.inf:", ["if b <= a - LIMIT or b == -np.inf:"],
+         "e^-37 is below the last bit that is claimed"),
+        ("while found >= 0 and tree[found, LABEL] != c:", ["while found > 0 and tree[found, LABEL] != c:"],
+         "node 0 is nobody's child"),
+        ("if found < 0:", ["if found <= 0:"], "node 0 is nobody's child"),
+        ("while k >= 0 and tree[k, CHILD] < 0:", ["while k >= 0 and tree[k, CHILD] <= 0:"],
+         "walks on to the root where all is marked"),
+        ("elif size == W and logs[i, TOTAL] + log_prob <= scores[W - 1]:",
+         ["elif size == W and logs[i, TOTAL] + log_prob < scores[W - 1]:"],
+         "`offer` refuses what is only as good as the last"),
+        ("if counts[NODES] + W > capacity:", ["if counts[NODES] + W >= capacity:"],
+         "what nobody needs is dropped a frame sooner"),
+        ("if 2 * (counts[NODES] + W) > capacity:", ["if (counts[NODES] + W) > capacity:"],
+         "it forgets more often before it grows"),
+        ("if 2 * (counts[NODES] + W) > capacity:", ["if 2 * (counts[NODES] + W) >= capacity:"],
+         "the tree grows a frame sooner"),
+        ("while size > 1 and scores[size - 1] < scores[0] - prune:",
+         ["while size >= 1 and scores[size - 1] < scores[0] - prune:"], "the best is not worse than itself"),
+    ],
+}.items() for before, afters, reason in entries for after in afters]
