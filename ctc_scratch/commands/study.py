@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ctc.diagnosis.diagnose import diagnose, diagnose_lengths
 from ..ctc.diagnosis.findings import Diagnosis, describe_target
-from ..ctc.inputs.checks import InfeasibleTargetError
+from ..ctc.inputs.errors import InfeasibleTargetError
 from ..ctc.labels import states_of
 from ..ctc.paths.lattice import Lattice, lattice
 from ..ctc.paths.trellis import trellis_text

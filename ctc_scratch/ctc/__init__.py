@@ -6,7 +6,7 @@ from .decoding.map_search import MapResult, map_decode
 from .decoding.metrics import edit_distance, label_error_rate, sequence_accuracy
 from .decoding.ngram import NGram
 from .diagnosis.diagnose import Diagnosis, diagnose, diagnose_lengths
-from .inputs.checks import InfeasibleTargetError
+from .inputs.errors import InfeasibleTargetError
 from .labels import can_skip, collapse, extend, min_frames
 from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
 from .paths.align import Alignment, Span, align

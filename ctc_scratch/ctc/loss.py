@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .inputs.checks import (
-    Frames,
-    InfeasibleTargetError,
-    Targets,
-    check_blank,
-    check_choice,
-    check_out,
-    check_shape,
-    check_targets,
-    clear_padding,
-    first_infeasible,
-)
+from .inputs.errors import InfeasibleTargetError
+from .inputs.frames import Frames, check_out, check_shape, clear_padding
+from .inputs.options import check_blank, check_choice
+from .inputs.targets import Targets, check_targets, first_infeasible
 from .running.solver import METHODS, Workspace, solve
 
 __all__ = ["CTCResult", "InfeasibleTargetError", "LogPartition", "Workspace", "ctc_loss", "log_partition"]

@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs.checks import check_blank, check_count, check_not_negative
+from ..inputs.options import check_blank, check_count, check_not_negative
 from ..loss import ctc_loss
 from ..paths import banded
 from ..paths.align import Band, Span, band_of, best_states, classes_used, spans_of

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..inputs.checks import Frames, check_blank, check_logits
+from ..inputs.frames import Frames
+from ..inputs.options import check_blank
+from ..inputs.values import check_logits
 from ..labels import collapse
 from ..running import threads
 from .beam import Hypothesis, Search, check_settings, check_top

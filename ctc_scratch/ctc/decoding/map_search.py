@@ -37,7 +37,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...compiled.cache import cached_njit
-from ..inputs.checks import check_blank, check_count, check_logits
+from ..inputs.options import check_blank, check_count
+from ..inputs.values import check_logits
 from ..running import threads
 from .decode import prefix_beam_search
 

@@ -18,7 +18,7 @@ from typing import Any, Hashable, Sequence
 
 import numpy as np
 
-from ..inputs.checks import check_count, check_not_negative
+from ..inputs.options import check_count, check_not_negative
 from ..labels import as_labels
 
 BEGIN, END = "begin", "end"  # no labels, which are integers

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..inputs.checks import check_blank, check_count, check_logits, check_targets
+from ..inputs.options import check_blank, check_count
+from ..inputs.targets import check_targets
+from ..inputs.values import check_logits
 from .findings import Diagnosis, few
 from .mistakes import Batch, judge_fits, judge_labels, judge_lengths, judge_values
 

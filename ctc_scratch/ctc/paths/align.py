@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..inputs.checks import check_blank, check_logits, check_targets, first_infeasible
+from ..inputs.options import check_blank
+from ..inputs.targets import check_targets, first_infeasible
+from ..inputs.values import check_logits
 from . import banded
 
 FIRST_REACH = 40.0

@@ -27,7 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import reference
 from ..enumeration import count_alignments
-from ..inputs.checks import InfeasibleTargetError, check_blank, check_count, check_logits, check_targets
+from ..inputs.errors import InfeasibleTargetError
+from ..inputs.options import check_blank, check_count
+from ..inputs.targets import check_targets
+from ..inputs.values import check_logits
 from ..labels import can_skip, count_repeats, extend, states_of
 from ..loss import ctc_loss, log_partition
 from .align import Alignment, Span, align, alignment_of, saturated

@@ -13,8 +13,9 @@ from ...compiled.cache import cached_njit
 from .. import kernels
 from ..certified import batch as certified
 from ..exact import batch as exact
-from ..inputs.checks import FEW_CLASSES, Frames, Targets, check_values, find_tops
-from ..inputs.finite import all_finite
+from ..inputs.frames import Frames
+from ..inputs.targets import Targets
+from ..inputs.values import FEW_CLASSES, all_finite, check_values, find_tops
 from . import threads
 
 METHODS = ("auto", "exact", "log")

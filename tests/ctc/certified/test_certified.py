@@ -7,7 +7,8 @@ import pytest
 
 from ctc_scratch.ctc import Workspace, ctc_loss, log_partition, set_num_threads
 from ctc_scratch.ctc.certified import batch as certified
-from ctc_scratch.ctc.inputs.checks import check_logits, check_targets
+from ctc_scratch.ctc.inputs.targets import check_targets
+from ctc_scratch.ctc.inputs.values import check_logits
 from ctc_scratch.ctc.labels import extend, min_frames
 from ctc_scratch.ctc.running import solver, threads
 from tests.conftest import assert_close

@@ -8,8 +8,8 @@ import pytest
 
 from ctc_scratch.ctc import Workspace, ctc_loss
 from ctc_scratch.ctc.certified import batch as certified
-from ctc_scratch.ctc.inputs.checks import check_logits, check_targets
-from ctc_scratch.ctc.inputs.finite import LOOK, all_finite
+from ctc_scratch.ctc.inputs.targets import check_targets
+from ctc_scratch.ctc.inputs.values import LOOK, all_finite, check_logits
 from ctc_scratch.ctc.running import solver, threads
 from tests.conftest import assert_close
 

@@ -1,0 +1,33 @@
+"""The error for a target that no alignment can spell."""
+
+from __future__ import annotations
+
+
+class InfeasibleTargetError(ValueError):
+    """A target that no path through its frames can spell.
+
+    Attributes
+    ----------
+    index : which sequence of the batch (0 for a single one)
+    required : frames the target needs, labels + repeats
+    available : frames it has; if these suffice, -inf logits close every path
+    repeats : labels that equal their left neighbour
+    """
+
+    def __init__(self, index: int, required: int, available: int, repeats: int) -> None:
+        super().__init__(index, required, available, repeats)
+        self.index, self.required, self.available, self.repeats = index, required, available, repeats
+
+    def __str__(self) -> str:
+        U, r = self.required - self.repeats, self.repeats
+        needs = f"{_counted(self.required, 'frame')} ({_counted(U, 'label')} + {_counted(r, 'repeat')})"
+        if self.available < self.required:
+            return f"target {self.index} needs {needs} but has {self.available}"
+        return (
+            f"target {self.index} has probability 0: its {_counted(self.available, 'frame')} would do, "
+            f"it needs {needs}, but -inf logits close every path"
+        )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
