@@ -19,11 +19,12 @@ import numpy as np
 from PIL import Image
 
 from ctc_scratch.ctc import label_error_rate
-from ctc_scratch.digits.data.rows import consecutive_rows, load_mnist
-from ctc_scratch.digits.model.archive import load_model
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import consecutive_rows
 from ctc_scratch.digits.model.evaluate import read_rows
-from ctc_scratch.digits.reading.image import load_row
-from ctc_scratch.digits.reading.read import find_model, read_row
+from ctc_scratch.digits.model.model_file import find_model, load_model
+from ctc_scratch.digits.reading.read import read_row
+from ctc_scratch.digits.reading.row import load_row
 
 from .tools.harness import conclude, machine
 

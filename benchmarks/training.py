@@ -34,7 +34,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ctc_scratch import set_num_threads
-from ctc_scratch.digits.data.rows import Batch, RowSampler, load_mnist, training_split
+from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
+from ctc_scratch.digits.data.rows import RowBatch, RowSampler
 from ctc_scratch.digits.model.evaluate import evaluate
 from ctc_scratch.digits.model.reader import BLANK, RowReader, digits_to_labels
 from ctc_scratch.digits.training.gradients import batch_gradients
@@ -58,7 +59,7 @@ STYLES: dict[str, dict[str, Any]] = {
 class Contender(Protocol):
     """A model in training."""
 
-    def prepare(self, batch: Batch) -> Any:
+    def prepare(self, batch: RowBatch) -> Any:
         """A batch in the form that `gradients` takes; not timed."""
 
     def gradients(self, batch: Any) -> tuple[float, dict[str, np.ndarray]]:
@@ -78,14 +79,14 @@ class Ours:
         self.model, self.settings = model.with_weights(model.params), settings
         self.optimiser = Adam(self.model.params)
 
-    def prepare(self, batch: Batch) -> Batch:
+    def prepare(self, batch: RowBatch) -> RowBatch:
         return batch
 
-    def gradients(self, batch: Batch) -> tuple[float, dict[str, np.ndarray]]:
+    def gradients(self, batch: RowBatch) -> tuple[float, dict[str, np.ndarray]]:
         loss, grads, _ = batch_gradients(self.model, batch, self.settings.shards)
         return loss, grads
 
-    def step(self, batch: Batch, rate: float) -> None:
+    def step(self, batch: RowBatch, rate: float) -> None:
         _, grads = self.gradients(batch)
         clip_by_global_norm(grads, self.settings.clip)
         self.optimiser.step(grads, rate)
@@ -121,7 +122,7 @@ class Torch:
         return getattr(self.lstm, f"{key.replace('bias', 'bias_ih')}_l{int(layer[4:]) - 1}"
                                   f"{'_reverse' if direction == 'reverse' else ''}")
 
-    def prepare(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+    def prepare(self, batch: RowBatch) -> tuple[torch.Tensor, ...]:
         x, lengths = self.model.frames(batch.images, batch.widths)
         counts = [len(row) for row in batch.labels]
         arrays = x, lengths, np.concatenate([digits_to_labels(row) for row in batch.labels]), np.array(counts)
@@ -202,7 +203,7 @@ def use_threads(count: int) -> None:
 # ---- measuring --------------------------------------------------------------------------------
 
 
-def compare(contenders: Mapping[str, Contender], batch: Batch) -> dict[str, float]:
+def compare(contenders: Mapping[str, Contender], batch: RowBatch) -> dict[str, float]:
     """How far the losses and the gradients of one batch are apart, relatively."""
     (loss, grads), (expected, truth) = (
         contender.gradients(contender.prepare(batch)) for contender in contenders.values())

@@ -26,9 +26,10 @@ from ctc_scratch import (
     prefix_beam_search,
     sequence_accuracy,
 )
-from ctc_scratch.digits.data.rows import Mnist, assemble_rows, load_mnist
-from ctc_scratch.digits.model.archive import load_model
+from ctc_scratch.digits.data.mnist_files import Mnist, load_mnist
+from ctc_scratch.digits.data.rows import assemble_rows
 from ctc_scratch.digits.model.evaluate import model_logits
+from ctc_scratch.digits.model.model_file import load_model
 from ctc_scratch.digits.model.reader import C, RowReader, digits_to_labels
 from ctc_scratch.digits.training.settings import Settings
 from ctc_scratch.digits.training.train import train

@@ -27,7 +27,7 @@ from ctc_scratch import (
     map_decode,
     prefix_beam_search,
 )
-from ctc_scratch.digits.data.rows import load_mnist, training_split
+from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
 from ctc_scratch.digits.training import trainer
 from ctc_scratch.digits.training.run_folder import Run, locked
 from ctc_scratch.digits.training.settings import Settings

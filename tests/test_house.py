@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "nn": ["compiled"],
     "plots": [],
     "digits.errors": [],
-    "digits.data": ["compiled"],
+    "digits.data": ["compiled", "digits.errors"],
     "digits.model": ["ctc", "nn", "digits.errors", "digits.data"],
     "digits.training": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model"],
     "digits.reading": ["ctc", "plots", "digits.errors", "digits.data", "digits.model"],

@@ -29,10 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
-    from ..digits.data.rows import DataError
-    from ..digits.errors import OptionError
-    from ..digits.model.archive import CheckpointError
-    from ..digits.reading.image import ImageError
+    from ..digits.errors import ArchiveError, DataError, ImageError, OptionError
     from ..digits.training.train import DiskError, DivergedError, StoppedError
     from .study import StudyError
 
@@ -40,7 +37,7 @@ def _main(argv: Sequence[str] | None) -> int:
         status = options.run(options)
         sys.stdout.flush()
         return status
-    except (CheckpointError, DataError, DiskError, ImageError, OptionError, StudyError) as error:
+    except (ArchiveError, DataError, DiskError, ImageError, OptionError, StudyError) as error:
         return _end(2, f"error: {error}")
     except DivergedError as error:
         return _end(1, f"error: {error}")
@@ -294,11 +291,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from ..digits.data.rows import load_mnist
+    from ..digits.data.mnist_files import load_mnist
     from ..digits.errors import OptionError
-    from ..digits.model.archive import load_model
     from ..digits.model.evaluate import describe, evaluate
-    from ..digits.reading.read import find_model
+    from ..digits.model.model_file import find_model, load_model
 
     model = load_model(find_model(options.folder))
     mnist = load_mnist(options.data or None)
@@ -311,8 +307,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace) -> int:
-    from ..digits.model.archive import load_model
-    from ..digits.reading.read import find_model, read_files
+    from ..digits.model.model_file import find_model, load_model
+    from ..digits.reading.read import read_files
 
     model = load_model(find_model(options.model))
     read_files(options.images, model, options.decoder, options.top, options.figure)

@@ -1,5 +1,21 @@
-"""The error of an option that cannot be used."""
+"""The errors of the digit reader, each with one line that a command can print."""
 
 
 class OptionError(ValueError):
     """An option or setting whose value cannot be used; the message names it as the command line does."""
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged or not what it should be."""
+
+
+class ArchiveError(ValueError):
+    """A model or checkpoint file is missing, damaged, of another kind, or its parts do not fit together."""
+
+
+class UnfitError(ArchiveError):
+    """A sound file that was written by another version or for other data, as all files of its run are."""
+
+
+class ImageError(ValueError):
+    """A file that is not an image, or an image that does not show a row of digits."""

@@ -24,8 +24,8 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.tools import harness  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
-from ctc_scratch.digits.data.rows import load_mnist  # noqa: E402
-from ctc_scratch.digits.model.archive import save_model  # noqa: E402
+from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
+from ctc_scratch.digits.model.model_file import save_model  # noqa: E402
 from ctc_scratch.digits.model.reader import RowReader  # noqa: E402
 from ctc_scratch.digits.training.settings import Settings  # noqa: E402
 

@@ -10,7 +10,7 @@ import pytest
 from ctc_scratch.commands import main as cli
 from ctc_scratch.commands.main import main
 from ctc_scratch.digits.lessons import gradchecks
-from ctc_scratch.digits.model.archive import save_model
+from ctc_scratch.digits.model.model_file import save_model
 from ctc_scratch.digits.model.reader import RowReader
 
 COMMAND = sys.executable, "-m", "ctc_scratch"

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from ctc_scratch.digits.data.rows import load_mnist, training_split
+from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
 from ctc_scratch.digits.training import train as training
 from ctc_scratch.digits.training.run_folder import Run
 from ctc_scratch.digits.training.settings import Settings

@@ -28,7 +28,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled.cache import cached_njit
-from .rows import SIDE, Batch
+from .mnist_files import SIDE
+from .rows import RowBatch
 
 SMOOTH = 4.5
 """Standard deviation of the Gaussian that smooths the noise of a wave [pixels]."""
@@ -62,8 +63,8 @@ class Augmentation(NamedTuple):
     overlap: int = 0        # most columns that two digits share
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, counts: np.ndarray,
-                 rng: np.random.Generator) -> Batch:
-        """Put digits side by side, changed by chance; `data.assemble_rows` without the changes.
+                 rng: np.random.Generator) -> RowBatch:
+        """Put digits side by side, changed by chance; `rows.assemble_rows` without the changes.
 
         Parameters
         ----------
@@ -75,7 +76,7 @@ class Augmentation(NamedTuple):
 
         Returns
         -------
-        Batch
+        RowBatch
             with widths of 28 a digit, plus the gaps and minus the overlaps between them
         """
         K, N = len(images), len(counts)
@@ -94,7 +95,7 @@ class Augmentation(NamedTuple):
         widths = np.add.reduceat(steps, first)
         canvas = np.zeros((N, SIDE, int(widths.max())), np.float32)
         draw(images, affine_maps(self, chance), waves, rows, lefts, canvas)
-        return Batch(canvas, widths, np.split(labels.astype(np.int64), first[1:]))
+        return RowBatch(canvas, widths, np.split(labels.astype(np.int64), first[1:]))
 
 
 def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:

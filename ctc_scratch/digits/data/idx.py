@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..errors import DataError
+
 # The third byte of an IDX magic number is the type (8: unsigned byte), the
 # fourth the number of dimensions.
 MAGIC_LABELS = 0x00000801
@@ -26,10 +28,6 @@ DEFLATE_LIMIT = 1032
 BLOCK = 1 << 20
 MOST_BYTES = 1 << 30
 """Of data in a file: 20 times MNIST. A file of a megabyte unpacks to that, if it holds nothing but zeros."""
-
-
-class DataError(ValueError):
-    """A data file is missing, damaged or not what it should be."""
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:

@@ -1,126 +1,25 @@
-"""MNIST from IDX files, and rows of digits made of it.
+"""Rows of digits: consecutive ones for evaluation, random ones for training.
 
-Pixels stay uint8, a quarter of the memory, until a batch is put together; what
-a network sees is float32 in [0, 1].
+Pixels stay uint8 until a batch is put together; a network sees float32 in [0, 1].
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .idx import MAGIC_IMAGES, MAGIC_LABELS, DataError, read_idx, read_shape
-
-SIDE = 28   # pixels: the height of a row, and the height and width of one digit
-
-PACKAGED = Path(__file__).with_name("mnist")
+from .mnist_files import SIDE, load_mnist
 
 
-class Mnist(NamedTuple):
-    """The four files: images (n, 28, 28) and labels (n,), all uint8."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-
-class Batch(NamedTuple):
+class RowBatch(NamedTuple):
     """Rows of digits of mixed lengths, padded to the widest."""
 
     images: np.ndarray          # (N, 28, W) float32 in [0, 1], zeros on the right
     widths: np.ndarray          # (N,) int64, pixels that belong to the row
     labels: list[np.ndarray]    # N arrays of int64, the digits 0..9
-
-
-# ---- files --------------------------------------------------------------------------------
-
-
-def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
-    """Load the four IDX files of a folder, by default the ones of this package.
-
-    Parameters
-    ----------
-    folder : holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
-        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each plain or
-        with `.gz`; `train-images.idx3-ubyte` and the like are found too
-
-    Returns
-    -------
-    Mnist
-
-    Raises
-    ------
-    DataError
-        A file is missing or unsound, images are not 28 x 28 pixels, counts of
-        images and labels disagree, or a label is not a digit.
-    """
-    folder = PACKAGED if folder is None else Path(folder)
-    train = _load_pair(folder, "train")
-    test = _load_pair(folder, "t10k")
-    return Mnist(*train, *test)
-
-
-def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    image_path = _find(folder, f"{part}-images-idx3-ubyte")
-    label_path = _find(folder, f"{part}-labels-idx1-ubyte")
-
-    # What the headers say is compared before any data is read.
-    images_shape, labels_shape = read_shape(image_path), read_shape(label_path)
-    if len(images_shape) != 3:
-        raise DataError(f"{image_path}: expected images (magic {MAGIC_IMAGES}), "
-                        f"found labels (magic {MAGIC_LABELS})")
-    if len(labels_shape) != 1:
-        raise DataError(f"{label_path}: expected labels (magic {MAGIC_LABELS}), "
-                        f"found images (magic {MAGIC_IMAGES})")
-    if images_shape[1:] != (SIDE, SIDE):
-        raise DataError(f"{image_path}: expected images of {SIDE} x {SIDE} pixels, "
-                        f"found {images_shape[1]} x {images_shape[2]}")
-    if images_shape[0] != labels_shape[0]:
-        raise DataError(f"{label_path}: expected {images_shape[0]} labels, one for each image of "
-                        f"{image_path.name}, found {labels_shape[0]}")
-    images, labels = read_idx(image_path), read_idx(label_path)
-    if (labels > 9).any():
-        n = int(np.argmax(labels > 9))
-        raise DataError(f"{label_path}: expected labels 0..9, found label {n} = {labels[n]}")
-    return images, labels
-
-
-def _find(folder: Path, name: str) -> Path:
-    dotted = name.replace("-idx", ".idx")
-    for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
-        if (folder / candidate).is_file():
-            return folder / candidate
-    found = "no such file" if folder.is_dir() else "no such folder"
-    raise DataError(f"{folder / name}: expected this file, plain or .gz, found {found}")
-
-
-def training_split(mnist: Mnist) -> tuple[tuple[np.ndarray, np.ndarray],
-                                          tuple[np.ndarray, np.ndarray]]:
-    """Keep the last twelfth of the training files, 5 000 of 60 000, for validation.
-
-    Returns
-    -------
-    (images, labels) to train on, and (images, labels) to validate with: views
-
-    Raises
-    ------
-    DataError
-        There are fewer than 12 training images, so nothing to keep.
-    """
-    images, labels = mnist.train_images, mnist.train_labels
-    held = len(images) // 12
-    if held == 0:
-        raise DataError(f"expected at least 12 training images, to keep a twelfth of them "
-                        f"for validation, found {len(images)}")
-    return (images[:-held], labels[:-held]), (images[-held:], labels[-held:])
-
-
-# ---- rows ---------------------------------------------------------------------------------
 
 
 def get_mnist_data(n_digits_train: int = 5, n_digits_test: int = 8,
@@ -190,7 +89,7 @@ def consecutive_rows(images: np.ndarray, labels: np.ndarray,
     return batch.images, [row.tolist() for row in batch.labels]
 
 
-def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> Batch:
+def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> RowBatch:
     """Put digits side by side: the first counts[0] make row 0, the next ones row 1...
 
     Parameters
@@ -201,7 +100,7 @@ def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) ->
 
     Returns
     -------
-    Batch
+    RowBatch
         with W = 28 * max(counts) and widths = 28 * counts
     """
     N, most = len(counts), max(counts)
@@ -210,9 +109,9 @@ def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) ->
     rows = np.empty((N, SIDE, most, SIDE), np.float32)
     # (N, digit, y, x) -> (N, y, digit, x): side by side in memory, then one row.
     np.divide(canvas.transpose(0, 2, 1, 3), np.float32(255), out=rows)
-    return Batch(images=rows.reshape(N, SIDE, most * SIDE),
-                 widths=SIDE * counts,
-                 labels=np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))
+    return RowBatch(images=rows.reshape(N, SIDE, most * SIDE),
+                    widths=SIDE * counts,
+                    labels=np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))
 
 
 class RowSampler:
@@ -226,7 +125,7 @@ class RowSampler:
         each length is as likely as any other
     rng : the only source of chance: the same generator, the same batches
     augment : puts digits side by side in place of `assemble_rows`, as (images, labels, counts, rng)
-        -> Batch; `augment.Augmentation` is one
+        -> RowBatch; `augment.Augmentation` is one
 
     Raises
     ------
@@ -241,7 +140,7 @@ class RowSampler:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, digits: tuple[int, int],
-                 rng: np.random.Generator, augment: Callable[..., Batch] | None = None):
+                 rng: np.random.Generator, augment: Callable[..., RowBatch] | None = None):
         _check_digits(images, labels)
         low, high = digits
         if not 1 <= low <= high:
@@ -252,7 +151,7 @@ class RowSampler:
         self.rng = rng
         self.augment = augment
 
-    def batch(self, N: int) -> Batch:
+    def batch(self, N: int) -> RowBatch:
         """The next `N` rows."""
         if N < 1:
             raise ValueError(f"a batch needs at least 1 row, not {N}")

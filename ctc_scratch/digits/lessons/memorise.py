@@ -21,7 +21,8 @@ from ...ctc.labels import extend
 from ...ctc.paths.lattice import lattice
 from ...ctc.reference import log_softmax
 from ...nn import SGD, clip_by_global_norm
-from ..data.rows import Batch, Mnist, RowSampler, consecutive_rows, load_mnist
+from ..data.mnist_files import Mnist, load_mnist
+from ..data.rows import RowBatch, RowSampler, consecutive_rows
 from ..errors import OptionError
 from ..model.evaluate import model_logits
 from ..model.parallel import run_tasks
@@ -104,7 +105,7 @@ def train_batches(sampler: RowSampler, frames: int | None, window: int, clip: fl
     return record._replace(error_rate=float(np.mean(errors[-10:])))
 
 
-def _gradients(model: RowReader, batch: Batch, frames: int | None) -> tuple[np.ndarray, dict, list]:
+def _gradients(model: RowReader, batch: RowBatch, frames: int | None) -> tuple[np.ndarray, dict, list]:
     """Losses (N,), inf without a path, the gradient of their mean, and what is read."""
     parts = cut(batch, 2)
 

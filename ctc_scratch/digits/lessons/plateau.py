@@ -18,7 +18,8 @@ from ...ctc import ctc_loss, enumeration, greedy_decode, label_error_rate
 from ...ctc.paths.lattice import lattice
 from ...ctc.reference import log_softmax
 from ...nn import Adam, clip_by_global_norm
-from ..data.rows import Batch, RowSampler, load_mnist
+from ..data.mnist_files import load_mnist
+from ..data.rows import RowBatch, RowSampler
 from ..model.evaluate import model_logits
 from ..model.parallel import run_tasks
 from ..model.reader import BLANK, C, RowReader, digits_to_labels
@@ -151,7 +152,7 @@ def train_curve(sampler: RowSampler, bias: float, prior: float, steps: int, rng:
 
 
 def _gradients(
-    model: RowReader, batch: Batch, log_prior: np.ndarray
+    model: RowReader, batch: RowBatch, log_prior: np.ndarray
 ) -> tuple[float, dict, np.ndarray, list]:
     """The mean cost, its gradient, the mean probabilities (C,), what is read; rows of one length.
 

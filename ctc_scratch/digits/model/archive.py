@@ -8,7 +8,6 @@ first, and no array before they all fit what is expected: so no file takes more 
 long, and none that does not fit takes any.
 """
 
-import hashlib
 import io
 import json
 import math
@@ -22,22 +21,10 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from .reader import RowReader, check_config, param_shapes
-
-FORMAT = "ctc_scratch model"
-VERSION = 1
-PARAMS = "params/"
+from ..errors import ArchiveError, UnfitError
 
 MOST_HEADER = 1 << 20
 """Bytes of the header of any archive; ours have some 10 000."""
-
-
-class CheckpointError(ValueError):
-    """A file of a model or of a run is missing, damaged, foreign or does not fit together."""
-
-
-class UnfitError(CheckpointError):
-    """A sound file of another version or of other data, as all files of its run are."""
 
 
 class Entry(NamedTuple):
@@ -47,87 +34,23 @@ class Entry(NamedTuple):
     dtype: np.dtype
 
 
-def save_model(path: str | os.PathLike, model: RowReader, dtype=None) -> None:
-    """Write a model to one file, so that a crash leaves the old file or the new one.
-
-    Parameters
-    ----------
-    path : where to; an old file of this name is replaced
-    dtype : of the weights in the file; np.float16 halves it, and keeps 3 of 7 decimal places
-
-    Notes
-    -----
-    The same weights give the same bytes.
-    """
-    header = dict(format=FORMAT, version=VERSION, config=model.config)
-    write_archive(path, header, {PARAMS + name: array.astype(dtype or array.dtype)
-                                 for name, array in model.params.items()})
-
-
-def digest(params: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of weights: of their names in order, types, shapes and bytes.
-
-    >>> digest({"bias": np.zeros(2)}) == digest({"bias": np.zeros(2)})
-    True
-    >>> digest({"bias": np.zeros(2)}) == digest({"bias": np.array([0.0, 5e-324])})
-    False
-    """
-    sha = hashlib.sha256()
-    for name in sorted(params):
-        array = np.ascontiguousarray(params[name])
-        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
-
-
-def load_model(path: str | os.PathLike) -> RowReader:
-    """Read a model that `save_model` has written.
-
-    Returns
-    -------
-    RowReader
-        in the dtype that was saved; float32 where that was float16
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing, damaged, of another kind, or its weights do not fit its settings.
-    """
-    header, entries = read_header(path)
-    saved = {name: entry for name, entry in entries.items() if name.startswith(PARAMS)}
-    dtypes = sorted({str(entry.dtype) for entry in saved.values()})
-    if dtypes not in (["float16"], ["float32"], ["float64"]):
-        raise CheckpointError(f"{path}: expected weights all float16, all float32 or all float64, "
-                              f"found {', '.join(dtypes) or 'none'}")
-    config = header.get("config")
-    try:
-        check_config(**config)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: expected the settings of a model, found {brief(config)}: "
-                              f"{error}") from error
-    check_shapes(path, param_shapes(**config), saved, PARAMS)
-    model = RowReader(**config, rng=np.random.default_rng(0), dtype=np.result_type(dtypes[0], np.float32))
-    read_arrays(path, {PARAMS + name: param for name, param in model.params.items()})
-    return model
-
-
 def check_shapes(path: str | os.PathLike, expected: Iterable[tuple[str, tuple[int, ...]]],
                  found: Mapping[str, Entry], group: str = "") -> None:
-    """CheckpointError unless arrays of these names, behind that of their group, and shapes are all there are.
+    """ArchiveError unless arrays of these names, behind that of their group, and shapes are all there are.
 
     `expected` may go on for ever: the first name that is not there ends it.
     """
     left = set(found)
     for name, shape in expected:
         if group + name not in found:
-            raise CheckpointError(f"{path}: expected {name}, found no {name}")
+            raise ArchiveError(f"{path}: expected {name}, found no {name}")
         if found[group + name].shape != shape:
-            raise CheckpointError(f"{path}: expected {name} of shape {brief(shape)}, "
-                                  f"found {brief(found[group + name].shape)}")
+            raise ArchiveError(f"{path}: expected {name} of shape {brief(shape)}, "
+                               f"found {brief(found[group + name].shape)}")
         left.discard(group + name)
     for name in sorted(left):
         name = brief(name.removeprefix(group), str)
-        raise CheckpointError(f"{path}: expected no {name}, found {name}")
+        raise ArchiveError(f"{path}: expected no {name}, found {name}")
 
 
 def brief(value: Any, say=repr) -> str:
@@ -202,9 +125,8 @@ def sync_folder(folder: str | os.PathLike) -> None:
             os.close(descriptor)
 
 
-def read_header(path: str | os.PathLike, format: str = FORMAT,
-                version: int = VERSION) -> tuple[dict, dict[str, Entry]]:
-    """The header that `write_archive` wrote, and what arrays there are; or CheckpointError."""
+def read_header(path: str | os.PathLike, format: str, version: int) -> tuple[dict, dict[str, Entry]]:
+    """The header that `write_archive` wrote, and what arrays there are; or ArchiveError."""
     with _opened(path, format.removeprefix("ctc_scratch ")) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         if "header" not in members:
@@ -215,14 +137,14 @@ def read_header(path: str | os.PathLike, format: str = FORMAT,
         found = header["format"], header["version"]
         entries = {name: _entry(archive, member)[0] for name, member in members.items()}
     if found != (format, version):
-        error = UnfitError if found[0] == format else CheckpointError
+        error = UnfitError if found[0] == format else ArchiveError
         raise error(f"{path}: expected {format!r} version {version}, "
                     f"found {brief(found[0])} version {brief(found[1])}")
     return header, entries
 
 
-def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], format: str = FORMAT) -> None:
-    """Write the arrays of a file into those of the same names; or CheckpointError, and they are of no use.
+def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], format: str) -> None:
+    """Write the arrays of a file into those of the same names; or ArchiveError, and they are of no use.
 
     Weights may be in less precision in the file.
     """
@@ -233,28 +155,28 @@ def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], form
 
 @contextmanager
 def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
-    """The archive of a file; whatever goes wrong while it is open is damage: CheckpointError."""
+    """The archive of a file; whatever goes wrong while it is open is damage: ArchiveError."""
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"
-        raise CheckpointError(f"{path}: expected a {kind} file, found {found}")
+        raise ArchiveError(f"{path}: expected a {kind} file, found {found}")
     try:
         file = open(path, "rb")
     except OSError as error:
-        raise CheckpointError(f"{path}: expected a {kind} file that can be read, found: "
-                              f"{error.strerror}") from error
+        raise ArchiveError(f"{path}: expected a {kind} file that can be read, found: "
+                           f"{error.strerror}") from error
     with file:
         size = os.fstat(file.fileno()).st_size
         if not zipfile.is_zipfile(file):
-            raise CheckpointError(f"{path}: expected a {kind} file (.npz), found {size} bytes that are no "
-                                  f"whole archive")
+            raise ArchiveError(f"{path}: expected a {kind} file (.npz), found {size} bytes that are no "
+                               f"whole archive")
         try:
             with zipfile.ZipFile(file) as archive:
                 _check_members(archive.infolist(), size)
                 yield archive
         # The zip, npy and JSON readers answer damage with almost any exception there is.
         except Exception as error:
-            raise CheckpointError(f"{path}: expected a {kind} file, found one that is damaged or of "
-                                  f"another kind: {brief(error, str)}") from error
+            raise ArchiveError(f"{path}: expected a {kind} file, found one that is damaged or of "
+                               f"another kind: {brief(error, str)}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...ctc import greedy_decode, map_decode, prefix_beam_search, sequence_accuracy
 from ...ctc.decoding.metrics import edits
-from ..data.rows import SIDE, consecutive_rows
+from ..data.mnist_files import SIDE
+from ..data.rows import consecutive_rows
 from .parallel import run_tasks
 from .reader import BLANK, RowReader, labels_to_digits
 

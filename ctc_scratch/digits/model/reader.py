@@ -12,7 +12,7 @@ import numpy as np
 
 from ...nn.layers import Layer, Linear, Stack
 from ...nn.lstm import LSTM, BiLSTM
-from ..data.rows import SIDE
+from ..data.mnist_files import SIDE
 from .vertical import HEIGHTS, VerticalLSTM, patch_size
 
 BLANK = 0

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ...nn.layers import Arrays, check_frames, check_lengths
 from ...nn.lstm import BiLSTM
-from ..data.rows import SIDE
+from ..data.mnist_files import SIDE
 
 PATCH = 4
 """Rows of pixels in a patch."""

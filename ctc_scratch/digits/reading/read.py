@@ -13,12 +13,9 @@ from ...ctc.decoding.beam import exact_log_prob
 from ...ctc.paths.align import align
 from ...ctc.reference import log_softmax
 from ..errors import OptionError
-from ..model.archive import CheckpointError
 from ..model.evaluate import model_logits
 from ..model.reader import BLANK, CLASS_NAMES, RowReader, labels_to_digits
-from .image import Row, load_row
-
-PACKAGED = Path(__file__).parents[1] / "model" / "trained.npz"
+from .row import Row, load_row
 
 BEAM_WIDTH = 16
 """Of the beam search, or the number of readings asked for, if that is more."""
@@ -54,29 +51,12 @@ class Reading(NamedTuple):
         return "".join(str(digit.digit) for digit in self.digits)
 
 
-def find_model(run: str | os.PathLike = "") -> str:
-    """The model file of a run's folder, or the file itself; without either, the one of this package.
-
-    Raises
-    ------
-    CheckpointError
-        None is asked for, and the package has none.
-    """
-    if run:
-        is_file = Path(run).suffix == ".npz" and not os.path.isdir(run)
-        return os.fspath(run) if is_file else os.path.join(run, "model.npz")
-    if not PACKAGED.is_file():
-        raise CheckpointError("no run is named, and this package holds no trained model: "
-                              "train one with `ctc-scratch train --out runs/NAME` and name that")
-    return str(PACKAGED)
-
-
 def read_row(model: RowReader, row: Row, decoder: str = "beam", top: int = 1) -> list[Reading]:
     """What a model reads in a row of digits, best first.
 
     Parameters
     ----------
-    row : as `image.load_row` makes it
+    row : as `row.load_row` makes it
     decoder : greedy, beam or map, the most probable digits
     top : how many readings; more than one needs the beam
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ctc import ctc_loss
-from ..data.rows import Batch
+from ..data.rows import RowBatch
 from ..model.parallel import run_tasks
 from ..model.reader import BLANK, RowReader, digits_to_labels
 
@@ -40,10 +40,10 @@ class Shard(NamedTuple):
     seconds: tuple[float, float, float]  # of forward, CTC, backward
 
 
-Mapper = Callable[[RowReader, list[Batch]], list[Shard]]
+Mapper = Callable[[RowReader, list[RowBatch]], list[Shard]]
 
 
-def gradients(model: RowReader, batch: Batch) -> Shard:
+def gradients(model: RowReader, batch: RowBatch) -> Shard:
     """Forward, CTC, backward over the rows of one shard; DivergedError if the forward pass overflows.
 
     To be called by way of `run_tasks`: two BLAS threads sum in another order than one.
@@ -62,12 +62,12 @@ def gradients(model: RowReader, batch: Batch) -> Shard:
     return Shard(float(result.loss), grads, logits, lengths, seconds)
 
 
-def on_threads(model: RowReader, parts: list[Batch]) -> list[Shard]:
+def on_threads(model: RowReader, parts: list[RowBatch]) -> list[Shard]:
     """The gradients of all parts, computed by the threads of this process."""
     return run_tasks(lambda part: gradients(model, part), parts, [part.images.size for part in parts])
 
 
-def batch_gradients(model: RowReader, batch: Batch, shards: int = SHARDS,
+def batch_gradients(model: RowReader, batch: RowBatch, shards: int = SHARDS,
                     mapper: Mapper = on_threads) -> tuple[float, dict[str, np.ndarray], list[Shard]]:
     """The mean loss per row of a batch, its gradient, and the shards it was made of."""
     found = mapper(model, cut(batch, shards))
@@ -81,12 +81,12 @@ def mean_gradient(model: RowReader, grads: Sequence[dict[str, np.ndarray]], N: i
     return {name: sum(some[name] for some in grads) / N for name in model.params}
 
 
-def cut(batch: Batch, parts: int) -> list[Batch]:
+def cut(batch: RowBatch, parts: int) -> list[RowBatch]:
     """The rows of a batch in at most `parts` runs of about the same number."""
     N = len(batch.labels)
     parts = min(parts, N)
     edges = [N * k // parts for k in range(parts + 1)]
     return [
-        Batch(batch.images[i:j], batch.widths[i:j], batch.labels[i:j])
+        RowBatch(batch.images[i:j], batch.widths[i:j], batch.labels[i:j])
         for i, j in zip(edges, edges[1:])
     ]

@@ -22,10 +22,12 @@ import numpy as np
 
 from ...ctc import greedy_decode
 from ...ctc.reference import log_softmax
-from ..data.rows import Mnist, consecutive_rows
-from ..errors import OptionError
-from ..model.archive import CheckpointError, Entry, copy_file, digest, save_model, sync_folder
+from ..data.mnist_files import Mnist
+from ..data.rows import consecutive_rows
+from ..errors import ArchiveError, OptionError
+from ..model.archive import Entry, copy_file, sync_folder
 from ..model.evaluate import Evaluation, evaluate, model_logits
+from ..model.model_file import digest, save_model
 from ..model.reader import BLANK, CLASS_NAMES, RowReader, digits_to_labels
 from .schedule import Schedule
 from .settings import Settings
@@ -87,7 +89,7 @@ class Run:
 
         Raises
         ------
-        CheckpointError
+        ArchiveError
             There is no checkpoint, or it is damaged.
         """
         folder = folder_of(path)
@@ -245,11 +247,11 @@ def locked(folder: Path):
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of a run from its own path or that of a checkpoint in it; CheckpointError if it is none."""
+    """The folder of a run from its own path or that of a checkpoint in it; ArchiveError if it is none."""
     folder = path.parent if path.suffix == ".npz" and not path.is_dir() else path
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
-        raise CheckpointError(f"{folder}: expected the folder of a run, found {found}")
+        raise ArchiveError(f"{folder}: expected the folder of a run, found {found}")
     return folder
 
 
@@ -257,7 +259,7 @@ def _step(path: Path) -> int:
     """How far the run of a checkpoint had come; -1 if it is none."""
     try:
         step = read_checkpoint(path)[1].get("step")
-    except CheckpointError:
+    except ArchiveError:
         return -1
     return step if isinstance(step, int) else -1
 

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..data.rows import Mnist, load_mnist, training_split
-from ..errors import OptionError
-from ..model.archive import CheckpointError, UnfitError
+from ..data.mnist_files import Mnist, load_mnist, training_split
+from ..errors import ArchiveError, OptionError, UnfitError
 from ..model.evaluate import Evaluation
 from .gradients import DivergedError
 from .run_folder import CHECKPOINT, PREVIOUS, Run, chosen, folder_of, locked, new_folder, profile
@@ -96,7 +95,7 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
 
     Raises
     ------
-    CheckpointError
+    ArchiveError
         There is none, or it is damaged, foreign, or of other data; nothing is changed then.
     OptionError
         Another process is training in the folder.
@@ -112,12 +111,12 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
             _load_kernels(trainer)
         except UnfitError:
             raise
-        except CheckpointError as error:
+        except ArchiveError as error:
             checkpoint, previous = (folder_of(path) / name for name in (CHECKPOINT, PREVIOUS))
             if path == previous or not checkpoint.exists() or not previous.exists():
                 raise
-            raise CheckpointError(f"{error}; the checkpoint before it is still there: "
-                                  f"ctc-scratch train --resume {previous}") from None
+            raise ArchiveError(f"{error}; the checkpoint before it is still there: "
+                               f"ctc-scratch train --resume {previous}") from None
         except StoppedError as stopped:
             raise StoppedError(stopped.signal, " before the first step: nothing is changed") from None
         if changed := other_versions(header):
@@ -267,5 +266,5 @@ class _Stop:
         self.signal = number
 
 
-__all__ = ["CheckpointError", "DiskError", "DivergedError", "Settings", "OptionError", "StoppedError",
+__all__ = ["ArchiveError", "DiskError", "DivergedError", "Settings", "OptionError", "StoppedError",
            "resume", "train"]

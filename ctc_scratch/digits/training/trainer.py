@@ -1,6 +1,6 @@
 """Everything that training changes, one step of it, and how it comes into a file and back.
 
-The file, an archive of `checkpoint.py`, holds arrays under `params/`, `optimiser/`, `average/` and
+The file, an archive of `archive.py`, holds arrays under `params/`, `optimiser/`, `average/` and
 `best/`, and in its header the settings, the state of the generator, how far the run has come and
 with which versions. Rows are drawn by chance from all digits, so the state of the generator *is*
 the position in the data.
@@ -21,17 +21,8 @@ import numpy as np
 
 from ...nn import Adam, Average, Muon, clip_by_global_norm, one_cycle
 from ..data.rows import RowSampler
-from ..model.archive import (
-    CheckpointError,
-    Entry,
-    UnfitError,
-    brief,
-    check_shapes,
-    read_arrays,
-    read_header,
-    same_kind,
-    write_archive,
-)
+from ..errors import ArchiveError, UnfitError
+from ..model.archive import Entry, brief, check_shapes, read_arrays, read_header, same_kind, write_archive
 from ..model.evaluate import Evaluation, evaluate
 from ..model.parallel import run_tasks
 from ..model.reader import RowReader, param_shapes
@@ -182,7 +173,7 @@ class Trainer:
         write_archive(path, header, self._arrays(), previous)
 
     def restore(self, path: str | os.PathLike, header: dict, entries: dict[str, Entry]) -> None:
-        """Go on where the trainer was that `save` has written; CheckpointError if that cannot be.
+        """Go on where the trainer was that `save` has written; ArchiveError if that cannot be.
 
         UnfitError if that was on other data. `header` and `entries` are those of `read_checkpoint`.
         """
@@ -192,28 +183,28 @@ class Trainer:
         position = {**self._position(), "metrics": 0}
         for name, example in position.items():
             if name not in header or not same_kind(header[name], example):
-                raise CheckpointError(f"{path}: expected where a run stood, found {name} = "
-                                      f"{brief(header.get(name))}")
+                raise ArchiveError(f"{path}: expected where a run stood, found {name} = "
+                                   f"{brief(header.get(name))}")
         best = header.get("best")
         if best is not None and not same_kind(best, Best(0, False, 0.0, 0.0)):
-            raise CheckpointError(f"{path}: expected the best evaluation so far, found {brief(best)}")
+            raise ArchiveError(f"{path}: expected the best evaluation so far, found {brief(best)}")
 
         arrays = self._arrays()
         check_shapes(path, ((name, array.shape) for name, array in arrays.items()), entries)
         for name, array in arrays.items():
             if entries[name].dtype != array.dtype:
-                raise CheckpointError(f"{path}: expected {name} of {array.dtype}, "
-                                      f"found {entries[name].dtype}")
+                raise ArchiveError(f"{path}: expected {name} of {array.dtype}, "
+                                   f"found {entries[name].dtype}")
         read_arrays(path, arrays, FORMAT)
         for name in (name for name, array in arrays.items() if array.shape == ()):      # steps they count
             if arrays[name] != header["step"]:
-                raise CheckpointError(f"{path}: expected {name} = {brief(header['step'])}, the steps of the "
-                                      f"run, found {arrays[name]}")
+                raise ArchiveError(f"{path}: expected {name} = {brief(header['step'])}, the steps of the "
+                                   f"run, found {arrays[name]}")
         try:
             self.rng.bit_generator.state = header["generator"]
         except (TypeError, ValueError, OverflowError) as error:
-            raise CheckpointError(f"{path}: expected the state of a generator, found "
-                                  f"{brief(header['generator'])}: {error}") from error
+            raise ArchiveError(f"{path}: expected the state of a generator, found "
+                               f"{brief(header['generator'])}: {error}") from error
         schedule = self.schedule
         schedule.step, schedule.progress = header["step"], min(header["progress"], 1.0)
         schedule.seconds = header["seconds"]
@@ -247,7 +238,7 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[Settings, dict, dict[str, 
 
     Raises
     ------
-    CheckpointError
+    ArchiveError
         It is none, or its settings ask for other weights than it has: a trainer made of them takes
         no more memory than the file. UnfitError if it is one of another version.
     """
@@ -256,8 +247,8 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[Settings, dict, dict[str, 
         settings = from_json(header["settings"])
         settings.check()
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: expected the settings of a run, found "
-                              f"{brief(error, str)}") from error
+        raise ArchiveError(f"{path}: expected the settings of a run, found "
+                           f"{brief(error, str)}") from error
     weights = {name: entry for name, entry in entries.items() if name.startswith("params/")}
     check_shapes(path, param_shapes(**settings.reader), weights, "params/")
     return settings, header, entries

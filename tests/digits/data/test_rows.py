@@ -7,18 +7,10 @@ import struct
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.data.rows import (
-    SIDE,
-    DataError,
-    Mnist,
-    RowSampler,
-    assemble_rows,
-    consecutive_rows,
-    get_mnist_data,
-    load_mnist,
-    read_idx,
-    training_split,
-)
+from ctc_scratch.digits.data.idx import read_idx
+from ctc_scratch.digits.data.mnist_files import SIDE, Mnist, load_mnist, training_split
+from ctc_scratch.digits.data.rows import RowSampler, assemble_rows, consecutive_rows, get_mnist_data
+from ctc_scratch.digits.errors import DataError
 
 
 def idx_bytes(array, magic=None):

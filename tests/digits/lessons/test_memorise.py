@@ -10,7 +10,8 @@ from ctc_scratch import plots
 from ctc_scratch.commands.main import main
 from ctc_scratch.ctc.paths.lattice import lattice
 from ctc_scratch.ctc.reference import log_softmax
-from ctc_scratch.digits.data.rows import RowSampler, load_mnist
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import RowSampler
 from ctc_scratch.digits.lessons import memorise, plateau
 from ctc_scratch.digits.model.reader import BLANK, C, RowReader, digits_to_labels
 from ctc_scratch.digits.training.gradients import batch_gradients

@@ -7,8 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model import archive
-from ctc_scratch.digits.model.archive import CheckpointError, digest, load_model, read_header, save_model
+from ctc_scratch.digits.model.archive import read_header
+from ctc_scratch.digits.model.model_file import digest, load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader, param_shapes
 from tests.tools.archives import npy, rewrite
 
@@ -108,7 +110,7 @@ def test_the_old_file_goes_on_under_the_name_of_the_previous(tmp_path):
         header = dict(format="a", version=1, number=number)
         archive.write_archive(path, header, {}, previous)
         assert previous.exists() == (number > 0)
-    assert [read_header(file, "a")[0]["number"] for file in (path, previous)] == [2, 1]
+    assert [read_header(file, "a", 1)[0]["number"] for file in (path, previous)] == [2, 1]
 
 
 def test_half_precision_in_the_file_is_single_in_memory(path):
@@ -139,7 +141,7 @@ def test_every_cut_is_noticed(path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 41):
         path.write_bytes(whole[:size])
-        with pytest.raises(CheckpointError, match=f"found {size} bytes that are no whole archive"):
+        with pytest.raises(ArchiveError, match=f"found {size} bytes that are no whole archive"):
             load_model(path)
 
 
@@ -156,7 +158,7 @@ def test_no_flipped_bit_ever_changes_a_weight(path, rng):
         path.write_bytes(damaged)
         try:
             loaded = load_model(path)
-        except CheckpointError as error:
+        except ArchiveError as error:
             assert str(path) in str(error)
             noticed += 1
         else:
@@ -204,7 +206,7 @@ FOREIGN = {
 def test_a_foreign_file_is_named_with_what_was_found(path, content, message):
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=f"{path}: .*{message}"):
+    with pytest.raises(ArchiveError, match=f"{path}: .*{message}"):
         load_model(path)
 
 
@@ -241,5 +243,5 @@ MISFITS = {
 def test_weights_and_settings_that_do_not_fit_are_named(path, change, message):
     save_model(path, make_model())
     rewrite(path, change)
-    with pytest.raises(CheckpointError, match=f"{path}: .*{message}"):
+    with pytest.raises(ArchiveError, match=f"{path}: .*{message}"):
         load_model(path)

@@ -15,8 +15,10 @@ import pytest
 
 import ctc_scratch
 from ctc_scratch.commands.main import main
-from ctc_scratch.digits.data.rows import DataError, load_mnist, read_idx
-from ctc_scratch.digits.model.archive import CheckpointError, load_model, save_model
+from ctc_scratch.digits.data.idx import read_idx
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.errors import ArchiveError, DataError
+from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training.trainer import read_checkpoint
 from tests.digits.data.test_rows import idx_bytes
@@ -149,7 +151,7 @@ MODELS = {
 @pytest.mark.parametrize("make, message", MODELS.values(), ids=MODELS.keys())
 def test_a_hostile_model_takes_no_memory(tmp_path, make, message):
     make(tmp_path / "model.npz")
-    with refused(CheckpointError, f"model.npz: .*{message}"):
+    with refused(ArchiveError, f"model.npz: .*{message}"):
         load_model(tmp_path / "model.npz")
 
 
@@ -174,7 +176,7 @@ def test_what_a_file_holds_is_never_run(tmp_path, capsys):
     for name, content in contents.items():
         for member in ("header.npy", "first", "params/more.npy"):
             with_member(member, content)(tmp_path / "model.npz")
-            with refused(CheckpointError, "damaged or of another kind"):
+            with refused(ArchiveError, "damaged or of another kind"):
                 load_model(tmp_path / "model.npz")
             assert main(["evaluate", str(tmp_path)]) == 2, name
             assert len(capsys.readouterr().err.splitlines()) == 1
@@ -218,7 +220,7 @@ def test_hostile_settings_of_a_run_take_no_memory(tmp_path, change, message):
     path = tmp_path / "checkpoint.npz"
     small_trainer().save(path, tmp_path / "previous.npz", metrics=0)
     rewrite(path, lambda header, arrays: header["settings"].update(change))
-    with refused(CheckpointError, f"checkpoint.npz: .*{message}"):
+    with refused(ArchiveError, f"checkpoint.npz: .*{message}"):
         read_checkpoint(path)
 
 

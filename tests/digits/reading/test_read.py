@@ -11,13 +11,18 @@ from benchmarks.reading import draw
 from ctc_scratch import plots
 from ctc_scratch.commands.main import main
 from ctc_scratch.ctc.reference import log_likelihood, log_softmax
-from ctc_scratch.digits.data.rows import consecutive_rows, load_mnist
-from ctc_scratch.digits.model.archive import CheckpointError, save_model
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import consecutive_rows
+from ctc_scratch.digits.errors import ArchiveError
+from ctc_scratch.digits.model import model_file
 from ctc_scratch.digits.model.evaluate import model_logits, read_rows
+from ctc_scratch.digits.model.model_file import save_model
 from ctc_scratch.digits.model.reader import CLASS_NAMES, RowReader, digits_to_labels
-from ctc_scratch.digits.reading import image as images
 from ctc_scratch.digits.reading import read as reading
-from ctc_scratch.digits.reading.image import load_row, make_row, otsu
+from ctc_scratch.digits.reading.image_file import HIGHEST, KEPT
+from ctc_scratch.digits.reading.ink import otsu
+from ctc_scratch.digits.reading.pieces import find_pieces
+from ctc_scratch.digits.reading.row import CENTRE, load_row, make_row
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,7 @@ def test_a_pasted_row_comes_out_as_it_was(how, rows):
         for box in np.split(made, 5, axis=1):
             mass = box / box.sum()
             centre = [mass.sum(axis=1 - k) @ (np.arange(28) + 0.5) for k in (0, 1)]
-            assert np.abs(np.array(centre) - images.CENTRE).max() < 0.35, f"centre of mass {centre}"
+            assert np.abs(np.array(centre) - CENTRE).max() < 0.35, f"centre of mass {centre}"
 
 
 def test_light_that_falls_off_and_grain_are_no_ink(rows, rng):
@@ -118,7 +123,7 @@ def test_dirt_is_left_out_and_a_broken_digit_stays_whole():
     page[10:30, 10:20] = 1
     page[4:6, 50:52] = 1                                # far from everything
     page[10:30, 70:78], page[10:13, 80:86] = 1, 1       # a stroke that nearly reaches its digit
-    assert images.find_pieces(page) == [(10, 20, 10, 30), (70, 86, 10, 30)]
+    assert find_pieces(page) == [(10, 20, 10, 30), (70, 86, 10, 30)]
 
 
 def test_digits_that_touch_keep_their_places_in_a_box_as_wide_as_two():
@@ -160,7 +165,7 @@ def test_a_photograph_taken_sideways_is_turned_upright(rows, tmp_path):
 def test_a_large_image_is_reduced_and_places_count_its_own_pixels(rows, tmp_path):
     paste(rows[0], 20.0, margins=(100, 500, 300, 500)).save(tmp_path / "row.png")
     made = load_row(tmp_path / "row.png")
-    assert made.grey.size <= images.KEPT and made.scale == 2
+    assert made.grey.size <= KEPT and made.scale == 2
     assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85
     first, last = made.place(28, 56)
     assert abs(first - (100 + 20 * 28)) < 25 and abs(last - (100 + 20 * 56)) < 25
@@ -171,7 +176,7 @@ def test_paper_around_a_high_line_does_not_fill_the_memory(tmp_path):
     line[10:-10, 1] = 255
     Image.fromarray(line).save(tmp_path / "row.png")
     made = load_row(tmp_path / "row.png")
-    assert made.pixels.shape == (28, 28) and len(made.grey) <= images.HIGHEST
+    assert made.pixels.shape == (28, 28) and len(made.grey) <= HIGHEST
 
 
 def bad_file(kind, path):
@@ -289,20 +294,20 @@ def test_the_figure_marks_each_digit_in_the_image_and_in_the_row(rng):
 
 
 def test_the_model_is_a_run_s_a_file_or_the_packaged_one(tmp_path, monkeypatch):
-    assert reading.find_model("runs/one") == os.path.join("runs/one", "model.npz")
-    assert reading.find_model("one.npz") == "one.npz"
+    assert model_file.find_model("runs/one") == os.path.join("runs/one", "model.npz")
+    assert model_file.find_model("one.npz") == "one.npz"
     (tmp_path / "run.npz").mkdir()
-    assert reading.find_model(tmp_path / "run.npz") == str(tmp_path / "run.npz" / "model.npz")
-    monkeypatch.setattr(reading, "PACKAGED", tmp_path / "trained.npz")
-    with pytest.raises(CheckpointError, match="no run is named, and this package holds no trained model"):
-        reading.find_model()
+    assert model_file.find_model(tmp_path / "run.npz") == str(tmp_path / "run.npz" / "model.npz")
+    monkeypatch.setattr(model_file, "PACKAGED", tmp_path / "trained.npz")
+    with pytest.raises(ArchiveError, match="no run is named, and this package holds no trained model"):
+        model_file.find_model()
     save_model(tmp_path / "trained.npz", small_model())
-    assert reading.find_model() == str(tmp_path / "trained.npz")
+    assert model_file.find_model() == str(tmp_path / "trained.npz")
 
 
 @pytest.mark.parametrize("verb", [["read", "row.png"], ["evaluate"]], ids=["read", "evaluate"])
 def test_without_a_model_one_line_says_so(verb, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reading, "PACKAGED", tmp_path / "trained.npz")
+    monkeypatch.setattr(model_file, "PACKAGED", tmp_path / "trained.npz")
     assert main(verb) == 2
     err = capsys.readouterr().err
     assert "holds no trained model" in err and len(err.splitlines()) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctc_scratch.commands.main import main
-from ctc_scratch.digits.model.archive import CheckpointError
+from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.training import run_folder as run_module
 from ctc_scratch.digits.training import train as training
 from ctc_scratch.digits.training.gradients import DivergedError
@@ -74,7 +74,7 @@ def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(saved, rng):
         path.write_bytes(damaged)
         try:
             assert state(restored(path)) == expected, f"byte {place}"
-        except CheckpointError as error:
+        except ArchiveError as error:
             assert str(path) in str(error)
             noticed += 1
     assert noticed > 0.6 * len(tried), f"{noticed} of {len(tried)}"
@@ -86,7 +86,7 @@ def test_every_cut_of_a_checkpoint_is_noticed(saved, rng):
     some = rng.integers(len(whole), size=40).tolist()
     for size in [*range(40), *some, *range(len(whole) - 40, len(whole))]:
         path.write_bytes(whole[:size])
-        with pytest.raises(CheckpointError, match=f"found {size} bytes that are no whole archive"):
+        with pytest.raises(ArchiveError, match=f"found {size} bytes that are no whole archive"):
             restored(path)
 
 
@@ -103,7 +103,7 @@ def leaves(value, path=()):
 
 @pytest.mark.slow
 def test_no_value_in_a_header_is_trusted(saved):
-    """Whatever stands there with a right checksum: CheckpointError, or a run that can take a step."""
+    """Whatever stands there with a right checksum: ArchiveError, or a run that can take a step."""
     path, trainer = saved
     whole = path.read_bytes()
     refused, ways = 0, [way for way in leaves(json.loads(json.dumps(header_of(path)))) if way]
@@ -122,7 +122,7 @@ def test_no_value_in_a_header_is_trusted(saved):
                 other.restore(path, *read[1:])
                 training.other_versions(read[1])
                 other.step()
-            except CheckpointError as error:
+            except ArchiveError as error:
                 refused += 1
                 assert len(str(error)) < 1000 and "\n" not in str(error)
             except DivergedError:
@@ -185,7 +185,7 @@ def test_a_run_does_not_go_on_with_other_digits(tmp_path, digits):
     whole = images.read_bytes()
     images.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
     files = {path: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(CheckpointError, match="other digits than those of .*; put them back to go on$"):
+    with pytest.raises(ArchiveError, match="other digits than those of .*; put them back to go on$"):
         resume(folder)
     assert files == {path: path.read_bytes() for path in folder.iterdir()}
     images.write_bytes(whole)

@@ -5,7 +5,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ctc_scratch.ctc import get_num_threads, set_num_threads
-from ctc_scratch.digits.data.rows import RowSampler, load_mnist
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import RowSampler
 from ctc_scratch.digits.model.parallel import _libraries, run_tasks
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training.gradients import (

@@ -10,8 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.data.rows import load_mnist
-from ctc_scratch.digits.model.archive import CheckpointError, load_model, save_model
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.errors import ArchiveError
+from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training import run_folder
 from ctc_scratch.digits.training import train as training
@@ -204,10 +205,10 @@ def flipped(content):
 def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, undisturbed, spoil, message):
     spoil(broken_off / run_folder.CHECKPOINT)
     files = {path: path.read_bytes() for path in broken_off.iterdir()}
-    with pytest.raises(CheckpointError, match=f"{run_folder.CHECKPOINT}: .*{message}.*"
-                                              f"--resume {broken_off / run_folder.PREVIOUS}"):
+    with pytest.raises(ArchiveError, match=f"{run_folder.CHECKPOINT}: .*{message}.*"
+                                           f"--resume {broken_off / run_folder.PREVIOUS}"):
         resume(broken_off)
-    with pytest.raises(CheckpointError, match=f"--resume {broken_off / run_folder.PREVIOUS}"):
+    with pytest.raises(ArchiveError, match=f"--resume {broken_off / run_folder.PREVIOUS}"):
         resume(broken_off / run_folder.CHECKPOINT)
     assert files == {path: path.read_bytes() for path in broken_off.iterdir()}, "nothing was changed"
     resume(broken_off / run_folder.PREVIOUS)
@@ -220,7 +221,7 @@ def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, u
 ], ids=["data", "version"])
 def test_where_the_previous_checkpoint_is_no_better_it_is_not_advised(broken_off, change, message):
     rewrite(broken_off / run_folder.CHECKPOINT, lambda header, arrays: header.update(change))
-    with pytest.raises(CheckpointError, match=f"{run_folder.CHECKPOINT}: {message}"):
+    with pytest.raises(ArchiveError, match=f"{run_folder.CHECKPOINT}: {message}"):
         resume(broken_off)
 
 
@@ -280,7 +281,7 @@ def test_a_folder_may_be_named_like_a_file(broken_off, undisturbed):
 ], ids=["missing", "empty"])
 def test_a_folder_that_is_no_run_is_named(tmp_path, make, message):
     make(tmp_path / "run")
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(ArchiveError, match=message):
         resume(tmp_path / "run")
 
 
@@ -298,7 +299,7 @@ def test_two_processes_do_not_train_in_one_folder(broken_off):
 
 
 def test_a_checkpoint_is_no_model(broken_off):
-    with pytest.raises(CheckpointError, match="expected 'ctc_scratch model' version 1, found 'ctc_s"):
+    with pytest.raises(ArchiveError, match="expected 'ctc_scratch model' version 1, found 'ctc_s"):
         load_model(broken_off / run_folder.CHECKPOINT)
 
 

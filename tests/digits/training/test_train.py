@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import get_num_threads, label_error_rate, sequence_accuracy, set_num_threads
-from ctc_scratch.digits.data.rows import consecutive_rows, load_mnist
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import consecutive_rows
 from ctc_scratch.digits.model import evaluate as evaluation_module
-from ctc_scratch.digits.model.archive import digest, load_model
 from ctc_scratch.digits.model.evaluate import Evaluation, evaluate, read_rows
+from ctc_scratch.digits.model.model_file import digest, load_model
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training import trainer as trainer_module
 from ctc_scratch.digits.training.gradients import batch_gradients

@@ -1,0 +1,108 @@
+"""The four files of MNIST: where they are, what must hold for them, and which digits validate.
+
+Pixels stay uint8, a quarter of the memory of float32.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DataError
+from .idx import MAGIC_IMAGES, MAGIC_LABELS, read_idx, read_shape
+
+SIDE = 28   # pixels: the height and width of one digit, and so the height of a row
+
+PACKAGED = Path(__file__).with_name("mnist")
+
+
+class Mnist(NamedTuple):
+    """The four files: images (n, 28, 28) and labels (n,), all uint8."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
+    """Load the four IDX files of a folder, by default the ones of this package.
+
+    Parameters
+    ----------
+    folder : holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
+        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each plain or
+        with `.gz`; `train-images.idx3-ubyte` and the like are found too
+
+    Returns
+    -------
+    Mnist
+
+    Raises
+    ------
+    DataError
+        A file is missing or unsound, images are not 28 x 28 pixels, counts of
+        images and labels disagree, or a label is not a digit.
+    """
+    folder = PACKAGED if folder is None else Path(folder)
+    train = _load_pair(folder, "train")
+    test = _load_pair(folder, "t10k")
+    return Mnist(*train, *test)
+
+
+def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    image_path = _find(folder, f"{part}-images-idx3-ubyte")
+    label_path = _find(folder, f"{part}-labels-idx1-ubyte")
+
+    # What the headers say is compared before any data is read.
+    images_shape, labels_shape = read_shape(image_path), read_shape(label_path)
+    if len(images_shape) != 3:
+        raise DataError(f"{image_path}: expected images (magic {MAGIC_IMAGES}), "
+                        f"found labels (magic {MAGIC_LABELS})")
+    if len(labels_shape) != 1:
+        raise DataError(f"{label_path}: expected labels (magic {MAGIC_LABELS}), "
+                        f"found images (magic {MAGIC_IMAGES})")
+    if images_shape[1:] != (SIDE, SIDE):
+        raise DataError(f"{image_path}: expected images of {SIDE} x {SIDE} pixels, "
+                        f"found {images_shape[1]} x {images_shape[2]}")
+    if images_shape[0] != labels_shape[0]:
+        raise DataError(f"{label_path}: expected {images_shape[0]} labels, one for each image of "
+                        f"{image_path.name}, found {labels_shape[0]}")
+    images, labels = read_idx(image_path), read_idx(label_path)
+    if (labels > 9).any():
+        n = int(np.argmax(labels > 9))
+        raise DataError(f"{label_path}: expected labels 0..9, found label {n} = {labels[n]}")
+    return images, labels
+
+
+def _find(folder: Path, name: str) -> Path:
+    dotted = name.replace("-idx", ".idx")
+    for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
+        if (folder / candidate).is_file():
+            return folder / candidate
+    found = "no such file" if folder.is_dir() else "no such folder"
+    raise DataError(f"{folder / name}: expected this file, plain or .gz, found {found}")
+
+
+def training_split(mnist: Mnist) -> tuple[tuple[np.ndarray, np.ndarray],
+                                          tuple[np.ndarray, np.ndarray]]:
+    """Keep the last twelfth of the training files, 5 000 of 60 000, for validation.
+
+    Returns
+    -------
+    (images, labels) to train on, and (images, labels) to validate with: views
+
+    Raises
+    ------
+    DataError
+        There are fewer than 12 training images, so nothing to keep.
+    """
+    images, labels = mnist.train_images, mnist.train_labels
+    held = len(images) // 12
+    if held == 0:
+        raise DataError(f"expected at least 12 training images, to keep a twelfth of them "
+                        f"for validation, found {len(images)}")
+    return (images[:-held], labels[:-held]), (images[-held:], labels[-held:])
