@@ -6,7 +6,7 @@
 
 (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) In each step one product
 gives what goes into the gates, and backward one carries the gates' gradients back to h_{t-1}; two
-over all frames then give the gradients of x and of W. All but the last are `kernels.product`, for
+over all frames then give the gradients of x and of W. All but the last are `product`, for
 which weights are cut into panels once a batch.
 
 A batch is *packed*: sequences sorted by falling length, then frame after frame, so that the
@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .kernels import PANEL_BYTES, pack, product, steps_backward, steps_forward, unpack_add
 from .layers import Arrays, check_dtype, check_frames, check_lengths
+from .product import into_panels, product
+from .steps import pack, steps_backward, steps_forward, unpack_add
 
 
 class Packing(NamedTuple):
@@ -32,7 +33,7 @@ class Packing(NamedTuple):
 
 
 class LSTMCache(NamedTuple):
-    """What one direction keeps for its backward pass; shapes in `kernels.py`."""
+    """What one direction keeps for its backward pass; shapes in `steps.py`."""
 
     packing: Packing
     z: np.ndarray
@@ -212,13 +213,3 @@ def _run_back(params, dy, cache, dx, column):
     dweights = dgates.T @ z
     return {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D + 1:].copy(),
             "bias": dweights[:, D].copy()}
-
-
-def into_panels(b):
-    """b (K, M) cut into panels (P, K, L) of L columns for `product`, the last filled up with zeros."""
-    (K, M), L = b.shape, PANEL_BYTES // b.itemsize
-    panels = np.zeros((-(-M // L), K, L), b.dtype)
-    for p, panel in enumerate(panels):
-        columns = b[:, p * L:(p + 1) * L]
-        panel[:, :columns.shape[1]] = columns
-    return panels

@@ -7,13 +7,11 @@ like `params`: a checkpoint saves both, and restores them by writing into the ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from .kernels import adam_step, scale, sgd_step, sum_of_squares
 from .layers import Arrays
+from .optimiser_kernels import adam_step, scale, sgd_step, sum_of_squares
 
 
 class SGD:
@@ -29,7 +27,7 @@ class SGD:
     """
 
     def __init__(self, params: Arrays, momentum: float = 0.9):
-        _check_params(params)
+        check_params(params)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), not {momentum}")
         self.params, self.momentum = params, momentum
@@ -38,7 +36,7 @@ class SGD:
 
     def step(self, grads: Arrays, rate: float) -> None:
         """One step against `grads`, which has the names and shapes of the parameters."""
-        _check_grads(self.params, grads)
+        check_grads(self.params, grads)
         self.state["step"] += 1
         for name, param in self.params.items():
             number = param.dtype.type
@@ -64,7 +62,7 @@ class Adam:
 
     def __init__(self, params: Arrays, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8):
-        _check_params(params)
+        check_params(params)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas must be in [0, 1), not {betas}")
         self.params, self.betas, self.eps = params, betas, eps
@@ -74,7 +72,7 @@ class Adam:
 
     def step(self, grads: Arrays, rate: float) -> None:
         """One step against `grads`, which has the names and shapes of the parameters."""
-        _check_grads(self.params, grads)
+        check_grads(self.params, grads)
         self.state["step"] += 1
         step = int(self.state["step"])
         beta1, beta2 = self.betas
@@ -84,96 +82,6 @@ class Adam:
             m, v = self.state[f"mean.{name}"], self.state[f"square.{name}"]
             adam_step(param.reshape(-1), grads[name].reshape(-1), m.reshape(-1), v.reshape(-1),
                       *map(param.dtype.type, scalars))
-
-
-class Muon:
-    """Momentum made orthogonal, for matrices (Jordan et al. 2024), and Adam for all other parameters.
-
-        v = momentum v + grad                   u = grad + momentum v
-        param -= rate 0.2 sqrt(max(rows, columns)) orthogonal(u)
-
-    A gradient is often long in a few directions and short in all others, and so are the steps of Adam.
-    An orthogonal matrix is as long in all: what is seldom needed is learnt too. The factor gives a step
-    about the root mean square that Adam's have, so that both go by one rate (Liu et al. 2025).
-
-    Parameters
-    ----------
-    params : all arrays to be stepped
-    matrices : names of those that are matrices, and of how many each is made, one below the other:
-        an LSTM's weights are four, one for each gate
-    momentum : in [0, 1)
-    share : `share(task, parts)` calls task(part) for each part, in any order, at once or in turns;
-        the parts of a step are its matrices, with their updates. By default one after the other.
-
-    Examples
-    --------
-    >>> params = {"w": np.zeros((2, 2)), "b": np.zeros(2)}
-    >>> optimiser = Muon(params, {"w": 1})
-    >>> optimiser.step({"w": np.array([[9.0, 0.0], [0.0, 0.5]]), "b": np.ones(2)}, rate=1.0)
-    >>> params["w"].round(2)            # 9 and 0.5 count alike: 0.7 and 0.85 of 0.2 sqrt(2)
-    array([[-0.2 ,  0.  ],
-           [ 0.  , -0.24]])
-    >>> list(optimiser.state)
-    ['step', 'mean.b', 'square.b', 'velocity.w']
-    """
-
-    def __init__(self, params: Arrays, matrices: Mapping[str, int], momentum: float = 0.95,
-                 share: Callable[[Callable[[Any], None], Sequence[Any]], Any] | None = None):
-        _check_params(params)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), not {momentum}")
-        for name, count in matrices.items():
-            shape = params[name].shape if name in params else None
-            if shape is None or len(shape) != 2 or count < 1 or shape[0] % count:
-                raise ValueError(f"{name} cannot be {count} matrices, one below the other: "
-                                 + ("there is no such parameter" if shape is None
-                                    else f"its shape is {shape}"))
-        self.params, self.matrices, self.momentum = params, dict(matrices), momentum
-        self.share = share or _in_turn
-        self.adam = Adam({name: param for name, param in params.items() if name not in matrices})
-        self.state: Arrays = self.adam.state
-        self.state.update({f"velocity.{name}": np.zeros_like(params[name]) for name in matrices})
-
-    def step(self, grads: Arrays, rate: float) -> None:
-        """One step against `grads`, which has the names and shapes of the parameters."""
-        _check_grads(self.params, grads)
-        self.adam.step({name: grads[name] for name in self.adam.params}, rate)
-        parts: list[tuple[np.ndarray, np.ndarray]] = []
-        for name, count in self.matrices.items():
-            grad, velocity = grads[name], self.state[f"velocity.{name}"]
-            velocity *= self.momentum
-            velocity += grad
-            update = grad + self.momentum * velocity
-            parts += zip(np.split(self.params[name], count), np.split(update, count))
-
-        def change(part):
-            matrix, update = part
-            matrix -= 0.2 * rate * math.sqrt(max(matrix.shape)) * orthogonal(update)
-
-        self.share(change, parts)
-
-
-def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
-    """About U Vᵀ for a matrix U S Vᵀ, its singular value decomposition.
-
-    Each step is X = a X + b (X Xᵀ) X + c (X Xᵀ)² X, which changes every singular value s to
-    a s + b s³ + c s⁵ and nothing else. The coefficients are those of Jordan et al. (2024): small values
-    grow 3.4-fold a step, and once they are near 1 they stay there, about. Five steps bring to between 0.68
-    and 1.21 what was above 0.002 of the matrix's norm. Zeros stay.
-
-    >>> orthogonal(np.array([[5.0, 0.0], [0.0, 0.1]])).round(1)
-    array([[0.7, 0. ],
-           [0. , 0.7]])
-    """
-    a, b, c = 3.4445, -4.7750, 2.0315
-    X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T      # X Xᵀ is the smaller product
-    # Entries so small, or large, that their squares are not numbers any more are brought near 1 first.
-    X = np.ldexp(X, -np.frexp(np.abs(X).max(initial=0))[1])
-    X /= max(np.linalg.norm(X), np.finfo(X.dtype).tiny)
-    for _ in range(steps):
-        A = X @ X.T
-        X = a * X + (b * A + c * (A @ A)) @ X
-    return X if X.shape == matrix.shape else X.T
 
 
 class Average:
@@ -199,7 +107,7 @@ class Average:
     """
 
     def __init__(self, params: Arrays, decay: float):
-        _check_params(params)
+        check_params(params)
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), not {decay}")
         self.params, self.decay = params, decay
@@ -265,18 +173,13 @@ def one_cycle(step: float, steps: float, peak: float, *, warmup: float = 0.3, st
     return peak * (end + (1 - end) * (1 + math.cos(math.pi * fall)) / 2)
 
 
-def _in_turn(task, parts):
-    for part in parts:
-        task(part)
-
-
-def _check_params(params):
+def check_params(params):
     for name, param in params.items():
         if not param.flags.c_contiguous or param.dtype not in (np.float32, np.float64):
             raise ValueError(f"parameter {name} must be a C-contiguous float32 or float64 array")
 
 
-def _check_grads(params, grads):
+def check_grads(params, grads):
     if grads.keys() != params.keys():
         raise ValueError(f"gradients of {sorted(grads)} for parameters {sorted(params)}")
     for name, param in params.items():

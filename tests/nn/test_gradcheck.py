@@ -7,7 +7,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 
-from ctc_scratch.nn import LSTM, BiLSTM, GradCheck, Linear, Stack, assert_grad, check_grad, kernels, lstm
+from ctc_scratch.nn import LSTM, BiLSTM, GradCheck, Linear, Stack, assert_grad, check_grad, lstm, steps
 
 TOLERANCE = 1e-6
 
@@ -73,9 +73,9 @@ GATES = {
 def test_wrong_sign_in_the_gates_is_found(line, wrong, monkeypatch, rng):
     f, params = make_problem(LSTM(3, 2, rng, np.float64), rng)
     assert_grad(f, params, rng, tolerance=TOLERANCE, entries=8)
-    names = {**vars(kernels), "gates_backward": planted(kernels.gates_backward, line, wrong)}
-    steps = getattr(kernels.steps_backward, "py_func", kernels.steps_backward)
-    monkeypatch.setattr(lstm, "steps_backward", FunctionType(steps.__code__, names))
+    names = {**vars(steps), "gates_backward": planted(steps.gates_backward, line, wrong)}
+    backward = getattr(steps.steps_backward, "py_func", steps.steps_backward)
+    monkeypatch.setattr(lstm, "steps_backward", FunctionType(backward.__code__, names))
     errors = {check.name: check.error for check in check_grad(f, params, rng, entries=8)}
     assert all(errors[name] > 1e-2 for name in ("x", "weight_ih", "bias")), errors
     with pytest.raises(AssertionError, match="bias at .*: analytic .*, numeric .*"):
@@ -83,13 +83,13 @@ def test_wrong_sign_in_the_gates_is_found(line, wrong, monkeypatch, rng):
 
 
 ASSEMBLY = {
-    "dx": (kernels.unpack_add, "target[d] += ", "target[d] -= ", {"x"}),
+    "dx": (steps.unpack_add, "target[d] += ", "target[d] -= ", {"x"}),
     "weight_ih": (lstm._run_back, '"weight_ih": ', '"weight_ih": -', {"weight_ih"}),
     "weight_hh": (lstm._run_back, '"weight_hh": ', '"weight_hh": -', {"weight_hh"}),
     "bias": (lstm._run_back, '"bias": ', '"bias": -', {"bias"}),
     "dh": (lstm._run_back, 'into_panels(params["weight_hh"])', 'into_panels(-params["weight_hh"])',
            {"x", "weight_ih", "weight_hh", "bias"}),
-    "step order": (kernels.steps_backward, "range(starts.size - 2, -1, -1)", "range(starts.size - 1)",
+    "step order": (steps.steps_backward, "range(starts.size - 2, -1, -1)", "range(starts.size - 1)",
                    {"x", "weight_ih", "weight_hh", "bias"}),
 }
 

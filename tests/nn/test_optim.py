@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctc_scratch.nn import SGD, Adam, Average, Muon, clip_by_global_norm, one_cycle, orthogonal
+from ctc_scratch.nn import SGD, Adam, Average, Muon, clip_by_global_norm, one_cycle
 from tests.conftest import assert_close
 
 SHAPES = {"a": (3, 5), "b": (7,), "c": (2, 3, 2)}
@@ -238,94 +238,3 @@ def test_a_step_on_half_a_million_parameters_takes_milliseconds(rng):
         optimiser.step(grads, 1e-3)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.02, f"{1e3 * min(times):.1f} ms"
-
-
-MATRICES = {"ih": (12, 5), "hh": (12, 3), "one": (4, 9)}
-
-
-@pytest.mark.parametrize("shape", [(3, 8), (8, 3), (5, 5), (1, 4), (4, 1)])
-def test_orthogonal_keeps_the_directions_and_brings_their_lengths_near_one(rng, shape):
-    """By the singular value decomposition: the polynomial is applied to the values, number by number."""
-    matrix = 1e3 * rng.standard_normal(shape)
-    U, S, Vt = np.linalg.svd(matrix, full_matrices=False)
-    values = S / np.sqrt((S ** 2).sum())
-    for _ in range(5):
-        values = 3.4445 * values - 4.7750 * values ** 3 + 2.0315 * values ** 5
-    assert (np.abs(values - 0.95) < 0.3).all(), values
-    assert_close(orthogonal(matrix), U * values @ Vt, 1e-12, "orthogonal")
-
-
-@pytest.mark.parametrize("power", [-140, -60, 60, 120])
-def test_orthogonal_does_not_care_how_long_a_matrix_is(rng, power):
-    """Nor whether the squares of its entries are numbers of its type."""
-    matrix = rng.uniform(1, 2, (3, 5)).astype(np.float32)
-    found = orthogonal(np.ldexp(matrix, power))
-    # Of numbers near 1e-42 a few bits are left.
-    assert_close(found, orthogonal(matrix), 1e-2 if power == -140 else 0, "orthogonal")
-
-
-def test_orthogonal_of_nothing_is_nothing():
-    for dtype in np.float32, np.float64:
-        found = orthogonal(np.zeros((3, 5), dtype))
-        assert found.dtype == dtype and found.shape == (3, 5) and not found.any()
-
-
-def test_muon_is_torch(rng):
-    """torch takes its products in bfloat16, so that its updates are good to some hundredths."""
-    params = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in MATRICES.items()}
-    blocks = {"ih": 4, "hh": 4, "one": 1}
-    mirror = {(name, k): torch.tensor(block) for name, count in blocks.items()
-              for k, block in enumerate(np.split(params[name], count))}
-    start = {name: param.copy() for name, param in params.items()}
-    optimiser = Muon(params, blocks, momentum=0.9)
-    reference = torch.optim.Muon(mirror.values(), lr=1, weight_decay=0.0, momentum=0.9,
-                                 adjust_lr_fn="match_rms_adamw")
-    for step in range(5):
-        grads = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in MATRICES.items()}
-        for (name, k), tensor in mirror.items():
-            tensor.grad = torch.tensor(np.split(grads[name], blocks[name])[k])
-        reference.param_groups[0]["lr"] = 0.1 / (1 + step)
-        reference.step()
-        optimiser.step(grads, 0.1 / (1 + step))
-    for name, count in blocks.items():
-        theirs = np.concatenate([mirror[name, k].numpy() for k in range(count)]) - start[name]
-        ours = params[name] - start[name]
-        assert np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs), name
-
-
-def test_muon_leaves_what_is_no_matrix_to_adam(rng):
-    params = arrays(rng)
-    same = {name: param.copy() for name, param in params.items()}
-    muon, adam = Muon(params, {"a": 1}), Adam(same)
-    for _ in range(3):
-        grads = arrays(rng)
-        muon.step(grads, 0.1)
-        adam.step(grads, 0.1)
-    assert (params["b"] == same["b"]).all() and (params["c"] == same["c"]).all()
-    assert (params["a"] != same["a"]).all()
-
-
-def test_muon_does_not_care_who_steps_a_matrix_and_when(rng):
-    params = {name: rng.standard_normal(shape) for name, shape in MATRICES.items()}
-    same = {name: param.copy() for name, param in params.items()}
-    blocks = {"ih": 4, "hh": 4, "one": 1}
-    backwards = Muon(same, blocks, share=lambda task, parts: [task(part) for part in reversed(parts)])
-    forwards = Muon(params, blocks)
-    for _ in range(3):
-        grads = {name: rng.standard_normal(shape) for name, shape in MATRICES.items()}
-        forwards.step(grads, 0.1)
-        backwards.step(grads, 0.1)
-    for name in params:
-        assert (params[name] == same[name]).all(), name
-
-
-@pytest.mark.parametrize("matrices, message", [
-    ({"b": 1}, r"b cannot be 1 matrices, one below the other: its shape is \(7,\)"),
-    ({"a": 2}, r"a cannot be 2 matrices, one below the other: its shape is \(3, 5\)"),
-    ({"a": 0}, "a cannot be 0 matrices"),
-    ({"d": 1}, "d cannot be 1 matrices, one below the other: there is no such parameter"),
-    ({"e": 1}, r"e cannot be 1 matrices, one below the other: its shape is \(\)"),
-], ids=["vector", "uneven", "none", "unknown", "scalar"])
-def test_what_cannot_be_made_orthogonal_is_refused(rng, matrices, message):
-    with pytest.raises(ValueError, match=message):
-        Muon({**arrays(rng), "e": np.zeros(())}, matrices)

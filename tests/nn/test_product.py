@@ -4,8 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from ctc_scratch.nn.kernels import BLOCK, product
-from ctc_scratch.nn.lstm import into_panels
+from ctc_scratch.nn.product import BLOCK, into_panels, product
 from tests.conftest import assert_close
 
 

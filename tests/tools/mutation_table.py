@@ -23,16 +23,19 @@ TARGETS = {
     "ctc_scratch/ctc/paths/banded.py":
         ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_banded.py",
          "-k", "not likelier and not in_turns"],
-    "ctc_scratch/nn/kernels.py":
-        ["tests/nn/test_gates.py", "tests/nn/test_product.py",
-         "tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py",
-         "tests/nn/test_optim.py", "-k", "not stack"],
+    "ctc_scratch/nn/activations.py": ["tests/nn/test_activations.py"],
+    "ctc_scratch/nn/product.py": ["tests/nn/test_product.py"],
+    "ctc_scratch/nn/steps.py":
+        ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py",
+         "-k", "not stack"],
+    "ctc_scratch/nn/optimiser_kernels.py": ["tests/nn/test_optim.py"],
     "ctc_scratch/nn/lstm.py":
         ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_lstm.py"],
     "ctc_scratch/nn/layers.py":
         ["tests/nn/test_gradcheck.py::test_every_gradient_is_right", "tests/nn/test_layers.py",
          "tests/nn/test_lstm.py"],
     "ctc_scratch/nn/optim.py": ["tests/nn/test_optim.py"],
+    "ctc_scratch/nn/muon.py": ["tests/nn/test_muon.py"],
     "ctc_scratch/digits/model/vertical.py": ["tests/digits/model/test_vertical.py"],
 }
 
@@ -57,7 +60,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
     "ctc_scratch/nn/optim.py": [
         ("if max_norm < norm < math.inf:", ["if max_norm <= norm < math.inf:"], "a factor of 1"),
     ],
-    "ctc_scratch/nn/kernels.py": [
+    "ctc_scratch/nn/product.py": [
         ("if left + L <= M:", ["if left + L < M:"], "the last panel goes through `edge`, to the same bits"),
     ],
     "ctc_scratch/ctc/certified/batch.py": [

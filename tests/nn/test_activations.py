@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from ctc_scratch.nn.kernels import sigmoid, tanh
+from ctc_scratch.nn.activations import sigmoid, tanh
 
 
 @njit
