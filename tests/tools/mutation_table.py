@@ -20,8 +20,11 @@ TARGETS = {
         ["tests/ctc/decoding/test_decode.py", "tests/ctc/decoding/test_beam.py"],
     "ctc_scratch/ctc/decoding/map_search.py": ["tests/ctc/decoding/test_map_search.py"],
     "ctc_scratch/ctc/paths/align.py": ["tests/ctc/paths/test_align.py"],
-    "ctc_scratch/ctc/paths/banded.py":
-        ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_banded.py",
+    "ctc_scratch/ctc/paths/band.py":
+        ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_band.py",
+         "-k", "not likelier and not in_turns"],
+    "ctc_scratch/ctc/paths/band_kernels.py":
+        ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_band.py",
          "-k", "not likelier and not in_turns"],
     "ctc_scratch/nn/activations.py": ["tests/nn/test_activations.py"],
     "ctc_scratch/nn/product.py": ["tests/nn/test_product.py"],
@@ -143,26 +146,26 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["if likelihood >= 1.4142135623730951: # the ln of a mantissa next to 1 cancels nothing"],
          "both ways are right; one has to be taken"),
     ],
-    "ctc_scratch/ctc/paths/align.py": [
-        ("reach = 1.5 * reach * T / (T - t) if tries == 0 else np.inf",
-         [f"reach = {wider} if tries == 0 else np.inf" for wider in (
+    "ctc_scratch/ctc/paths/band.py": [
+        ("reach = 1.5 * reach * T / (T - t) if attempt == 0 else np.inf",
+         [f"reach = {wider} if attempt == 0 else np.inf" for wider in (
              "1.5 * T / (T - t)", "reach * T / (T - t)", "1.5 * reach / (T - t)", "T / (T - t)",
              "1.5 * reach * T", "1.5 * reach * T / (T)", "1.5 * reach * T / (T + t)")]
-         + ["reach = (np.inf)", "reach = 1.5 * reach * T / (T - t) if tries != 0 else np.inf"],
+         + ["reach = (np.inf)", "reach = 1.5 * reach * T / (T - t) if attempt != 0 else np.inf"],
          "how far the second try reaches decides how long it takes; the third reaches everywhere"),
     ],
     "ctc_scratch/nn/lstm.py": [
         ("shape, H = cache[0].shape, cache[0].cells.shape[1]",
          ["shape, H = cache[(0) + 1].shape, cache[0].cells.shape[1]"], "both directions have these frames"),
     ],
-    "ctc_scratch/ctc/paths/banded.py": [
+    "ctc_scratch/ctc/paths/band_kernels.py": [
         ("repeats[u] = u > 0 and columns[u] == columns[u - 1]",
          ["repeats[u] = u >= 0 and columns[u] == columns[u - 1]"], "no label comes before the first"),
-        ("letters[u] = in_label if in_label > FLOOR else FLOOR",
-         ["letters[u] = (in_label)", "letters[u] = in_label if in_label >= FLOOR else FLOOR"],
+        ("at_label[u] = in_label if in_label > SUM_FLOOR else SUM_FLOOR",
+         ["at_label[u] = (in_label)", "at_label[u] = in_label if in_label >= SUM_FLOOR else SUM_FLOOR"],
          "what is under the floor is slow, and too small to be missed"),
-        ("proved = result >= math.log(3.0 * T) + (FLOOR_EXPONENT - HEADROOM + 50) * LN2",
-         ["proved = result >= math.log(3.0) + (FLOOR_EXPONENT - HEADROOM + 50) * LN2"],
+        ("proved = result >= math.log(3.0 * T) + (SUM_FLOOR_EXPONENT - SUM_HEADROOM + 50) * LN2",
+         ["proved = result >= math.log(3.0) + (SUM_FLOOR_EXPONENT - SUM_HEADROOM + 50) * LN2"],
          "of a margin of 2^50 any T leaves enough"),
     ],
     "ctc_scratch/ctc/decoding/map_search.py": [

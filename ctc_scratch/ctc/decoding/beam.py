@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ..inputs.options import check_blank, check_count, check_not_negative
 from ..loss import ctc_loss
-from ..paths import banded
-from ..paths.align import Band, Span, band_of, best_states, classes_used, spans_of
+from ..paths.align import Span, spans_of
+from ..paths.band import Band, band_of, best_states, classes_used, log_probs_of, log_sum
 from . import beam_kernels
 from .beam_kernels import BEAM, FRESH, NODES, TOTAL, Scratch, State
 
@@ -62,9 +62,7 @@ class Posteriors:
             log_probs, columns, band = self._emissions(labels)
             if (log_probs[log_probs > -np.inf] < LOWEST).any():
                 return exact_log_prob(self.logits, labels, self.blank)
-            found = banded.log_sum(
-                np.exp(log_probs), columns, np.where(band.repeats, 0.0, 1.0), band.firsts, band.lasts, least,
-                *np.empty((3, len(labels) + 2)))
+            found = log_sum(log_probs, columns, band, least)
             if found < NEARLY_CERTAIN:
                 return found
         return exact_log_prob(self.logits, labels, self.blank)
@@ -82,8 +80,7 @@ class Posteriors:
             if known is labels:
                 return emissions
         classes, columns = classes_used(np.array(labels, np.intp), self.blank, self.logits.shape[1])
-        log_probs = np.empty((len(self.logits), len(classes)))
-        banded.normalise(self.logits, self.norms, classes, log_probs)
+        log_probs = log_probs_of(self.logits, self.norms, classes)
         emissions = Emissions(log_probs, columns, band_of(columns, len(log_probs)))
         self._last[:] = [(labels, emissions)]
         return emissions

@@ -11,7 +11,8 @@ import pytest
 from ctc_scratch.ctc import InfeasibleTargetError, collapse, enumeration, reference
 from ctc_scratch.ctc.labels import can_skip, extend, min_frames, states_of
 from ctc_scratch.ctc.paths import align as alignment
-from ctc_scratch.ctc.paths.align import align, band_of, best_states
+from ctc_scratch.ctc.paths.align import align
+from ctc_scratch.ctc.paths.band import band_of, best_states
 from tests.conftest import assert_close
 
 

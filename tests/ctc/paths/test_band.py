@@ -9,9 +9,8 @@ import pytest
 from ctc_scratch.ctc import align, ctc_loss, prefix_beam_search, reference
 from ctc_scratch.ctc.decoding.beam import Posteriors
 from ctc_scratch.ctc.labels import extend, min_frames
-from ctc_scratch.ctc.paths import align as alignment
-from ctc_scratch.ctc.paths import banded
-from ctc_scratch.ctc.paths.align import band_of, best_states
+from ctc_scratch.ctc.paths import band, band_kernels
+from ctc_scratch.ctc.paths.band import band_of, best_states
 from tests.conftest import assert_close
 
 LONG = not numba.config.DISABLE_JIT
@@ -43,7 +42,7 @@ def log_sum(logits, labels, least=-np.inf):
     labels, buffers = np.array(labels, np.intp), np.empty((3, len(labels) + 2))
     firsts, lasts, repeats = band_of(labels, len(logits))
     opened = np.where(repeats, 0.0, 1.0)
-    return banded.log_sum(np.exp(log_probs), labels, opened, firsts, lasts, least, *buffers)
+    return band_kernels.log_sum(np.exp(log_probs), labels, opened, firsts, lasts, least, *buffers)
 
 
 @pytest.mark.parametrize("reach", [0.0, 2.0, 20.0])
@@ -52,9 +51,9 @@ def test_a_reach_does_not_change_the_path(rng, monkeypatch, reach, digits):
     """Ties or not, near the likeliest classes or far from them: the path, state by state."""
     for _ in range(20):
         logits, labels = draw(rng, int(rng.integers(1, 60)), 5, rng.choice([0.5, 3.0, 30.0]), digits)
-        monkeypatch.setattr(alignment, "FIRST_REACH", np.inf)
+        monkeypatch.setattr(band, "FIRST_REACH", np.inf)
         everything = align(logits, labels)
-        monkeypatch.setattr(alignment, "FIRST_REACH", reach)
+        monkeypatch.setattr(band, "FIRST_REACH", reach)
         found = align(logits, labels)
         assert (found.path == everything.path).all() and found.log_prob == everything.log_prob
 
@@ -64,7 +63,7 @@ def test_reach_is_what_a_path_may_lack_to_the_likeliest_classes(reach, found):
     """Two frames: the likeliest classes are 1, 1; labels (1, 2) lack 4 nats to them."""
     log_probs = reference.log_softmax(np.array([[0.0, 5.0, 1.0], [0.0, 5.0, 1.0]]))
     firsts, lasts, repeats = band_of(np.array([1, 2]), 2)
-    first, _ = banded.best_moves(
+    first, _ = band_kernels.best_moves(
         log_probs, log_probs.max(axis=1), np.array([1, 2]), np.where(repeats, -np.inf, 0.0), firsts, lasts,
         reach, *np.empty((3, 4)), np.empty(9, np.int64), np.empty((1, 2), np.intp))
     assert (first >= 0) == found
@@ -85,15 +84,16 @@ def test_a_frame_costs_what_is_in_doubt_there(rng, prob, widest):
     log_probs, labels = in_step(rng, 400 if LONG else 60, prob)
     firsts, lasts, repeats = band_of(labels, len(log_probs))
     blanks, letters, emitted = np.empty((3, len(labels) + 2))
-    moves, rows = np.empty(100_000, np.int64), np.empty((len(log_probs) // banded.FRAMES + 1, 2), np.intp)
-    first, _ = banded.best_moves(
+    moves = np.empty(100_000, np.int64)
+    rows = np.empty((len(log_probs) // band_kernels.FRAMES_PER_WORD + 1, 2), np.intp)
+    first, _ = band_kernels.best_moves(
         log_probs, log_probs.max(axis=1), labels, np.where(repeats, -np.inf, 0.0), firsts, lasts, 16.0,
         blanks, letters, emitted, moves, rows)
     assert first == 0
     words = np.diff(rows[::-1, 0])  # of each 21 frames but the first
-    assert words.max() <= banded.FRAMES + widest
+    assert words.max() <= band_kernels.FRAMES_PER_WORD + widest
     states = np.empty(len(log_probs), np.intp)
-    banded.trace(moves, rows, first, states)
+    band_kernels.trace(moves, rows, first, states)
     assert states.tolist() == list(range(len(log_probs)))
     assert blanks[0] == 0.0, "the top has been taken out"
 
@@ -121,7 +121,7 @@ def test_small_differences_count_however_improbable_all_paths_are():
 
 @pytest.mark.parametrize("reach", [16.0, np.inf])
 def test_a_path_that_is_closed_is_none(monkeypatch, reach):
-    monkeypatch.setattr(alignment, "FIRST_REACH", reach)
+    monkeypatch.setattr(band, "FIRST_REACH", reach)
     log_probs = reference.log_softmax(np.array([[0.0, 1.0, -np.inf]] * 30))
     labels = np.array([1, 2])
     assert best_states(log_probs, log_probs.max(axis=1), labels, band_of(labels, 30)) is None

@@ -1,0 +1,98 @@
+"""The states that matter to a target: which they are, their best path, and the sum over their paths.
+
+This is the NumPy side of `band_kernels`, which holds the recursions and explains why they need not look
+at every state. `align` uses it, and so does the beam search for the hypotheses that it returns.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import band_kernels
+
+FIRST_REACH = 40.0
+"""The first attempt assumes that the best path loses at most this many nats to the likeliest classes."""
+
+
+class Band(NamedTuple):
+    """The states that can be reached and can still finish, in pairs: pair u is blank u and label u.
+
+    firsts, lasts : (T,) the first and the last pair at each frame
+    repeats : (U + 2,) whether label u equals label u - 1
+    """
+
+    firsts: NDArray[np.intp]
+    lasts: NDArray[np.intp]
+    repeats: NDArray[np.bool_]
+
+
+def classes_used(labels: NDArray[np.intp], blank: int, C: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The classes (K,) that a target uses, the blank first, and the index (U,) of each label among them."""
+    classes, columns = np.empty(min(len(labels) + 1, C), np.intp), np.empty(len(labels), np.intp)
+    K = band_kernels.number_classes(labels, blank, np.full(C, -1), classes, columns)
+    return classes[:K], columns
+
+
+def band_of(columns: NDArray[np.intp], T: int) -> Band:
+    """The band of a target that fits its T frames; columns (U,) are the labels, or their indices."""
+    U = len(columns)
+    firsts, lasts = np.empty((2, T), np.intp)
+    repeats = np.zeros(U + 2, np.bool_)
+    band_kernels.fill_band(columns, np.empty(U, np.intp), firsts, lasts, repeats)
+    return Band(firsts, lasts, repeats)
+
+
+def log_probs_of(
+    logits: NDArray, norms: NDArray[np.float64], classes: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """ln y (T, K) of some classes; norms (T, 2): largest logit, and ln sum exp(logit - largest)."""
+    log_probs = np.empty((len(logits), len(classes)))
+    band_kernels.normalise(logits, norms, classes, log_probs)
+    return log_probs
+
+
+def best_states(
+    log_probs: NDArray[np.float64], tops: NDArray[np.float64], columns: NDArray[np.intp], band: Band
+) -> NDArray[np.intp] | None:
+    """The states (T,) of the best path, or None if there is no path.
+
+    log_probs : (T, K), the blank in column 0, label u in column columns[u]
+    tops : (T,) no class of a frame has a higher log-probability
+    """
+    T, U = len(log_probs), len(columns)
+    states = np.zeros(T, dtype=np.intp)
+    if T == 0:
+        return states
+    firsts, lasts, repeats = band
+    barred = np.where(repeats, -np.inf, 0.0)
+    at_blank, at_label, emitted = np.empty((3, U + 2))
+    beginnings = np.arange(0, T, band_kernels.FRAMES_PER_WORD)
+    ends = np.minimum(beginnings + band_kernels.FRAMES_PER_WORD, T) - 1
+    moves = np.empty((lasts[ends] - firsts[beginnings] + 1).sum(), np.int64)
+    rows = np.empty((len(ends), 2), np.intp)
+    reach = FIRST_REACH
+    for attempt in range(3):
+        first_state, t = band_kernels.best_moves(
+            log_probs, tops, columns, barred, firsts, lasts, reach, at_blank, at_label, emitted, moves, rows)
+        if first_state >= 0:
+            band_kernels.trace(moves, rows, first_state, states)
+            return states
+        # T - t frames have lost more than `reach`: allow all T frames that rate, and half as much again.
+        reach = 1.5 * reach * T / (T - t) if attempt == 0 else np.inf
+    return None
+
+
+def log_sum(
+    log_probs: NDArray[np.float64], columns: NDArray[np.intp], band: Band, least: float
+) -> float:
+    """ln of the sum over all paths of a target, or nan if float64 does not prove it.
+
+    log_probs : (T, K) with T > 0, the blank in column 0, label u in column columns[u]
+    least : a lower bound of the result, -inf if none is known
+    """
+    opened = np.where(band.repeats, 0.0, 1.0)
+    scratch = np.empty((3, len(columns) + 2))
+    return band_kernels.log_sum(np.exp(log_probs), columns, opened, band.firsts, band.lasts, least, *scratch)
