@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import overload
 
 from .cache import cached_njit
-from .vector import Eight, _spread, _vector, intrinsic, plain_python, where_over
+from .vector import Eight, broadcast, intrinsic, python_twin, vector_type, where_over
 
 # contract: multiply and add may be fused, which only rounds less. forceinline: small, called often.
 fused = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True,
@@ -35,7 +35,7 @@ def _two_to(rounded):
     return ((rounded.view(whole) << whole(mantissa)) + whole(bias << mantissa)).view(rounded.dtype)
 
 
-@plain_python(_two_to)
+@python_twin(_two_to)
 @intrinsic
 def two_to(context, rounded):
     """2^n, 0 for the lowest n, from n + ROUND."""
@@ -45,7 +45,7 @@ def two_to(context, rounded):
         bits, mantissa, bias = (32, 23, 127) if number == types.float32 else (64, 52, 1023)
         whole, many = ir.IntType(bits), (lambda n: n)
         if isinstance(rounded, Eight):
-            whole, many = _vector(whole), (lambda n: [n] * 8)
+            whole, many = vector_type(whole), (lambda n: [n] * 8)
         shifted = builder.shl(builder.bitcast(arguments[0], whole), ir.Constant(whole, many(mantissa)))
         return builder.bitcast(builder.add(shifted, ir.Constant(whole, many(bias << mantissa))),
                                arguments[0].type)
@@ -53,7 +53,7 @@ def two_to(context, rounded):
     return rounded(rounded), codegen
 
 
-@plain_python(np.maximum)
+@python_twin(np.maximum)
 @intrinsic
 def at_least(context, x, least):
     """x, or where that is larger the number `least`."""
@@ -61,7 +61,7 @@ def at_least(context, x, least):
     def codegen(context, builder, signature, arguments):
         value, bound = arguments
         if isinstance(x, Eight):
-            bound = _spread(context, builder, bound, least, x)
+            bound = broadcast(context, builder, bound, least, x)
         return builder.select(builder.fcmp_ordered(">", value, bound), value, bound)
 
     return x(x, least), codegen

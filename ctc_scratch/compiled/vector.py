@@ -1,8 +1,10 @@
 """Vectors of eight numbers, which LLVM keeps in the processor's registers.
 
-Loops over states take eight numbers as one. LLVM would vectorise by itself, but it asks at the head of
-every loop whether any two of its rows overlap, and keeps a second loop for the remainder: for rows as short
-as ours that costs more than the loop. In plain Python an `Eight` is an array of 8 numbers.
+Loops over states compute with eight numbers at a time. LLVM can vectorise a plain loop by itself, but then
+it tests before the loop whether any two of its rows overlap, and it adds a second loop for the remainder:
+for rows as short as ours that costs more than the loop. In plain Python an `Eight` is an array of 8 numbers.
+
+Each function here is an intrinsic: a piece of LLVM code that Numba inserts where the function is called.
 """
 
 import operator
@@ -15,16 +17,16 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-intrinsic: Any = numba.extending.intrinsic  # or mypy asks its callers for the context that Numba gives
+intrinsic: Any = numba.extending.intrinsic  # Any: mypy would ask callers for the context that Numba adds
 
 
-def plain_python(substitute):
-    """A decorator of intrinsics: the substitute takes their place where Numba compiles nothing."""
-    return (lambda intrinsic: substitute) if numba.config.DISABLE_JIT else (lambda intrinsic: intrinsic)
+def python_twin(function):
+    """A decorator for intrinsics: with NUMBA_DISABLE_JIT, `function` takes the place of the intrinsic."""
+    return (lambda intrinsic: function) if numba.config.DISABLE_JIT else (lambda intrinsic: intrinsic)
 
 
 class Eight(types.Type):
-    """Eight numbers of one type, side by side in the processor's registers."""
+    """Numba's type for eight numbers of type `dtype` in one register, or in as few as hold them."""
 
     def __init__(self, dtype):
         self.dtype = dtype
@@ -33,30 +35,31 @@ class Eight(types.Type):
 
 @register_model(Eight)
 class EightModel(models.PrimitiveModel):
-    """What LLVM calls a vector."""
+    """Tells Numba that LLVM represents an Eight as a vector."""
 
     def __init__(self, manager, eight):
-        super().__init__(manager, eight, _vector(manager[eight.dtype].get_value_type()))
+        super().__init__(manager, eight, vector_type(manager[eight.dtype].get_value_type()))
 
 
-def _vector(number):
+def vector_type(number):
+    """LLVM's type for a vector of eight numbers of this LLVM type."""
     return ir.VectorType(number, 8)
 
 
 def _pointer(context, builder, array_type, array, k):
     numbers = context.make_array(array_type)(context, builder, array).data
     pointer = builder.gep(numbers, [k], inbounds=True)
-    return builder.bitcast(pointer, _vector(context.get_value_type(array_type.dtype)).as_pointer())
+    return builder.bitcast(pointer, vector_type(context.get_value_type(array_type.dtype)).as_pointer())
 
 
 def _numbers(builder, values):
     return [builder.extract_element(values, ir.IntType(32)(k)) for k in range(8)]
 
 
-@plain_python(lambda numbers, k: numbers.reshape(-1)[k:k + 8].copy())
+@python_twin(lambda numbers, k: numbers.reshape(-1)[k:k + 8].copy())
 @intrinsic
 def eight(context, numbers, k):
-    """The Eight from number k of an array on."""
+    """Numbers k..k+7 of an array, counted as if it had one dimension, as an Eight."""
 
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments)
@@ -69,7 +72,7 @@ def _write(numbers, k, values):
     numbers.reshape(-1)[k:k + 8] = values
 
 
-@plain_python(_write)
+@python_twin(_write)
 @intrinsic
 def put(context, numbers, k, values):
     """numbers[k:k+8] = values."""
@@ -82,10 +85,10 @@ def put(context, numbers, k, values):
     return types.void(numbers, k, values), codegen
 
 
-@plain_python(_write)
+@python_twin(_write)
 @intrinsic
 def put_past_cache(context, numbers, k, values):
-    """The same at an aligned place, which is not read into the cache first."""
+    """The same where numbers[k] is aligned to 8 numbers, by a store that leaves the cache alone."""
 
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments[:2])
@@ -96,10 +99,10 @@ def put_past_cache(context, numbers, k, values):
     return types.void(numbers, k, values), codegen
 
 
-@plain_python(lambda: None)
+@python_twin(lambda: None)
 @intrinsic
 def all_stored(context):
-    """Wait until other threads can see what went past the cache."""
+    """Wait until other threads can see what `put_past_cache` has written."""
 
     def codegen(context, builder, signature, arguments):
         builder.fence("seq_cst")
@@ -108,13 +111,13 @@ def all_stored(context):
     return types.void(), codegen
 
 
-@plain_python(lambda *numbers: np.array(numbers))
+@python_twin(lambda *numbers: np.array(numbers))
 @intrinsic
 def eight_of(context, a, b, c, d, e, f, g, h):
-    """The Eight of these numbers."""
+    """These eight numbers as an Eight."""
 
     def codegen(context, builder, signature, arguments):
-        values = ir.Constant(_vector(context.get_value_type(a)), ir.Undefined)
+        values = ir.Constant(vector_type(context.get_value_type(a)), ir.Undefined)
         for k, argument in enumerate(arguments):
             values = builder.insert_element(values, argument, ir.IntType(32)(k))
         return values
@@ -122,18 +125,18 @@ def eight_of(context, a, b, c, d, e, f, g, h):
     return Eight(a)(a, b, c, d, e, f, g, h), codegen
 
 
-@plain_python(lambda x: np.full(8, x))
+@python_twin(lambda x: np.full(8, x))
 @intrinsic
 def splat(context, x):
-    """The Eight that is x all over."""
+    """An Eight whose numbers are all x."""
 
     def codegen(context, builder, signature, arguments):
-        return _spread(context, builder, arguments[0], x, Eight(x))
+        return broadcast(context, builder, arguments[0], x, Eight(x))
 
     return Eight(x)(x), codegen
 
 
-@plain_python(lambda values: values[0])
+@python_twin(lambda values: values[0])
 @intrinsic
 def first_of(context, values):
     """The first number of an Eight."""
@@ -144,10 +147,10 @@ def first_of(context, values):
     return values.dtype(values), codegen
 
 
-@plain_python(lambda v: ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])))
+@python_twin(lambda v: ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])))
 @intrinsic
 def total_of(context, values):
-    """The sum of an Eight, in an order that is always the same."""
+    """The sum of an Eight, always added in the same order."""
 
     def codegen(context, builder, signature, arguments):
         numbers = _numbers(builder, *arguments)
@@ -158,7 +161,7 @@ def total_of(context, values):
     return values.dtype(values), codegen
 
 
-@plain_python(np.max)
+@python_twin(np.max)
 @intrinsic
 def largest_of(context, values):
     """The largest number of an Eight."""
@@ -172,10 +175,10 @@ def largest_of(context, values):
     return values.dtype(values), codegen
 
 
-@plain_python(np.maximum)
+@python_twin(np.maximum)
 @intrinsic
 def larger(context, a, b):
-    """The larger one of each two."""
+    """The element-wise maximum of two Eights."""
 
     def codegen(context, builder, signature, arguments):
         return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
@@ -183,10 +186,10 @@ def larger(context, a, b):
     return a(a, b), codegen
 
 
-@plain_python(lambda a, b, values, others: np.where(a > b, values, others))
+@python_twin(lambda a, b, values, others: np.where(a > b, values, others))
 @intrinsic
 def where_over(context, a, b, values, others):
-    """Of the values where a > b, elsewhere of the others."""
+    """Element by element: that of `values` where a > b, else that of `others`."""
 
     def codegen(context, builder, signature, arguments):
         a, b, values, others = arguments
@@ -195,55 +198,57 @@ def where_over(context, a, b, values, others):
     return values(a, b, values, others), codegen
 
 
-@plain_python(np.abs)
+@python_twin(np.abs)
 @intrinsic
 def absolute(context, values):
-    """float64 without its signs."""
+    """The absolute values of a float64 Eight."""
 
     def codegen(context, builder, signature, arguments):
-        bits = _vector(ir.IntType(64))
+        bits = vector_type(ir.IntType(64))
         kept = builder.and_(builder.bitcast(arguments[0], bits), ir.Constant(bits, [2**63 - 1] * 8))
         return builder.bitcast(kept, arguments[0].type)
 
     return values(values), codegen
 
 
-@plain_python(lambda values: values.astype(np.float64))
+@python_twin(lambda values: values.astype(np.float64))
 @intrinsic
 def widened(context, values):
-    """As float64."""
+    """The Eight converted to float64."""
 
     def codegen(context, builder, signature, arguments):
-        double = _vector(ir.DoubleType())
+        double = vector_type(ir.DoubleType())
         return arguments[0] if arguments[0].type == double else builder.fpext(arguments[0], double)
 
     return Eight(types.float64)(values), codegen
 
 
-@plain_python(lambda values, array: values.astype(array.dtype))
+@python_twin(lambda values, array: values.astype(array.dtype))
 @intrinsic
 def narrowed(context, values, array):
-    """float64 as the type of an array."""
+    """A float64 Eight converted to the type of an array."""
 
     def codegen(context, builder, signature, arguments):
-        number = _vector(context.get_value_type(array.dtype))
+        number = vector_type(context.get_value_type(array.dtype))
         return arguments[0] if arguments[0].type == number else builder.fptrunc(arguments[0], number)
 
     return Eight(array.dtype)(values, array), codegen
 
 
-def _spread(context, builder, value, kind, eight_type):
-    """A value of this kind as an Eight, if it is none yet."""
+def broadcast(context, builder, value, kind, eight_type):
+    """An Eight as it is; a number of the Numba type `kind` as an Eight with that number in each element."""
     if isinstance(kind, Eight):
         return value
     number = context.cast(builder, value, kind, eight_type.dtype)
-    values = ir.Constant(_vector(number.type), ir.Undefined)
+    values = ir.Constant(vector_type(number.type), ir.Undefined)
     for k in range(8):
         values = builder.insert_element(values, number, ir.IntType(32)(k))
     return values
 
 
-def _operator(symbol, instruction):
+def _define_operator(symbol, instruction):
+    """Let compiled code use an operator of Python on Eights, and on an Eight and a number."""
+
     @type_callable(symbol)
     def typer(context):
         def result(a, b):
@@ -255,7 +260,7 @@ def _operator(symbol, instruction):
 
     def lower(context, builder, signature, arguments):
         return getattr(builder, instruction)(*[
-            _spread(context, builder, value, kind, signature.return_type)
+            broadcast(context, builder, value, kind, signature.return_type)
             for value, kind in zip(arguments, signature.args)
         ])
 
@@ -265,4 +270,4 @@ def _operator(symbol, instruction):
 
 for symbol, instruction in [(operator.add, "fadd"), (operator.iadd, "fadd"), (operator.sub, "fsub"),
                             (operator.mul, "fmul"), (operator.truediv, "fdiv")]:
-    _operator(symbol, instruction)
+    _define_operator(symbol, instruction)

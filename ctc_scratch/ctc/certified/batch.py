@@ -72,7 +72,7 @@ from numpy.typing import NDArray
 
 from ...compiled.bits import bits_of_float64, float64_from_bits
 from ...compiled.cache import cached_njit
-from ...compiled.counter import count
+from ...compiled.counter import DONE, TAKEN, count
 from ...compiled.exp import exp_below
 from ...compiled.vector import (
     absolute,
@@ -792,13 +792,13 @@ def batch(groups, progress, lanes, rows, tops, n_stride, t_stride, lengths, labe
           weights, normalise, budget, w, grad, gamma, losses, gaps):
     """The losses, gaps and gradients of the groups (G, L) that no other thread takes, one after the other.
 
-    gaps: (Z_up - Z_low) / Z_low. progress: how many groups are taken, and how many done, by all threads.
+    gaps: (Z_up - Z_low) / Z_low. progress: the record of `compiled/counter` that all threads share.
     The workspace w must have `room`. The loop is here and not around a function for one group, because
     each level of calls is one more time that LLVM goes over it all.
     """
     L = len(lanes)
     while True:
-        g = count(progress, place(0), 1)
+        g = count(progress, TAKEN, 1)
         if g >= len(groups):
             break
         members = groups[g]
@@ -851,13 +851,4 @@ def batch(groups, progress, lanes, rows, tops, n_stride, t_stride, lengths, labe
                     gaps[n] = max(final / lower * math.ldexp(1.0, apart) - 1.0, 0.0)
                 else:
                     gaps[n] = np.inf
-        count(progress, place(1), 1)
-
-
-@kernel
-def all_done(progress, groups, looks):
-    """Whether other threads end their groups while this one looks so many times."""
-    for _ in range(looks):
-        if count(progress, place(1), 0) == groups:
-            return True
-    return False
+        count(progress, DONE, 1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...compiled.cache import cached_njit
-from ...compiled.counter import count
+from ...compiled.counter import DONE, FAILED, TAKEN, count, new_progress
 from ..running import threads
 from .frames import Frames, check_shape
 
@@ -24,8 +24,8 @@ quick = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"}, no_c
 FEW_CLASSES = 64
 """Up to this many classes, `all_finite` looks first; longer rows come from memory once, for `find_tops`."""
 
-LOOK = 2**14
-"""Numbers that a thread looks at before it takes another block."""
+BLOCK = 2**14
+"""How many numbers a thread inspects before it takes the next block."""
 
 BITS = {
     4: (np.int32, np.uint32, np.float32(-np.inf).view(np.uint32)),
@@ -48,7 +48,7 @@ def check_logits(
 def check_values(frames: Frames) -> Frames:
     """An error if a used frame holds NaN or +inf, or nothing but -inf; padding may hold anything."""
     # Long rows come from memory only once, so there the tops are found in the same pass.
-    if frames.rows.shape[1] > FEW_CLASSES or not all_finite(frames.rows, np.zeros(3, np.int64)):
+    if frames.rows.shape[1] > FEW_CLASSES or not all_finite(frames.rows, new_progress()):
         frames = find_tops(frames)
     return frames
 
@@ -78,26 +78,27 @@ def find_tops(frames: Frames) -> Frames:
 
 
 @quick
-def all_finite(rows, looks):
-    """Whether no number is NaN or infinite; any threads may call it at once, and each gets the answer.
+def all_finite(rows, progress):
+    """Whether no number is NaN or infinite.
 
-    looks (3,), zeros: how many blocks of numbers are taken, how many done, how many were not finite.
+    Any number of threads may call this with one progress record: they divide the
+    blocks among themselves, and each waits for the last and gets the same answer.
     """
     numbers = rows.reshape(-1)
-    blocks = (len(numbers) + LOOK - 1) // LOOK
+    blocks = (len(numbers) + BLOCK - 1) // BLOCK
     while True:
-        k = count(looks, np.uintp(0), 1)
+        k = count(progress, TAKEN, 1)
         if k >= blocks:
             break
         finite = True
-        for i in range(np.uintp(k * LOOK), np.uintp(min((k + 1) * LOOK, len(numbers)))):
+        for i in range(np.uintp(k * BLOCK), np.uintp(min((k + 1) * BLOCK, len(numbers)))):
             finite &= abs(numbers[i]) < np.inf
         if not finite:
-            count(looks, np.uintp(2), 1)
-        count(looks, np.uintp(1), 1)
-    while count(looks, np.uintp(1), 0) < blocks:  # microseconds: other threads are amid their last block
+            count(progress, FAILED, 1)
+        count(progress, DONE, 1)
+    while count(progress, DONE, 0) < blocks:  # for microseconds: other threads finish their last block
         pass
-    return count(looks, np.uintp(2), 0) == 0
+    return count(progress, FAILED, 0) == 0
 
 
 @kernel

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compiled.cache import cached_njit
+from ...compiled.counter import FAILED, TAKEN, new_progress, spin_until_done
 from .. import kernels
 from ..certified import batch as certified
 from ..exact import batch as exact
@@ -157,27 +158,27 @@ class _Problem:
         workspace = workspace or Workspace()
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
         rows, *others = self.arguments
-        looks = np.zeros(3, np.int64)
-        work = [(groups, np.zeros(2, np.int64), lanes, certified.room(T, U, self.C, len(lanes), BUDGET))
+        inspection = new_progress()
+        work = [(groups, new_progress(), lanes, certified.room(T, U, self.C, len(lanes), BUDGET))
                 for groups, lanes, (T, U) in kinds if len(groups)]
 
         @_quietly
         def task():
-            if len(self.frames.tops) == 0 and not all_finite(rows, looks):
+            if len(self.frames.tops) == 0 and not all_finite(rows, inspection):
                 return
             for groups, progress, lanes, room in work:
-                if progress[0] < len(groups):
+                if progress[TAKEN] < len(groups):
                     numbers = workspace._take(room)
                     certified.batch(groups, progress, lanes, rows, self.frames.tops, *others,
                                     self.normalise, BUDGET, numbers, self.grad, gamma, self.losses, gaps)
                     workspace._give(numbers)
 
         def ended():
-            return looks[2] > 0 or all([certified.all_done(progress, len(groups), LOOKS)
-                                        for groups, progress, *_ in work])
+            return inspection[FAILED] > 0 or all([
+                spin_until_done(progress, len(groups), LOOKS) for groups, progress, *_ in work])
 
         threads.run_together(task, ended, sum(len(groups) for groups, *_ in work), cells)
-        return looks[2] == 0
+        return inspection[FAILED] == 0
 
     def plan(self, todo: NDArray[np.bool_]) -> tuple[list[Kind], int]:
         """Marks what is to be done; its groups with their lanes and largest T and U; lattice cells of it all.

@@ -9,7 +9,7 @@ import pytest
 from ctc_scratch.ctc import Workspace, ctc_loss
 from ctc_scratch.ctc.certified import batch as certified
 from ctc_scratch.ctc.inputs.targets import check_targets
-from ctc_scratch.ctc.inputs.values import LOOK, all_finite, check_logits
+from ctc_scratch.ctc.inputs.values import BLOCK, all_finite, check_logits
 from ctc_scratch.ctc.running import solver, threads
 from tests.conftest import assert_close
 
@@ -47,7 +47,7 @@ def test_padding_may_hold_anything_even_where_it_is_all_there_is(rng, method):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [1, *LOOK + np.arange(-1, 2), 3 * LOOK])
+@pytest.mark.parametrize("size", [1, *BLOCK + np.arange(-1, 2), 3 * BLOCK])
 def test_what_is_not_finite_is_found_wherever_it_stands(dtype, size):
     numbers = np.full((size, 1), np.finfo(dtype).max, dtype)
     numbers[::2] = np.finfo(dtype).min
@@ -55,11 +55,11 @@ def test_what_is_not_finite_is_found_wherever_it_stands(dtype, size):
     def finite():
         looks = np.zeros(3, np.int64)
         answer = all_finite(numbers, looks)
-        assert looks[1] == -(-size // LOOK), "blocks that are done"
+        assert looks[1] == -(-size // BLOCK), "blocks that are done"
         return answer
 
     assert finite()
-    for k in {0, size // 2, min(LOOK - 1, size - 1), min(LOOK, size - 1), size - 1}:
+    for k in {0, size // 2, min(BLOCK - 1, size - 1), min(BLOCK, size - 1), size - 1}:
         kept = numbers[k, 0]
         for bad in (np.nan, -np.nan, np.inf, -np.inf):
             numbers[k] = bad
@@ -72,7 +72,7 @@ def test_nobody_goes_on_before_every_number_has_been_looked_at():
     """Another thread has taken the last of two blocks, and has not done it yet; then it finds a NaN there."""
     looks, answers = np.array([2, 1, 0]), []
     waits = threading.Thread(target=lambda: answers.append(
-        all_finite(np.zeros((LOOK + 1, 1)), looks)))
+        all_finite(np.zeros((BLOCK + 1, 1)), looks)))
     waits.start()
     waits.join(timeout=0.2)
     assert waits.is_alive() and not answers
