@@ -8,36 +8,20 @@ The only room that imports matplotlib; it uses `Figure` and never `pyplot`, so i
 no display and keeps no state between calls or threads.
 """
 
-from .image_reading import Mark, picture, spans, where_read_figure
-from .lattice import (
-    alpha_beta_gamma_figure,
-    gamma_evolution_figure,
-    gradient,
-    gradient_figure,
-    heat,
-    paths_figure,
-    paths_over,
-    trellis,
-    trellis_figure,
-)
-from .learning import learning_curve, learning_figure
-from .lessons import (
-    Run,
-    Stage,
-    plateau_figure,
-    runs_figure,
-    save_gif,
-    stage_figure,
-    sum_not_columns_figure,
-    uniform_gamma_figure,
-)
-from .reading import Reading, greedy_path, posteriors, reading_figure, row_image
+from .digits_in_image import Mark, picture, spans, where_read_figure
+from .lattice_figures import alpha_beta_gamma_figure, gamma_evolution_figure, gradient, gradient_figure, heat
+from .learning_curves import learning_curve, learning_figure
+from .memorise_figures import Stage, save_gif, stage_figure
+from .mistake_figures import TrainingCurves, runs_figure, sum_not_columns_figure
+from .path_figures import paths_figure, paths_over, trellis, trellis_figure
+from .plateau_figures import plateau_figure, uniform_gamma_figure
+from .row_figures import PlottedRow, greedy_path, posteriors, reading_figure, row_image
 
 __all__ = [
     "Mark",
-    "Reading",
-    "Run",
+    "PlottedRow",
     "Stage",
+    "TrainingCurves",
     "alpha_beta_gamma_figure",
     "gamma_evolution_figure",
     "gradient",

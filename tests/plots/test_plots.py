@@ -28,7 +28,7 @@ def make_probs(rng, T, C=11):
 
 def make_reading(rng, width=140, decoded=(3, 1), truth=(3, 1)):
     T = -(-width // WINDOW)
-    return plots.Reading(rng.random((28, width)), make_probs(rng, T), decoded, truth)
+    return plots.PlottedRow(rng.random((28, width)), make_probs(rng, T), decoded, truth)
 
 
 def texts_of(ax):

@@ -177,7 +177,7 @@ def show_original_mistake(out: str, seed: int, data: str = "", iterations: int =
         sampler = RowSampler(mnist.train_images, mnist.train_labels, (DIGITS, DIGITS), rng)
         records[label] = train_batches(sampler, frames, window, clip, spread, rate, steps, rng)
     share = 1 - 0.9 ** (DIGITS - 1)
-    runs = [plots.Run(np.array(record.costs), np.array(record.no_path), label)
+    runs = [plots.TrainingCurves(np.array(record.costs), np.array(record.no_path), label)
             for label, record in records.items()]
     figures = {
         "batch_runs": plots.runs_figure(runs, DIGITS * np.log(10), share),
@@ -290,7 +290,7 @@ def _reading(model: RowReader, image: np.ndarray, digits: list[int]):
 
     logits, lengths = model_logits(model, image[None])
     read = greedy_decode(logits[:, 0], blank=BLANK)
-    reading = plots.Reading(image, np.exp(log_softmax(logits[:, 0])), read, digits_to_labels(digits))
+    reading = plots.PlottedRow(image, np.exp(log_softmax(logits[:, 0])), read, digits_to_labels(digits))
     return plots.reading_figure([reading], model.window, CLASS_NAMES, BLANK)
 
 

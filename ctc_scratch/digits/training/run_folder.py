@@ -292,11 +292,11 @@ def profile(trainer: Trainer) -> str:
 
 
 def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> list:
-    from ...plots import Reading
+    from ...plots import PlottedRow
 
     logits, lengths = model_logits(model, rows)
     decoded = greedy_decode(logits, lengths, blank=BLANK)
     return [
-        Reading(row, np.exp(log_softmax(logits[:, n])), decoded[n], digits_to_labels(truth[n]))
+        PlottedRow(row, np.exp(log_softmax(logits[:, n])), decoded[n], digits_to_labels(truth[n]))
         for n, row in enumerate(rows)
     ]

@@ -169,7 +169,7 @@ def figures(row, rng):
     moments = [memorise.Moment(i, 301 / i, rng.standard_normal((140, C))) for i in range(1, 101)]
     names = ["blank", *"0123456789"]
     costs = np.geomspace(300, 1, 50)
-    runs = [plots.Run(costs * f, np.full(50, 0.34 * f), label)
+    runs = [plots.TrainingCurves(costs * f, np.full(50, 0.34 * f), label)
             for f, label in ((0.2, "mistake: 5 frames"), (1.0, "mended"), (0.5, "and four columns a frame"))]
     curve = {"blank": np.linspace(0.1, 0.8, 50), "cost": costs}
     curves = {label: curve for label in ("as usual", "prior", "bias")}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from .style import INK, NORMAL, SMALL
 
 
-class Reading(NamedTuple):
+class PlottedRow(NamedTuple):
     """One row of digits and what a model makes of it."""
 
     image: np.ndarray         # (height, W) in [0, 1]
@@ -110,7 +110,7 @@ def _verdict(decoded: Sequence[int], truth: Sequence[int], class_names: Sequence
     return f"read: {read}{gap}truth: {stands}    {right}"
 
 
-def reading_figure(rows: Sequence[Reading], window: int, class_names: Sequence[str],
+def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequence[str],
                    blank: int) -> Figure:
     """Show how rows are read: image, posteriors under it, greedy path, decoded and truth.
 

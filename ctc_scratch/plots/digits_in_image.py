@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .reading import posteriors, row_image
+from .row_figures import posteriors, row_image
 from .style import NORMAL, SMALL
 
 

@@ -1,0 +1,97 @@
+"""Figures of the original mistake: training with rows that do not fit, and what the loss sums over."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .style import SMALL, STYLES, WIDE
+
+
+class TrainingCurves(NamedTuple):
+    """A batch run: cost of the rows that have a path [nats], share of those that have none, label."""
+
+    costs: np.ndarray
+    no_path: np.ndarray
+    label: str
+
+
+def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: float) -> Figure:
+    """Show batch runs: their costs above, below the share of rows without a valid path.
+
+    Parameters
+    ----------
+    blind : nats, the cost of guessing digits without looking
+    expected_share : of random rows that do not fit
+    """
+    figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    for run, style in zip(runs, STYLES):
+        steps = np.arange(1, len(run.costs) + 1)
+        top.plot(steps, run.costs, label=run.label, **style)
+        bottom.plot(steps, 100 * run.no_path, **style)
+    top.axhline(blind, color="black", linewidth=0.6, linestyle=":")
+    top.text(len(runs[0].costs), blind * 0.92, f"5 ln 10 = {blind:.1f}: digits guessed blindly",
+             fontsize=SMALL, ha="right", va="top")
+    top.set_yscale("log")
+    top.set_yticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
+    top.minorticks_off()
+    top.set_ylabel("cost [nats per row\nthat has a path]", fontsize=SMALL)
+    top.legend(fontsize=SMALL, frameon=False)
+    bottom.axhline(100 * expected_share, color="black", linewidth=0.6, linestyle=":")
+    bottom.text(len(runs[0].costs), 100 * expected_share + 22, f"1 − 0.9⁴ = {expected_share:.0%} expected",
+                fontsize=SMALL, ha="right", va="bottom")
+    bottom.set_ylim(-4, 100)
+    bottom.set_ylabel("rows without\na valid path [%]", fontsize=SMALL)
+    bottom.set_xlabel("training step", fontsize=SMALL)
+    for ax in (top, bottom):
+        ax.grid(color="0.92")
+        ax.tick_params(labelsize=SMALL)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequence[float],
+                           collapsed: Sequence[str]) -> Figure:
+    """Show what is inside the loss, a sum over alignments, and what comes after it, the collapse.
+
+    Parameters
+    ----------
+    paths : the alignments of a toy, as symbols
+    probabilities : of each
+    collapsed : a path (the likeliest) as it is merged, and its labels
+    """
+    n, T = len(paths), len(paths[0])
+    figure = Figure(figsize=(WIDE, 0.36 * n + 1.9), layout="constrained")
+    ax = figure.subplots()
+    ax.axis("off")
+    ax.set_xlim(-0.6, T + 4.6)
+    ax.set_ylim(n + 3.3, -1.5)
+
+    def cells(symbols, x, y, shade="white"):
+        for k, symbol in enumerate(symbols):
+            box = Rectangle((x + k, y), 0.92, 0.8, facecolor=shade, edgecolor="black", linewidth=0.7)
+            ax.add_patch(box)
+            ax.text(x + k + 0.46, y + 0.42, symbol, ha="center", va="center", fontsize=SMALL + 1)
+
+    def say(x, y, text, **style):
+        ax.text(x, y, text, va="center", fontsize=SMALL, **style)
+
+    say(0, -1.1, "inside the loss: every alignment, all frames; no column per digit", weight="bold")
+    for k in range(T):
+        say(k + 0.46, -0.45, f"t={k}", ha="center")
+    for i, (path, p) in enumerate(zip(paths, probabilities)):
+        cells(path, 0, i)
+        say(T + 0.3, i + 0.42, "+" if i else "")
+        say(T + 0.6, i + 0.42, f"{p:.3f}")
+    total = sum(probabilities)
+    say(T + 1.7, n / 2, f"= {total:.3f} = p(labels)\ncost = −ln p = {-np.log(total):.2f}")
+    say(0, n + 0.65, "after the loss, in the decoder: one path, collapsed", weight="bold")
+    path, labels = collapsed
+    cells(path, 0, n + 1.2)
+    ax.annotate("", (T + 2.3, n + 1.6), (T + 0.2, n + 1.6), arrowprops=dict(arrowstyle="->"))
+    say(T + 1.2, n + 2.35, "merge repeats,\ndrop blanks", ha="center")
+    cells(labels, T + 2.5, n + 1.2, "0.85")
+    return figure

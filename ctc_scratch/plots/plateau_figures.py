@@ -1,0 +1,81 @@
+"""Figures of the plateau: why CTC begins with blanks, and why its outputs are peaks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .lattice_figures import hatch
+from .style import COLUMN, SMALL, STYLES, WIDE
+
+
+def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Figure:
+    """Show gamma (T, S) where all outputs are equal, and below it what blank and labels get of each frame."""
+    T, S = gamma.shape
+    figure = Figure(figsize=(COLUMN, 3.6), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
+    top.imshow(gamma.T, cmap="Greys", vmin=0, vmax=gamma.max(), aspect="auto", interpolation="nearest",
+               extent=(-0.5, T - 0.5, S - 0.5, -0.5))
+    hatch(top, gamma == 0)
+    top.set_yticks(range(1, S, 2), [names[s] for s in range(1, S, 2)])
+    top.set_ylabel("state (blanks between)", fontsize=SMALL)
+    top.set_title("γ before training: all alignments alike", fontsize=SMALL, loc="left")
+
+    t, blank = np.arange(T), gamma[:, 0::2].sum(axis=1)
+    bottom.plot(t, blank, color="black", linewidth=1.4)
+    bottom.plot(t, gamma[:, 1::2], color="0.55", linewidth=0.9)
+    bottom.axhline(1 / C, color="black", linewidth=0.7, linestyle=":")
+    bottom.text(T / 2, blank[T // 2] + 0.02, "blank", fontsize=SMALL, ha="center", va="bottom")
+    bottom.text(T / 2, gamma[T // 2, 1::2].max(), "each label", fontsize=SMALL, ha="center", va="bottom",
+                color="0.3")
+    bottom.set_title(f"shares; dotted: what each of the {C} classes has", fontsize=SMALL, loc="left")
+    bottom.set_ylim(-0.03, 0.8)
+    bottom.set_yticks([1 / C, 0.4, 0.8], [f"1/{C}", "0.4", "0.8"])
+    bottom.set_xlabel("frame t", fontsize=SMALL)
+    bottom.set_ylabel("share of the frame", fontsize=SMALL)
+    for ax in (top, bottom):
+        ax.tick_params(labelsize=SMALL)
+    return figure
+
+
+def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: float, blind: float,
+                   blind_cost: float) -> Figure:
+    """Show blank's share of the frames, and the cost, over training steps.
+
+    Parameters
+    ----------
+    runs : by label: `blank`, the mean probability of the blank, and `cost` [nats per row], per step
+    uniform, blind : blank's share of gamma at a uniform start, and in the best output that ignores
+        its input
+    blind_cost : nats per row of that output
+    """
+    figure = Figure(figsize=(WIDE, 4.2), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    styles = [*STYLES, dict(color="black", linewidth=0.9, linestyle=(0, (1, 1)))]
+    for (label, run), style in zip(runs.items(), styles):
+        steps = np.arange(1, len(run["cost"]) + 1)
+        top.plot(steps, run["blank"], label=label, **style)
+        bottom.plot(steps, run["cost"], **style)
+    last = max(len(run["cost"]) for run in runs.values())
+    for ax, x, y, text, side in [
+        (top, 0.06 * last, uniform * 0.99, f"γ of a uniform start: {uniform:.2f}", "left"),
+        (top, last, blind * 1.05, f"best blind output: {blind:.2f}", "right"),
+        (bottom, last, blind_cost * 1.4, f"best blind output: {blind_cost:.1f} nats", "right"),
+    ]:
+        ax.text(x, y, text, fontsize=SMALL, ha=side, va="top" if side == "left" else "bottom")
+    for ax, y in ((top, uniform), (top, blind), (bottom, blind_cost)):
+        ax.axhline(y, color="black", linewidth=0.6, linestyle=":")
+    top.set_ylim(0, 1.05)
+    top.set_ylabel("blank's mean probability", fontsize=SMALL)
+    bottom.set_yscale("log")
+    bottom.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+    bottom.minorticks_off()
+    bottom.set_ylabel("cost [nats per row]", fontsize=SMALL)
+    bottom.set_xlabel("training step", fontsize=SMALL)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=SMALL,
+                  frameon=False)
+    for ax in (top, bottom):
+        ax.grid(color="0.92")
+        ax.tick_params(labelsize=SMALL)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
