@@ -6,6 +6,8 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import overload
 
+unsigned = np.uintp  # for indices: Numba tests signed ones for counting from the end
+
 
 def float64_from_bits(bits):
     """The float64 that these 64 bits spell."""

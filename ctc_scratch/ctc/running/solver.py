@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ...compiled.cache import cached_njit
 from ...compiled.counter import FAILED, TAKEN, new_progress, spin_until_done
-from .. import kernels
-from ..certified import batch as certified
+from .. import certified, kernels
 from ..exact import batch as exact
 from ..inputs.frames import Frames
 from ..inputs.targets import Targets
@@ -159,7 +158,8 @@ class _Problem:
         gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
         rows, *others = self.arguments
         inspection = new_progress()
-        work = [(groups, new_progress(), lanes, certified.room(T, U, self.C, len(lanes), BUDGET))
+        work = [(groups, new_progress(), lanes,
+                 certified.workspace_size(T, U, self.C, len(lanes), BUDGET))
                 for groups, lanes, (T, U) in kinds if len(groups)]
 
         @_quietly
@@ -169,8 +169,9 @@ class _Problem:
             for groups, progress, lanes, room in work:
                 if progress[TAKEN] < len(groups):
                     numbers = workspace._take(room)
-                    certified.batch(groups, progress, lanes, rows, self.frames.tops, *others,
-                                    self.normalise, BUDGET, numbers, self.grad, gamma, self.losses, gaps)
+                    certified.solve_groups(
+                        groups, progress, lanes, rows, self.frames.tops, *others, self.normalise, BUDGET,
+                        numbers, self.grad, gamma, self.losses, gaps)
                     workspace._give(numbers)
 
         def ended():

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import Workspace, ctc_loss, log_partition, set_num_threads
-from ctc_scratch.ctc.certified import batch as certified
+from ctc_scratch.ctc import Workspace, certified, ctc_loss, log_partition, set_num_threads
+from ctc_scratch.ctc.certified import emissions
 from ctc_scratch.ctc.inputs.targets import check_targets
 from ctc_scratch.ctc.inputs.values import check_logits
 from ctc_scratch.ctc.labels import extend, min_frames
@@ -48,9 +48,9 @@ def bracket(logits, labels):
     (T, C), S = frames.rows.shape, 2 * len(labels) + 1
     grad, losses, gaps, gamma = np.zeros((T, C)), np.zeros(1), np.zeros(1), np.zeros((T, S))
     group = np.zeros((1, 1), int)
-    room = certified.room(T, len(labels), C, 1, solver.BUDGET)
+    room = certified.workspace_size(T, len(labels), C, 1, solver.BUDGET)
     with np.errstate(over="ignore", invalid="ignore"):  # plain Python warns, as it does the solver
-        certified.batch(
+        certified.solve_groups(
             group, np.zeros(2, int), (0,), frames.rows, frames.tops, T, 1, frames.lengths,
             packed.labels, packed.offsets, 0, np.ones(1), True, solver.BUDGET, np.zeros(room), grad, gamma,
             losses, gaps,
@@ -263,12 +263,12 @@ def test_minus_inf_classes_have_gradient_exactly_0(rng):
 def test_exp_is_within_two_roundings(dtype, ulp):
     x = -np.linspace(0, 80, 100_001).astype(dtype)
     out = np.empty_like(x)
-    certified.row_exp(x[None], 0, dtype(0), out, x[None], -1, out, dtype(0))
+    emissions.row_exp(x[None], 0, dtype(0), out, x[None], -1, out, dtype(0))
     worst = np.abs(out / np.exp(x.astype(np.longdouble)) - 1).max()
     assert worst <= 2 * ulp, f"{float(worst / ulp):.2f} roundings"
     with np.errstate(invalid="ignore"):  # plain Python warns
         rows = np.full((1, 9), -np.inf, dtype)
-        certified.row_exp(rows, 0, dtype(0), out[:9], rows, -1, out[:9], dtype(0))
+        emissions.row_exp(rows, 0, dtype(0), out[:9], rows, -1, out[:9], dtype(0))
     assert not out[:9].any()
 
 
@@ -277,7 +277,7 @@ def test_exp_is_within_two_roundings(dtype, ulp):
 def test_a_gradient_too_large_for_the_cache_is_written_whole_and_nothing_beside_it(dtype, rng):
     """Rows of 5003 classes begin at every alignment; the last row counts, and what lies around the array."""
     T, C = 300, 5003
-    assert T * C * np.dtype(dtype).itemsize > certified.PAST_CACHE
+    assert T * C * np.dtype(dtype).itemsize > emissions.PAST_CACHE
     logits, labels = rng.standard_normal((T, C)).astype(dtype), rng.integers(1, C, 20)
     expected = ctc_loss(logits, labels, method="exact").grad
     for offset in (0, 1, 5):

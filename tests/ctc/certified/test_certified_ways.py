@@ -6,8 +6,10 @@ import numba
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import Workspace, ctc_loss
-from ctc_scratch.ctc.certified import batch as certified
+from ctc_scratch.compiled.exp import exp_below64
+from ctc_scratch.ctc import Workspace, certified, ctc_loss
+from ctc_scratch.ctc.certified import emissions
+from ctc_scratch.ctc.certified.layout import make_places
 from ctc_scratch.ctc.inputs.targets import check_targets
 from ctc_scratch.ctc.inputs.values import BLOCK, all_finite, check_logits
 from ctc_scratch.ctc.running import solver, threads
@@ -194,10 +196,10 @@ def test_the_room_there_is_is_enough_for_every_group(rng):
     for _ in range(300):
         T, U, C, L = rng.integers(1, 400), rng.integers(0, 120), rng.integers(1, 300), rng.choice([1, 8])
         T, U, C, L, budget = *map(int, (T, U, C, L)), int(rng.choice([1, 1000, 2**18]))
-        room = certified.room(T, U, C, L, budget)
+        room = certified.workspace_size(T, U, C, L, budget)
         smaller = [(int(rng.integers(1, T + 1)), int(rng.integers(0, U + 1))) for _ in range(3)]
         for t, u in [(T, U), (T, 0), (1, U), *smaller]:
-            end = certified.make_places(t, u, C, L, 0, budget).end
+            end = make_places(t, u, C, L, 0, budget).end
             assert end <= room, f"T={t} of {T}, U={u} of {U}, C={C}, L={L}, budget {budget}: {end} > {room}"
 
 
@@ -207,7 +209,7 @@ def test_exp_of_a_difference_has_its_rounding_put_back(rng, size):
     x = np.append(size * rng.standard_normal(2000), [0.0, -np.inf])
     top = x.max()
     with np.errstate(invalid="ignore"):
-        found = certified.exp_below64(x, top)
+        found = exp_below64(x, top)
     right = np.exp(x.astype(np.longdouble) - top)
     counts = (x - top > -700) & (x > -np.inf)
     off = np.abs(found[counts] / right[counts] - 1).max()
@@ -220,7 +222,7 @@ def test_exp_of_a_difference_has_its_rounding_put_back(rng, size):
 def test_past_the_cache_the_gradient_is_the_same_to_the_bit(make_problem, monkeypatch, dtype):
     logits, targets, lengths, _ = make_problem(T=7, N=3, C=83, U=4, dtype=dtype)
     expected = ctc_loss(logits, targets, lengths)
-    monkeypatch.setattr(certified, "PAST_CACHE", 0)
+    monkeypatch.setattr(emissions, "PAST_CACHE", 0)
     for layout, given in [("TNC", logits), ("NTC", logits.transpose(1, 0, 2).copy())]:
         result = ctc_loss(given, targets, lengths, layout=layout)
         grad = result.grad if layout == "TNC" else result.grad.transpose(1, 0, 2)

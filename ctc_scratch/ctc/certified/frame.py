@@ -1,0 +1,151 @@
+"""The loops over one frame: the moves forward and backward, the gradient, and their small tools.
+
+All states of a group live in one array w, and a loop is told where in it each of its rows begins. The
+places are unsigned, as with signed ones Numba tests for a negative index; and one array is handed over
+faster than ten. Index k runs over labels and lanes alike, the lane fastest, in whole blocks of eight:
+what the last block computes behind the last label is 0, as nothing is emitted there.
+"""
+
+from ...compiled.bits import unsigned
+from ...compiled.vector import absolute, eight, eight_of, larger, narrowed, put, splat, where_over
+from .flags import inlined, part
+
+HEADROOM = 460
+TOP = 2.0**HEADROOM  # where the sum of the states starts and is brought back to: A B stays below 2^1022
+FLOOR = 2.0**-800  # under it a state is raised or dropped: times an emission's floor it is still normal
+
+
+@inlined
+def raised(states):
+    """The forward floor: at least FLOOR, if the state can be reached at all."""
+    return where_over(states, splat(0.0), larger(states, splat(FLOOR)), splat(0.0))
+
+
+@inlined
+def dropped(states):
+    """The backward floor: at least FLOOR, or nothing."""
+    return where_over(splat(FLOOR), states, splat(0.0), states)
+
+
+@inlined
+def gathered(numbers, start, slots, k):
+    """The Eight of what is start + slots[k...] in numbers."""
+    start, k = unsigned(start), unsigned(k)
+    return eight_of(
+        numbers[start + slots[k]], numbers[start + slots[k + unsigned(1)]],
+        numbers[start + slots[k + unsigned(2)]], numbers[start + slots[k + unsigned(3)]],
+        numbers[start + slots[k + unsigned(4)]], numbers[start + slots[k + unsigned(5)]],
+        numbers[start + slots[k + unsigned(6)]], numbers[start + slots[k + unsigned(7)]])
+
+
+@inlined
+def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip, new_blanks, new_labels):
+    """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + skip[u] al[u-1]) y(label u).
+
+    `blank` is the Eight of the blank's emissions, of one sequence all the same. Those of the
+    labels go to y, for beta.
+    """
+    for k in range(0, 8 * blocks, 8):
+        label = gathered(w, emit, slots, slot + k)
+        stay, step = eight(w, blanks + k), eight(w, labels - L + k)
+        here = eight(w, labels + k) + stay + eight(w, skip + k) * step
+        put(w, new_blanks + k, raised((stay + step) * blank))
+        put(w, new_labels + k, raised(here * absolute(label)))
+        put(w, y + k, label)
+
+
+@inlined
+def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_blanks, new_emitted, products):
+    """One frame back.
+
+    bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + skip[u+1] el[u+1];
+
+    where `emitted` holds el[u] = bl[u] y(label u), which becomes bl'[u] y'(label u). `products` become
+    al' bl', 0 where the emission was under its floor. Returns the sums of ab' bb' and of these, as Eights.
+    """
+    blank_sum, label_sum = splat(0.0), splat(0.0)
+    for k in range(0, 8 * blocks, 8):
+        label, stay, step = eight(w, y + k), eight(w, emitted + k), eight(w, emitted + L + k)
+        bb = dropped(eight(w, blanks + k) * blank + stay)
+        bl = dropped(stay + eight(w, blanks + L + k) * blank + eight(w, skip + L + k) * step)
+        bl = where_over(label, splat(0.0), bl, splat(0.0))
+        product = eight(w, al + k) * bl
+        put(w, new_blanks + k, bb)
+        put(w, new_emitted + k, bl * label)
+        put(w, products + k, product)
+        blank_sum += eight(w, ab + k) * bb
+        label_sum += product
+    return blank_sum, label_sum
+
+
+@part
+def scatter(w, n, products, slots, first, occupancy):
+    """Each product to the occupancy of its label's class."""
+    products, first, occupancy = unsigned(products), unsigned(first), unsigned(occupancy)
+    for k in range(unsigned(n)):
+        w[occupancy + slots[first + k]] += w[products + k]
+
+
+@part
+def fill(w, n, at, value):
+    """n entries = value."""
+    n, at = unsigned(n), unsigned(at)
+    for k in range(n):
+        w[at + k] = value
+
+
+@inlined
+def of_lanes(w, lanes, k):
+    """The Eight of what is one number for each sequence, from w[k] on."""
+    return eight(w, k) if len(lanes) > 1 else splat(w[unsigned(k)])
+
+
+@inlined
+def sum_of_two(w, blocks, a, b):
+    """The sum of two rows of states, as an Eight."""
+    total = splat(0.0)
+    for k in range(0, 8 * blocks, 8):
+        total += eight(w, a + k) + eight(w, b + k)
+    return total
+
+
+@inlined
+def scale(w, blocks, start, factor):
+    """Multiply a row of states by an Eight."""
+    for k in range(start, start + 8 * blocks, 8):
+        put(w, k, eight(w, k) * factor)
+
+
+@inlined
+def write_grad(w, n, emit, occupancy, factor, weight, rows, r):
+    """rows[r] = weight * (y - factor * occupancy), of a sequence that is alone."""
+    emit, occupancy = unsigned(emit), unsigned(occupancy)
+    for c in range(unsigned(n)):
+        y = w[emit + c] if w[emit + c] > 0.0 else 0.0
+        rows[r, c] = weight * (y - factor * w[occupancy + c])
+
+
+@inlined
+def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
+    """The same for some of the classes."""
+    emit, occupancy = unsigned(emit), unsigned(occupancy)
+    for k in range(unsigned(len(columns))):
+        y = w[emit + k] if w[emit + k] > 0.0 else 0.0
+        rows[r, columns[k]] = weight * (y - factor * w[occupancy + k])
+
+
+@inlined
+def write_lanes(w, n, emit, occupancy, total, weight, line):
+    """The same for eight sequences into line, n classes by eight lanes."""
+    factor = splat(1.0) / total
+    for k in range(0, 8 * n, 8):
+        y = larger(eight(w, emit + k), splat(0.0))
+        put(line, k, narrowed(weight * (y - factor * eight(w, occupancy + k)), line))
+
+
+@inlined
+def copy_lane(line, j, rows, r):
+    """rows[r] = lane j."""
+    j = unsigned(j)
+    for c in range(unsigned(rows.shape[1])):
+        rows[r, c] = line[unsigned(8) * c + j]
