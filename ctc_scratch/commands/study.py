@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,9 @@ MOST_PATHS = 60
 
 MOST_STATES = 61
 """More states than this are no text to look at."""
+
+
+Layout = Literal["TNC", "NTC"]
 
 
 class StudyError(ValueError):
@@ -144,7 +147,7 @@ def study_target(target: list[int], frames: int, classes: int | None, blank: int
     return found
 
 
-def study_file(path: str, classes: int | None, blank: int, layout: str) -> Diagnosis:
+def study_file(path: str, classes: int | None, blank: int, layout: Layout) -> Diagnosis:
     """Print what is wrong with the batch or the data set in a file: .npz, .jsonl or .csv."""
     readers = {".npz": _read_npz, ".jsonl": _read_jsonl, ".csv": _read_csv}
     reader = readers.get(Path(path).suffix)

@@ -1,4 +1,4 @@
-"""What `diagnose` finds, and the words it has for it."""
+"""The results of `diagnose`, and the text that describes them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..enumeration import count_alignments
 from ..labels import min_frames
 
-WIDTH = 79
+TEXT_WIDTH = 79
 SHOWN = 3
-"""Sequences or entries named of each finding; the others are counted."""
+"""How many sequences or entries a finding names; the others are counted."""
 
 CAUSES = {
     "too-few-frames": "a target does not fit its frames",
@@ -25,16 +25,16 @@ CAUSES = {
     "time-batch-exchanged": "time and batch are exchanged",
     "classes-not-last": "the classes are not on the last axis",
     "shape": "logits, targets and lengths do not belong together",
-    "blank-off-by-one": "the blank is another class than the one given",
+    "blank-off-by-one": "the blank is not the class that was given",
     "blank": "the blank is not a class",
     "labels-contain-blank": "a target contains the blank",
-    "padding-in-targets": "targets hold their padding",
+    "padding-in-targets": "targets include their padding",
     "no-room-for-blank": "the network has no output for the blank",
     "labels": "labels are not classes",
-    "arguments": "an argument is nothing that ctc_loss takes",
-    "not-finite": "logits are NaN, +inf, or a frame is -inf throughout",
+    "arguments": "ctc_loss does not accept an argument",
+    "not-finite": "logits hold NaN or +inf, or a frame is all -inf",
     "minus-infinity": "-inf logits close every path",
-    "probabilities": "the logits are probabilities already",
+    "probabilities": "the logits are already probabilities",
 }
 
 
@@ -42,9 +42,9 @@ class Finding(NamedTuple):
     """One thing that is wrong.
 
     cause : a key of `CAUSES`
-    legal : a suspicion: it works, and is seldom meant
-    indices : the sequences it is seen in; empty if it concerns the batch as a whole
-    what : what was found, with its numbers
+    legal : whether it is a suspicion only: it works but is seldom intended
+    indices : the sequences concerned; empty if it is about the batch as a whole
+    what : what was found, with the numbers
     change : what to do about it
     """
 
@@ -59,12 +59,12 @@ class Fit(NamedTuple):
     """How one target fits its frames.
 
     n : which sequence
-    labels, needed, given : U, the frames that U labels and their repeats need, the frames there are
-    repeats : places u of labels that equal label u - 1
-    dead_frame : the first frame that no path reaches alive; `given` if the frames run out before the
-        labels do; None if there is a path
-    killers : entries (t, c) of -inf at which a path ended that had come so far
-    opening : the fewest entries (t, c) that must be more than -inf for a path to exist
+    labels, needed, given : U, the frames that U labels and their repeats need, the frames available
+    repeats : the indices u of labels that equal label u - 1
+    dead_frame : the first frame at which no path is left; `given` if the frames end before the labels
+        do; None if there is a path
+    killers : entries (t, c) of -inf that ended a path which was possible until then
+    opening : the smallest set of entries (t, c) that must be above -inf for a path to exist
     """
 
     n: int
@@ -79,9 +79,10 @@ class Fit(NamedTuple):
 
 @dataclass
 class Diagnosis:
-    """What `diagnose` found: `findings`, errors first, and a `Fit` for each sequence it could judge.
+    """What `diagnose` found; `str` makes a text of it, at most 79 columns wide.
 
-    `str` makes a text of it, 79 columns wide.
+    findings : the errors, then the suspicions
+    fits : a `Fit` for each sequence, as far as that could be determined
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -104,7 +105,7 @@ class Diagnosis:
 
 
 def describe_target(target: Sequence[int], frames: int) -> str:
-    """The facts about one target, a line each: labels, repeats and where, frames, alignments.
+    """The facts about one target, one per line: its labels, its repeats, its frames, its alignments.
 
     >>> print(describe_target([1, 1, 2], 4))
     labels      3: 1 1 2
@@ -128,12 +129,12 @@ def describe_target(target: Sequence[int], frames: int) -> str:
     return "\n".join(lines)
 
 
-# ---- words
+# ---- text
 
 
 def _summary(fits: list[Fit]) -> str:
     if not fits:
-        return "Not one sequence could be judged."
+        return "No sequence could be examined."
     if len(fits) == 1:
         fit, = fits
         where = f" (at label {few(fit.repeats)})" if fit.repeats else ""
@@ -141,24 +142,25 @@ def _summary(fits: list[Fit]) -> str:
                 f"{count(fit.needed, 'frame')} needed, {fit.given} there")
     lines = [f"{f'{len(fits)} sequences':18}  fewest     mean    most"]
     for name, x in [("labels", [fit.labels for fit in fits]), ("frames needed", [fit.needed for fit in fits]),
-                    ("frames there are", [fit.given for fit in fits])]:
+                    ("frames given", [fit.given for fit in fits])]:
         lines.append(f"{name:18} {min(x):7d} {np.mean(x):8.1f} {max(x):7d}")
     return "\n".join(lines)
 
 
 def _text(finding: Finding) -> str:
     head = "SUSPICION" if finding.legal else "ERROR"
-    lines = textwrap.wrap(f"{head} {finding.cause}: {CAUSES[finding.cause]}", WIDTH, subsequent_indent="  ")
-    lines += textwrap.wrap(finding.what, WIDTH, initial_indent="  ", subsequent_indent="  ")
-    lines += textwrap.wrap(f"-> {finding.change}", WIDTH, initial_indent="  ", subsequent_indent="  ")
+    title = f"{head} {finding.cause}: {CAUSES[finding.cause]}"
+    lines = textwrap.wrap(title, TEXT_WIDTH, subsequent_indent="  ")
+    for paragraph in (finding.what, f"-> {finding.change}"):
+        lines += textwrap.wrap(paragraph, TEXT_WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n" + "\n".join(lines)
 
 
-def _verdict(found: Diagnosis) -> str:
-    if not found.findings:
-        fits = "It fits" if len(found.fits) == 1 else "All fit"
+def _verdict(diagnosis: Diagnosis) -> str:
+    if not diagnosis.findings:
+        fits = "It fits" if len(diagnosis.fits) == 1 else "All fit"
         return f"{fits}; nothing strange found."
-    return f"\n{count(len(found.errors), 'error')}, {count(len(found.suspicions), 'suspicion')}."
+    return f"\n{count(len(diagnosis.errors), 'error')}, {count(len(diagnosis.suspicions), 'suspicion')}."
 
 
 def needs(fit: Fit) -> str:
@@ -169,34 +171,34 @@ def needs(fit: Fit) -> str:
 
 
 def how_far(fit: Fit, targets: list[NDArray]) -> str:
-    """What the fastest path has begun when the frames run out."""
+    """How many labels the fastest path has begun when the frames end."""
     target = targets[fit.n]
     begun = sum(min_frames(target[:u + 1]) <= fit.given for u in range(len(target)))
     return f": after the last frame its fastest path has begun {begun} of {fit.labels} labels"
 
 
 def how_closed(fit: Fit, rows: NDArray) -> str:
-    """Where -inf logits ended the last path, and those before it."""
+    """Which logits of -inf ended the last paths of a target, and how many ended paths before."""
     always = [c for c in sorted({c for _, c in fit.opening}) if (rows[:, c] == -np.inf).all()]
     masked = "".join(f" Class {c} is -inf in every frame." for c in always)
     last = [entry for entry in fit.killers if entry[0] == fit.dead_frame]
     others = len(fit.killers) - len(last)
-    before = f", after {count(others, 'such entry', 'such entries')} before it" if others else ""
+    earlier = f", after {count(others, 'such entry', 'such entries')} in earlier frames" if others else ""
     return (
         f"Target {fit.n} would fit its {count(fit.given, 'frame')} (it needs {fit.needed}), but at frame "
-        f"{fit.dead_frame} no path is left: {entries(last)} {'are' if len(last) > 1 else 'is'} -inf{before}."
+        f"{fit.dead_frame} no path is left: {entries(last)} {'are' if len(last) > 1 else 'is'} -inf{earlier}."
         f"{masked}"
     )
 
 
-def entries(places: Sequence[tuple[int, int]]) -> str:
-    """Some entries of the logits by their places."""
-    shown = ", ".join(f"[t={t}, c={c}]" for t, c in places[:SHOWN])
-    return f"logits {shown}" + (f" and {len(places) - SHOWN} more" if len(places) > SHOWN else "")
+def entries(indices: Sequence[tuple[int, int]]) -> str:
+    """'logits [t=1, c=2], [t=3, c=2]'; after the first few, the number of the others."""
+    shown = ", ".join(f"[t={t}, c={c}]" for t, c in indices[:SHOWN])
+    return f"logits {shown}" + (f" and {len(indices) - SHOWN} more" if len(indices) > SHOWN else "")
 
 
 def few(values: Sequence) -> str:
-    """At most five of them."""
+    """The first five values, separated by commas."""
     shown = ", ".join(map(str, values[:5]))
     return f"{shown} ..." if len(values) > 5 else shown
 

@@ -419,7 +419,7 @@ def test_numbers_of_a_target_that_is_too_long():
 def test_one_target_with_as_many_frames_as_labels():
     """One may be a coincidence: it is told, not asserted."""
     finding, = diagnose_lengths([1, 1, 2], 3).findings
-    assert finding.cause == "too-few-frames" and "have frames been counted, or labels?" in finding.what
+    assert finding.cause == "too-few-frames" and "were labels counted in place of frames?" in finding.what
     assert diagnose_lengths([1, 2, 3], 3).findings == []
 
 

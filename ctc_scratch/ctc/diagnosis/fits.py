@@ -1,0 +1,85 @@
+"""How each target fits its frames, and which logits of -inf close its paths."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..labels import can_skip, extend, min_frames
+from ..paths.align import align
+from .arguments import GivenBatch
+from .findings import SHOWN, Diagnosis, Fit, count, entries, how_closed, how_far, needs
+
+
+def find_misfits(
+    diagnosis: Diagnosis, targets: list[NDArray], frames: NDArray, blank: int, batch: GivenBatch | None
+) -> None:
+    """Adds the `Fit` of each target, and findings about those that do not fit or have no path."""
+    for n, target in enumerate(targets):
+        diagnosis.fits.append(_fit(n, target, int(frames[n]), blank, batch))
+    explained = {"lengths-in-labels", "labels-contain-blank", "padding-in-targets"}
+    short = [fit for fit in diagnosis.fits if fit.needed > fit.given]
+    if short and not explained & {finding.cause for finding in diagnosis.errors}:
+        lines = [f"Target {fit.n} needs {needs(fit)} but has {fit.given}{how_far(fit, targets)}."
+                 for fit in short[:SHOWN]]
+        if len(short) > SHOWN:
+            lines.append(f"{len(short) - SHOWN} more do not fit either.")
+        if all(fit.given == fit.labels for fit in short):
+            lines.append("There are as many frames as labels: were labels counted in place of frames?")
+        diagnosis.add(
+            "too-few-frames", [fit.n for fit in short], " ".join(lines),
+            "Give it more frames by shortening the sequence less in the network; or leave such targets out, "
+            'as ctc_loss does with infeasible="zero".',
+        )
+    closed = [fit for fit in diagnosis.fits if fit.killers]
+    if closed:
+        assert batch is not None
+        fit = closed[0]
+        others = f" {count(len(closed) - 1, 'more target')} likewise." if len(closed) > 1 else ""
+        diagnosis.add(
+            "minus-infinity", [fit.n for fit in closed], how_closed(fit, batch.used(fit.n)) + others,
+            f"The fewest entries that open a path when they are finite: {entries(fit.opening)}. Look for "
+            "what makes them -inf: a mask, or the logarithm of 0.",
+        )
+
+
+def _fit(n: int, target: NDArray, given: int, blank: int, batch: GivenBatch | None) -> Fit:
+    repeats = (np.flatnonzero(target[1:] == target[:-1]) + 1).tolist()
+    fit = Fit(n, len(target), repeats, len(target) + len(repeats), given)
+    if fit.needed > given:
+        return fit._replace(dead_frame=given)
+    if batch is None or not 0 <= blank < batch.C or (target == blank).any():
+        return fit
+    rows = batch.used(n)
+    return _closed(fit, rows, target, blank) if (rows == -np.inf).any() else fit
+
+
+def _closed(fit: Fit, rows: NDArray, target: NDArray, blank: int) -> Fit:
+    """The fit, with the logits of -inf that ended its last paths if they leave none."""
+    # Forward over the states that can still finish; `killers` collects where paths that came so far end.
+    ext = extend(target, blank)
+    skips, is_open = can_skip(ext), rows[:, ext] > -np.inf
+    T, S = is_open.shape
+    still_needed = np.array([_frames_after(target, s) for s in range(S)])
+    alive, killers = np.zeros(S, dtype=np.bool_), []
+    for t in range(T):
+        reached = alive.copy()
+        reached[1:] |= alive[:-1]
+        reached[2:] |= alive[:-2] & skips[2:]
+        reached[:2] |= t == 0
+        reached &= still_needed <= T - 1 - t
+        alive = reached & is_open[t]
+        killers += [(t, int(c)) for c in np.unique(ext[reached & ~is_open[t]])]
+        if not alive.any():
+            # The path through the fewest closed entries; the softmax shifts all paths alike.
+            path = align(np.where(rows > -np.inf, 0.0, -1.0), target, blank=blank).path
+            opening = [(t, int(c)) for t, c in enumerate(path) if rows[t, c] == -np.inf]
+            return fit._replace(dead_frame=t, killers=killers, opening=opening)
+    return fit
+
+
+def _frames_after(target: NDArray, s: int) -> int:
+    """The fewest frames that must follow a frame in state s."""
+    u = (s + 1) // 2  # the first label not yet begun
+    needs_blank = s % 2 == 1 and u < len(target) and target[u - 1] == target[u]
+    return min_frames(target[u:]) + int(needs_blank)
