@@ -2,11 +2,15 @@
 
 import io
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
+import pytest
 
 from ctc_scratch.digits.model import archive
+
+MEGABYTE = 1 << 20
 
 
 def read(path):
@@ -48,3 +52,23 @@ def write_members(path, contents, compression=zipfile.ZIP_STORED):
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in contents:
             archive.writestr(name, content)
+
+
+class refused:
+    """The block ends with this error, whose message is one line, and took less than a few megabytes."""
+
+    def __init__(self, error, match, most=4 * MEGABYTE):
+        self.raises, self.most = pytest.raises(error, match=match), most
+
+    def __enter__(self):
+        tracemalloc.start()
+        self.info = self.raises.__enter__()
+        return self.info
+
+    def __exit__(self, *ended):
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        result = self.raises.__exit__(*ended)
+        assert peak < self.most, f"took {peak / MEGABYTE:.1f} MB"
+        assert "\n" not in str(self.info.value) and len(str(self.info.value)) < 1000
+        return result

@@ -16,7 +16,7 @@ from ctc_scratch.digits.lessons import memorise, plateau
 from ctc_scratch.digits.model.reader import BLANK, C, RowReader, digits_to_labels
 from ctc_scratch.digits.training.gradients import batch_gradients
 from tests.conftest import assert_close
-from tests.plots.test_plots import all_texts, render
+from tests.plots.conftest import all_texts, render
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """Files made to do harm: refused with one line, before they take memory, and nothing in them is ever run."""
 
 import ast
-import gzip
 import json
 import os
 import pickle
 import struct
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -15,41 +13,17 @@ import pytest
 
 import ctc_scratch
 from ctc_scratch.commands.main import main
-from ctc_scratch.digits.data.idx import read_idx
-from ctc_scratch.digits.data.mnist_files import load_mnist
-from ctc_scratch.digits.errors import ArchiveError, DataError
+from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training.trainer import read_checkpoint
-from tests.digits.data.test_rows import idx_bytes
-from tests.tools.archives import members, npy, npy_header, rewrite, write_members
+from tests.tools.archives import MEGABYTE, members, npy, npy_header, refused, rewrite, write_members
 from tests.tools.small_runs import small_trainer
 
-MEGABYTE = 1 << 20
 TRILLION = 10**12
 
 
-class refused:
-    """The block ends with this error, whose message is one line, and took less than a few megabytes."""
-
-    def __init__(self, error, match, most=4 * MEGABYTE):
-        self.raises, self.most = pytest.raises(error, match=match), most
-
-    def __enter__(self):
-        tracemalloc.start()
-        self.info = self.raises.__enter__()
-        return self.info
-
-    def __exit__(self, *ended):
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        result = self.raises.__exit__(*ended)
-        assert peak < self.most, f"took {peak / MEGABYTE:.1f} MB"
-        assert "\n" not in str(self.info.value) and len(str(self.info.value)) < 1000
-        return result
-
-
-# ---- models -------------------------------------------------------------------------------
+# ---- models ------------------------------------------------------------------------------
 
 
 def small_model(path):
@@ -205,7 +179,7 @@ def test_no_pickle_no_eval_in_the_sources(path):
         assert called.split(".")[-1] not in ("extract", "extractall"), f"{called} writes what a file names"
 
 
-# ---- checkpoints --------------------------------------------------------------------------
+# ---- checkpoints -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change, message", [
@@ -222,75 +196,3 @@ def test_hostile_settings_of_a_run_take_no_memory(tmp_path, change, message):
     rewrite(path, lambda header, arrays: header["settings"].update(change))
     with refused(ArchiveError, f"checkpoint.npz: .*{message}"):
         read_checkpoint(path)
-
-
-# ---- data ---------------------------------------------------------------------------------
-
-
-def idx_header(*shape):
-    return struct.pack(f">I{len(shape)}I", 0x0800 + len(shape), *shape)
-
-
-def data_folder(path, **files):
-    """Four sound small files, some of them replaced: images, labels."""
-    for part in ("train", "t10k"):
-        (path / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((24, 28, 28), np.uint8)))
-        (path / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(24, np.uint8)))
-    for name, content in files.items():
-        (path / f"train-{name}-idx{3 if name == 'images' else 1}-ubyte").write_bytes(content)
-
-
-NOISE = np.random.default_rng(0).bytes(2 * MEGABYTE)
-DATA = {
-    "gigabytes_unpacked": (dict(images=gzip.compress(idx_header(2_000_000, 28, 28) + NOISE)),
-                           "expected at most 1073741824 bytes of data, found a header for 1568000000"),
-    "a_trillion": (dict(labels=idx_header(2**32 - 1) + NOISE), "expected 4294967303 bytes .* at most 2"),
-    "counts_multiplied": (dict(images=idx_header(*3 * [2**32 - 1])), "expected 7922816245892410538530"),
-    "wrong_shape": (dict(images=idx_bytes(np.zeros((30_000, 30, 30), np.uint8))),
-                    "expected images of 28 x 28 pixels, found 30 x 30"),
-    "wrong_count": (dict(images=gzip.compress(idx_bytes(np.zeros((30_000, 28, 28), np.uint8)))),
-                    "expected 30000 labels, .* found 24"),
-}
-
-
-@pytest.mark.parametrize("files, message", DATA.values(), ids=DATA.keys())
-def test_hostile_data_take_no_memory(tmp_path, files, message):
-    data_folder(tmp_path, **files)
-    with refused(DataError, message):
-        load_mnist(tmp_path)
-
-
-def test_a_sparse_file_takes_no_memory(tmp_path):
-    """Two terabytes of pixels that take no room on the disk; the header fits them."""
-    data_folder(tmp_path)
-    path = tmp_path / "train-images-idx3-ubyte"
-    with open(path, "wb") as file:
-        file.write(idx_header(2_600_000_000, 28, 28))
-        file.truncate(16 + 2_600_000_000 * 28 * 28)
-    with refused(DataError, "expected at most 1073741824 bytes of data"):
-        read_idx(path)
-
-
-def test_each_flipped_bit_of_packed_data_is_noticed_or_does_no_harm(tmp_path, rng):
-    """gzip has a checksum; its header has places that nobody reads."""
-    digits = rng.integers(256, size=(2, 3, 3), dtype=np.uint8)
-    whole = gzip.compress(idx_bytes(digits), mtime=0)
-    noticed = 0
-    for place in range(8 * len(whole)):
-        damaged = bytearray(whole)
-        damaged[place // 8] ^= 1 << place % 8
-        (tmp_path / "file").write_bytes(damaged)
-        try:
-            np.testing.assert_array_equal(read_idx(tmp_path / "file"), digits)
-        except DataError as error:
-            assert str(tmp_path / "file") in str(error)
-            noticed += 1
-    assert noticed > 8 * (len(whole) - 10), f"{noticed} of {8 * len(whole)}"
-
-
-def test_each_cut_of_packed_data_is_noticed(tmp_path, rng):
-    whole = gzip.compress(idx_bytes(rng.integers(256, size=(2, 3, 3), dtype=np.uint8)))
-    for size in range(len(whole)):
-        (tmp_path / "file").write_bytes(whole[:size])
-        with pytest.raises(DataError, match="file: expected"):
-            read_idx(tmp_path / "file")

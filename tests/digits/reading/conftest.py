@@ -1,0 +1,44 @@
+"""Rows of test digits, as pictures; and a small model."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.reading import draw
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import consecutive_rows
+from ctc_scratch.digits.model.reader import RowReader
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_mnist()
+
+
+@pytest.fixture(scope="module")
+def rows(mnist):
+    """Forty rows of five test digits, (40, 28, 140)."""
+    return consecutive_rows(mnist.test_images[:200], mnist.test_labels[:200], 5)[0]
+
+
+def paste(row, size=1.0, light=False, margins=(0, 0, 0, 0), quality=0):
+    """A row (28, W) as a picture; with a quality, as JPEG makes it."""
+    picture = draw(row, size, light, margins)
+    if quality:
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=quality)
+        picture = Image.open(file)
+    return picture
+
+
+def grey(picture):
+    return np.asarray(picture, np.float32)
+
+
+def small_model():
+    """It knows nothing, but says so with spread-out probabilities."""
+    model = RowReader(hidden=8, window=7, rng=np.random.default_rng(5))
+    model.params["output.weight"] *= 20
+    return model

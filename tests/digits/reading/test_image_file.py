@@ -1,0 +1,51 @@
+"""An image file of any kind, size and position gives the same grey values."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctc_scratch.digits.reading.image_file import HIGHEST, KEPT
+from ctc_scratch.digits.reading.row import load_row, make_row
+from tests.digits.reading.conftest import grey, paste
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "I;16", "RGBA", "LA", "1"])
+def test_every_kind_of_pixel_gives_the_same_row(mode, rows, tmp_path):
+    picture = paste(rows[0], 2.0, margins=(9, 9, 9, 9))
+    expected = make_row(grey(picture)).pixels
+    if mode in ("RGBA", "LA"):      # ink on glass; what lies under glass does not count
+        ink = Image.new(mode, picture.size, 0)
+        ink.putalpha(Image.fromarray(255 - np.asarray(picture)))
+        picture = ink
+    elif mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 200)
+    else:
+        picture = picture.convert(mode)
+    picture.save(tmp_path / "row.png")
+    made = load_row(tmp_path / "row.png").pixels
+    assert np.corrcoef(made.ravel(), expected.ravel())[0, 1] > (0.95 if mode == "1" else 0.99)
+
+
+def test_a_photograph_taken_sideways_is_turned_upright(rows, tmp_path):
+    picture = paste(rows[0], 2.0, margins=(9, 9, 9, 9))
+    turned = Image.Exif()
+    turned[0x0112] = 6      # the camera's "turn me clockwise"
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "row.png", exif=turned)
+    np.testing.assert_array_equal(load_row(tmp_path / "row.png").pixels, make_row(grey(picture)).pixels)
+
+
+def test_a_large_image_is_reduced_and_places_count_its_own_pixels(rows, tmp_path):
+    paste(rows[0], 20.0, margins=(100, 500, 300, 500)).save(tmp_path / "row.png")
+    made = load_row(tmp_path / "row.png")
+    assert made.grey.size <= KEPT and made.scale == 2
+    assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85
+    first, last = made.place(28, 56)
+    assert abs(first - (100 + 20 * 28)) < 25 and abs(last - (100 + 20 * 56)) < 25
+
+
+def test_paper_around_a_high_line_does_not_fill_the_memory(tmp_path):
+    line = np.zeros((60_000, 3), np.uint8)
+    line[10:-10, 1] = 255
+    Image.fromarray(line).save(tmp_path / "row.png")
+    made = load_row(tmp_path / "row.png")
+    assert made.pixels.shape == (28, 28) and len(made.grey) <= HIGHEST

@@ -1,0 +1,24 @@
+"""Ink is told from paper under uneven light and grain."""
+
+import numpy as np
+
+from ctc_scratch.digits.reading.ink import otsu
+from ctc_scratch.digits.reading.row import make_row
+from tests.digits.reading.conftest import grey, paste
+
+
+def test_light_that_falls_off_and_grain_are_no_ink(rows, rng):
+    for row in rows[:10]:
+        picture = grey(paste(row, 3.0, margins=(60, 40, 60, 40)))
+        height, width = picture.shape
+        light = 0.9 - 0.4 * np.linspace(0, 1, width) - 0.2 * np.linspace(0, 1, height)[:, None]
+        photo = (0.3 + 0.7 * picture / 255) * light * 255 + rng.normal(0, 3, picture.shape)
+        made = make_row(photo.astype(np.float32)).pixels
+        assert made.shape == row.shape
+        assert np.corrcoef(made.ravel(), row.ravel())[0, 1] > 0.85
+        assert (made == 0).mean() > 0.6, "paper is exactly 0"
+
+
+def test_a_threshold_between_values_that_hardly_differ():
+    values = 1 + np.arange(5) * 2.0**-52
+    assert values[0] < otsu(values) < values[-1]

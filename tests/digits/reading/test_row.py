@@ -1,0 +1,70 @@
+"""Images of any size and colour come out as the rows that a model has learnt from."""
+
+import numpy as np
+import pytest
+
+from ctc_scratch.digits.reading.row import CENTRE, make_row
+from tests.digits.reading.conftest import grey, paste
+
+PASTED = {
+    "as it is": dict(light=True),
+    "dark": dict(),
+    "margins": dict(margins=(40, 11, 3, 70)),
+    "large": dict(size=6.0, margins=(10, 20, 30, 5)),
+    "small": dict(size=0.7, light=True, margins=(7, 0, 0, 3)),
+    "JPEG 90": dict(size=2.0, quality=90, margins=(5, 5, 5, 5)),
+    "JPEG 30": dict(size=3.3, light=True, quality=30, margins=(0, 31, 50, 8)),
+}
+
+
+@pytest.mark.parametrize("how", PASTED.values(), ids=PASTED)
+def test_a_pasted_row_comes_out_as_it_was(how, rows):
+    """Each digit lies where it lay but for the part of a pixel by which MNIST misses its centre."""
+    for row in rows:
+        made = make_row(grey(paste(row, **how))).pixels
+        assert made.shape == row.shape and made.dtype == np.float32
+        assert made.min() >= 0 and made.max() <= 1
+        alike = np.corrcoef(made.ravel(), row.ravel())[0, 1]
+        assert alike > 0.85, f"correlation {alike}"
+        for box in np.split(made, 5, axis=1):
+            mass = box / box.sum()
+            centre = [mass.sum(axis=1 - k) @ (np.arange(28) + 0.5) for k in (0, 1)]
+            assert np.abs(np.array(centre) - CENTRE).max() < 0.35, f"centre of mass {centre}"
+
+
+def test_uneven_spaces_and_a_crooked_line_become_boxes_side_by_side(rows):
+    digits = np.split(rows[0], 5, axis=1)
+    page = np.zeros((80, 400), np.float32)
+    lefts = [3, 40, 150, 181, 350]
+    for k, (digit, left) in enumerate(zip(digits, lefts)):
+        page[10 * k:10 * k + 28, left:left + 28] = digit
+    made = make_row(page)
+    assert made.pixels.shape == (28, 140)
+    assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85
+    assert [(box.left, box.right) for box in made.boxes] == [(28 * k, 28 * k + 28) for k in range(5)]
+    for k, left in enumerate(lefts):        # and each place can be found again
+        first, last = made.place(28 * k + 5, 28 * k + 20)
+        assert abs(first - left - 5) < 1 and abs(last - left - 20) < 1
+
+
+def test_no_place_reaches_over_a_close_neighbour():
+    """Strokes 3 wide and 3 apart, each in a box of 28 columns, whose place ends halfway between them."""
+    page = np.zeros((40, 90), np.float32)
+    for left in (30, 36, 42):
+        page[10:30, left:left + 3] = 1
+    row = make_row(page, scale=2.0)
+    assert [box[:2] for box in row.boxes] == [(0, 28), (28, 56), (56, 84)]
+    assert row.place(28, 56) == (2 * 34, 2 * 40)
+    assert row.place(0, 28) == pytest.approx((2 * 17, 2 * 34), abs=0.1), "there is no neighbour on the left"
+    assert row.place(40, 44) == pytest.approx((2 * 35, 2 * 39), abs=0.1), "what is within stays"
+    for margin in ((28, 32), (52, 56)):         # nothing but what stands for the neighbours' ink
+        first, last = row.place(*margin)
+        assert 2 * 34 <= first < last <= 2 * 40 and last - first == row.boxes[1].step
+
+
+def test_digits_that_touch_keep_their_places_in_a_box_as_wide_as_two():
+    page = np.zeros((40, 90), np.float32)
+    page[10:30, 20:61] = 1
+    made = make_row(page)
+    assert made.pixels.shape == (28, 56)
+    np.testing.assert_array_equal(np.flatnonzero(made.pixels.max(axis=0) > 0.5)[[0, -1]], [8, 48])

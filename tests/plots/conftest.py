@@ -1,0 +1,53 @@
+"""What the tests of figures share: axes, random arrays, and what is written in a figure."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from ctc_scratch import plots
+from ctc_scratch.ctc.paths.lattice import lattice
+
+NAMES = ["blank", *"0123456789"]
+WINDOW = 4
+
+
+@pytest.fixture
+def ax():
+    return Figure(figsize=(5, 2)).subplots()
+
+
+def make_probs(rng, T, C=11):
+    return rng.dirichlet(np.ones(C), size=T)
+
+
+def make_reading(rng, width=140, decoded=(3, 1), truth=(3, 1)):
+    T = -(-width // WINDOW)
+    return plots.PlottedRow(rng.random((28, width)), make_probs(rng, T), decoded, truth)
+
+
+def texts_of(ax):
+    return [(text.get_position()[0], text.get_text()) for text in ax.texts]
+
+
+def render(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def all_texts(figure):
+    """What is written in a figure; a tick outside the axis has a label that is not drawn."""
+    for ax in figure.axes:
+        yield from (text for text in ax.findobj(Text) if text.get_visible() and text.get_text().strip()
+                    and not any(text in (tick.label1, tick.label2) and not low <= tick.get_loc() <= high
+                                for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())),
+                                                          (ax.yaxis, sorted(ax.get_ylim())))
+                                for tick in axis.get_major_ticks()))
+
+
+def lattice_of(T, labels, scale=2.0):
+    its = lattice(scale * np.random.default_rng(0).standard_normal((T, 5)), labels)
+    return its, ["–" if s % 2 == 0 else str(c) for s, c in enumerate(its.ext)]

@@ -1,0 +1,79 @@
+"""The figures of the lattice show its arrays, and their texts are legible."""
+
+import numpy as np
+import pytest
+
+from ctc_scratch import plots
+from ctc_scratch.ctc import enumeration
+from ctc_scratch.ctc.labels import states_of
+from tests.plots.conftest import NAMES, all_texts, lattice_of, render
+
+
+def lattice_figures(T=40, labels=(1, 2, 2, 4)):
+    its, names = lattice_of(T, list(labels))
+    paths = [states_of(path.path.tolist()) for path in its.k_best(3)]
+    samples = [states_of(path) for path in its.sample(6, np.random.default_rng(0)).tolist()]
+    every = np.array([states_of(path) for path in enumeration.alignments([1, 2], 4)])
+    return {
+        "trellis": plots.trellis_figure(every, ["–", "1", "–", "2", "–"]),
+        "alpha_beta_gamma": plots.alpha_beta_gamma_figure(
+            its.log_alpha, its.log_beta, its.log_alpha + its.log_beta, names),
+        "paths": plots.paths_figure(its.gamma, names, paths, samples),
+        "gradient": plots.gradient_figure(np.exp(its.log_probs) - its.occupancy, NAMES[:5]),
+        "evolution": plots.gamma_evolution_figure([its.gamma] * 3, ["iteration 1", "50", "100"], names),
+    }
+
+
+@pytest.mark.parametrize("T, labels", [
+    (4, (1, 2)), (40, (1, 2, 2, 4)), (140, (1, 2, 3, 4, 4, 1, 2, 3)), (2000, (1, 2, 3, 4)),
+], ids=["T=4", "T=40", "T=140", "T=2000"])
+def test_no_label_of_a_lattice_figure_covers_another_or_is_too_small_at_80_mm(T, labels):
+    for name, figure in lattice_figures(T, labels).items():
+        render(figure)
+        width = figure.get_figwidth() * 25.4
+        boxes = [(text.get_text(), text.get_window_extent()) for text in all_texts(figure)]
+        page = figure.bbox
+        for n, (text, box) in enumerate(boxes):
+            inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+            assert inside, f"{name}: {text!r} is cut off"
+            for other, other_box in boxes[n + 1:]:
+                assert not box.overlaps(other_box), f"{name}: {text!r} covers {other!r}"
+        for text in all_texts(figure):
+            points = text.get_fontsize() * min(1.0, 80 / width)
+            assert points >= 5.5, f"{name}: {text.get_text()!r} has {points:.1f} points at 80 mm"
+
+
+def test_heat_maps_hatch_what_is_impossible(ax):
+    its, names = lattice_of(9, [1, 2, 2])
+    plots.heat(ax, its.log_alpha, names)
+    hatched = np.zeros(its.log_alpha.shape, dtype=bool)
+    for patch in ax.patches:
+        first, s = round(patch.get_x() + 0.5), round(patch.get_y() + 0.5)
+        hatched[first:first + round(patch.get_width()), s] = True
+        assert patch.get_hatch()
+    np.testing.assert_array_equal(hatched, its.log_alpha == -np.inf)
+    shown = ax.images[0].get_array()
+    expected = (its.log_alpha - its.log_alpha.max(axis=1, keepdims=True)) / np.log(10)
+    np.testing.assert_allclose(shown.T[~hatched], expected[~hatched])
+
+
+def test_gradient_tells_signs_apart_without_colour(ax, rng):
+    grad = rng.standard_normal((6, 3))
+    plots.gradient(ax, grad, NAMES[:3])
+    scale = 0.46 / np.abs(grad).max()
+    seen = np.zeros_like(grad)
+    for steps in ax.patches:
+        values, edges, c = steps.get_data()
+        assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+        assert (values <= c).all() if steps.get_hatch() else (values >= c).all()
+        seen[:, int(c)] += (values - c) / scale
+    np.testing.assert_allclose(seen, grad)
+
+
+def test_evolution_has_a_panel_a_stage():
+    its, names = lattice_of(12, [1, 2])
+    gammas = [its.gamma, its.gamma**2]
+    figure = plots.gamma_evolution_figure(gammas, ["first", "second"], names)
+    for ax, gamma, title in zip(figure.axes, gammas, ["first", "second"]):
+        np.testing.assert_array_equal(ax.images[0].get_array(), gamma.T)
+        assert ax.get_title(loc="left") == title and ax.images[0].get_clim() == (0, 1)
