@@ -1,7 +1,7 @@
 """Does a kernel touch memory that is not its own? The suite, every index checked against its array.
 
     python -m tests.bounds
-    python -m tests.bounds tests/test_beam.py
+    python -m tests.bounds tests/ctc/decoding/test_beam_search.py
 
 An index outside raises IndexError, which fails a test. (Compiled kernels do not look otherwise, and
 plain Python takes a negative index to count from the end.) The arguments are pytest's.

@@ -256,7 +256,7 @@ def _numbers(text: str) -> list[int]:
 
 def _decoders(text: str) -> list[str]:
     """'greedy,beam' as ['greedy', 'beam']."""
-    from ..digits.model.evaluate import DECODERS
+    from ..ctc.decoding.by_name import DECODERS
 
     names = text.split(",")
     for name in names:

@@ -1,7 +1,8 @@
 """The CTC algorithm: definition, recursion, kernels, loss, lattice, decoding, metrics, diagnosis."""
 
-from .decoding.beam import Hypothesis
-from .decoding.decode import BeamStream, GreedyStream, greedy_decode, prefix_beam_search
+from .decoding.beam_search import BeamStream, prefix_beam_search
+from .decoding.greedy import GreedyStream, greedy_decode
+from .decoding.hypotheses import Hypothesis
 from .decoding.map_search import MapResult, map_decode
 from .decoding.metrics import edit_distance, label_error_rate, sequence_accuracy
 from .decoding.ngram import NGram

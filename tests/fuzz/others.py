@@ -27,9 +27,9 @@ from ctc_scratch.ctc import (
     map_decode,
     min_frames,
     prefix_beam_search,
-    reference,
     sequence_accuracy,
 )
+from ctc_scratch.ctc.decoding import reference_beam
 from tests.fuzz.draw import draw_batch, draw_target, dress, dress_integers
 from tests.fuzz.loss import (
     U64,
@@ -267,7 +267,8 @@ def _check_beam(found, problem, width, model):
     log_probs = problem.log_probs.astype(float)
     entries = log_probs[log_probs > -np.inf]
     if len(np.unique(entries)) == len(entries):
-        right = reference.prefix_beam_search(log_probs, width, problem.blank, score=model and model.score)
+        right = reference_beam.prefix_beam_search(
+            log_probs, width, problem.blank, score=model and model.score)
         if model:
             right = sorted(((labels, score + model.end(labels)) for labels, score in right),
                            key=lambda pair: -pair[1])

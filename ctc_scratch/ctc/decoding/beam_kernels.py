@@ -31,13 +31,14 @@ Tuples of arrays are unpacked once a call: to take an array out of one costs a r
 count, as much as an exp.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...compiled.cache import cached_njit
+from ...compiled.log_space import log_add_by_table, log_softmax
+from .prefix_tree import BEAM, FRESH, LABEL, NODES, PARENT, SLOT, extended, forget
 
 # nogil: the driver runs batches on several threads. cache: compiled once a machine.
 # error_model: no test for division by zero. No fastmath: -inf has to stay -inf.
@@ -45,11 +46,7 @@ kernel = cached_njit(nogil=True, error_model="numpy")
 # inline: what is called once a frame would count a reference to each of its arrays, once a frame.
 inlined = cached_njit(nogil=True, error_model="numpy", inline="always")
 
-# Columns of the tree: the parent (-1 at node 0), the last label (-1 at node 0), the youngest child, the
-# next older child of the same parent (-1 if none), and the place in the beam (-1 if not in it).
-PARENT, LABEL, CHILD, SIBLING, SLOT = 0, 1, 2, 3, 4
 ENDS_IN_BLANK, ENDS_IN_LABEL, TOTAL = 0, 1, 2  # columns of logs
-NODES, BEAM, FRESH = 0, 1, 2  # entries of counts
 
 
 class State(NamedTuple):
@@ -76,57 +73,6 @@ class Scratch(NamedTuple):
     moves: NDArray  # how it comes about: packed(i, c) is prefix i extended by c, or staying if c is -1
     next_nodes: NDArray  # (W,)
     next_logs: NDArray  # (W, 3)
-
-
-def _softplus(width, limit, degree):
-    """ln(1 + e^-x) for 0 <= x < limit: a row of coefficients for each interval of that width.
-
-    Each is the polynomial in x - middle that is right at the Chebyshev nodes of its interval.
-    """
-    powers, middles = np.arange(degree + 1), (np.arange(round(limit / width)) + 0.5) * width
-    nodes = np.cos((powers + 0.5) * np.pi / (degree + 1))
-    values = np.log1p(np.exp(-(middles[:, None] + 0.5 * width * nodes)))
-    return np.linalg.solve(np.vander(nodes, increasing=True), values.T).T / (0.5 * width) ** powers
-
-
-LIMIT = 37.0  # e^-37 does not change 1
-SOFTPLUS = _softplus(0.5, LIMIT, 10)
-
-
-@kernel
-def log_add(a, b):
-    """ln(e^a + e^b), -inf if both are; within 2^-51 and the rounding of the result."""
-    if a < b:
-        a, b = b, a
-    if b < a - LIMIT or b == -np.inf:
-        return a
-    # What a beam spends most of its time on: exp and log take half as long again.
-    x = a - b
-    interval = min(int(2.0 * x), len(SOFTPLUS) - 1)
-    x -= 0.5 * interval + 0.25
-    k, x2 = np.uintp(interval), x * x
-    x4 = x2 * x2
-    low = (SOFTPLUS[k, 0] + SOFTPLUS[k, 1] * x) + x2 * (SOFTPLUS[k, 2] + SOFTPLUS[k, 3] * x)
-    high = (SOFTPLUS[k, 4] + SOFTPLUS[k, 5] * x) + x2 * (SOFTPLUS[k, 6] + SOFTPLUS[k, 7] * x)
-    highest = (SOFTPLUS[k, 8] + SOFTPLUS[k, 9] * x) + x2 * SOFTPLUS[k, 10]
-    return a + (low + x4 * (high + x4 * highest))
-
-
-@inlined
-def log_softmax(rows, r, log_probs, norm):
-    """log_probs = rows[r] - ln sum exp of it; norm: the largest, and ln sum exp of what it lacks."""
-    C = len(log_probs)
-    top = rows[r, 0]
-    for c in range(1, C):
-        top = max(top, rows[r, c])
-    total = 0.0
-    for c in range(C):
-        log_probs[c] = np.float64(rows[r, c]) - np.float64(top)
-        total += math.exp(log_probs[c])
-    log_total = math.log(total)
-    for c in range(C):
-        log_probs[c] -= log_total
-    norm[0], norm[1] = top, log_total
 
 
 @kernel
@@ -157,56 +103,6 @@ def unpacked(move):
     return move >> 32, (move & 0xFFFFFFFF) - 1
 
 
-# ---- the tree -------------------------------------------------------------------------------------
-
-
-@inlined
-def extended(tree, counts, node, c):
-    """The node that c leads to from this one; a new one if there was none."""
-    found = tree[node, CHILD]
-    while found >= 0 and tree[found, LABEL] != c:
-        found = tree[found, SIBLING]
-    if found < 0:
-        found = counts[NODES]
-        counts[NODES] += 1
-        tree[found, PARENT], tree[found, LABEL], tree[found, CHILD] = node, c, -1
-        tree[found, SIBLING], tree[found, SLOT] = tree[node, CHILD], -1
-        tree[node, CHILD] = found
-    return found
-
-
-@kernel
-def forget(tree, priors, label_priors, nodes, counts):
-    """Drop the nodes that no prefix of the beam passes through; the others keep their order."""
-    used = counts[NODES]
-    for k in range(used):
-        tree[k, CHILD] = -1
-    for j in range(counts[BEAM]):
-        k = nodes[j]
-        while k >= 0 and tree[k, CHILD] < 0:
-            tree[k, CHILD] = 0  # a mark: keep it
-            k = tree[k, PARENT]
-    kept = 0
-    for k in range(used):
-        if tree[k, CHILD] == 0:
-            parent = tree[k, PARENT]
-            tree[k, SIBLING] = kept  # where node k is now, for its children
-            if tree[k, SLOT] >= 0:
-                nodes[tree[k, SLOT]] = kept
-            tree[kept, PARENT] = tree[parent, SIBLING] if parent >= 0 else -1
-            tree[kept, LABEL], tree[kept, SLOT] = tree[k, LABEL], tree[k, SLOT]
-            priors[kept] = priors[k]
-            if len(label_priors) > 0:
-                label_priors[kept] = label_priors[k]
-            kept += 1
-    for k in range(kept):
-        tree[k, CHILD] = tree[k, SIBLING] = -1
-    for k in range(1, kept):
-        tree[k, SIBLING] = tree[tree[k, PARENT], CHILD]
-        tree[tree[k, PARENT], CHILD] = k
-    counts[NODES] = kept
-
-
 # ---- one frame ------------------------------------------------------------------------------------
 
 
@@ -224,10 +120,10 @@ def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, 
             in_label, i = logs[j, ENDS_IN_LABEL], tree[parent, SLOT]
             if i >= 0:
                 arrives = logs[i, ENDS_IN_BLANK] if tree[parent, LABEL] == label else logs[i, TOTAL]
-                in_label = log_add(in_label, arrives)
+                in_label = log_add_by_table(in_label, arrives)
                 links[j, 1], links[i, 0] = links[i, 0], j
             in_label += log_probs[label]
-        total = log_add(in_blank, in_label)
+        total = log_add_by_table(in_blank, in_label)
         stayed[j, ENDS_IN_BLANK], stayed[j, ENDS_IN_LABEL], stayed[j, TOTAL] = in_blank, in_label, total
         size = offer(scores, moves, size, total + priors[node], packed(j, -1))
     return size
@@ -323,14 +219,3 @@ def advance(rows, first, stride, T, blank, prune, state, scratch, norms):
             next_logs,
         )
     return T
-
-
-@kernel
-def spell(tree, node, labels):
-    """Write the labels of a node's prefix to the end of `labels` (capacity,); returns how many they are."""
-    U = 0
-    while node > 0:
-        U += 1
-        labels[len(labels) - U] = tree[node, LABEL]
-        node = tree[node, PARENT]
-    return U

@@ -37,10 +37,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...compiled.cache import cached_njit
+from ...compiled.log_space import log_add_by_exp
 from ..inputs.options import check_blank, check_count
 from ..inputs.values import check_logits
 from ..running import threads
-from .decode import prefix_beam_search
+from .beam_search import prefix_beam_search
 
 # nogil, cache: as in `kernels`. No fastmath: -inf has to stay -inf.
 kernel = cached_njit(nogil=True, error_model="numpy")
@@ -126,14 +127,13 @@ class _Prefix(NamedTuple):
 
 def _search(logits: NDArray[np.float64], blank: int, budget: int) -> MapResult:
     T, C = logits.shape
-    log_probs = np.empty((T, C))
-    log_softmax(logits, log_probs)
+    first, = prefix_beam_search(logits, blank=blank)
+    labels, best = first.labels, first.log_prob
+    log_probs = first.posteriors.log_probs()
     tails = np.zeros((T, C))
     if T * C * C <= LOOKAHEAD:
         bound_tails(log_probs, blank, tails)
 
-    first, = prefix_beam_search(logits, blank=blank)
-    labels, best = first.labels, first.log_prob
     root = _Prefix(-1, None, np.empty((2, T + 1)))
     start(log_probs, blank, root.ends)
     open_prefixes: list[tuple[float, int, int, _Prefix]] = []  # (-bound, tie breaker, label, shorter prefix)
@@ -168,29 +168,6 @@ def _spell(prefix: _Prefix) -> list[int]:
 
 
 @kernel
-def log_add(a, b):
-    """ln(e^a + e^b); -inf if both are."""
-    if a < b:
-        a, b = b, a
-    if b < a - 37.0 or b == -np.inf:  # e^-37 does not change 1
-        return a
-    return a + math.log(1.0 + math.exp(b - a))
-
-
-@kernel
-def log_softmax(logits, log_probs):
-    """log_probs[t] = logits[t] - ln sum exp of it."""
-    T, C = logits.shape
-    for t in range(T):
-        top, total = logits[t].max(), 0.0
-        for c in range(C):
-            log_probs[t, c] = logits[t, c] - top
-            total += math.exp(log_probs[t, c])
-        for c in range(C):
-            log_probs[t, c] -= math.log(total)
-
-
-@kernel
 def bound_tails(log_probs, blank, tails):
     """tails[t, c] = ln G_t(c), by the equations at the head of this file."""
     T, C = log_probs.shape
@@ -203,19 +180,19 @@ def bound_tails(log_probs, blank, tails):
         y, after = log_probs[t + 1], tails[t + 1]
         for c in range(C):
             if c != blank:
-                ends[c] = log_add(y[c] + ends[c], y[blank] + ends_in_blank)
+                ends[c] = log_add_by_exp(y[c] + ends[c], y[blank] + ends_in_blank)
                 tails[t, c] = ends[c]
                 for d in range(C):
                     if d != blank:
                         by_blank = y[blank] + follows_blank[d]
                         if d != c:
-                            by_blank = log_add(by_blank, y[d] + after[d])
-                        follows[c, d] = log_add(y[c] + follows[c, d], by_blank)
+                            by_blank = log_add_by_exp(by_blank, y[d] + after[d])
+                        follows[c, d] = log_add_by_exp(y[c] + follows[c, d], by_blank)
                         tails[t, c] = max(tails[t, c], follows[c, d])
         ends_in_blank += y[blank]
         for d in range(C):
             if d != blank:
-                follows_blank[d] = log_add(y[blank] + follows_blank[d], y[d] + after[d])
+                follows_blank[d] = log_add_by_exp(y[blank] + follows_blank[d], y[d] + after[d])
 
 
 @kernel
@@ -230,7 +207,7 @@ def start(log_probs, blank, ends):
 @kernel
 def leaves(ends, t, last, c):
     """ln of all ways of a prefix through t frames that label c may follow."""
-    return ends[0, t] if c == last else log_add(ends[0, t], ends[1, t])
+    return ends[0, t] if c == last else log_add_by_exp(ends[0, t], ends[1, t])
 
 
 @kernel
@@ -238,8 +215,8 @@ def follow(log_probs, blank, last, ends, c, ends_after):
     """The ends of the prefix with label c behind it, from its own ends."""
     ends_after[:, 0] = -np.inf
     for t in range(len(log_probs)):
-        in_label = log_add(ends_after[1, t], leaves(ends, t, last, c))
-        ends_after[0, t + 1] = log_add(ends_after[0, t], ends_after[1, t]) + log_probs[t, blank]
+        in_label = log_add_by_exp(ends_after[1, t], leaves(ends, t, last, c))
+        ends_after[0, t + 1] = log_add_by_exp(ends_after[0, t], ends_after[1, t]) + log_probs[t, blank]
         ends_after[1, t + 1] = in_label + log_probs[t, c]
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compiled.log_space import log_probs_of_classes
 from . import band_kernels
 
 FIRST_REACH = 40.0
@@ -50,7 +51,7 @@ def log_probs_of(
 ) -> NDArray[np.float64]:
     """ln y (T, K) of some classes; norms (T, 2): largest logit, and ln sum exp(logit - largest)."""
     log_probs = np.empty((len(logits), len(classes)))
-    band_kernels.normalise(logits, norms, classes, log_probs)
+    log_probs_of_classes(logits, norms, classes, log_probs)
     return log_probs
 
 

@@ -90,14 +90,6 @@ def number_classes(labels, blank, numbers, classes, columns):
 
 
 @kernel
-def normalise(logits, norms, classes, log_probs):
-    """Fill log_probs (T, K) of some classes; norms (T, 2): largest logit, ln sum exp(logit - largest)."""
-    for t in range(len(logits)):
-        for k in range(len(classes)):
-            log_probs[t, k] = (logits[t, classes[k]] - norms[t, 0]) - norms[t, 1]
-
-
-@kernel
 def fill_band(columns, need, firsts, lasts, repeats):
     """Fill firsts and lasts, and repeats (U + 2,), which is all False before; need (U,) is scratch space.
 

@@ -8,7 +8,8 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from ...ctc import greedy_decode, map_decode, prefix_beam_search, sequence_accuracy
+from ...ctc import sequence_accuracy
+from ...ctc.decoding.by_name import Decoder, decode
 from ...ctc.decoding.metrics import edits
 from ..data.mnist_files import SIDE
 from ..data.rows import consecutive_rows
@@ -18,22 +19,8 @@ from .reader import BLANK, RowReader, labels_to_digits
 FRAMES_AT_ONCE = 2_000
 """Frames of all rows in one forward pass: bounds the memory on long rows, and makes tasks for threads."""
 
-
-def _greedy(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    return greedy_decode(logits, lengths, blank=BLANK)
-
-
-def _beam(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    return [found[0].labels for found in prefix_beam_search(logits, lengths, blank=BLANK)]
-
-
-def _map(logits: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    # A trained model needs hardly more prefixes than a row has digits, an untrained one no end of them.
-    return [found.labels for found in map_decode(logits, lengths, blank=BLANK, budget=200)]
-
-
-DECODERS = {"greedy": _greedy, "beam": _beam, "map": _map}
-"""By name: from logits (T, N, C) and frame counts (N,) to labels."""
+BUDGET = 200
+"""Prefixes that "map" extends per row. A trained model needs hardly more than the row has digits."""
 
 
 class Evaluation(NamedTuple):
@@ -44,11 +31,11 @@ class Evaluation(NamedTuple):
     label_error_rate: float
     row_accuracy: float
     confusions: Counter  # (digit read or None, true digit or None) -> how often
-    decoder: str = "greedy"
+    decoder: Decoder = "greedy"
 
 
 def evaluate(
-    model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: str = "greedy"
+    model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: Decoder = "greedy"
 ) -> Evaluation:
     """Read all rows of `digits` consecutive digits that the images make.
 
@@ -57,7 +44,7 @@ def evaluate(
     images : (count, 28, 28) uint8 array
     labels : (count,) integer array
     digits : in a row; what is left over at the end is dropped
-    decoder : one of `DECODERS`
+    decoder : "greedy", "beam" or "map"
     """
     rows, truth = consecutive_rows(images, labels, digits)
     read = read_rows(model, rows, decoder)
@@ -68,7 +55,7 @@ def evaluate(
     return Evaluation(digits, len(truth), errors, sequence_accuracy(read, truth), confusions, decoder)
 
 
-def read_rows(model: RowReader, rows: np.ndarray, decoder: str = "greedy") -> list[list[int]]:
+def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy") -> list[list[int]]:
     """The digits that the model reads in rows (N, 28, W) of the same width."""
     N, _, W = rows.shape
     at_once = max(1, FRAMES_AT_ONCE * model.window // max(W, SIDE))
@@ -76,7 +63,8 @@ def read_rows(model: RowReader, rows: np.ndarray, decoder: str = "greedy") -> li
 
     def read(chunk):
         logits, lengths = model_logits(model, chunk)
-        return [labels_to_digits(labels).tolist() for labels in DECODERS[decoder](logits, lengths)]
+        decoded = decode(decoder, logits, lengths, blank=BLANK, budget=BUDGET)
+        return [labels_to_digits(labels).tolist() for labels in decoded]
 
     found = run_tasks(read, chunks, [chunk.size for chunk in chunks])
     return [digits for chunk in found for digits in chunk]

@@ -9,7 +9,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from ...ctc import greedy_decode, map_decode, prefix_beam_search
-from ...ctc.decoding.beam import exact_log_prob
+from ...ctc.decoding.hypotheses import exact_log_prob
 from ...ctc.paths.align import align
 from ...ctc.reference import log_softmax
 from ..errors import OptionError

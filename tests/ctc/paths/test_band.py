@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import align, ctc_loss, prefix_beam_search, reference
-from ctc_scratch.ctc.decoding.beam import Posteriors
+from ctc_scratch.ctc.decoding.hypotheses import Posteriors
 from ctc_scratch.ctc.labels import extend, min_frames
 from ctc_scratch.ctc.paths import band, band_kernels
 from ctc_scratch.ctc.paths.band import band_of, best_states

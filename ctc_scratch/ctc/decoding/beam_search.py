@@ -1,122 +1,150 @@
-"""One prefix beam search: its memory, its language model, what it has found.
+"""Prefix beam search: adds up the paths of the most promising labellings, frame by frame.
 
-`beam_kernels` does the frames, `decode` the batch.
+`prefix_beam_search` takes whole sequences, `BeamStream` one sequence in pieces. `Search` is the
+search over one sequence: it owns the memory and asks the language model; `beam_kernels` does the
+frames. What it finds are `Hypothesis` objects (`hypotheses`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..inputs.options import check_blank, check_count, check_not_negative
-from ..loss import ctc_loss
-from ..paths.align import Span, spans_of
-from ..paths.band import Band, band_of, best_states, classes_used, log_probs_of, log_sum
-from . import beam_kernels
-from .beam_kernels import BEAM, FRESH, NODES, TOTAL, Scratch, State
+from ..inputs.values import check_logits
+from ..running import threads
+from . import beam_kernels, prefix_tree
+from .beam_kernels import TOTAL, Scratch, State
+from .greedy import check_piece
+from .hypotheses import Hypothesis, Posteriors
+from .prefix_tree import BEAM, FRESH, NODES
 
 FIRST_NODES = 4096
 """Prefixes that a search has room for at first; where more than half are needed at a time it grows."""
 
 
-LOWEST = -700.0
-"""A ln y below this is left to `ctc_loss`: as a number it would be subnormal, and lack digits."""
+def prefix_beam_search(
+    logits: ArrayLike,
+    lengths: ArrayLike | None = None,
+    *,
+    beam_width: int = 16,
+    blank: int = 0,
+    top: int = 1,
+    prune: float | None = None,
+    language_model: Any = None,
+) -> list:
+    """The most probable labellings that a beam of prefixes finds, best first.
 
-NEARLY_CERTAIN = -0.01
-"""A ln P above this is left to `ctc_loss`, which sums what lacks to certainty."""
+    From frame to frame the `beam_width` best prefixes are kept, and of each how
+    probable the paths are that spell it and end in a blank, or in its last label.
 
-
-class Emissions(NamedTuple):
-    """What frames say of labels: ln y (T, K) of the classes used, which each label is, where it can be."""
-
-    log_probs: NDArray[np.float64]
-    columns: NDArray[np.intp]
-    band: Band
-
-
-@dataclass(frozen=True, eq=False)
-class Posteriors:
-    """The frames that a search has taken.
-
-    logits : (T, C) float64
-    norms : (T, 2) largest logit of each frame, and ln of the sum of exp(logit - largest)
+    Parameters
+    ----------
+    logits : (T, N, C) float array, or (T, C) for one sequence
+        Unnormalised scores; the softmax over C is taken inside.
+    lengths : (N,) integers, optional
+        Frames used of each sequence.
+    beam_width : prefixes that are kept
     blank : which class is the blank
+    top : how many labellings to return of each sequence, at most `beam_width`
+    prune : nats; if given, prefixes that fall further behind the best one are dropped, too
+    language_model : any object with a method score(prefix, label): what is added to the log-score
+        of the labels `prefix`, a tuple, when `label` follows. A method end(prefix), if there is
+        one, says what is added at the end. ln P(label | prefix), weighted, is usual.
+
+    Returns
+    -------
+    list of N lists of `Hypothesis`; for one sequence, one list
+        Fewer than `top` where fewer labellings are possible.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a beam of no width, `top` beyond it, NaN, +inf, wrong shapes or lengths; for a language
+        model whose score is NaN or +inf.
+
+    Notes
+    -----
+    O(T (W log W + C log W)) time for a sequence, W = beam_width; memory for the prefixes that the
+    beam still shares, which is O(W U) at most, and for a copy of the logits. Without a language
+    model, log_score never exceeds log_prob, and is equal to it if nothing was dropped; the highest
+    log_prob of top=beam_width hypotheses is often as good as the first one's of a wider beam.
+
+    References
+    ----------
+    A. Hannun, A. Maas, D. Jurafsky, A. Ng, "First-Pass Large Vocabulary Continuous Speech
+    Recognition using Bi-Directional Recurrent DNNs", 2014.
+
+    Examples
+    --------
+    >>> for hypothesis in prefix_beam_search(np.log([[0.6, 0.4], [0.6, 0.4]]), top=2):
+    ...     print(hypothesis.labels, f"{np.exp(hypothesis.log_prob):.2f}")
+    [1] 0.64
+    [] 0.36
+    """
+    frames = check_logits(logits, lengths, name="lengths")
+    C, N = frames.rows.shape[1], len(frames.lengths)
+    settings = check_settings(C, beam_width, blank, prune, language_model)
+    check_top(top, beam_width)
+    found: list[list[Hypothesis]] = [[]] * N
+
+    def task(samples: NDArray[np.intp]) -> None:
+        for n in samples.tolist():
+            search = Search(C, settings)
+            norms = search.advance(frames.rows, n * frames.n_stride, frames.t_stride, int(frames.lengths[n]))
+            found[n] = search.hypotheses(top, np.array(frames.rows_of(frames.rows, n), np.float64), norms)
+
+    if language_model is None:
+        threads.run(task, frames.lengths * (8 * beam_width + C))
+    else:
+        task(np.arange(N))  # it is Python, which has one thread at a time, and may not be made for several
+    return found[0] if frames.single else found
+
+
+class BeamStream:
+    """Prefix beam search over frames that come in pieces; the answer is that of `prefix_beam_search`.
+
+    Parameters
+    ----------
+    beam_width, blank, prune, language_model : as there
+
+    Notes
+    -----
+    The pieces are kept: exact probabilities need all frames.
+
+    >>> stream = BeamStream()
+    >>> for piece in np.log([[[0.6, 0.4]], [[0.6, 0.4]]]):
+    ...     stream.push(piece)
+    >>> stream.hypotheses()[0].labels
+    [1]
     """
 
-    logits: NDArray[np.float64]
-    norms: NDArray[np.float64]
-    blank: int
-    _last: list[tuple[list[int], Emissions]] = field(default_factory=list, repr=False)
+    def __init__(
+        self, *, beam_width: int = 16, blank: int = 0, prune: float | None = None, language_model: Any = None
+    ) -> None:
+        self._options = beam_width, blank, prune, language_model
+        self._pieces: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # logits, norms
+        self._search: Search | None = None
 
-    def log_prob(self, labels: list[int], least: float = -math.inf) -> float:
-        """ln P(labels | x), at most 0, of labels that fit the frames.
+    def push(self, logits: ArrayLike) -> None:
+        """Take the next frames (T, C)."""
+        frames = check_piece(logits, self._search.C if self._search else None)
+        C = frames.rows.shape[1]
+        self._search = self._search or Search(C, check_settings(C, *self._options))
+        norms = self._search.advance(frames.rows, 0, 1, len(frames.rows))
+        self._pieces.append((np.array(frames.rows, np.float64), norms))
 
-        least : what it is known to be at least
-        """
-        if len(self.logits) > 0:
-            log_probs, columns, band = self._emissions(labels)
-            if (log_probs[log_probs > -np.inf] < LOWEST).any():
-                return exact_log_prob(self.logits, labels, self.blank)
-            found = log_sum(log_probs, columns, band, least)
-            if found < NEARLY_CERTAIN:
-                return found
-        return exact_log_prob(self.logits, labels, self.blank)
-
-    def spans(self, labels: list[int]) -> list[Span]:
-        """Where each label stands on the likeliest alignment."""
-        log_probs, columns, band = self._emissions(labels)
-        states = best_states(log_probs, -self.norms[:, 1], columns, band)
-        assert states is not None, "labels that were found have a path"
-        return spans_of(states, log_probs, columns, labels)
-
-    def _emissions(self, labels: list[int]) -> Emissions:
-        # Asked for twice in a row, as a rule; those of all hypotheses would be much to keep.
-        for known, emissions in self._last[:]:
-            if known is labels:
-                return emissions
-        classes, columns = classes_used(np.array(labels, np.intp), self.blank, self.logits.shape[1])
-        log_probs = log_probs_of(self.logits, self.norms, classes)
-        emissions = Emissions(log_probs, columns, band_of(columns, len(log_probs)))
-        self._last[:] = [(labels, emissions)]
-        return emissions
-
-
-@dataclass(frozen=True, eq=False)
-class Hypothesis:
-    """A labelling that a search has found.
-
-    labels : list of its U labels
-    log_score : what the search ranks by: ln of the probability of those of its paths that the search
-        has seen, and what the language model adds
-    log_prob : ln P(labels | x), exact, at most 0
-    spans : where each label stands on the likeliest alignment, a `Span` each, in order
-    posteriors : the frames
-
-    log_prob and spans are worked out when they are first asked for.
-    """
-
-    labels: list[int]
-    log_score: float
-    posteriors: Posteriors = field(repr=False)
-    _seen: float = field(repr=False)  # ln of the probability of those paths: log_prob is no less
-
-    @cached_property
-    def log_prob(self) -> float:
-        return self.posteriors.log_prob(self.labels, self._seen)
-
-    @cached_property
-    def spans(self) -> list[Span]:
-        return self.posteriors.spans(self.labels)
-
-
-def exact_log_prob(logits: NDArray, labels: list[int], blank: int) -> float:
-    """ln P(labels | x), at most 0."""
-    return min(0.0, -float(ctc_loss(logits, labels, blank=blank, infeasible="inf").loss))
+    def hypotheses(self, top: int = 1) -> list[Hypothesis]:
+        """The best labellings of the frames taken so far, as `prefix_beam_search` would return them."""
+        if self._search is None:
+            raise ValueError("no frames yet: push some, an empty (0, C) piece at least")
+        check_top(top, self._options[0])
+        logits, norms = (np.concatenate(arrays) for arrays in zip(*self._pieces))
+        self._pieces = [(logits, norms)]
+        return self._search.hypotheses(top, logits, norms)
 
 
 class Settings(NamedTuple):
@@ -210,7 +238,7 @@ class Search:
     def _spell(self, node: int) -> list[int]:
         """The labels of a node's prefix."""
         labels = np.empty(len(self._state.tree), np.intp)
-        U = beam_kernels.spell(self._state.tree, node, labels)
+        U = prefix_tree.spell(self._state.tree, node, labels)
         return labels[len(labels) - U:].tolist()
 
     def _ask(self) -> None:

@@ -1,0 +1,104 @@
+"""The three decoders behind one call: "greedy", "beam" or "map".
+
+`decode` gives the labels alone, of a whole batch. `hypotheses` gives all that is known about the
+readings of one sequence: their probabilities, where the labels stand, and whether the first is proved.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .beam_search import prefix_beam_search
+from .greedy import greedy_decode
+from .hypotheses import Hypothesis, posteriors_of
+from .map_search import map_decode
+
+Decoder = Literal["greedy", "beam", "map"]
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
+
+BEAM_WIDTH = 16
+"""Of the beam search, or the number of hypotheses asked for, if that is more."""
+
+
+class Decoded(NamedTuple):
+    """What a decoder reads in one sequence.
+
+    hypotheses : most probable first; greedy and map give one
+    proved : no labelling is more probable than the first hypothesis; only map can say so
+    """
+
+    hypotheses: list[Hypothesis]
+    proved: bool
+
+
+def decode(
+    decoder: Decoder, logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0,
+    budget: int = 10_000,
+) -> list[list[int]]:
+    """The labels that a decoder reads in each sequence.
+
+    Parameters
+    ----------
+    decoder : "greedy", "beam" of width 16, or "map"
+    logits : (T, N, C) float array
+    lengths : (N,) integers, optional
+        Frames used of each sequence.
+    blank : which class is the blank
+    budget : prefixes that "map" extends at most, for each sequence
+
+    Returns
+    -------
+    list of N label lists
+
+    >>> decode("greedy", np.zeros((2, 1, 3))), decode("map", np.zeros((2, 1, 3)))
+    ([[]], [[1]])
+    """
+    check_decoder(decoder)
+    if np.ndim(logits) != 3:
+        raise ValueError(f"decode takes the logits (T, N, C) of a batch, got {np.shape(logits)}")
+    if decoder == "greedy":
+        return greedy_decode(logits, lengths, blank=blank)
+    if decoder == "beam":
+        beams = prefix_beam_search(logits, lengths, beam_width=BEAM_WIDTH, blank=blank)
+        return [best.labels for best, *_ in beams]
+    return [result.labels for result in map_decode(logits, lengths, blank=blank, budget=budget)]
+
+
+def hypotheses(
+    decoder: Decoder, logits: ArrayLike, *, blank: int = 0, top: int = 1, budget: int = 10_000
+) -> Decoded:
+    """All that a decoder finds out about one sequence.
+
+    Parameters
+    ----------
+    decoder : "greedy", "beam" or "map"
+    logits : (T, C) float array
+    blank : which class is the blank
+    top : hypotheses that "beam" returns at most; its width is 16, or `top` if that is more
+    budget : prefixes that "map" extends at most
+
+    >>> reading = hypotheses("map", np.log([[0.6, 0.4], [0.6, 0.4]]))
+    >>> reading.hypotheses[0].labels, reading.proved
+    ([1], True)
+    """
+    check_decoder(decoder)
+    if decoder == "beam":
+        beam = prefix_beam_search(logits, blank=blank, top=top, beam_width=max(BEAM_WIDTH, top))
+        # The beam ranks by a score that lacks the paths it dropped.
+        return Decoded(sorted(beam, key=lambda hypothesis: -hypothesis.log_prob), False)
+    if decoder == "greedy":
+        labels, proved = greedy_decode(logits, blank=blank), False
+        posteriors = posteriors_of(logits, blank)
+        log_score = posteriors.log_best_path()
+    else:
+        labels, log_score, gap, _ = map_decode(logits, blank=blank, budget=budget)
+        posteriors, proved = posteriors_of(logits, blank), gap == 0
+    return Decoded([Hypothesis(labels, log_score, posteriors, log_score)], proved)
+
+
+def check_decoder(decoder: str) -> None:
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")

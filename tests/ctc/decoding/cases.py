@@ -1,0 +1,35 @@
+"""Random problems for the decoders, and a language model that closes one way."""
+
+import numpy as np
+
+from ctc_scratch.ctc.enumeration import labelling_distribution
+
+
+def random_case(rng, most_frames=7, most_classes=3):
+    """Logits (T, C) of any scale, some with -inf entries, and a blank."""
+    T, C = rng.integers(1, most_frames + 1), rng.integers(2, most_classes + 1)
+    logits = rng.choice([0.5, 2.0, 10.0]) * rng.standard_normal((T, C))
+    if rng.random() < 0.2:
+        logits[rng.random((T, C)) < 0.2] = -np.inf
+        logits[np.isinf(logits).all(axis=1)] = 0.0
+    return logits, int(rng.integers(C))
+
+
+def possible(log_probs, blank):
+    """All labellings of a probability above 0, most probable first."""
+    distribution = labelling_distribution(log_probs, blank)
+    return sorted(((p, labels) for labels, p in distribution.items() if p > 0), reverse=True)
+
+
+class Pairs:
+    """A language model of label pairs, -inf for one of them, with an end."""
+
+    def __init__(self, rng, C):
+        self.table, self.last = rng.normal(0, 3, (C + 1, C)), rng.normal(0, 3, C + 1)
+        self.table[0, 1] = -np.inf
+
+    def score(self, prefix, label):
+        return self.table[prefix[-1] if prefix else -1, label]
+
+    def end(self, prefix):
+        return self.last[prefix[-1] if prefix else -1]

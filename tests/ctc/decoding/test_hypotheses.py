@@ -1,0 +1,27 @@
+"""Hypotheses: exact probabilities, and where the labels stand."""
+
+import numpy as np
+
+from ctc_scratch.ctc import ctc_loss, prefix_beam_search
+from tests.conftest import assert_close
+
+
+def test_log_prob_is_that_of_ctc_loss_and_spans_rise(make_problem):
+    problem = make_problem(40, 5, 6, 0, scale=3.0, blank=2, dtype=np.float32)
+    found = prefix_beam_search(problem.logits, problem.logit_lengths, blank=2, top=3)
+    for n, T in enumerate(problem.logit_lengths):
+        for h in found[n]:
+            loss = ctc_loss(problem.logits[:T, n].astype(float), h.labels, blank=2).loss
+            assert_close(h.log_prob, -loss, 1e-12, "log_prob")
+            assert [span.label for span in h.spans] == h.labels
+            ends = [frame for span in h.spans for frame in (span.first, span.last)]
+            assert ends == sorted(ends) and all(0 <= frame < T for frame in ends)
+            assert all(a.last < b.first for a, b in zip(h.spans, h.spans[1:]))
+
+
+def test_the_answer_does_not_change_with_the_array_it_came_from(rng):
+    logits = rng.standard_normal((20, 4))
+    early, late = prefix_beam_search(logits, top=1), prefix_beam_search(logits, top=1)
+    before = early[0].log_prob
+    logits[:] = 0.0
+    assert late[0].log_prob == before
