@@ -28,8 +28,8 @@ from ctc_scratch import (
     prefix_beam_search,
 )
 from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
-from ctc_scratch.digits.training import trainer
-from ctc_scratch.digits.training.run_folder import Run, locked
+from ctc_scratch.digits.training import checkpoint, trainer
+from ctc_scratch.digits.training.run_folder import RunFolder, locked
 from ctc_scratch.digits.training.settings import Settings
 from tests.tools.small_runs import SMALL, write_digits
 
@@ -206,9 +206,9 @@ def a_run(patch):
     digits(patch)
     settings = Settings(**{**SMALL, "data": "digits", "out": "runs/one"})
     one = trainer.Trainer(settings, *training_split(load_mnist("digits")))
-    run = Run.create(Path("runs/one"), settings, one)
+    run = RunFolder.create(Path("runs/one"), settings, one)
     run.checkpoint(one)
-    run.save(one.kept())
+    run.save(one.best_model())
 
 
 def damaged_checkpoint(patch):
@@ -253,14 +253,14 @@ def at_step(patch, number, what):
 
 def full_disk(patch):
     digits(patch)
-    write = trainer.write_archive
+    write = checkpoint.write_archive
 
     def full(path, header, *more):
         if header["step"] == 4:
             raise OSError(28, "No space left on device")
         write(path, header, *more)
 
-    patch.setattr(trainer, "write_archive", full)
+    patch.setattr(checkpoint, "write_archive", full)
 
 
 def ctrl_c(patch):

@@ -345,14 +345,15 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from ..digits.lessons.memorise import show, show_original_mistake
-    from ..digits.lessons.plateau import plateau
+    from ..digits.lessons.memorise import show_memorising
+    from ..digits.lessons.mistake import show_mistake
+    from ..digits.lessons.plateau import show_plateau
 
-    run, folder = show, "runs/show"
+    run, folder = show_memorising, "runs/show"
     if options.original_mistake:
-        run, folder = show_original_mistake, "runs/mistake"
+        run, folder = show_mistake, "runs/mistake"
     elif options.plateau:
-        run, folder = plateau, "runs/plateau"
+        run, folder = show_plateau, "runs/plateau"
     files = run(options.out or folder, options.seed, options.data)
     print("\nwrote " + "\n      ".join(files))
     return 0

@@ -7,7 +7,7 @@ import numpy as np
 
 from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
 from ctc_scratch.digits.training import train as training
-from ctc_scratch.digits.training.run_folder import Run
+from ctc_scratch.digits.training.run_folder import RunFolder
 from ctc_scratch.digits.training.settings import Settings
 from ctc_scratch.digits.training.trainer import Trainer
 
@@ -42,8 +42,8 @@ def use_few_digits(monkeypatch, mnist):
 
 def draw_nothing(monkeypatch):
     """Two figures take longer than all the rest of a small run."""
-    monkeypatch.setattr(Run, "draw", lambda run: None)
-    monkeypatch.setattr(Run, "show_readings", lambda run, model, mnist: None)
+    monkeypatch.setattr(RunFolder, "draw", lambda run: None)
+    monkeypatch.setattr(RunFolder, "show_readings", lambda run, model, mnist: None)
 
 
 def records(folder):

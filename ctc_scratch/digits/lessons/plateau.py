@@ -1,76 +1,85 @@
-"""Why CTC starts all blank, and why its outputs are spikes: `ctc-scratch show --plateau`.
+"""Why CTC training starts all blank, and why its outputs are spikes: `ctc-scratch show --plateau`.
 
-At a uniform start gamma is known in closed form, a quotient of binomials: blank has about half of
-each frame, five times what the network gives it, and a digit, seen over many rows, half of that. So
-blank is learnt first. What is best without looking at the input is then a blank in all frames but
-one a digit; that is the plateau, and its cost can be computed. Two things move it: a blank bias that
-starts there, and a label prior that takes from blank what it has by being frequent.
+When all outputs are uniform, gamma is known in closed form, a quotient of binomials. Blank holds
+about half of each frame, five times what the network gives it. A digit of the row holds less, and
+over many rows half of what the network gives it. So blank is learnt first.
+
+The best output that ignores the input is then blank in all frames but one per digit. That is the
+plateau, and its cost can be computed. Two things change it: a blank bias that starts there, and a
+label prior that takes from blank what it has by being frequent.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from ...ctc import ctc_loss, enumeration, greedy_decode, label_error_rate
+from ...ctc import enumeration, greedy_decode, label_error_rate
 from ...ctc.paths.lattice import lattice
 from ...ctc.reference import log_softmax
 from ...nn import Adam, clip_by_global_norm
 from ..data.mnist_files import load_mnist
-from ..data.rows import RowBatch, RowSampler
+from ..data.rows import RowSampler
 from ..model.evaluate import model_logits
-from ..model.parallel import run_tasks
 from ..model.reader import BLANK, C, RowReader, digits_to_labels
-from ..training.gradients import cut, mean_gradient
-from .memorise import explain, make_folder, state_names, unseen_row
+from ..training.gradients import ShardGradients, batch_gradients, on_threads, shard_gradients
+from .example import state_names, unseen_row
+from .output import LessonFolder
 
 T, U = 35, 5
-"""Frames of four columns, and digits, of a row."""
+"""Frames (of four columns) and digits of a row."""
 
 PRIOR = 0.3
-"""How much of the label prior's logarithm is taken from the scores."""
+"""The label prior's logarithm is multiplied by this before it is taken from the scores."""
 
 
 class Blind(NamedTuple):
-    """The best output that ignores its input: blank's probability, the same at each frame, and its cost."""
+    """The best output that ignores its input."""
 
-    blank: float
-    cost: float
+    blank: float  # probability, the same at each frame
+    cost: float  # nats per row
 
 
-class Curve(NamedTuple):
-    """One training run, a value per step."""
+class PlateauRun(NamedTuple):
+    """One training run, one value per step."""
 
-    blank: list[float]  # its mean probability over all frames
+    blank: list[float]  # mean probability of the blank over all frames
     cost: list[float]  # nats per row
     errors: list[float]  # label error rate of the batch
     watched: list[tuple[int, np.ndarray]]  # some steps, and the logits (T, C) of one row before them
 
+    def __repr__(self) -> str:
+        return f"PlateauRun({len(self.cost)} steps, {len(self.watched)} of them watched)"
+
 
 def best_blind() -> Blind:
-    """Blank's best share where all digits are alike: set it to what gamma says it has, until it stays.
+    """The best output that ignores its input, for a row in which no two digits are equal.
+
+    Blank's share of gamma becomes its probability, again and again, until it stays the same.
 
     >>> blind = best_blind()
-    >>> print(f"{blind.blank:.3f}, where one frame a digit leaves {(T - U) / T:.3f}; {blind.cost:.2f} nats")
-    0.855, where one frame a digit leaves 0.857; 13.10 nats
+    >>> print(f"{blind.blank:.3f}, where one frame per digit leaves {(T - U) / T:.3f}; "
+    ...       f"{blind.cost:.2f} nats")
+    0.855, where one frame per digit leaves 0.857; 13.10 nats
     """
     share = 1 / C
     for _ in range(100):
         probs = np.full(C, (1 - share) / (C - 1))
         probs[BLANK] = share
-        its = lattice(np.tile(np.log(probs), (T, 1)), range(1, U + 1), blank=BLANK)
-        share = float(its.occupancy[:, BLANK].mean())
-    return Blind(share, -its.log_likelihood)
+        posterior = lattice(np.tile(np.log(probs), (T, 1)), range(1, U + 1), blank=BLANK)
+        share = float(posterior.occupancy[:, BLANK].mean())
+    return Blind(share, -posterior.log_likelihood)
 
 
-def plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[str]:
-    """Draw and explain it; returns the names of the files written."""
+def show_plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[str]:
+    """Draw and explain the plateau; returns the paths of the files written."""
     from ... import plots
 
     mnist = load_mnist(data or None)
-    folder = make_folder(out)
+    folder = LessonFolder(out)
     gamma, blind = enumeration.uniform_gamma(range(1, U + 1), T), best_blind()
     uniform = float(gamma[:, 0::2].sum(axis=1).mean())
     bias = float(np.log(blind.blank / (1 - blind.blank) * (C - 1)))
@@ -83,23 +92,22 @@ def plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[str]:
         sampler = RowSampler(mnist.train_images, mnist.train_labels, (U, U), rng)
         runs[label] = train_curve(sampler, start, prior, steps, rng, row)
     usual, biased, with_prior = runs.values()
-    lattices = [lattice(logits, digits_to_labels(digits), blank=BLANK) for _, logits in usual.watched]
-    figures = {
-        "uniform_gamma": plots.uniform_gamma_figure(gamma, state_names(range(1, U + 1)), C),
-        "gamma_evolution": plots.gamma_evolution_figure(
-            [its.gamma for its in lattices],
-            [f"γ at step {step}, cost {-its.log_likelihood:.3g}"
-             for (step, _), its in zip(usual.watched, lattices)],
-            state_names(digits_to_labels(digits)),
-        ),
-        "plateau": plots.plateau_figure(
-            {label: run._asdict() for label, run in runs.items()}, uniform, blind.blank, blind.cost),
-    }
-    files = []
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=200)
-        files.append(str(folder / f"{name}.png"))
-    text = f"""\
+    labels = digits_to_labels(digits)
+    watched = {step: lattice(logits, labels, blank=BLANK) for step, logits in usual.watched}
+    folder.save("uniform_gamma", plots.uniform_gamma_figure(gamma, state_names(range(1, U + 1)), C))
+    folder.save("gamma_evolution", plots.gamma_evolution_figure(
+        [posterior.gamma for posterior in watched.values()],
+        [f"γ at step {step}, cost {-posterior.log_likelihood:.3g}" for step, posterior in watched.items()],
+        state_names(labels)))
+    folder.save("plateau", plots.plateau_figure(
+        {label: run._asdict() for label, run in runs.items()}, uniform, blind.blank, blind.cost))
+    folder.explain(_explanation(uniform, blind, bias, usual, biased, with_prior))
+    return folder.files
+
+
+def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, biased: TrainingCurve,
+                 with_prior: PlateauRun) -> str:
+    return f"""\
         Rows of {U} digits, {T} frames of four columns. Before training all classes have 1/{C} = {1 / C:.2f}
         of each frame, and every one of the {enumeration.count_alignments(range(1, U + 1), T)} alignments is
         equally likely. Gamma is then a quotient of binomials: the {U + 1} blanks between and around the
@@ -122,62 +130,50 @@ def plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[str]:
         on, {np.mean(with_prior.errors[-10:]):.0%}, blank {np.mean(with_prior.blank[-10:]):.2f}: what blank
         has by being frequent is taken from it.
         """
-    return [*files, explain(folder, text)]
 
 
 def train_curve(sampler: RowSampler, bias: float, prior: float, steps: int, rng: np.random.Generator,
-                row: np.ndarray, N: int = 32) -> Curve:
-    """Train a reader of both directions; `prior` of the label prior is taken from the scores.
+                row: np.ndarray, N: int = 32) -> PlateauRun:
+    """Train a bidirectional reader, with a blank bias at the start or a label prior.
 
-    row : (28, W), to be watched at the beginning, a quarter, a half and the end
+    Parameters
+    ----------
+    bias : added to the blank's output bias before the first step
+    prior : how much of the label prior's logarithm is taken from the scores
+    row : (28, W) array, watched at the beginning, at a quarter, at a half and at the end
+    N : rows per batch
     """
     model = RowReader(hidden=64, rng=rng)
     model.params["output.bias"][BLANK] += bias
     optimiser = Adam(model.params)
     log_prior = np.full(C, -np.log(C))
-    curve = Curve([], [], [], [])
+    curve = PlateauRun([], [], [], [])
     for step in tqdm(range(1, steps + 1), unit="step", leave=False, dynamic_ncols=True):
         if step in (1, steps // 4, steps // 2, steps):
             curve.watched.append((step, model_logits(model, row[None])[0][:, 0]))
         batch = sampler.batch(N)
-        cost, grads, mean_probs, decoded = _gradients(model, batch, (prior * log_prior).astype(np.float32))
+        subtracted = (prior * log_prior).astype(np.float32)
+        compute = partial(shard_gradients, log_prior=subtracted)
+        _, grads, shards = batch_gradients(model, batch, mapper=partial(on_threads, compute=compute))
         clip_by_global_norm(grads, 5.0)
         optimiser.step(grads, 6e-3)
+        mean_probs = mean_probabilities(shards)
         log_prior = np.logaddexp(np.log(0.95) + log_prior, np.log(0.05) + np.log(mean_probs))
         curve.blank.append(float(mean_probs[BLANK]))
-        curve.cost.append(cost)
+        curve.cost.append(float(sum(shard.losses.sum() for shard in shards)) / N)
+        decoded = [labels for shard in shards
+                   for labels in greedy_decode(shard.logits - subtracted, shard.lengths, blank=BLANK)]
         targets = [digits_to_labels(row).tolist() for row in batch.labels]
         curve.errors.append(label_error_rate(decoded, targets))
     return curve
 
 
-def _gradients(
-    model: RowReader, batch: RowBatch, log_prior: np.ndarray
-) -> tuple[float, dict, np.ndarray, list]:
-    """The mean cost, its gradient, the mean probabilities (C,), what is read; rows of one length.
-
-    gamma is that of the scores less log_prior; the gradient stays probs - occupancy, as if gamma
-    were given: an expectation step under the prior, a maximisation step without it.
-    """
-    parts = cut(batch, 2)
-
-    def task(part):
-        x, lengths = model.frames(part.images, part.widths)
-        logits, cache = model.forward(x, lengths)
-        targets = [digits_to_labels(row) for row in part.labels]
-        probs = np.exp(log_softmax(logits))
-        scores = logits - log_prior
-        occupancy = np.exp(log_softmax(scores)) - ctc_loss(scores, targets, lengths, blank=BLANK).grad
-        cost = ctc_loss(logits, targets, lengths, blank=BLANK).loss.sum()
-        grads = model.backward((probs - occupancy).astype(logits.dtype), cache)
-        return cost, grads, probs.mean(axis=(0, 1)), greedy_decode(scores, lengths, blank=BLANK)
-
-    costs, grads, means, decoded = zip(*run_tasks(task, parts, [part.images.size for part in parts]))
-    N = len(batch.labels)
-    return float(sum(costs)) / N, mean_gradient(model, grads, N), np.mean(means, axis=0), sum(decoded, [])
+def mean_probabilities(shards: list[ShardGradients]) -> np.ndarray:
+    """The mean probability of each class (C,) over all frames; shards of equally many rows of one length."""
+    return np.mean([np.exp(log_softmax(shard.logits)).mean(axis=(0, 1)) for shard in shards], axis=0)
 
 
 def _first_below(costs: list[float], nats: float = 10.0) -> str:
-    """The first step from which on ten costs in a row are below."""
+    """The first of ten steps in a row whose costs are all below `nats`, as text."""
     below = np.convolve(np.array(costs) < nats, np.ones(10), "valid") == 10
     return str(int(np.argmax(below)) + 1) if below.any() else "(not yet)"

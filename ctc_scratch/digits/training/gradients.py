@@ -1,12 +1,11 @@
-"""One batch, cut into shards: each is a task of its own, and their gradients add up.
+"""The loss of a batch and its gradient: forward, CTC, backward, over shards that run side by side.
 
-The cut does not depend on the threads: they only decide who computes which
-shard. As the sums are made in the order of the shards, any number of threads
-gives the same bits.
+A batch is cut into shards, each a task for one thread. The cut does not depend on the number of
+threads, and the gradients of the shards are added in their order. The result therefore has the same
+bits with any number of threads.
 
-The seam is `Mapper`, a function from the shards of a batch to what each gives.
-`on_threads` is the one there is; one that sends shards to other machines takes
-its place without a change elsewhere, and to the same bits.
+A `Mapper` decides where the shards are computed. `on_threads` uses the threads of this process; a
+mapper that sends shards to other machines could take its place, and would give the same bits.
 """
 
 from __future__ import annotations
@@ -18,74 +17,124 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ctc import ctc_loss
+from ...ctc.reference import log_softmax
 from ..data.rows import RowBatch
 from ..model.parallel import run_tasks
 from ..model.reader import BLANK, RowReader, digits_to_labels
 
 SHARDS = 2
-"""Of a batch of 64: 16 rows are too few for an LSTM's products, four shards take a fifth longer."""
+"""For a batch of 64: shards of 16 rows are too small for an LSTM's products, and take a fifth longer."""
 
 
 class DivergedError(RuntimeError):
-    """What the network computes is no longer finite, or is not going to be of use."""
+    """The network's outputs or gradients are no longer finite, or have grown beyond use."""
 
 
-class Shard(NamedTuple):
-    """What one shard gives: sums over its rows, and what the network said."""
+class ShardGradients(NamedTuple):
+    """The losses and the gradient of one shard, N rows of a batch."""
 
-    loss: float  # nats, summed over rows
-    grads: dict[str, np.ndarray]  # of that sum, under the names of the parameters
+    losses: np.ndarray  # (N,) nats; inf for a row that has no path
+    grads: dict[str, np.ndarray]  # of the sum of the losses, by the names of the parameters
     logits: np.ndarray  # (T, N, C)
-    lengths: np.ndarray  # (N,)
-    seconds: tuple[float, float, float]  # of forward, CTC, backward
+    lengths: np.ndarray  # (N,) frames of each row
+    seconds: tuple[float, float, float]  # spent in forward, CTC, backward
+
+    @property
+    def loss(self) -> float:
+        """The sum of the losses, rounded as `ctc_loss(..., reduction="sum")` rounds it."""
+        return float(np.dot(np.ones_like(self.losses), self.losses))
+
+    def __repr__(self) -> str:
+        return f"ShardGradients({len(self.losses)} rows, {self.loss:.4g} nats, {len(self.grads)} gradients)"
 
 
-Mapper = Callable[[RowReader, list[RowBatch]], list[Shard]]
+class BatchGradients(NamedTuple):
+    """The mean loss of the rows of a batch, its gradient, and the shards it was computed from."""
+
+    loss: float  # nats per row
+    grads: dict[str, np.ndarray]  # by the names of the parameters
+    shards: list[ShardGradients]
+
+    def __repr__(self) -> str:
+        return f"BatchGradients({self.loss:.4g} nats per row, {len(self.shards)} shards)"
 
 
-def gradients(model: RowReader, batch: RowBatch) -> Shard:
-    """Forward, CTC, backward over the rows of one shard; DivergedError if the forward pass overflows.
+Mapper = Callable[[RowReader, list[RowBatch]], list[ShardGradients]]
+"""Computes the gradients of all shards of a batch, and returns them in the order of the shards."""
 
-    To be called by way of `run_tasks`: two BLAS threads sum in another order than one.
+
+def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | None = None,
+                    log_prior: np.ndarray | None = None) -> ShardGradients:
+    """Forward, CTC and backward over the rows of one shard.
+
+    Training uses the defaults; the lessons vary two things.
+
+    Parameters
+    ----------
+    claimed_frames : how many frames each row is claimed to have, in place of those it has. A row that
+        needs more has an infinite loss and no gradient.
+    log_prior : (C,) array in the logits' dtype, taken from the logits before CTC computes gamma. The
+        gradient stays probs - occupancy, as if gamma were given: an expectation step under the prior,
+        a maximisation step without it. The losses are those without the prior.
+
+    Raises
+    ------
+    DivergedError
+        The logits are not finite.
+
+    Notes
+    -----
+    The last bits depend on the number of BLAS threads. `run_tasks` gives each task one.
     """
     start = time.perf_counter()
-    x, lengths = model.frames(batch.images, batch.widths)
+    x, lengths = model.frames(shard.images, shard.widths)
     logits, cache = model.forward(x, lengths)
     if not np.isfinite(logits).all():
         raise DivergedError("the network's outputs are not finite")
     forward = time.perf_counter()
-    targets = [digits_to_labels(row) for row in batch.labels]
-    result = ctc_loss(logits, targets, lengths, blank=BLANK, reduction="sum")
+    targets = [digits_to_labels(row) for row in shard.labels]
+    claimed, infeasible = lengths, "raise"
+    if claimed_frames is not None:
+        claimed, infeasible = np.full_like(lengths, claimed_frames), "inf"
+    result = ctc_loss(logits, targets, claimed, blank=BLANK, infeasible=infeasible)
+    dlogits = result.grad
+    if log_prior is not None:
+        scores = logits - log_prior
+        prior_grad = ctc_loss(scores, targets, claimed, blank=BLANK, infeasible=infeasible).grad
+        occupancy = np.exp(log_softmax(scores)) - prior_grad
+        dlogits = (np.exp(log_softmax(logits)) - occupancy).astype(logits.dtype)
     ctc = time.perf_counter()
-    grads = model.backward(result.grad, cache)
+    grads = model.backward(dlogits, cache)
     seconds = forward - start, ctc - forward, time.perf_counter() - ctc
-    return Shard(float(result.loss), grads, logits, lengths, seconds)
+    return ShardGradients(result.loss, grads, logits, lengths, seconds)
 
 
-def on_threads(model: RowReader, parts: list[RowBatch]) -> list[Shard]:
-    """The gradients of all parts, computed by the threads of this process."""
-    return run_tasks(lambda part: gradients(model, part), parts, [part.images.size for part in parts])
+def on_threads(model: RowReader, shards: list[RowBatch],
+               compute: Callable[[RowReader, RowBatch], ShardGradients] = shard_gradients,
+               ) -> list[ShardGradients]:
+    """`compute` for each shard, shared out over the threads of this process."""
+    return run_tasks(lambda shard: compute(model, shard), shards, [shard.images.size for shard in shards])
 
 
 def batch_gradients(model: RowReader, batch: RowBatch, shards: int = SHARDS,
-                    mapper: Mapper = on_threads) -> tuple[float, dict[str, np.ndarray], list[Shard]]:
-    """The mean loss per row of a batch, its gradient, and the shards it was made of."""
-    found = mapper(model, cut(batch, shards))
+                    mapper: Mapper = on_threads) -> BatchGradients:
+    """The mean loss per row of a batch and its gradient, computed in at most `shards` shards."""
+    results = mapper(model, cut(batch, shards))
     N = len(batch.labels)
-    grads = mean_gradient(model, [shard.grads for shard in found], N)
-    return sum(shard.loss for shard in found) / N, grads, found
+    grads = mean_gradient(model, [result.grads for result in results], N)
+    return BatchGradients(sum(result.loss for result in results) / N, grads, results)
 
 
 def mean_gradient(model: RowReader, grads: Sequence[dict[str, np.ndarray]], N: int) -> dict[str, np.ndarray]:
-    """The gradient of a mean over N rows, from those of sums over parts of them, added in their order."""
-    return {name: sum(some[name] for some in grads) / N for name in model.params}
+    """The gradient of the mean loss over N rows, from the gradients of the sums over their shards."""
+    return {name: sum(shard[name] for shard in grads) / N for name in model.params}
 
 
-def cut(batch: RowBatch, parts: int) -> list[RowBatch]:
-    """The rows of a batch in at most `parts` runs of about the same number."""
+def cut(batch: RowBatch, shards: int) -> list[RowBatch]:
+    """Cut a batch into at most `shards` shards of neighbouring rows, about the same number in each."""
     N = len(batch.labels)
-    parts = min(parts, N)
-    edges = [N * k // parts for k in range(parts + 1)]
+    shards = min(shards, N)
+    edges = [N * k // shards for k in range(shards + 1)]
     return [
         RowBatch(batch.images[i:j], batch.widths[i:j], batch.labels[i:j])
         for i, j in zip(edges, edges[1:])

@@ -1,11 +1,11 @@
-"""The folder of a run, and what is printed on the way.
+"""The folder of a run, and the lines that a run prints.
 
-    settings.json            what it was asked to do
-    metrics.jsonl            one JSON object a line: training and validation figures
-    checkpoint.npz           all that going on needs; checkpoint.previous.npz is the one before
-    model.npz                the best weights so far, by validation rows
-    learning_curve.png       loss and rates against steps
-    reading.png              four test rows: image, posteriors, greedy path, what was read
+    settings.json            what the run was asked to do
+    metrics.jsonl            one JSON object per line: training and validation figures
+    checkpoint.npz           everything needed to go on; checkpoint.previous.npz is the one before it
+    model.npz                the best weights so far, chosen by validation rows
+    learning_curve.png       loss and error rates against steps
+    reading.png              four test rows: image, posteriors, greedy path, digits read
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,28 +26,30 @@ from ...ctc.reference import log_softmax
 from ..data.mnist_files import Mnist
 from ..data.rows import consecutive_rows
 from ..errors import ArchiveError, OptionError
-from ..model.archive import Entry, copy_file, sync_folder
+from ..model.archive import copy_file, sync_folder
 from ..model.evaluate import Evaluation, evaluate, model_logits
 from ..model.model_file import digest, save_model
 from ..model.reader import BLANK, CLASS_NAMES, RowReader, digits_to_labels
+from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .schedule import Schedule
 from .settings import Settings
-from .trainer import Best, Trainer, read_checkpoint
+from .trainer import Best, Evaluations, Trainer
 from .watch import Report
 
 try:
     import fcntl
-except ImportError:     # not on Windows: two trainers in one folder go unnoticed there
+except ImportError:     # Windows has none: two trainers in one folder go unnoticed there
     fcntl = None        # type: ignore[assignment]
 
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 
 TABLE = "  step    loss  errors blanks     rate    norm validation  averaged  right"
-"""80 columns with the mark behind: label error rates on training and validation rows, rows right there."""
+"""The head of the table. A line with the mark "best" at its end has 80 columns. `errors`, `validation` and
+`averaged` are label error rates, `right` is the share of validation rows read without an error."""
 
 
 def new_folder(settings: Settings) -> Path:
-    """Where a new run goes; OptionError if it is there already, or cannot be made."""
+    """The path for a new run; OptionError if something is there already, or it cannot be made."""
     folder = Path(settings.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
     if os.path.lexists(folder):
         raise OptionError(f"--out {folder} exists: a run is never overwritten, name another folder; to go "
@@ -57,18 +60,26 @@ def new_folder(settings: Settings) -> Path:
     return folder
 
 
-class Run:
-    """An open folder: metrics, checkpoints, models and figures go in, lines come out on the terminal."""
+class RunFolder:
+    """The open folder of a run: it takes metrics, checkpoints, models and figures, and prints the table.
+
+    Attributes
+    ----------
+    records : list of dict, the lines of metrics.jsonl
+    """
 
     def __init__(self, folder: Path, settings: Settings):
         self.folder, self.settings = folder, settings
-        self.records: list[dict] = []
-        self.saved_at = 0.0
-        self.headed = False
+        self.records: list[dict[str, Any]] = []
+        self._saved_at = 0.0
+        self._has_table_head = False
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.folder)!r}, {len(self.records)} records)"
 
     @classmethod
-    def create(cls, folder: Path, settings: Settings, trainer: Trainer) -> Run:
-        """A new folder, there with a first checkpoint or not at all; OSError if it cannot be made."""
+    def create(cls, folder: Path, settings: Settings, trainer: Trainer) -> RunFolder:
+        """Make a folder with settings and a first checkpoint, or nothing at all and OSError."""
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
         run = cls(unfinished, settings)
         try:
@@ -84,68 +95,66 @@ class Run:
         return run
 
     @classmethod
-    def reopen(cls, path: Path) -> tuple[Run, Path, Settings, dict, dict[str, Entry]]:
-        """The run of a folder, or of one checkpoint in it: with the file, and what `read_checkpoint` says.
+    def reopen(cls, path: Path) -> tuple[RunFolder, Checkpoint]:
+        """The run in a folder, with its latest checkpoint; or with the one that `path` names.
 
-        Raises
-        ------
-        ArchiveError
-            There is no checkpoint, or it is damaged.
+        ArchiveError if there is no checkpoint, or it is damaged.
         """
         folder = folder_of(path)
         if path == folder:
             path = folder / CHECKPOINT
-            # A run that ended between the two renames of a checkpoint has the previous one alone.
+            # A run killed between the two renames of a checkpoint has only the previous one.
             if not path.exists() and (folder / PREVIOUS).exists():
                 path = folder / PREVIOUS
-        settings, header, entries = read_checkpoint(path)
-        return cls(folder, settings), path, settings, header, entries
+        checkpoint = read_checkpoint(path)
+        return cls(folder, checkpoint.settings), checkpoint
 
     # ---- files ----------------------------------------------------------------------------
 
     def checkpoint(self, trainer: Trainer) -> None:
-        """All of the trainer into the folder; with it how much of the metrics belongs to it."""
+        """Write a checkpoint that also says how many bytes of metrics belong to it."""
         metrics, size = self.folder / "metrics.jsonl", 0
         if metrics.exists():
             with open(metrics, "ab") as file:
-                os.fsync(file.fileno())     # or a power cut could leave less of it than the checkpoint says
+                os.fsync(file.fileno())     # or a power cut could leave fewer bytes than the checkpoint says
                 size = file.tell()
-        trainer.save(self.folder / CHECKPOINT, self.folder / PREVIOUS, metrics=size)
-        self.saved_at = time.monotonic()
+        write_checkpoint(trainer, self.folder / CHECKPOINT, self.folder / PREVIOUS, size)
+        self._saved_at = time.monotonic()
 
     def checkpoint_is_due(self) -> bool:
-        return time.monotonic() - self.saved_at >= self.settings.save_every
+        return time.monotonic() - self._saved_at >= self.settings.save_every
 
-    def go_back(self, file: Path, size: int) -> None:
-        """To a checkpoint and its bytes of metrics: the lines after them will be written again.
+    def go_back(self, file: str | os.PathLike, metrics_size: int) -> None:
+        """Return the folder to a checkpoint: cut off the metrics written after it.
 
-        A copy of the file takes the place of the latest, for the next one to push out.
+        A copy of the file becomes the latest checkpoint, so that the next checkpoint does not rename
+        the user's file to the previous one.
         """
         latest = self.folder / CHECKPOINT
-        if file != latest:
-            before, step = _step(latest), _step(file)
-            if before > step:
-                print(f"{latest}, after step {before}, is replaced by {file}, after step {step}")
+        if Path(file) != latest:
+            latest_step, step = _step(latest), _step(file)
+            if latest_step > step:
+                print(f"{latest}, after step {latest_step}, is replaced by {file}, after step {step}")
             copy_file(file, latest)
         with open(self.folder / "metrics.jsonl", "a+b") as metrics:
             metrics.seek(0)
-            whole = metrics.read()[:size]
-            whole = whole[:whole.rfind(b"\n") + 1]
-            metrics.truncate(len(whole))        # cut, never written anew: a kill here loses no line
-        self.records = [record for line in whole.splitlines() if (record := _record(line))]
+            kept = metrics.read()[:metrics_size]
+            kept = kept[:kept.rfind(b"\n") + 1]
+            metrics.truncate(len(kept))     # cut, never rewritten: a kill here loses no line
+        self.records = [record for line in kept.splitlines() if (record := _record(line))]
 
     def save(self, model: RowReader) -> None:
-        """The weights that count."""
+        """Write the weights that validation rows have chosen."""
         save_model(self.folder / "model.npz", model)
 
     def draw(self) -> None:
-        """The learning curve."""
+        """Draw the learning curve."""
         from ... import plots
 
         plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=120)
 
     def show_readings(self, model: RowReader, mnist: Mnist) -> None:
-        """The picture of four test rows."""
+        """Draw how the model reads four test rows."""
         from ... import plots
 
         digits = self.settings.test_digits
@@ -153,17 +162,17 @@ class Run:
         figure = plots.reading_figure(_readings(model, rows, truth), model.window, CLASS_NAMES, BLANK)
         figure.savefig(self.folder / "reading.png", dpi=120)
 
-    def record(self, schedule: Schedule, **values) -> None:
-        """One line of metrics, with the step and the seconds of training."""
+    def record(self, schedule: Schedule, **values: Any) -> None:
+        """Append one line of metrics, with the step and the seconds of training."""
         record = {"step": schedule.step, **values, "seconds": round(schedule.seconds, 3)}
         with open(self.folder / "metrics.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
         self.records.append(record)
 
-    # ---- on the way -----------------------------------------------------------------------
+    # ---- during training ------------------------------------------------------------------
 
     def report(self, bar, schedule: Schedule, report: Report, sentence: str | None) -> None:
-        """A training record and the line under the bar; and what there is to be said."""
+        """Record a training report and show it beside the progress bar; print and record the sentence."""
         self.record(schedule, **report._asdict())
         bar.set_postfix_str(f"loss {report.loss:.2f}, errors {report.label_error_rate:.1%}, "
                             f"blank {report.blank_rate:.0%}")
@@ -171,56 +180,58 @@ class Run:
             bar.write(sentence)
             self.record(schedule, said=sentence)
 
-    def validated(self, bar, schedule: Schedule, last: Evaluation, average: Evaluation | None,
-                  best: Best) -> None:
-        """A validation record, and a line of the table: training as the mean since the line before.
+    def validated(self, bar, schedule: Schedule, evaluations: Evaluations, best: Best) -> None:
+        """Record an evaluation and print a line of the table.
 
-        Rows right are those of the average, if there is one.
+        The training figures are means over the reports since the line before. The rows right are
+        those of the averaged weights, if there are any.
         """
-        step = schedule.step
+        last, average = evaluations
         self.record(
             schedule, validation_label_error_rate=last.label_error_rate,
             validation_row_accuracy=last.row_accuracy,
             **dict(average_label_error_rate=average.label_error_rate,
                    average_row_accuracy=average.row_accuracy) if average else {})
-        if not self.headed:
-            self.headed = True
+        if not self._has_table_head:
+            self._has_table_head = True
             bar.write(TABLE)
-        lines = self._reports_since_the_last_line()
-        loss, errors, blanks, norm = (np.mean([line[key] for line in lines]) for key in (
+        reports = self._reports_since_the_last_line()
+        loss, errors, blanks, norm = (np.mean([report[key] for report in reports]) for key in (
             "loss", "label_error_rate", "blank_rate", "gradient_norm"))
         averaged = f"{average.label_error_rate:9.2%}" if average else f"{'-':>9}"
-        bar.write(f"{step:6d} {loss:7.3f} {errors:7.2%} {blanks:6.0%} {lines[-1]['rate']:.2e} {norm:7.2f} "
-                  f"{last.label_error_rate:10.2%} {averaged} {(average or last).row_accuracy:6.1%}"
-                  f"{' best' if best.step == step else ''}")
+        bar.write(f"{schedule.step:6d} {loss:7.3f} {errors:7.2%} {blanks:6.0%} {reports[-1]['rate']:.2e} "
+                  f"{norm:7.2f} {last.label_error_rate:10.2%} {averaged} "
+                  f"{(average or last).row_accuracy:6.1%}{' best' if best.step == schedule.step else ''}")
 
-    def _reports_since_the_last_line(self) -> list[dict]:
-        lines: list[dict] = []
+    def _reports_since_the_last_line(self) -> list[dict[str, Any]]:
+        """The training records between the last two evaluations, or before the first one."""
+        reports: list[dict[str, Any]] = []
         for record in reversed(self.records[:-1]):
             if "validation_label_error_rate" in record:
                 break
             if "loss" in record:
-                lines.insert(0, record)
-        return lines
+                reports.insert(0, record)
+        return reports
 
     # ---- at the end -----------------------------------------------------------------------
 
     def test(self, trainer: Trainer, model: RowReader, mnist: Mnist) -> Evaluation:
-        """The one look at the test rows."""
+        """Evaluate the chosen model on the test rows, once; record and print the result."""
         step, best = trainer.schedule.step, trainer.best
         evaluation = evaluate(model, mnist.test_images, mnist.test_labels, self.settings.test_digits)
         last, kept = digest(trainer.model.params), digest(model.params)
         self.record(trainer.schedule, test_label_error_rate=evaluation.label_error_rate,
                     test_row_accuracy=evaluation.row_accuracy, sha256=last, model_sha256=kept)
         if best and (best.averaged or best.step != step):
-            print(f"kept: {chosen(best)}: SHA-256 {kept}")
+            print(f"kept: {describe_best(best)}: SHA-256 {kept}")
         print(f"test rows of {evaluation.digits} digits: label error rate {evaluation.label_error_rate:.2%}, "
               f"rows right {evaluation.row_accuracy:.2%}\n"
-              f"trained {trainer.schedule.seconds:.0f} s; see {self.folder}/\n"
+              f"trained for {trainer.schedule.seconds:.0f} s; see {self.folder}/\n"
               f"weights after step {step}: SHA-256 {last}")
         return evaluation
 
     def stopped(self, step: int) -> None:
+        """Print how to go on with a run that a signal has stopped."""
         print(f"stopped after step {step}; what was learnt so far is in {self.folder}/\n"
               f"go on with it: ctc-scratch train --resume {self.folder}\n"
               f"see how well it reads: ctc-scratch evaluate {self.folder}")
@@ -228,7 +239,10 @@ class Run:
 
 @contextmanager
 def locked(folder: Path):
-    """One trainer in a folder at a time, or OptionError; the lock ends with the process, in any case."""
+    """Let only one process train in a folder; OptionError if another one does.
+
+    The operating system releases the lock when the process ends, however it ends.
+    """
     if not fcntl:
         yield
         return
@@ -240,14 +254,15 @@ def locked(folder: Path):
             raise OptionError(f"{folder} is being trained by another process: wait for its end, or end "
                               f"it, before you go on with the run") from None
         except OSError:
-            pass    # some network file systems know no locks
+            pass    # some network file systems have no locks
         yield
     finally:
         os.close(descriptor)
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of a run from its own path or that of a checkpoint in it; ArchiveError if it is none."""
+    """The folder of a run, from its own path or that of a checkpoint in it; ArchiveError if there is none.
+    """
     folder = path.parent if path.suffix == ".npz" and not path.is_dir() else path
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
@@ -255,17 +270,17 @@ def folder_of(path: Path) -> Path:
     return folder
 
 
-def _step(path: Path) -> int:
-    """How far the run of a checkpoint had come; -1 if it is none."""
+def _step(path: str | os.PathLike) -> int:
+    """The step after which a checkpoint was written; -1 if the file is no checkpoint."""
     try:
-        step = read_checkpoint(path)[1].get("step")
+        step = read_checkpoint(path).header.get("step")
     except ArchiveError:
         return -1
     return step if isinstance(step, int) else -1
 
 
-def _record(line: bytes) -> dict | None:
-    """A line of metrics, if it is whole; a damaged one leaves a gap in a figure, no more."""
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line of metrics, or None if it is damaged, which only leaves a gap in a figure."""
     try:
         record = json.loads(line)
         numbers = {key for key, value in record.items() if isinstance(value, (int, float))}
@@ -274,14 +289,14 @@ def _record(line: bytes) -> dict | None:
     return record if numbers >= {"step", *(Report._fields if "loss" in record else ())} else None
 
 
-def chosen(best: Best) -> str:
-    """Which weights are kept."""
+def describe_best(best: Best) -> str:
+    """Which weights are kept, in words."""
     kind = "averaged weights" if best.averaged else "weights"
     return f"the {kind} of step {best.step}, the best by validation rows"
 
 
 def profile(trainer: Trainer) -> str:
-    """The share of each part in the training steps of this process."""
+    """How the time of a training step is spent: a line for each part, over the steps of this process."""
     total, steps = sum(trainer.seconds.values()), trainer.timed
     if not steps:
         return "no training step was made, so there is no profile of one"
@@ -292,6 +307,7 @@ def profile(trainer: Trainer) -> str:
 
 
 def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> list:
+    """What the figure shows of each row: image, probabilities, labels read, true labels."""
     from ...plots import PlottedRow
 
     logits, lengths = model_logits(model, rows)

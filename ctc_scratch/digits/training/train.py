@@ -1,9 +1,9 @@
-"""Train a row reader, to its end or until something ends it, and go on from there.
+"""Train a row reader until the run is over or something stops it; resume a run that was stopped.
 
     ctc-scratch train --digits 3-6 --steps 2000
     ctc-scratch train --resume runs/NAME
 
-`trainer.py` has what a step does, `run.py` what is in the folder of a run.
+`trainer.py` says what a step does, `run_folder.py` what the folder of a run holds.
 """
 
 from __future__ import annotations
@@ -21,20 +21,30 @@ from tqdm import tqdm
 from ..data.mnist_files import Mnist, load_mnist, training_split
 from ..errors import ArchiveError, OptionError, UnfitError
 from ..model.evaluate import Evaluation
+from .checkpoint import changed_versions, restore
 from .gradients import DivergedError
-from .run_folder import CHECKPOINT, PREVIOUS, Run, chosen, folder_of, locked, new_folder, profile
+from .run_folder import (
+    CHECKPOINT,
+    PREVIOUS,
+    RunFolder,
+    describe_best,
+    folder_of,
+    locked,
+    new_folder,
+    profile,
+)
 from .settings import Settings
-from .trainer import Trainer, other_versions
+from .trainer import Trainer
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StoppedError(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM ended a run; what it had learnt by its last checkpoint is kept.
+    """Ctrl-C or SIGTERM stopped a run; everything up to its last checkpoint is kept.
 
     Attributes
     ----------
-    signal : its number
+    signal : int, the number of the signal
     """
 
     def __init__(self, number: int, what_now: str = ""):
@@ -43,7 +53,7 @@ class StoppedError(KeyboardInterrupt):
 
 
 class DiskError(RuntimeError):
-    """The folder of a run takes no more; the last checkpoint in it is whole."""
+    """A file of a run could not be written; the last checkpoint is whole."""
 
 
 def train(settings: Settings, show_profile: bool = False) -> Evaluation:
@@ -52,37 +62,37 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     Returns
     -------
     Evaluation
-        of the test rows, by the weights that validation rows have chosen
+        How the weights that validation rows have chosen read the test rows.
 
     Raises
     ------
     OptionError, DataError
-        Before anything is written.
+        Raised before anything is written.
     StoppedError
-        After Ctrl-C or SIGTERM, at the end of a step; `resume` goes on from there. At once after a
-        second one; then from the last checkpoint.
+        Ctrl-C or SIGTERM came. The first signal lets the step end and a checkpoint be written; a
+        second one stops the run at once, and `resume` goes on from the last checkpoint.
     DivergedError
-        Logits or gradient became infinite or NaN, or exploded; what validation rows had chosen
-        before, if they had, is kept.
+        The logits or the gradient became infinite or NaN, or exploded. Weights that validation rows
+        had already chosen are kept.
     DiskError
         A file could not be written.
     """
     settings.check()
     folder = new_folder(settings)
-    with _Stop() as stop:
+    with _StopSignals() as signals:
         try:
             data, settings = settings.data, _with_data(settings, settings.data)
             mnist, trainer = _prepare(settings, data)
             _load_kernels(trainer)
             try:
-                run = Run.create(folder, settings, trainer)
+                run = RunFolder.create(folder, settings, trainer)
             except OSError as error:
-                new_folder(replace(settings, out=str(folder)))      # another run may have made it meanwhile
+                new_folder(replace(settings, out=str(folder)))      # says so if another run has made it
                 raise OptionError(f"--out {folder} cannot be made: {error.strerror}") from error
         except StoppedError as stopped:
             raise StoppedError(stopped.signal, " before the first step: nothing is written") from None
         with locked(run.folder):
-            return _go_on(run, trainer, mnist, show_profile, stop, run.folder / CHECKPOINT, 0)
+            return _go_on(run, trainer, mnist, show_profile, signals, run.folder / CHECKPOINT, 0)
 
 
 def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") -> Evaluation:
@@ -90,47 +100,50 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
 
     Parameters
     ----------
-    path : the folder of the run; or one of the checkpoints in it
-    data : where its digits are now, if they have moved
+    path : the folder of the run, or one of the checkpoints in it
+    data : the folder of its digits, if they have moved
 
     Raises
     ------
     ArchiveError
-        There is none, or it is damaged, foreign, or of other data; nothing is changed then.
+        There is no checkpoint, or it is damaged, of another program, or of other digits. Nothing is
+        changed then.
     OptionError
         Another process is training in the folder.
     StoppedError, DivergedError, DiskError, DataError
         As in `train`.
     """
     path = Path(path)
-    with locked(folder_of(path)), _Stop() as stop:
+    with locked(folder_of(path)), _StopSignals() as signals:
         try:
-            run, file, settings, header, entries = Run.reopen(path)
+            run, checkpoint = RunFolder.reopen(path)
+            settings = checkpoint.settings
             mnist, trainer = _prepare(_with_data(settings, data), data or settings.data)
-            trainer.restore(file, header, entries)
+            restore(trainer, checkpoint)
             _load_kernels(trainer)
         except UnfitError:
             raise
         except ArchiveError as error:
-            checkpoint, previous = (folder_of(path) / name for name in (CHECKPOINT, PREVIOUS))
-            if path == previous or not checkpoint.exists() or not previous.exists():
+            latest, previous = (folder_of(path) / name for name in (CHECKPOINT, PREVIOUS))
+            if path == previous or not latest.exists() or not previous.exists():
                 raise
             raise ArchiveError(f"{error}; the checkpoint before it is still there: "
                                f"ctc-scratch train --resume {previous}") from None
         except StoppedError as stopped:
             raise StoppedError(stopped.signal, " before the first step: nothing is changed") from None
-        if changed := other_versions(header):
+        if changed := changed_versions(checkpoint.header):
             print(f"the last bits may differ from those of a run that never stopped: it began with {changed}")
-        return _go_on(run, trainer, mnist, show_profile, stop, file, header["metrics"])
+        return _go_on(run, trainer, mnist, show_profile, signals, checkpoint.path,
+                      checkpoint.header["metrics"])
 
 
 def _with_data(settings: Settings, data: str) -> Settings:
-    """The settings with this folder of digits, if one is named, so that it is found from anywhere."""
+    """The settings with the absolute path of a folder of digits, so that a run can resume from anywhere."""
     return replace(settings, data=os.path.abspath(data)) if data else settings
 
 
 def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
-    """The digits of a folder, and a trainer before its first step."""
+    """Load the digits of a folder, and make a trainer before its first step."""
     mnist = load_mnist(data or None)
     train_part, validation_part = training_split(mnist)
     most = min(len(validation_part[1]), len(mnist.test_labels))
@@ -140,22 +153,22 @@ def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
     return mnist, Trainer(settings, train_part, validation_part)
 
 
-def _go_on(run: Run, trainer: Trainer, mnist: Mnist, show_profile: bool, stop: _Stop, file: Path,
-           metrics: int) -> Evaluation:
-    """From a checkpoint, where the trainer stands, to the end of the run."""
+def _go_on(run: RunFolder, trainer: Trainer, mnist: Mnist, show_profile: bool, signals: _StopSignals,
+           file: str | os.PathLike, metrics_size: int) -> Evaluation:
+    """Train from a checkpoint, where the trainer stands already, to the end of the run."""
     again, step = f"ctc-scratch train --resume {run.folder}", trainer.schedule.step
     try:
-        run.go_back(file, metrics)
+        run.go_back(file, metrics_size)
         print(f"going on after step {step} of {run.settings.steps} in {run.folder}/" if step
               else f"training in {run.folder}/")
         try:
-            stopped = _train(run, trainer, stop)
+            stopped = _train(run, trainer, signals)
         except DivergedError as error:
             raise DivergedError(_diverged(run, trainer, error)) from None
         if show_profile:
             print(profile(trainer))
         run.draw()
-        model = trainer.kept()
+        model = trainer.best_model()
         run.save(model)
         if not stopped:
             if sentence := trainer.watch.end(trainer.schedule.step):
@@ -166,21 +179,21 @@ def _go_on(run: Run, trainer: Trainer, mnist: Mnist, show_profile: bool, stop: _
         run.stopped(trainer.schedule.step)
     except OSError as error:
         what = "its output" if isinstance(error, BrokenPipeError) else error.filename or run.folder
-        mend = "make room, then go on" if error.errno in FULL else "once that is mended, go on"
+        remedy = "make room, then go on" if error.errno in DISK_IS_FULL else "once that is mended, go on"
         raise DiskError(f"{what}: {error.strerror or error}: ended after step {trainer.schedule.step}, the "
-                        f"last checkpoint is whole; {mend}: {again}") from error
+                        f"last checkpoint is whole; {remedy}: {again}") from error
     except StoppedError as error:
         raise StoppedError(error.signal, f" at once; go on from the last checkpoint: {again}") from None
     raise StoppedError(stopped, f" after step {trainer.schedule.step}")
 
 
-def _train(run: Run, trainer: Trainer, stop: _Stop) -> int:
-    """All steps that are left, with a checkpoint at the end; the signal that ended it, or 0."""
+def _train(run: RunFolder, trainer: Trainer, signals: _StopSignals) -> int:
+    """Take all steps that are left, and write a last checkpoint; the signal that stopped them, or 0."""
     trainer.start_clock()
-    # disable: a bar is for terminals, a log file gets the lines alone.
-    with stop.gently(), tqdm(total=run.settings.steps, initial=trainer.schedule.step, unit="step",
-                             dynamic_ncols=True, smoothing=0.05, disable=None) as bar:
-        while not trainer.finished and not stop.signal:
+    # disable=None: no bar where the output is no terminal, so a log file holds only whole lines.
+    with signals.deferred(), tqdm(total=run.settings.steps, initial=trainer.schedule.step, unit="step",
+                                  dynamic_ncols=True, smoothing=0.05, disable=None) as bar:
+        while not trainer.finished and not signals.received:
             report = trainer.step()
             bar.update()
             if report:
@@ -188,83 +201,89 @@ def _train(run: Run, trainer: Trainer, stop: _Stop) -> int:
             if trainer.evaluation_is_due:
                 _validate(run, trainer, bar)
                 run.checkpoint(trainer)
-            elif run.checkpoint_is_due() or trainer.finished or stop.signal:
+            elif run.checkpoint_is_due() or trainer.finished or signals.received:
                 run.checkpoint(trainer)
     if trainer.ended_early:
         count = "an evaluation" if trainer.stale == 1 else f"{trainer.stale} evaluations"
         print(f"ended after step {trainer.schedule.step}: {count} without a better one")
-    return 0 if trainer.finished else stop.signal
+    return 0 if trainer.finished else signals.received
 
 
-def _validate(run: Run, trainer: Trainer, bar) -> None:
-    last, average = trainer.validate()
+def _validate(run: RunFolder, trainer: Trainer, bar) -> None:
+    """Evaluate, print a line of the table, and save the weights if they are the best so far."""
+    evaluations = trainer.validate()
     assert trainer.best is not None
-    run.validated(bar, trainer.schedule, last, average, trainer.best)
+    run.validated(bar, trainer.schedule, evaluations, trainer.best)
     if trainer.best.step == trainer.schedule.step:
-        run.save(trainer.kept())
+        run.save(trainer.best_model())
 
 
-def _diverged(run: Run, trainer: Trainer, error: DivergedError) -> str:
-    """What to say of a run that diverged; it is in the metrics, too, and what was learnt in the folder."""
-    said = (f"step {trainer.schedule.step + 1}: {error}: training diverged, try a smaller --rate than "
-            f"{run.settings.rate:g}; ")
+def _diverged(run: RunFolder, trainer: Trainer, error: DivergedError) -> str:
+    """Save what a diverged run has learnt; returns, and records, what to tell the user."""
+    sentence = (f"step {trainer.schedule.step + 1}: {error}: training diverged, try a smaller --rate than "
+                f"{run.settings.rate:g}; ")
     if trainer.best:
-        run.save(trainer.kept())
-        said += f"{chosen(trainer.best)}, are in {run.folder}/"
+        run.save(trainer.best_model())
+        sentence += f"{describe_best(trainer.best)}, are in {run.folder}/"
     else:
-        said += "no evaluation had chosen weights before"
-    run.record(trainer.schedule, said=said)
+        sentence += "no evaluation had chosen weights before"
+    run.record(trainer.schedule, said=sentence)
     run.draw()
-    return said
+    return sentence
 
 
 def _load_kernels(trainer: Trainer) -> None:
-    """A step of a tiny model, so that a first run's compilation is no mystery at step 0.
+    """Take a step with a tiny model, so that compilation happens before the run begins, and is announced.
 
-    Whatever can go wrong before a run begins has done so by now: this takes longest.
+    This takes longer than all other preparations, and comes after them: whatever else can go wrong
+    has been reported by now.
     """
     settings = trainer.settings
     print("loading compiled kernels (a first run compiles them, in half a minute) ...", flush=True)
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
                     window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1)
-    few = trainer.sampler.images[:9], trainer.sampler.labels[:9]
-    Trainer(tiny, few, few).step()
+    few_digits = trainer.sampler.images[:9], trainer.sampler.labels[:9]
+    Trainer(tiny, few_digits, few_digits).step()
 
 
-class _Stop:
-    """What Ctrl-C and SIGTERM do: they raise StoppedError; `gently`, the first one only sets `signal`."""
+class _StopSignals:
+    """Makes Ctrl-C and SIGTERM raise StoppedError while it is entered.
+
+    Within `deferred()` the first signal only sets `received`, so that a step can end; a second one
+    raises StoppedError.
+    """
 
     def __init__(self):
-        self.signal = 0
-        self.waits = False
-        self.before: dict = {}
+        self.received = 0
+        self._is_deferred = False
+        self._handlers_before: dict = {}
 
     def __enter__(self):
-        # Only the main thread may say what a signal does; one that is ignored, as under nohup, stays so.
+        # Only the main thread may set handlers. A signal that is ignored, as under nohup, stays ignored.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) != signal.SIG_IGN:
-                    self.before[number] = signal.signal(number, self._handle)
+                    self._handlers_before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_):
-        for number, handler in self.before.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
     @contextmanager
-    def gently(self):
-        """Let a step end first."""
-        self.waits = True
+    def deferred(self):
+        """Let the block end a step before it looks at `received`."""
+        self._is_deferred = True
         try:
             yield
         finally:
-            self.waits = False
+            self._is_deferred = False
 
     def _handle(self, number, frame):
-        if not self.waits or self.signal:
+        if not self._is_deferred or self.received:
             raise StoppedError(number)
-        self.signal = number
+        self.received = number
 
 
-__all__ = ["ArchiveError", "DiskError", "DivergedError", "Settings", "OptionError", "StoppedError",
+__all__ = ["ArchiveError", "DiskError", "DivergedError", "OptionError", "Settings", "StoppedError",
            "resume", "train"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...ctc import greedy_decode, label_error_rate
 from ..model.reader import BLANK, digits_to_labels
-from .gradients import DivergedError, Shard
+from .gradients import DivergedError, ShardGradients
 from .settings import Settings
 
 PLATEAU = (
@@ -40,7 +40,7 @@ class Report(NamedTuple):
     rate: float                 # learning rate
 
 
-def read_batch(shards: list[Shard], truth: list[np.ndarray]) -> tuple[float, float]:
+def batch_rates(shards: list[ShardGradients], truth: list[np.ndarray]) -> tuple[float, float]:
     """Label error rate of the batch that was just learnt from, and the share of blank frames."""
     read = [labels for shard in shards for labels in greedy_decode(shard.logits, shard.lengths, blank=BLANK)]
     blanks = frames = 0

@@ -16,7 +16,7 @@ from ctc_scratch.commands.main import main
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
-from ctc_scratch.digits.training.trainer import read_checkpoint
+from ctc_scratch.digits.training.checkpoint import read_checkpoint
 from tests.tools.archives import MEGABYTE, members, npy, npy_header, refused, rewrite, write_members
 from tests.tools.small_runs import small_trainer
 

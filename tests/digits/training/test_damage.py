@@ -10,9 +10,15 @@ from ctc_scratch.commands.main import main
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.training import run_folder as run_module
 from ctc_scratch.digits.training import train as training
+from ctc_scratch.digits.training.checkpoint import (
+    changed_versions,
+    read_checkpoint,
+    restore,
+    write_checkpoint,
+)
 from ctc_scratch.digits.training.gradients import DivergedError
 from ctc_scratch.digits.training.train import resume, train
-from ctc_scratch.digits.training.trainer import Trainer, read_checkpoint
+from ctc_scratch.digits.training.trainer import Trainer
 from tests.tools.archives import members, rewrite
 from tests.tools.small_runs import SMALL, draw_nothing, small_trainer, write_digits
 
@@ -27,15 +33,14 @@ def digits(tmp_path_factory):
 
 def state(trainer):
     """All that decides what a trainer does next."""
-    arrays = {name: array.tobytes() for name, array in trainer._arrays().items()}
-    return arrays, trainer._position(), trainer.best
+    arrays = {name: array.tobytes() for name, array in trainer.arrays().items()}
+    return arrays, trainer.position(), trainer.best
 
 
 def restored(path):
-    settings, header, entries = read_checkpoint(path)
-    trainer = small_trainer()
-    assert settings == trainer.settings
-    trainer.restore(path, header, entries)
+    checkpoint, trainer = read_checkpoint(path), small_trainer()
+    assert checkpoint.settings == trainer.settings
+    restore(trainer, checkpoint)
     return trainer
 
 
@@ -44,7 +49,7 @@ def saved(tmp_path):
     """A checkpoint, and the trainer that it holds."""
     trainer = small_trainer()
     trainer.rng.random(7)
-    trainer.save(tmp_path / "checkpoint.npz", tmp_path / "before.npz", metrics=0)
+    write_checkpoint(trainer, tmp_path / "checkpoint.npz", tmp_path / "before.npz", metrics=0)
     return tmp_path / "checkpoint.npz", trainer
 
 
@@ -113,14 +118,14 @@ def test_no_value_in_a_header_is_trusted(saved):
             path.write_bytes(whole)
             rewrite(path, lambda header, arrays: put(header, way, nasty))
             try:
-                read = read_checkpoint(path)
-                settings = read[0]
+                checkpoint = read_checkpoint(path)
+                settings = checkpoint.settings
                 if settings.batch * settings.digits[1] > 1000:
                     continue    # allowed, but more than a test should do
                 digits = trainer.validation_part
                 other = Trainer(settings, digits, digits)
-                other.restore(path, *read[1:])
-                training.other_versions(read[1])
+                restore(other, checkpoint)
+                changed_versions(checkpoint.header)
                 other.step()
             except ArchiveError as error:
                 refused += 1
@@ -133,7 +138,7 @@ def test_no_value_in_a_header_is_trusted(saved):
 
 
 def header_of(path):
-    return read_checkpoint(path)[1]
+    return read_checkpoint(path).header
 
 
 def put(header, way, value):

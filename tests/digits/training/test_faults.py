@@ -16,8 +16,9 @@ import pytest
 from ctc_scratch.commands.main import main
 from ctc_scratch.digits.training import run_folder as run_module
 from ctc_scratch.digits.training import train as training
+from ctc_scratch.digits.training.checkpoint import read_checkpoint
 from ctc_scratch.digits.training.train import StoppedError, resume, train
-from ctc_scratch.digits.training.trainer import Trainer, read_checkpoint
+from ctc_scratch.digits.training.trainer import Trainer
 from tests.kill_at_random import finish
 from tests.tools.small_runs import SMALL, write_digits
 
@@ -97,7 +98,7 @@ def test_a_second_signal_ends_a_run_at_once_and_loses_nothing(small, tmp_path, m
                                                f"--resume {tmp_path / 'run'}"):
             train(small)
     assert not list((tmp_path / "run").glob("*.unfinished"))
-    left = {name: read_checkpoint(tmp_path / "run" / name)[1]["step"]
+    left = {name: read_checkpoint(tmp_path / "run" / name).header["step"]
             for name in (run_module.CHECKPOINT, run_module.PREVIOUS)}
     assert left[run_module.CHECKPOINT] == left[run_module.PREVIOUS] + 1 > 1
     resume(tmp_path / "run")
@@ -113,7 +114,8 @@ def small_sha(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["_load_kernels", "create"])
 def test_a_signal_before_the_first_step_leaves_nothing(small, tmp_path, monkeypatch, capsys, what):
-    raise_signals(monkeypatch, *((training, what) if what == "_load_kernels" else (Trainer, "save")), 1)
+    where, function = (training, what) if what == "_load_kernels" else (run_module, "write_checkpoint")
+    raise_signals(monkeypatch, where, function, 1)
     arguments = ["train", "--out", small.out, "--data", small.data, "--hidden", "16", "--test-digits", "2"]
     assert main(arguments) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == ("ctc-scratch: stopped by SIGTERM before the first step: "
@@ -125,7 +127,7 @@ def test_a_signal_before_the_first_step_leaves_nothing(small, tmp_path, monkeypa
 @pytest.mark.parametrize("what", ["draw", "show_readings", "test"])
 def test_a_signal_after_the_last_step_says_how_to_go_on(small, tmp_path, monkeypatch, what):
     with monkeypatch.context() as patch:
-        raise_signals(patch, run_module.Run, what, 1)
+        raise_signals(patch, run_module.RunFolder, what, 1)
         with pytest.raises(StoppedError, match="at once; go on from the last checkpoint: .* --resume"):
             train(small)
     resume(tmp_path / "run")
@@ -136,7 +138,7 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch):
     """Under nohup, and in the background of a script."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with training._Stop() as stop:
+        with training._StopSignals() as stop:
             signal.raise_signal(signal.SIGINT)
             assert signal.getsignal(signal.SIGTERM) == stop._handle
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -12,8 +12,8 @@ from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training.gradients import (
     batch_gradients,
     cut,
-    gradients,
     on_threads,
+    shard_gradients,
 )
 
 pytestmark = pytest.mark.slow  # as plain Python
@@ -28,7 +28,7 @@ def digits():
 def test_shards_add_up_to_the_gradient_of_the_whole_batch(rng, digits):
     model = RowReader(hidden=6, window=7, rng=rng, dtype=np.float64)
     batch = RowSampler(*digits, (1, 4), rng).batch(7)
-    whole = gradients(model, batch)
+    whole = shard_gradients(model, batch)
     for parts in (1, 2, 3, 20):
         loss, grads, shards = batch_gradients(model, batch, parts)
         assert len(shards) == min(parts, 7), "no shard is empty"
@@ -76,5 +76,5 @@ def test_each_task_has_one_blas_thread():
 
 
 def test_each_shard_says_where_its_time_went(rng, digits):
-    shard = gradients(RowReader(hidden=6, window=7, rng=rng), RowSampler(*digits, (1, 4), rng).batch(3))
+    shard = shard_gradients(RowReader(hidden=6, window=7, rng=rng), RowSampler(*digits, (1, 4), rng).batch(3))
     assert len(shard.seconds) == 3 and min(shard.seconds) > 0

@@ -14,7 +14,7 @@ from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
-from ctc_scratch.digits.training import run_folder
+from ctc_scratch.digits.training import checkpoint, run_folder
 from ctc_scratch.digits.training import train as training
 from ctc_scratch.digits.training import trainer as trainer_module
 from ctc_scratch.digits.training.gradients import batch_gradients
@@ -248,7 +248,7 @@ def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
     hours = [0.0]
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600 * hours[0])
-    load, show = training._load_kernels, run_folder.Run.show_readings
+    load, show = training._load_kernels, run_folder.RunFolder.show_readings
 
     def later(function):
         def wrapped(*arguments):
@@ -257,7 +257,7 @@ def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
         return wrapped
 
     monkeypatch.setattr(training, "_load_kernels", later(load))
-    monkeypatch.setattr(run_folder.Run, "show_readings", later(show))
+    monkeypatch.setattr(run_folder.RunFolder, "show_readings", later(show))
     resume(broken_off)
     seconds = [line["seconds"] for line in records(broken_off)]
     assert hours == [2.0] and seconds == sorted(seconds) and seconds[-1] < 1800
@@ -265,7 +265,7 @@ def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
 
 def test_where_the_digits_have_gone_is_known_from_then_on(broken_off):
     resume(broken_off, data="gone")     # `quick_runs` finds them everywhere
-    settings, *_ = trainer_module.read_checkpoint(broken_off / run_folder.CHECKPOINT)
+    settings = checkpoint.read_checkpoint(broken_off / run_folder.CHECKPOINT).settings
     assert settings.data == os.path.abspath("gone")
 
 
@@ -307,7 +307,7 @@ def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer_module, "write_archive", full)
+    monkeypatch.setattr(checkpoint, "write_archive", full)
     with pytest.raises(OptionError, match="cannot be made: No space left on device"):
         train(Settings(**SMALL, out=str(tmp_path / "run")))
     assert not any(tmp_path.iterdir())

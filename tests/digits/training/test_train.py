@@ -16,7 +16,7 @@ from ctc_scratch.digits.model.model_file import digest, load_model
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training import trainer as trainer_module
 from ctc_scratch.digits.training.gradients import batch_gradients
-from ctc_scratch.digits.training.run_folder import Run
+from ctc_scratch.digits.training.run_folder import RunFolder
 from ctc_scratch.digits.training.settings import PRESETS, with_preset
 from ctc_scratch.digits.training.train import (
     DivergedError,
@@ -139,7 +139,7 @@ def diverge(folder, monkeypatch, spoil, **changes):
         return loss, grads, shards
 
     monkeypatch.setattr(trainer_module, "batch_gradients", spoilt)
-    monkeypatch.setattr(Run, "draw", lambda run: drawn.append(run.records[-1]))
+    monkeypatch.setattr(RunFolder, "draw", lambda run: drawn.append(run.records[-1]))
     with pytest.raises(DivergedError) as raised:
         train(Settings(**{**SMALL, **changes}, out=str(folder)))
     last, = drawn
@@ -172,7 +172,7 @@ def test_gradients_that_explode_end_the_run(tmp_path):
 
 
 def test_the_plateau_is_explained_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (1.0, 1.0))
+    monkeypatch.setattr(trainer_module, "batch_rates", lambda *arguments: (1.0, 1.0))
     train(Settings(**SMALL, out=str(tmp_path / "run")))
     out = capsys.readouterr().out
     assert out.count("That is the normal beginning") == 1
@@ -233,7 +233,7 @@ def test_averaged_weights_are_kept_where_they_read_better(tmp_path, rates, capsy
 
 def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, monkeypatch, capsys):
     rates += [0.5, 0.2, 0.3, 0.2]
-    monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (0.5, 0.8))
+    monkeypatch.setattr(trainer_module, "batch_rates", lambda *arguments: (0.5, 0.8))
     train(Settings(**{**SMALL, "evaluations": 10, "patience": 2}, out=str(tmp_path / "run")))
     assert "ended after step 8: 2 evaluations without a better one" in capsys.readouterr().out
     assert records(tmp_path / "run")[-1]["step"] == 8
@@ -242,7 +242,7 @@ def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, monkeypatch
 def test_patience_waits_for_the_end_of_the_plateau(tmp_path, rates, monkeypatch, capsys):
     rates += [1.0] * 6 + [0.5, 0.5]
     blanks = iter([1.0] * 7 + [0.9] * 2)    # the first one is that of loading the kernels
-    monkeypatch.setattr(trainer_module, "read_batch", lambda *arguments: (1.0, next(blanks)))
+    monkeypatch.setattr(trainer_module, "batch_rates", lambda *arguments: (1.0, next(blanks)))
     train(Settings(**{**SMALL, "evaluations": 20, "patience": 1}, out=str(tmp_path / "run")))
     assert "ended after step 8: an evaluation without a better one" in capsys.readouterr().out
 

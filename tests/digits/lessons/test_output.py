@@ -1,0 +1,49 @@
+"""Each lesson writes the files that it names, and a wrong option ends it in one line."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ctc_scratch.commands.main import main
+from ctc_scratch.digits.lessons.memorise import show_memorising
+from ctc_scratch.digits.lessons.mistake import show_mistake
+from ctc_scratch.digits.lessons.plateau import show_plateau
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run, files", [
+    (lambda out: show_memorising(out, 0, iterations=4),
+     ["explanation.txt", "gamma_evolution.png", "iteration_001.png", "iteration_004.png", "training.gif"]),
+    (lambda out: show_mistake(out, 0, iterations=2, steps=2),
+     ["batch_runs.png", "explanation.txt", "iteration_001.png", "iteration_002.png", "mended.png",
+      "sum_not_columns.png", "training.gif"]),
+    (lambda out: show_plateau(out, 0, steps=12),
+     ["explanation.txt", "gamma_evolution.png", "plateau.png", "uniform_gamma.png"]),
+], ids=["show", "original mistake", "plateau"])
+def test_the_files_that_are_named_are_written(run, files, tmp_path, capsys):
+    written = run(str(tmp_path / "out"))
+    assert sorted(map(Path, written)) == sorted((tmp_path / "out").iterdir())
+    assert sorted(Path(path).name for path in written) == files
+    text = (tmp_path / "out" / "explanation.txt").read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out and max(map(len, text.splitlines())) <= 79
+    for path in map(Path, written):
+        if path.suffix in (".png", ".gif"):
+            with Image.open(path) as picture:
+                picture.load()
+                assert getattr(picture, "n_frames", 1) == (2 if path.suffix == ".gif" else 1)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--out", "file"], "--out file cannot be made"),
+    (["--data", "nowhere"], "nowhere"),
+    (["--plateau", "--data", "nowhere"], "nowhere"),
+    (["--original-mistake", "--data", "nowhere"], "nowhere"),
+])
+def test_what_the_user_got_wrong(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("in the way")
+    assert main(["show", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
