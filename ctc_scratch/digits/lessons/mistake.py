@@ -108,7 +108,8 @@ def show_mistake(out: str, seed: int, data: str = "", iterations: int = ITERATIO
         sampler = RowSampler(mnist.train_images, mnist.train_labels, (DIGITS, DIGITS), rng)
         runs[setup.label] = train_batches(setup, sampler, steps, rng)
     no_path_expected = 1 - 0.9 ** (DIGITS - 1)
-    curves = [plots.TrainingCurves(np.array(run.costs), np.array(run.no_path), label) for label, run in runs.items()]
+    curves = [plots.TrainingCurves(np.array(run.costs), np.array(run.no_path), label)
+              for label, run in runs.items()]
     folder.save("batch_runs", plots.runs_figure(curves, DIGITS * np.log(10), no_path_expected))
     folder.save("sum_not_columns", sum_not_columns())
     folder.save("mended", _reading(runs[WIDE.label].model, *unseen_row(mnist)))

@@ -105,7 +105,7 @@ def show_plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[
     return folder.files
 
 
-def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, biased: TrainingCurve,
+def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, biased: PlateauRun,
                  with_prior: PlateauRun) -> str:
     return f"""\
         Rows of {U} digits, {T} frames of four columns. Before training all classes have 1/{C} = {1 / C:.2f}
