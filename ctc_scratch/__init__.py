@@ -10,4 +10,11 @@ The public names; each is explained where it is defined:
 """
 
 from .ctc import *  # noqa: F401, F403
-from .ctc import __all__  # noqa: F401
+from .ctc import __all__
+
+__version__ = "0.1.0"  # setup.cfg reads it from here
+
+
+def __dir__() -> list[str]:
+    """The public names; submodules can be imported, but are not listed."""
+    return sorted([*__all__, "__version__"])

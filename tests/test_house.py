@@ -41,9 +41,9 @@ MAY_IMPORT = {
     "digits.lessons": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model",
                        "digits.training"],
     "digits": [],
-    "commands": ["ctc", "nn", "plots", "digits"],
-    "__main__": ["commands"],
     "__init__": ["compiled", "ctc"],
+    "commands": ["__init__", "ctc", "nn", "plots", "digits"],
+    "__main__": ["commands"],
 }
 
 

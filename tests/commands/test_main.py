@@ -4,14 +4,11 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
+import ctc_scratch
 from ctc_scratch.commands import main as cli
-from ctc_scratch.commands.main import main
-from ctc_scratch.digits.lessons import gradchecks
-from ctc_scratch.digits.model.model_file import save_model
-from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.commands.main import VERBS, main
 
 COMMAND = sys.executable, "-m", "ctc_scratch"
 
@@ -20,16 +17,71 @@ def run(*arguments):
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "gradcheck"])
-def test_each_verbs_help_has_an_example(verb, capsys):
+@pytest.fixture
+def width_80(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verbs_help_has_an_example(verb, width_80, capsys):
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
-    assert f"example: ctc-scratch {verb}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"example: ctc-scratch {verb}" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_without_a_verb_there_is_a_line_for_each(width_80, capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for verb, what in VERBS.items():
+        lines = [line.split() for line in out.splitlines() if line.split()[:1] == [verb]]
+        assert lines == [[verb, *what.split()]]
+    assert max(map(len, out.splitlines())) <= 80
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0 and capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([option])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"ctc-scratch {ctc_scratch.__version__}\n"
+
+
+NEVER = {"matplotlib", "PIL"}   # loaded only to draw, and to open images
+DIGITS = {"tqdm", "threadpoolctl", "ctc_scratch.digits", "ctc_scratch.nn", "ctc_scratch.plots"}
+
+
+@pytest.mark.parametrize("arguments, unneeded", [
+    ([], NEVER | DIGITS),
+    (["--version"], NEVER | DIGITS),
+    (["--help"], NEVER | DIGITS),
+    (["lattice", "--help"], NEVER | DIGITS),
+    (["diagnose", "--target", "1,1,2", "--frames", "3"], NEVER | DIGITS),
+    (["train", "--help"], NEVER),
+    (["evaluate", "--help"], NEVER),
+    (["gradcheck", "--help"], NEVER),
+    (["read", "--help"], {"matplotlib"}),
+    (["show", "--help"], NEVER),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_verb_loads_only_what_it_needs(arguments, unneeded):
+    """In a new process, whose modules are listed on stderr at its end."""
+    code = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from ctc_scratch.commands.main import main
+sys.exit(main(sys.argv[1:]))"""
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    loaded = set(ended.stderr.splitlines()[-1].split())
+    assert "ctc_scratch.commands.main" in loaded, ended.stderr
+    assert not loaded & unneeded
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ([], "the following arguments are required: VERB"),
     (["learn"], "invalid choice: 'learn'"),
     (["train", "--digits", "5-"], "expected a number or LOW-HIGH, not '5-'"),
     (["gradcheck", "--seed", "-1"], "expected a number from 0 on, not '-1'"),
@@ -59,7 +111,7 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(arguments, message, tm
 def test_a_stream_that_is_closed_is_only_not_written_to(closed, tmp_path):
     ended = subprocess.run([*COMMAND, "lattice", "--out", str(tmp_path)], capture_output=True, text=True,
                            preexec_fn=lambda: os.close(closed))
-    assert ended.returncode == 0 and not ended.stderr
+    assert ended.returncode == 0 and "rror" not in ended.stderr
     assert bool(ended.stdout) == (closed == 2) and any(tmp_path.iterdir())
 
 
@@ -71,57 +123,9 @@ def test_a_name_that_the_terminal_cannot_show_is_no_error(tmp_path):
 
 
 def test_ctrl_c_while_modules_are_loaded_is_one_line(monkeypatch, capsys):
-    def interrupt():
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_parser", interrupt)
     assert main(["gradcheck"]) == 130
     assert capsys.readouterr().err == "ctc-scratch: stopped by SIGINT\n"
-
-
-def test_evaluate_prints_a_table(tmp_path, capsys):
-    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
-    assert main(["evaluate", str(tmp_path), "--digits", "5,50"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == "digits rows decoder label error rate rows right".split()
-    assert lines[1].split()[:3] == ["5", "2000", "greedy"] and lines[2].split()[:3] == ["50", "200", "greedy"]
-    assert lines[3].startswith("most frequent, greedy: ")
-    with pytest.raises(SystemExit):
-        main(["evaluate", str(tmp_path), "--digits", ""])
-    assert main(["evaluate", str(tmp_path), "--digits", "10001"]) == 2
-
-
-@pytest.mark.slow
-def test_evaluate_compares_decoders(tmp_path, capsys):
-    save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
-    assert main(["evaluate", str(tmp_path), "--digits", "1", "--decoder", "greedy,beam,map"]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [row[:3] for row in rows[1:4]] == [["1", "10000", name] for name in ("greedy", "beam", "map")]
-    errors = [float(row[3]) for row in rows[1:4]]
-    assert errors[1] == errors[2] != errors[0], "a beam of 16 holds all that matters in 2 frames"
-    assert [row[2] for row in rows[4:] if row[0] == "most"] == ["greedy:", "beam:", "map:"]
-
-
-@pytest.mark.slow
-def test_gradcheck_passes_and_names_every_subject(capsys):
-    assert main(["gradcheck"]) == 0
-    out = capsys.readouterr().out
-    for subject in ("CTC, repeats", "CTC, tight fit", "CTC, -inf entries", "Linear", "LSTM", "BiLSTM",
-                    "stack of 2 BiLSTM", "reader + CTC"):
-        assert subject in out
-    assert max(map(len, out.splitlines())) <= 80
-
-
-@pytest.mark.slow
-def test_gradcheck_fails_a_wrong_ctc_gradient(capsys, monkeypatch):
-    right = gradchecks.ctc_loss
-
-    def wrong(*arguments, **options):
-        result = right(*arguments, **options)
-        result.grad[2] *= -1
-        return result
-
-    monkeypatch.setattr(gradchecks, "ctc_loss", wrong)
-    assert main(["gradcheck"]) == 1
-    out = capsys.readouterr().out
-    assert "FAILED CTC, random: logits at (2, " in out and "analytic" in out

@@ -1,0 +1,62 @@
+"""`ctc-scratch evaluate`: test a trained model on rows of MNIST test digits."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..ctc.decoding.by_name import DECODERS
+from ..digits.data.mnist_files import load_mnist
+from ..digits.errors import ArchiveError, DataError, OptionError
+from ..digits.model.evaluate import describe, evaluate
+from ..digits.model.model_file import find_model, load_model
+from .notice import say
+
+EXAMPLE = "ctc-scratch evaluate runs/three --digits 1,5,8,20 --decoder greedy,beam"
+ERRORS = {ArchiveError: 2, DataError: 2, OptionError: 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folder", nargs="?", default="", metavar="RUN",
+        help="the folder of a run, or its model.npz (default: the model of this package)")
+    add("--digits", type=_numbers, default=[5], metavar="N[,N...]", help="digits in a test row (default: 5)")
+    add("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
+        help="greedy, beam or map, which finds the most probable digits; several are compared "
+        "(default: greedy)")
+    add("--data", default="", metavar="DIR", help="folder of MNIST's IDX files (default: the packaged ones)")
+
+
+def run(options: argparse.Namespace) -> int:
+    model = load_model(find_model(options.folder))
+    mnist = load_mnist(options.data or None)
+    for digits in options.digits:
+        if digits > len(mnist.test_labels):
+            raise OptionError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")
+    evaluations = []
+    for digits in options.digits:
+        for decoder in options.decoder:
+            say(f"reading test rows, digits per row: {digits}, decoder: {decoder} ...")
+            evaluations.append(evaluate(model, mnist.test_images, mnist.test_labels, digits, decoder))
+    print(describe(evaluations))
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    """'1,5,8' as [1, 5, 8]."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected positive numbers, like 1,5,8, not {text!r}")
+    return numbers
+
+
+def _decoders(text: str) -> list[str]:
+    """'greedy,beam' as ['greedy', 'beam']."""
+    names = text.split(",")
+    for name in names:
+        if name not in DECODERS:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(DECODERS)}, like greedy,beam, "
+                                             f"not {text!r}")
+    return names

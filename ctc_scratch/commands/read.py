@@ -1,0 +1,31 @@
+"""`ctc-scratch read`: read the row of digits in each image file."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..digits.errors import ArchiveError, ImageError, OptionError
+from ..digits.model.model_file import find_model, load_model
+from ..digits.reading.read import read_files
+
+EXAMPLE = "ctc-scratch read photo.jpg scan.png --model runs/three --top 3 --figure runs/pictures"
+ERRORS = {ArchiveError: 2, ImageError: 2, OptionError: 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="PNG, JPEG...; dark digits on light paper or light on "
+        "dark, of any size, one row in each")
+    add("--model", default="", metavar="RUN",
+        help="the folder of a run, or its model.npz (default: the model of this package)")
+    add("--decoder", choices=["greedy", "beam", "map"], default="beam",
+        help="map proves that no other digits are more probable (default: beam)")
+    add("--top", type=int, default=1, metavar="N", help="readings shown per image (default: 1)")
+    add("--figure", default="", metavar="DIR", help="draw where each digit was read, into "
+        "DIR/IMAGE.read.png, which replaces an older one")
+
+
+def run(options: argparse.Namespace) -> int:
+    model = load_model(find_model(options.model))
+    read_files(options.images, model, options.decoder, options.top, options.figure)
+    return 0
