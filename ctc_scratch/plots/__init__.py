@@ -1,15 +1,22 @@
 """Figures from arrays: what a model reads, how it learns, and the lattice of CTC.
 
 Every drawing function takes arrays and an `Axes` and returns the `Axes`; functions named
-`..._figure` make a whole `Figure`. Nothing is told by colour alone: all of it survives a
-greyscale printer.
+`..._figure` make a whole `Figure`. All share the palette of `style.py`, and none depends on
+colour alone, so each is still legible when printed in grey.
 
-The only room that imports matplotlib; it uses `Figure` and never `pyplot`, so it needs
+This is the only room that imports matplotlib. It uses `Figure` and never `pyplot`, so it needs
 no display and keeps no state between calls or threads.
 """
 
 from .digits_in_image import Mark, picture, spans, where_read_figure
-from .lattice_figures import alpha_beta_gamma_figure, gamma_evolution_figure, gradient, gradient_figure, heat
+from .lattice_figures import (
+    alpha_beta_gamma_figure,
+    gamma_evolution_figure,
+    gradient,
+    gradient_figure,
+    heat,
+    lattice,
+)
 from .learning_curves import learning_curve, learning_figure
 from .memorise_figures import Stage, save_gif, stage_figure
 from .mistake_figures import TrainingCurves, runs_figure, sum_not_columns_figure
@@ -28,6 +35,7 @@ __all__ = [
     "gradient_figure",
     "greedy_path",
     "heat",
+    "lattice",
     "learning_curve",
     "learning_figure",
     "paths_figure",

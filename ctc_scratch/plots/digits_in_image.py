@@ -1,4 +1,4 @@
-"""Where the digits of an image were read."""
+"""An image, the row made of it, and where in both each digit was read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .row_figures import posteriors, row_image
-from .style import NORMAL, SMALL
+from .style import ACCENT, NORMAL, SMALL
 
 
 class Mark(NamedTuple):
-    """A digit that was read: its name, its probability, and where it stands."""
+    """A digit that was read, its probability, and where it stands."""
 
     name: str
     confidence: float
@@ -33,9 +33,9 @@ def picture(ax: Axes, grey: np.ndarray) -> Axes:
 
 
 def spans(ax: Axes, edges: Sequence[tuple[float, float]], names: Sequence[str]) -> Axes:
-    """Mark stretches (left, right) of the x-axis over the whole height, each with its name above."""
+    """Mark stretches (left, right) of the x-axis over the whole height, each with its name above it."""
     for (left, right), name in zip(edges, names):
-        ax.axvspan(left, right, facecolor="C0", alpha=0.25, edgecolor="C0", linewidth=1)
+        ax.axvspan(left, right, facecolor=(ACCENT, 0.22), edgecolor=ACCENT, linewidth=1)
         ax.annotate(name, ((left + right) / 2, 1), (0, 2), xycoords=ax.get_xaxis_transform(),
                     textcoords="offset points", ha="center", va="bottom", fontsize=SMALL)
     return ax
@@ -48,16 +48,16 @@ def where_read_figure(grey: np.ndarray, row: np.ndarray, probs: np.ndarray, mark
     Parameters
     ----------
     grey : (height, width) array, the image
-    row : (28, W) array in [0, 1], what the network saw of it
+    row : (28, W) array in [0, 1], the row that was made of the image for the network
     probs : (T, C) array, the probability of each class in each frame
     marks : the digits read
-    window : pixels of the row in a frame
+    window : columns of the row in a frame
     class_names : C names
     blank : the blank's class
     title : of the figure
     """
     W = len(probs) * window
-    width = float(np.clip(W / 28, 5, 18))                       # inches: one for a digit
+    width = float(np.clip(W / 28, 5, 18))                       # inches: one per digit
     inner = width - 1
     heights = [float(np.clip(inner * grey.shape[0] / grey.shape[1], 0.7, 4)),
                float(np.clip(inner * 28 / W, 0.4, 1.5)), 1.6]

@@ -1,29 +1,150 @@
-"""Figures of the lattice's arrays: states from top to bottom, frames from left to right.
+"""Figures of the lattice's arrays: alpha, beta, gamma, occupancy and the gradient.
 
-Shapes: log_alpha, log_beta, gamma (T, S); names S state names, top to bottom.
+Frames run from left to right, states or classes from top to bottom.
+
+Shapes: log_alpha, log_beta, gamma (T, S); names: S state names, top to bottom.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .style import COLUMN, INK, SMALL, frame_axis, panel_height, state_axis
+from .style import (
+    ACCENT,
+    BLUE,
+    COLUMN,
+    GREY,
+    INK,
+    OUTLINE,
+    SMALL,
+    WIDE,
+    frame_axis,
+    panel_height,
+    state_axis,
+)
 
-DECADES = 8   # at most, of a heat map on log scale: what is less likely is as white as that
+DECADES = 8
+"""The most decades a map on log scale spans; what is less likely is as white as the last of them."""
+
+LatticeArray = Literal["gamma", "alpha", "beta", "occupancy"]
+
+
+class LatticeArrays(Protocol):
+    """What `lattice` needs of its argument; a `ctc_scratch.ctc.paths.lattice.Lattice` has all of it."""
+
+    @property
+    def ext(self) -> np.ndarray: ...            # (S,) the extended labels
+
+    @property
+    def blank(self) -> int: ...
+
+    @property
+    def log_alpha(self) -> np.ndarray: ...      # (T, S)
+
+    @property
+    def log_beta(self) -> np.ndarray: ...       # (T, S)
+
+    @property
+    def gamma(self) -> np.ndarray: ...          # (T, S)
+
+    @property
+    def occupancy(self) -> np.ndarray: ...      # (T, C)
+
+    def best(self) -> Any: ...                  # its `path` (T,) is the class of each frame
+
+
+# ---- one lattice -----------------------------------------------------------------------------
+
+
+def lattice(result: LatticeArrays, ax: Axes | None = None, what: LatticeArray = "gamma") -> Axes:
+    """Draw one array of a lattice as a map, with the most likely alignment over it.
+
+    Parameters
+    ----------
+    result : what `ctc_scratch.lattice` returns, or anything with these fields
+    ax : where to draw; None makes a figure of its own, which is `.figure` of what is returned
+    what : "gamma", the posterior of each state; "alpha" or "beta", the sum over all ways to a state
+        or on from it, each frame relative to its largest value; "occupancy", the posterior of each class
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        There is no such array.
+    """
+    if what not in get_args(LatticeArray):
+        raise ValueError(f"what must be one of {', '.join(get_args(LatticeArray))}, not {what!r}")
+    T, S = result.gamma.shape
+    names = ["–" if c == result.blank else str(c) for c in result.ext]
+    if ax is None:
+        lines = S if what != "occupancy" else result.occupancy.shape[1]
+        ax = Figure(figsize=(WIDE, panel_height(lines) + 0.8), layout="constrained").subplots()
+    if what in ("alpha", "beta"):
+        log_values = result.log_alpha if what == "alpha" else result.log_beta
+        heat(ax, log_values, names, decades_of(log_values)[0])
+        bar_label = "relative to the frame's\nlargest [decades]"
+    elif what == "gamma":
+        linear_map(ax, result.gamma)
+        state_axis(ax, names)
+        bar_label = "probability"
+    else:
+        linear_map(ax, result.occupancy)
+        C = result.occupancy.shape[1]
+        ax.set_yticks(range(C), ["blank" if c == result.blank else str(c) for c in range(C)])
+        ax.set_ylabel("class", fontsize=SMALL)
+        frame_axis(ax)
+        bar_label = "probability"
+
+    line = "no alignment"
+    if result.gamma.any():
+        path = np.asarray(result.best().path)
+        ys = path if what == "occupancy" else _states_of(path, result.blank)
+        ax.plot(np.arange(T), ys, color=ACCENT, linewidth=1.8, solid_joinstyle="round", path_effects=OUTLINE,
+                marker="o" if T <= 30 else None, markersize=3)
+        line = "line: the most likely alignment"
+    title = {"gamma": "γ: posterior of each state", "occupancy": "posterior of each class",
+             "alpha": "α: all ways to a state; hatched: none", "beta": "β: all ways on; hatched: none"}[what]
+    ax.set_title(f"{title}; {line}", fontsize=SMALL, loc="left", pad=3)
+    figure = ax.get_figure()
+    assert figure is not None, "axes that are drawn on belong to a figure"
+    bar = figure.colorbar(ax.images[0], ax=ax, aspect=15, pad=0.02)
+    bar.set_label(bar_label, fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    return ax
+
+
+def _states_of(path: np.ndarray, blank: int) -> np.ndarray:
+    """The states (T,) of a path of classes (T,): 2u is blank u, 2u + 1 is label u."""
+    is_label = path != blank
+    begins = is_label & np.concatenate([[True], path[1:] != path[:-1]])[:len(path)]
+    return 2 * np.cumsum(begins) - is_label
+
+
+def linear_map(ax: Axes, values: np.ndarray) -> None:
+    """Draw values (T, S) in [0, 1] as shades, white 0 and black 1."""
+    T, S = values.shape
+    ax.imshow(values.T, cmap=INK, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+              extent=(-0.5, T - 0.5, S - 0.5, -0.5))
 
 
 # ---- alpha, beta, gamma ----------------------------------------------------------------------
 
 
 def heat(ax: Axes, log_values: np.ndarray, names: Sequence[str], decades: int = DECADES) -> Axes:
-    """Draw ln of values (T, S) as shades on a log scale, hatched where they are -inf.
+    """Draw the logarithms of values (T, S) as shades, hatched where they are -inf.
 
     Parameters
     ----------
-    log_values : (T, S) array; each frame is shown relative to its largest value, for over a long
+    log_values : (T, S) array; each frame is shown relative to its largest value, because over a long
         sequence alpha and beta change by hundreds of decades
     names : S state names
     decades : from black to white
@@ -37,27 +158,38 @@ def heat(ax: Axes, log_values: np.ndarray, names: Sequence[str], decades: int = 
 
 
 def relative(log_values: np.ndarray) -> np.ndarray:
-    """Decades (T, S) below the largest value of a frame; NaN for values of 0."""
+    """Decades (T, S) below the largest value of each frame; NaN where the value is 0."""
     top = log_values.max(axis=1, keepdims=True, initial=np.finfo(float).min)
     return np.where(log_values > -np.inf, (log_values - top) / np.log(10), np.nan)
 
 
+def decades_of(*log_values: np.ndarray) -> tuple[int, bool]:
+    """How many decades maps of these arrays should span, and whether smaller values are cut off.
+
+    The values of a toy problem span a decade or two; over eight decades they would all look black.
+    """
+    lowest = min(np.nanmin(relative(values), initial=0.0) for values in log_values)
+    decades = int(np.clip(np.ceil(-lowest), 1, DECADES))
+    return decades, bool(lowest < -decades)
+
+
 def hatch(ax: Axes, cells: np.ndarray) -> None:
-    """Hatch cells (T, S), a bool array: a rectangle for each run of frames."""
+    """Hatch the cells of a bool array (T, S), with one rectangle for each run of frames."""
     T, S = cells.shape
     for s in range(S):
         edges = np.flatnonzero(np.diff(cells[:, s].astype(int), prepend=0, append=0))
         for first, end in zip(edges[::2], edges[1::2]):
             ax.add_patch(Rectangle((first - 0.5, s - 0.5), end - first, 1, facecolor="white",
-                                   edgecolor="0.55", hatch="/////", linewidth=0))
+                                   edgecolor=GREY, hatch="/////", linewidth=0))
 
 
 def alpha_beta_gamma_figure(log_alpha: np.ndarray, log_beta: np.ndarray, log_gamma: np.ndarray,
                             names: Sequence[str]) -> Figure:
     """Show alpha, beta and gamma one above the other, each on a log scale.
 
-    What cannot be reached is hatched in alpha, what leads nowhere in beta, both of them in gamma.
-    Of gamma itself the logarithm would not do: what underflows to 0 is no dead end.
+    States that cannot be reached are hatched in alpha, states from which no path finishes in beta, and
+    both in gamma. That is why gamma is passed as a logarithm: a gamma that underflows to 0 is still a
+    state that paths pass.
 
     log_gamma : (T, S) array, log_alpha + log_beta up to a constant in each frame
     """
@@ -66,9 +198,7 @@ def alpha_beta_gamma_figure(log_alpha: np.ndarray, log_beta: np.ndarray, log_gam
     axes = figure.subplots(3, 1, sharex=True)
     titles = ["α: all ways to here", "β: all ways on from here", "γ: the share of all paths"]
     shown = log_alpha, log_beta, log_gamma
-    # A toy spans a decade or two; on eight it would be black all over.
-    lowest = min(np.nanmin(relative(values), initial=0.0) for values in shown)
-    decades = int(np.clip(np.ceil(-lowest), 1, DECADES))
+    decades, cut = decades_of(*shown)
     for ax, values, title in zip(axes, shown, titles):
         heat(ax, values, names, decades)
         ax.set_title(title, fontsize=SMALL, loc="left", pad=3)
@@ -76,60 +206,58 @@ def alpha_beta_gamma_figure(log_alpha: np.ndarray, log_beta: np.ndarray, log_gam
         ax.set_xlabel("")
     bar = figure.colorbar(axes[0].images[0], ax=axes, shrink=0.6, aspect=25, pad=0.02)
     ticks = [0, -decades] if decades < 2 else [0, -(decades // 2), -decades]
-    below = "≤" if lowest < -decades else ""
+    below = "≤" if cut else ""
     bar.set_ticks(ticks, labels=["1", *(f"{below if k == -decades else ''}10$^{{{k}}}$" for k in ticks[1:])])
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label("relative to the frame's largest; hatched: no path", fontsize=SMALL)
     return figure
 
 
-# ---- gamma over training ----------------------------------------------------------------------------------
+# ---- gamma over training ---------------------------------------------------------------------
 
 
 def gamma_evolution_figure(gammas: Sequence[np.ndarray], titles: Sequence[str],
                            names: Sequence[str]) -> Figure:
-    """Show how gamma (T, S) changes over training, one panel a stage (Graves 2006, figure 4).
+    """Show how gamma (T, S) changes over training, one panel per stage (Graves 2006, figure 4).
 
     Parameters
     ----------
-    gammas : any number from 1 on, of the same shape
-    titles : of each, e.g. "iteration 50"
+    gammas : at least one array, all of the same shape
+    titles : one per array, for example "iteration 50"
     names : S state names
     """
     figure = Figure(figsize=(COLUMN, len(gammas) * panel_height(len(names)) + 0.7), layout="constrained")
     axes = figure.subplots(len(gammas), 1, sharex=True, squeeze=False)[:, 0]
     for ax, gamma, title in zip(axes, gammas, titles):
-        T, S = gamma.shape
-        image = ax.imshow(gamma.T, cmap=INK, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
-                          extent=(-0.5, T - 0.5, S - 0.5, -0.5))
+        linear_map(ax, gamma)
         state_axis(ax, names)
         ax.set_title(title, fontsize=SMALL, loc="left", pad=3)
     for ax in axes[:-1]:
         ax.set_xlabel("")
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
+    bar = figure.colorbar(axes[-1].images[0], ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.set_label("γ", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     return figure
 
 
-# ---- the gradient ------------------------------------------------------------------------------
+# ---- the gradient ----------------------------------------------------------------------------
 
 
 def gradient(ax: Axes, grad: np.ndarray, class_names: Sequence[str]) -> Axes:
-    """Draw probs - occupancy (T, C), a line for each class: what training takes away, and what it adds.
+    """Draw probs - occupancy (T, C), one line per class: what training takes away, and what it adds.
 
-    Filled below a class's line, towards the class that follows: the probability is to fall there.
-    Hatched above it: it is to rise.
+    The area below a class's line is filled where training lowers the probability of the class. The
+    area above the line is hatched where training raises it.
     """
     T, C = grad.shape
     edges = np.arange(T + 1) - 0.5
     scale = 0.46 / max(np.abs(grad).max(initial=0), 1e-12)
     for c in range(C):
         heights = scale * grad[:, c]   # the axis points down
-        ax.stairs(c + np.maximum(heights, 0), edges, baseline=c, fill=True, facecolor="0.25", linewidth=0)
+        ax.stairs(c + np.maximum(heights, 0), edges, baseline=c, fill=True, facecolor=BLUE, linewidth=0)
         ax.stairs(c + np.minimum(heights, 0), edges, baseline=c, fill=True, facecolor="white",
-                  edgecolor="0.25", hatch="//////", linewidth=0.5)
-        ax.axhline(c, color="0.6", linewidth=0.5)
+                  edgecolor=ACCENT, hatch="//////", linewidth=0.5)
+        ax.axhline(c, color=GREY, linewidth=0.5)
     ax.set_yticks(range(C), class_names)
     ax.set_ylim(C - 0.4, -0.6)
     ax.set_xlim(-0.6, T - 0.4)
@@ -139,10 +267,10 @@ def gradient(ax: Axes, grad: np.ndarray, class_names: Sequence[str]) -> Axes:
 
 
 def gradient_figure(grad: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Show the gradient w.r.t. the logits, as `gradient` draws it."""
+    """Show the gradient with respect to the logits, as `gradient` draws it."""
     figure = Figure(figsize=(COLUMN, 0.9 + max(1.0, 0.32 * len(class_names))), layout="constrained")
     ax = gradient(figure.subplots(), grad, class_names)
     largest = np.abs(grad).max(initial=0)
-    ax.set_title("probs − occupancy. Dark, down: has more than it should;\n"
+    ax.set_title("probs − occupancy. Filled, down: has more than it should;\n"
                  f"hatched, up: has less. Largest {largest:.2f}", fontsize=SMALL, loc="left")
     return figure

@@ -1,4 +1,4 @@
-"""How a model learns: loss and error rates against steps."""
+"""Learning curves: the loss and the error rates of a training run, against its steps."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import SMALL
+from .style import AMBER, BLUE, GREY, GRID, SMALL
 
 
 def learning_curve(ax_loss: Axes, ax_rate: Axes,
@@ -16,29 +16,29 @@ def learning_curve(ax_loss: Axes, ax_rate: Axes,
 
     Parameters
     ----------
-    ax_loss : gets the loss [nats per row], logarithmic
-    ax_rate : gets the rates [%], logarithmic from 100 down to 1 % and linear below
+    ax_loss : for the loss [nats per row], on a logarithmic axis
+    ax_rate : for the rates [%], on an axis that is logarithmic down to 1 % and linear below
     records : mappings with `step` and any of `loss`, `label_error_rate`, `blank_rate`,
         `validation_label_error_rate`, `average_label_error_rate`; rates as fractions; what a
-        record lacks, or holds as None, is left out
+        record lacks or holds as None is not drawn
     """
     def draw(ax, key, scale, label, **style):
         points = [(r["step"], scale * r[key]) for r in records if r.get(key) is not None]
         if points:
             ax.plot(*np.transpose(points), label=label, **style)
 
-    draw(ax_loss, "loss", 1, "training loss", color="0.3", linewidth=1)
-    draw(ax_rate, "blank_rate", 100, "frames read as blank", color="0.6", linestyle=":")
-    draw(ax_rate, "label_error_rate", 100, "label errors, training", color="0.6", linewidth=1)
+    draw(ax_loss, "loss", 1, "training loss", color=BLUE, linewidth=1)
+    draw(ax_rate, "blank_rate", 100, "frames read as blank", color=GREY, linestyle=":")
+    draw(ax_rate, "label_error_rate", 100, "label errors, training", color=AMBER, linewidth=1)
     draw(ax_rate, "validation_label_error_rate", 100, "label errors, validation",
-         color="black", marker="o", markersize=4)
+         color=BLUE, marker="o", markersize=4)
     draw(ax_rate, "average_label_error_rate", 100, "label errors, validation, averaged weights",
-         color="black", linestyle="--", marker="s", markerfacecolor="white", markersize=4)
+         color=BLUE, linestyle="--", marker="s", markerfacecolor="white", markersize=4)
 
     ax_loss.set_yscale("log")
     ax_loss.set_ylabel("training loss [nats per row]")
     ax_rate.set_yscale("symlog", linthresh=1)
-    # A reader that sees labels where there are none errs by more than 100 %.
+    # A model that reads labels where there are none errs by more than 100 %.
     highest = max(100, *(np.max(line.get_ydata()) for line in ax_rate.lines), 0)
     ticks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
     ax_rate.set_yticks(ticks, map(str, ticks))
@@ -47,7 +47,7 @@ def learning_curve(ax_loss: Axes, ax_rate: Axes,
     for ax in ax_loss, ax_rate:
         ax.set_xlabel("training step")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(color="0.9")
+        ax.grid(color=GRID)
     if ax_rate.lines:
         ax_rate.legend(loc="lower left", frameon=False, fontsize=SMALL)
     return ax_loss, ax_rate

@@ -1,4 +1,4 @@
-"""Figures of the original mistake: training with rows that do not fit, and what the loss sums over."""
+"""Figures of the original mistake: training on rows that do not fit, and what the loss sums."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,32 +7,32 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .style import SMALL, STYLES, WIDE
+from .style import ACCENT, CURVES, GRID, RULE, SMALL, WIDE
 
 
 class TrainingCurves(NamedTuple):
-    """A batch run: cost of the rows that have a path [nats], share of those that have none, label."""
+    """One training run, step by step."""
 
-    costs: np.ndarray
-    no_path: np.ndarray
-    label: str
+    costs: np.ndarray       # mean cost of the rows that have a path [nats per row]
+    no_path: np.ndarray     # share of the rows that have none
+    label: str              # names the run in the legend
 
 
 def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: float) -> Figure:
-    """Show batch runs: their costs above, below the share of rows without a valid path.
+    """Show training runs: their costs above, the share of rows without a valid path below.
 
     Parameters
     ----------
-    blind : nats, the cost of guessing digits without looking
-    expected_share : of random rows that do not fit
+    blind : the cost of guessing digits without looking at them [nats per row]
+    expected_share : which share of random rows does not fit its frames
     """
     figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    for run, style in zip(runs, STYLES):
+    for run, style in zip(runs, CURVES):
         steps = np.arange(1, len(run.costs) + 1)
         top.plot(steps, run.costs, label=run.label, **style)
         bottom.plot(steps, 100 * run.no_path, **style)
-    top.axhline(blind, color="black", linewidth=0.6, linestyle=":")
+    top.axhline(blind, color=RULE, linewidth=0.6, linestyle=":")
     top.text(len(runs[0].costs), blind * 0.92, f"5 ln 10 = {blind:.1f}: digits guessed blindly",
              fontsize=SMALL, ha="right", va="top")
     top.set_yscale("log")
@@ -40,14 +40,14 @@ def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: fl
     top.minorticks_off()
     top.set_ylabel("cost [nats per row\nthat has a path]", fontsize=SMALL)
     top.legend(fontsize=SMALL, frameon=False)
-    bottom.axhline(100 * expected_share, color="black", linewidth=0.6, linestyle=":")
+    bottom.axhline(100 * expected_share, color=RULE, linewidth=0.6, linestyle=":")
     bottom.text(len(runs[0].costs), 100 * expected_share + 22, f"1 − 0.9⁴ = {expected_share:.0%} expected",
                 fontsize=SMALL, ha="right", va="bottom")
     bottom.set_ylim(-4, 100)
     bottom.set_ylabel("rows without\na valid path [%]", fontsize=SMALL)
     bottom.set_xlabel("training step", fontsize=SMALL)
     for ax in (top, bottom):
-        ax.grid(color="0.92")
+        ax.grid(color=GRID)
         ax.tick_params(labelsize=SMALL)
         ax.spines[["top", "right"]].set_visible(False)
     return figure
@@ -55,13 +55,13 @@ def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: fl
 
 def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequence[float],
                            collapsed: Sequence[str]) -> Figure:
-    """Show what is inside the loss, a sum over alignments, and what comes after it, the collapse.
+    """Show what the loss sums, every alignment, and what the decoder does afterwards, the collapse.
 
     Parameters
     ----------
-    paths : the alignments of a toy, as symbols
-    probabilities : of each
-    collapsed : a path (the likeliest) as it is merged, and its labels
+    paths : the alignments of a toy problem, as symbols
+    probabilities : one per alignment
+    collapsed : one path, and the labels that are left when it is collapsed
     """
     n, T = len(paths), len(paths[0])
     figure = Figure(figsize=(WIDE, 0.36 * n + 1.9), layout="constrained")
@@ -70,9 +70,10 @@ def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequen
     ax.set_xlim(-0.6, T + 4.6)
     ax.set_ylim(n + 3.3, -1.5)
 
-    def cells(symbols, x, y, shade="white"):
+    def cells(symbols, x, y, shade="white", edge="black"):
         for k, symbol in enumerate(symbols):
-            box = Rectangle((x + k, y), 0.92, 0.8, facecolor=shade, edgecolor="black", linewidth=0.7)
+            box = Rectangle((x + k, y), 0.92, 0.8, facecolor=shade, edgecolor=edge,
+                            linewidth=0.7 if edge == "black" else 1.3)
             ax.add_patch(box)
             ax.text(x + k + 0.46, y + 0.42, symbol, ha="center", va="center", fontsize=SMALL + 1)
 
@@ -90,8 +91,8 @@ def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequen
     say(T + 1.7, n / 2, f"= {total:.3f} = p(labels)\ncost = −ln p = {-np.log(total):.2f}")
     say(0, n + 0.65, "after the loss, in the decoder: one path, collapsed", weight="bold")
     path, labels = collapsed
-    cells(path, 0, n + 1.2)
+    cells(path, 0, n + 1.2, edge=ACCENT)
     ax.annotate("", (T + 2.3, n + 1.6), (T + 0.2, n + 1.6), arrowprops=dict(arrowstyle="->"))
     say(T + 1.2, n + 2.35, "merge repeats,\ndrop blanks", ha="center")
-    cells(labels, T + 2.5, n + 1.2, "0.85")
+    cells(labels, T + 2.5, n + 1.2, "0.9", ACCENT)
     return figure

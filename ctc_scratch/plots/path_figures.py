@@ -1,6 +1,6 @@
-"""Figures of paths: all paths of a small lattice, the best ones and samples over gamma.
+"""Figures of paths: all paths of a small lattice, and the best ones and samples over gamma.
 
-Shapes: gamma (T, S); names S state names, top to bottom; a path is its states (T,).
+Shapes: gamma (T, S); names: S state names, top to bottom; a path is its states (T,).
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import COLUMN, INK, SMALL, panel_height, state_axis
-
-# ---- the trellis -----------------------------------------------------------------------------
+from .style import ACCENT, BLUE, COLUMN, INK, OUTLINE, SMALL, panel_height, state_axis
 
 
 def trellis(ax: Axes, paths: np.ndarray, names: Sequence[str]) -> Axes:
-    """Draw every path through a small lattice, and in each state how many pass it.
+    """Draw every path through a small lattice, and in each state how many paths pass it.
 
     Parameters
     ----------
@@ -24,10 +22,10 @@ def trellis(ax: Axes, paths: np.ndarray, names: Sequence[str]) -> Axes:
     """
     n, T = paths.shape
     S = len(names)
-    # Each path a little off the centre of the states, so that none hides another.
+    # Each path runs a little off the centre of its states, so that none hides another.
     offsets = np.linspace(-0.16, 0.16, n) if n > 1 else np.zeros(n)
     for path, offset in zip(paths, offsets):
-        ax.plot(np.arange(T), path + offset, color="0.45", linewidth=0.7, zorder=1)
+        ax.plot(np.arange(T), path + offset, color=BLUE, linewidth=0.7, zorder=1)
     through = np.array([np.bincount(paths[:, t], minlength=S) for t in range(T)])
     for t, s in np.ndindex(T, S):
         used = through[t, s] > 0
@@ -52,29 +50,27 @@ def trellis_figure(paths: np.ndarray, names: Sequence[str]) -> Figure:
     return figure
 
 
-# ---- single paths -----------------------------------------------------------------------------
-
-
 def paths_over(ax: Axes, gamma: np.ndarray, names: Sequence[str], best: np.ndarray | None = None,
                others: Sequence[np.ndarray] = (), samples: Sequence[np.ndarray] = ()) -> Axes:
-    """Draw paths over gamma, linear, at most mid-grey.
+    """Draw paths over gamma, which is shown linearly and at most in mid-grey.
 
     Parameters
     ----------
-    best : (T,) states, a thick black line
-    others : runners-up, dashed
+    best : (T,) states, a thick line in the accent colour
+    others : the next best paths, dashed
     samples : thin lines, each a little off the centre
     """
     T, S = gamma.shape
-    ax.imshow(gamma.T, cmap=INK, vmin=0, vmax=1.8, aspect="auto", interpolation="nearest",
+    ax.imshow(gamma.T, cmap=INK, vmin=0, vmax=2.4, aspect="auto", interpolation="nearest",
               extent=(-0.5, T - 0.5, S - 0.5, -0.5))
     t = np.arange(T)
     for path, offset in zip(samples, np.linspace(-0.3, 0.3, len(samples)) if len(samples) > 1 else [0]):
-        ax.plot(t, path + offset, color="black", linewidth=0.6, alpha=0.8)
+        ax.plot(t, path + offset, color=BLUE, linewidth=0.6, alpha=0.8)
     if best is not None:
-        ax.plot(t, best, color="black", linewidth=2.2, label="best", solid_joinstyle="round")
+        ax.plot(t, best, color=ACCENT, linewidth=2.2, label="best", solid_joinstyle="round",
+                path_effects=OUTLINE)
     for k, path in enumerate(others, start=2):
-        ax.plot(t, path + 0.12 * (k - 1), color="black", linewidth=0.9,
+        ax.plot(t, path + 0.12 * (k - 1), color=BLUE, linewidth=0.9,
                 linestyle=(0, (4 if k % 2 else 1.5, 1.5)), label=f"{k}.")
     state_axis(ax, names)
     ax.set_xlim(-0.5, T - 0.5)
@@ -84,7 +80,7 @@ def paths_over(ax: Axes, gamma: np.ndarray, names: Sequence[str], best: np.ndarr
 
 def paths_figure(gamma: np.ndarray, names: Sequence[str], k_best: Sequence[np.ndarray],
                  samples: Sequence[np.ndarray]) -> Figure:
-    """Show the best paths above, samples from the posterior below, both over gamma."""
+    """Show the best paths above and samples from the posterior below, both over gamma."""
     S = len(names)
     figure = Figure(figsize=(COLUMN, 2 * panel_height(S) + 0.9), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)

@@ -1,4 +1,4 @@
-"""Figures of the plateau: why CTC begins with blanks, and why its outputs are peaks."""
+"""Figures of the plateau: why a CTC network first learns to say blank, and why its outputs are peaks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,15 +6,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .lattice_figures import hatch
-from .style import COLUMN, SMALL, STYLES, WIDE
+from .style import AMBER, BLUE, COLUMN, CURVES, GRID, INK, RULE, SMALL, WIDE
 
 
 def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Figure:
-    """Show gamma (T, S) where all outputs are equal, and below it what blank and labels get of each frame."""
+    """Show gamma (T, S) of equal outputs, and below it the shares of blank and labels in each frame."""
     T, S = gamma.shape
     figure = Figure(figsize=(COLUMN, 3.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
-    top.imshow(gamma.T, cmap="Greys", vmin=0, vmax=gamma.max(), aspect="auto", interpolation="nearest",
+    top.imshow(gamma.T, cmap=INK, vmin=0, vmax=gamma.max(), aspect="auto", interpolation="nearest",
                extent=(-0.5, T - 0.5, S - 0.5, -0.5))
     hatch(top, gamma == 0)
     top.set_yticks(range(1, S, 2), [names[s] for s in range(1, S, 2)])
@@ -22,9 +22,9 @@ def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Fig
     top.set_title("γ before training: all alignments alike", fontsize=SMALL, loc="left")
 
     t, blank = np.arange(T), gamma[:, 0::2].sum(axis=1)
-    bottom.plot(t, blank, color="black", linewidth=1.4)
-    bottom.plot(t, gamma[:, 1::2], color="0.55", linewidth=0.9)
-    bottom.axhline(1 / C, color="black", linewidth=0.7, linestyle=":")
+    bottom.plot(t, blank, color=BLUE, linewidth=1.4)
+    bottom.plot(t, gamma[:, 1::2], color=AMBER, linewidth=0.9)
+    bottom.axhline(1 / C, color=RULE, linewidth=0.7, linestyle=":")
     bottom.text(T / 2, blank[T // 2] + 0.02, "blank", fontsize=SMALL, ha="center", va="bottom")
     bottom.text(T / 2, gamma[T // 2, 1::2].max(), "each label", fontsize=SMALL, ha="center", va="bottom",
                 color="0.3")
@@ -40,19 +40,19 @@ def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Fig
 
 def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: float, blind: float,
                    blind_cost: float) -> Figure:
-    """Show blank's share of the frames, and the cost, over training steps.
+    """Show the blank's mean probability and the cost over the steps of training runs.
 
     Parameters
     ----------
-    runs : by label: `blank`, the mean probability of the blank, and `cost` [nats per row], per step
-    uniform, blind : blank's share of gamma at a uniform start, and in the best output that ignores
-        its input
-    blind_cost : nats per row of that output
+    runs : from the label of a run to its `blank`, the mean probability of the blank, and its `cost`
+        [nats per row], both one number per step
+    uniform : the blank's share of gamma where all outputs are equal
+    blind : the blank's share in the best output that ignores its input
+    blind_cost : the cost of that output [nats per row]
     """
     figure = Figure(figsize=(WIDE, 4.2), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
-    styles = [*STYLES, dict(color="black", linewidth=0.9, linestyle=(0, (1, 1)))]
-    for (label, run), style in zip(runs.items(), styles):
+    for (label, run), style in zip(runs.items(), CURVES):
         steps = np.arange(1, len(run["cost"]) + 1)
         top.plot(steps, run["blank"], label=label, **style)
         bottom.plot(steps, run["cost"], **style)
@@ -64,7 +64,7 @@ def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: f
     ]:
         ax.text(x, y, text, fontsize=SMALL, ha=side, va="top" if side == "left" else "bottom")
     for ax, y in ((top, uniform), (top, blind), (bottom, blind_cost)):
-        ax.axhline(y, color="black", linewidth=0.6, linestyle=":")
+        ax.axhline(y, color=RULE, linewidth=0.6, linestyle=":")
     top.set_ylim(0, 1.05)
     top.set_ylabel("blank's mean probability", fontsize=SMALL)
     bottom.set_yscale("log")
@@ -75,7 +75,7 @@ def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: f
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=SMALL,
                   frameon=False)
     for ax in (top, bottom):
-        ax.grid(color="0.92")
+        ax.grid(color=GRID)
         ax.tick_params(labelsize=SMALL)
         ax.spines[["top", "right"]].set_visible(False)
     return figure

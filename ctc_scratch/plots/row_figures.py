@@ -1,26 +1,25 @@
-"""What a model reads: a row of digits, the posteriors under it, its greedy path.
+"""Rows of digits as a model reads them: the image, the posteriors under it, and the greedy path.
 
-The x-axis of whatever belongs to a row counts its pixels, so panels stacked on one another show
-the same place above the same place.
+The x-axis of every panel counts the pixels of the row, so what stands above one another belongs together.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import INK, NORMAL, SMALL
+from .style import GREY, INK, NORMAL, SMALL
 
 
 class PlottedRow(NamedTuple):
-    """One row of digits and what a model makes of it."""
+    """One row of digits, what a model reads in it, and what it shows."""
 
     image: np.ndarray         # (height, W) in [0, 1]
     probs: np.ndarray         # (T, C), rows sum to 1
-    decoded: Sequence[int]    # classes read
-    truth: Sequence[int]      # classes that stand there
+    decoded: Sequence[int]    # the classes read
+    truth: Sequence[int]      # the classes of the true digits
 
 
 def row_image(ax: Axes, image: np.ndarray) -> Axes:
@@ -44,7 +43,7 @@ def posteriors(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[s
                blank: int) -> Axes:
     """Draw the probability of each class in each frame, white 0 and black 1.
 
-    Each class has a line of its own, the blank one apart from the others, at the foot.
+    Each class has a line of its own; that of the blank stands apart from the others, at the foot.
 
     Parameters
     ----------
@@ -55,11 +54,11 @@ def posteriors(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[s
     """
     T, C = probs.shape
     others = [c for c in range(C) if c != blank]
-    shared = dict(cmap=INK, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
-                  origin="lower")
+    shared: dict[str, Any] = dict(cmap=INK, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+                                  origin="lower")
     ax.imshow(probs[:, others].T, extent=(0, T * window, -0.5, C - 1.5), **shared)
     ax.imshow(probs[:, [blank]].T, extent=(0, T * window, -2, -1), **shared)
-    ax.axhspan(-1, -0.5, facecolor="0.85")   # what parts the blank from the others
+    ax.axhspan(-1, -0.5, facecolor="0.85")   # between the blank and the others
     ax.set_ylim(-2, C - 1.5)
     ax.set_yticks([-1.5, *range(C - 1)], [class_names[c] for c in [blank, *others]])
     ax.set_xlabel("x [pixels]", fontsize=SMALL)
@@ -71,9 +70,9 @@ def posteriors(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[s
 
 def greedy_path(ax: Axes, path: np.ndarray, window: int, class_names: Sequence[str], blank: int,
                 decoded: Sequence[int], truth: Sequence[int]) -> Axes:
-    """Write the class of each frame before merging, a dot for the blank.
+    """Write the most probable class of each frame, with a dot for the blank.
 
-    The title sets what was decoded beside the truth.
+    The title says what was decoded and what the truth is.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ def greedy_path(ax: Axes, path: np.ndarray, window: int, class_names: Sequence[s
     blanks = path == blank
     width = 72 * ax.get_window_extent().width / ax.figure.dpi   # points
     size = float(np.clip(1.2 * width / T, 3, NORMAL))              # a digit fits its frame
-    ax.plot(centres[blanks], np.zeros(blanks.sum()), ".", color="0.6", markersize=size / 3)
+    ax.plot(centres[blanks], np.zeros(blanks.sum()), ".", color=GREY, markersize=size / 3)
     for x, c in zip(centres[~blanks], path[~blanks]):
         ax.text(x, 0, class_names[c], ha="center", va="center_baseline", fontsize=size)
 
@@ -112,11 +111,11 @@ def _verdict(decoded: Sequence[int], truth: Sequence[int], class_names: Sequence
 
 def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequence[str],
                    blank: int) -> Figure:
-    """Show how rows are read: image, posteriors under it, greedy path, decoded and truth.
+    """Show how rows are read: the image, the posteriors under it, the greedy path, and the truth.
 
     Parameters
     ----------
-    rows : any number of readings from 1 on
+    rows : at least one
     window : pixels in a frame
     class_names : C names
     blank : the blank's class
@@ -124,14 +123,14 @@ def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequenc
     Returns
     -------
     Figure
-        All rows at one scale; two rows side by side where they are short.
+        All rows have the same scale; short rows stand two side by side.
     """
     frames = max(len(row.probs) for row in rows)
     pixels = max(frames * window, max(row.image.shape[1] for row in rows))
     columns = 2 if len(rows) > 1 and frames <= 60 else 1
     lines = -(-len(rows) // columns)
 
-    width = 11 / columns - 1                                         # inches of a panel
+    width = 11 / columns - 1                                         # of a panel, in inches
     image_height = np.clip(width * rows[0].image.shape[0] / pixels, 0.4, 1.5)
     heights = [image_height, 1.4, 0.25]
     figure = Figure(figsize=(11, lines * (sum(heights) + 0.85)), layout="constrained")

@@ -1,23 +1,43 @@
-"""What all figures share."""
+"""What all figures share: one palette, the sizes of text, and the axes of states and frames.
+
+Where two curves share a panel, they differ in dashes or markers too, so no figure depends on colour
+alone. Printed in grey, ACCENT, BLUE and AMBER have the lightness 46, 31 and 70 of 100.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+ACCENT = "#c1432e"     # the target's path, and where its labels stand; nothing else
+BLUE = "#0f4c81"       # the first of several curves, or what a figure is about
+AMBER = "#e0a030"      # what is compared with it
+GREY = "0.5"           # what stands in the background
+RULE = "black"         # dotted lines at values that are known beforehand
+GRID = "0.92"
+INK = "Greys"          # maps: 0 is white, 1 is black
+OUTLINE = [withStroke(linewidth=3.2, foreground="white")]   # keeps a path legible on a dark map
+
 SMALL, NORMAL = 7, 9   # font sizes, points
-INK = "Greys"          # 0 is white, 1 is black
 COLUMN = 3.6           # inches: a figure as wide as this is readable at 80 mm
 WIDE = 1.35 * COLUMN
 
-STYLES = (dict(color="black", linewidth=1.2), dict(color="0.45", linewidth=1.2, linestyle=(0, (4, 1))),
-          dict(color="0.6", linewidth=2))
+CURVES: tuple[dict[str, Any], ...] = (
+    dict(color=BLUE, linewidth=1.3),
+    dict(color=AMBER, linewidth=1.6, linestyle=(0, (4, 1))),
+    dict(color=GREY, linewidth=2),
+    dict(color="black", linewidth=1, linestyle=(0, (1, 1))),
+)
+"""Styles for curves that share a panel, in this order."""
 
 
 def state_axis(ax: Axes, names: Sequence[str]) -> None:
+    """Name the states on the y-axis, from top to bottom, and the frames on the x-axis."""
     S = len(names)
-    # Blanks are every other state: where there are many, the labels' names alone.
+    # Blanks are every other state: where there are many states, only labels are named.
     shown = range(S) if S <= 7 else range(1, S, 2) if S <= 31 else range(1, S, 2 * (S // 20))
     ax.set_yticks(list(shown), [names[s] for s in shown])
     ax.set_ylabel("state" if S <= 7 else "state (blanks between)", fontsize=SMALL)
@@ -25,11 +45,12 @@ def state_axis(ax: Axes, names: Sequence[str]) -> None:
 
 
 def frame_axis(ax: Axes) -> None:
+    """Number the frames on the x-axis, with whole numbers only."""
     ax.set_xlabel("frame t", fontsize=SMALL)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     ax.tick_params(labelsize=SMALL)
 
 
 def panel_height(S: int) -> float:
-    """Inches of a panel of S states."""
+    """The height of a panel of S states, in inches."""
     return float(np.clip(0.17 * S, 0.9, 2.2))

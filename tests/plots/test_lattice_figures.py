@@ -6,6 +6,8 @@ import pytest
 from ctc_scratch import plots
 from ctc_scratch.ctc import enumeration
 from ctc_scratch.ctc.labels import states_of
+from ctc_scratch.ctc.paths.lattice import lattice
+from ctc_scratch.plots.style import ACCENT
 from tests.plots.conftest import NAMES, all_texts, lattice_of, render
 
 
@@ -77,3 +79,65 @@ def test_evolution_has_a_panel_a_stage():
     for ax, gamma, title in zip(figure.axes, gammas, ["first", "second"]):
         np.testing.assert_array_equal(ax.images[0].get_array(), gamma.T)
         assert ax.get_title(loc="left") == title and ax.images[0].get_clim() == (0, 1)
+
+
+# ---- one lattice --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what, of", [
+    ("gamma", lambda its: its.gamma),
+    ("occupancy", lambda its: its.occupancy),
+    ("alpha", lambda its: (its.log_alpha - its.log_alpha.max(axis=1, keepdims=True)) / np.log(10)),
+    ("beta", lambda its: (its.log_beta - its.log_beta.max(axis=1, keepdims=True)) / np.log(10)),
+], ids=["gamma", "occupancy", "alpha", "beta"])
+def test_a_lattice_is_drawn_as_the_array_asked_for_with_its_best_path(what, of):
+    its, names = lattice_of(12, [1, 2, 2])
+    ax = plots.lattice(its, what=what)
+    shown, expected = ax.images[0].get_array().T, of(its)
+    np.testing.assert_allclose(shown[np.isfinite(expected)], expected[np.isfinite(expected)], atol=1e-12)
+    line, = ax.lines
+    path = its.best().path
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(12))
+    np.testing.assert_array_equal(line.get_ydata(), path if what == "occupancy" else states_of(path.tolist()))
+    assert line.get_color() == ACCENT
+    ticks = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert ticks == (["blank", "1", "2", "3", "4"] if what == "occupancy" else names)
+    assert ax.get_xlabel() == "frame t" and ax.get_ylabel() and ax.get_title(loc="left")
+    assert ax.figure.axes[1].get_ylabel(), "the shades have a scale"
+
+
+def test_a_lattice_is_drawn_into_the_axes_given(ax):
+    its, _ = lattice_of(5, [1])
+    assert plots.lattice(its, ax) is ax
+
+
+def test_a_lattice_with_another_blank_names_it(ax):
+    its = lattice(np.zeros((3, 3)), [0], blank=2)
+    plots.lattice(its, ax)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["–", "0", "–"]
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), states_of(its.best().path.tolist(), 2))
+
+
+def test_a_target_without_an_alignment_has_a_lattice_without_a_path(ax):
+    plots.lattice(lattice(np.zeros((2, 3)), [1, 1]), ax)
+    assert not ax.lines and "no alignment" in ax.get_title(loc="left")
+
+
+def test_an_unknown_array_is_refused(ax):
+    its, _ = lattice_of(5, [1])
+    with pytest.raises(ValueError, match="what must be one of gamma, alpha, beta, occupancy, not 'delta'"):
+        plots.lattice(its, ax, what="delta")
+
+
+@pytest.mark.parametrize("T, labels", [(4, (1, 2)), (40, (1, 2, 2, 4)), (400, (1, 2) * 20)],
+                         ids=["T=4", "T=40", "T=400"])
+@pytest.mark.parametrize("what", ["gamma", "alpha", "beta", "occupancy"])
+def test_no_label_of_a_lattice_covers_another(what, T, labels):
+    its, _ = lattice_of(T, list(labels))
+    figure = plots.lattice(its, what=what).figure
+    render(figure)
+    boxes = [(text.get_text(), text.get_window_extent()) for text in all_texts(figure)]
+    for n, (text, box) in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, f"{text!r} is cut off"
+        for other, other_box in boxes[n + 1:]:
+            assert not box.overlaps(other_box), f"{text!r} covers {other!r}"
