@@ -26,20 +26,13 @@ import time
 import traceback
 import warnings
 
-from tests.fuzz.bad import bad_call_case, bad_diagnose_case, bad_loss_case
+from tests.fuzz.cases.bad_calls import bad_call_case
+from tests.fuzz.cases.bad_loss import bad_diagnose_case, bad_loss_case
+from tests.fuzz.cases.decoders import beam_case, greedy_case, map_case
+from tests.fuzz.cases.labels import diagnose_case, labels_case
+from tests.fuzz.cases.loss import loss_case, twice_case
+from tests.fuzz.cases.sequence import align_case, lattice_case, log_partition_case
 from tests.fuzz.draw import Draw
-from tests.fuzz.loss import loss_case
-from tests.fuzz.others import (
-    align_case,
-    beam_case,
-    diagnose_case,
-    greedy_case,
-    labels_case,
-    lattice_case,
-    log_partition_case,
-    map_case,
-    twice_case,
-)
 from tests.tools import oracle
 
 KINDS = {

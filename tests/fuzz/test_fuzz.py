@@ -15,8 +15,9 @@ from ctc_scratch.ctc.diagnosis.findings import Diagnosis, Finding
 from ctc_scratch.ctc.exact import batch as exact
 from ctc_scratch.ctc.running import solver, threads
 from tests.fuzz import run
+from tests.fuzz.case import Case
+from tests.fuzz.cases.loss import WORKSPACE, loss_case, under
 from tests.fuzz.draw import Draw
-from tests.fuzz.loss import WORKSPACE, Case, loss_case, under
 from tests.tools import oracle, truth
 
 

@@ -1,4 +1,4 @@
-"""Random problems for the decoders, and a language model that closes one way."""
+"""Random problems for the decoders, and a language model of label pairs."""
 
 import numpy as np
 
@@ -22,14 +22,24 @@ def possible(log_probs, blank):
 
 
 class Pairs:
-    """A language model of label pairs, -inf for one of them, with an end."""
+    """A language model of label pairs, with an end."""
 
-    def __init__(self, rng, C):
-        self.table, self.last = rng.normal(0, 3, (C + 1, C)), rng.normal(0, 3, C + 1)
-        self.table[0, 1] = -np.inf
+    def __init__(self, rng, C, scale=3.0):
+        self.table, self.last = rng.normal(0, scale, (C + 1, C)), rng.normal(0, scale, C + 1)
 
     def score(self, prefix, label):
         return self.table[prefix[-1] if prefix else -1, label]
 
     def end(self, prefix):
         return self.last[prefix[-1] if prefix else -1]
+
+    def whole(self, labels):
+        """What the model adds to the score of these labels in all."""
+        return sum(self.score(labels[:u], c) for u, c in enumerate(labels)) + self.end(labels)
+
+
+def pairs_with_a_gap(rng, C):
+    """A `Pairs` that never lets label 1 follow class 0."""
+    model = Pairs(rng, C)
+    model.table[0, 1] = -np.inf
+    return model

@@ -7,7 +7,7 @@ from ctc_scratch.ctc import prefix_beam_search
 from ctc_scratch.ctc.decoding import reference_beam
 from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
-from tests.ctc.decoding.cases import Pairs, random_case
+from tests.ctc.decoding.cases import pairs_with_a_gap, random_case
 
 
 def test_the_kernel_is_its_twin(rng):
@@ -36,7 +36,7 @@ def test_the_kernel_is_its_twin_with_a_language_model(rng):
     for case in range(40):
         logits, blank = random_case(rng, most_frames=15, most_classes=6)
         width = int(rng.integers(1, 12))
-        model = Pairs(rng, logits.shape[1])
+        model = pairs_with_a_gap(rng, logits.shape[1])
         found = prefix_beam_search(logits, beam_width=width, blank=blank, top=width, language_model=model)
         twin = [(labels, score + model.end(labels)) for labels, score in
                 reference_beam.prefix_beam_search(log_softmax(logits), width, blank, score=model.score)]

@@ -7,7 +7,7 @@ from ctc_scratch.ctc.decoding.beam_search import FIRST_NODES, Search, check_sett
 from ctc_scratch.ctc.decoding.prefix_tree import forget
 from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
-from tests.ctc.decoding.cases import Pairs
+from tests.ctc.decoding.cases import pairs_with_a_gap
 
 
 def test_forgetting_keeps_the_children_of_the_empty_prefix():
@@ -35,7 +35,7 @@ def test_a_full_tree_forgets_and_grows(rng):
 
 
 def test_a_tree_that_grows_asks_its_language_model_no_less(rng):
-    logits, model = rng.standard_normal((60, 4)), Pairs(rng, 4)
+    logits, model = rng.standard_normal((60, 4)), pairs_with_a_gap(rng, 4)
     settings = check_settings(4, 6, 0, None, model)
     small, large = Search(4, settings), Search(4, settings)
     state = small._state

@@ -1,4 +1,7 @@
-"""Bad arguments for `fuzz`: each must raise ValueError or TypeError, name the argument and change nothing."""
+"""Bad arguments of `ctc_loss` and `diagnose`: each is refused by name, and nothing is written to.
+
+`ctc_loss` must raise ValueError or TypeError; `diagnose` must raise nothing and find an error.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +9,25 @@ import re
 
 import numpy as np
 
-from ctc_scratch.ctc import (
-    BeamStream,
-    GreedyStream,
-    InfeasibleTargetError,
-    NGram,
-    Workspace,
-    align,
-    collapse,
-    ctc_loss,
-    diagnose,
-    edit_distance,
-    extend,
-    greedy_decode,
-    label_error_rate,
-    lattice,
-    log_partition,
-    map_decode,
-    min_frames,
-    prefix_beam_search,
-    sequence_accuracy,
-    set_num_threads,
-)
-from tests.fuzz.draw import draw_batch, dress
-from tests.fuzz.loss import Case, describe, draw_conditions, expect, under
+from ctc_scratch.ctc import InfeasibleTargetError, Workspace, ctc_loss, diagnose
+from tests.fuzz.case import Case, describe, expect
+from tests.fuzz.cases.loss import draw_conditions, under
+from tests.fuzz.draw import draw_batch
+from tests.fuzz.dress import dress
 
 NO_NUMBERS = [None, "x", [[0.5], [0.5, 1.0]], {}, [], 1.5, object(), [None, 1], b"3"]
 NO_INTEGER = [0.0, 1.5, True, None, "1", [1], np.float64(1), np.array([1, 2]), 1j, np.bool_(True)]
 NO_CHOICE = ["", "None", "TNT", "fast", None, 3, b"none", ["none"], np.array(["none", "sum"]), ("none",), {}]
 
 
-def _used_frame(draw, arguments):
+def used_frame(draw, arguments):
     """t, n of a frame that is used, for arguments of `plain_arguments`."""
     lengths = arguments["logit_lengths"]
     n = draw.choice(np.flatnonzero(lengths).tolist())
     return draw.randrange(int(lengths[n])), n
 
 
-def _spoilt(array, place, value):
+def spoilt(array, place, value):
     array = array.copy()
     array[place] = value
     return array
@@ -54,13 +38,13 @@ def _spoilt(array, place, value):
 
 def bad_logits(draw, arguments):
     logits = arguments["logits"]
-    t, n = _used_frame(draw, arguments)
+    t, n = used_frame(draw, arguments)
     c = draw.randrange(logits.shape[2])
     kind = draw.randrange(8)
     if kind == 0:
-        logits = _spoilt(logits, (t, n, c), draw.choice([np.nan, np.inf]))
+        logits = spoilt(logits, (t, n, c), draw.choice([np.nan, np.inf]))
     elif kind == 1:
-        logits = _spoilt(logits, (t, n), -np.inf)
+        logits = spoilt(logits, (t, n), -np.inf)
     elif kind == 2:
         with np.errstate(invalid="ignore"):
             logits = logits.astype(draw.choice([bool, complex, object, "datetime64[s]", "U8", "S3"]))
@@ -74,7 +58,7 @@ def bad_logits(draw, arguments):
         structured = np.zeros(logits.shape, [("a", float)])
         return {"logits": draw.choice([structured, logits.astype(np.longdouble) + 1j])}
     else:
-        logits = _spoilt(logits, (t, n, slice(None)), np.nan)
+        logits = spoilt(logits, (t, n, slice(None)), np.nan)
     return {"logits": dress(draw, logits, lists=False)}
 
 
@@ -115,7 +99,7 @@ def bad_lengths(name, most):
         kind = draw.randrange(5)
         if kind == 0:
             value = draw.choice([-1, int(top[n]) + 1, 2**40, -2**62])
-            return {name: dress(draw, _spoilt(lengths, n, value), lists=False)}
+            return {name: dress(draw, spoilt(lengths, n, value), lists=False)}
         if kind == 1:
             dtype = draw.choice([float, bool, complex, "U3", object])
             return {name: dress(draw, lengths.astype(dtype), lists=False)}
@@ -124,7 +108,7 @@ def bad_lengths(name, most):
             return {name: draw.choice(others)}
         if kind == 3:
             return {name: draw.choice(["x", [None] * len(lengths), {}, [[1], [1, 2]], object(), 1.5, [1j]])}
-        return {name: _spoilt(lengths.astype(object), n, draw.choice([2**63, 2**64, -2**70])).tolist()}
+        return {name: spoilt(lengths.astype(object), n, draw.choice([2**63, 2**64, -2**70])).tolist()}
 
     return bad
 
@@ -263,105 +247,3 @@ def check_refusal(outcome, named):
     expect(not isinstance(outcome, InfeasibleTargetError), str(outcome))
     name = re.search(rf"(?<![a-z_])({named})(?![a-z_])", str(outcome))
     expect(name, f"the message does not name {named}: {outcome}")
-
-
-# ---- the other functions: name of the argument, and a call that gets a bad one
-
-
-def _bad_integer(draw):
-    return draw.choice([-1, 0, -2**40, *NO_INTEGER])
-
-
-class _Model:
-    """A language model whose scores are no numbers."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def score(self, prefix, label):
-        return self.value
-
-
-def _bad_lengths(draw, T, N):
-    return draw.choice([
-        [T + 1] * N, [-1] * N, [0.5] * N, [T] * (N + 1), "x", [True] * N, [None] * N, [[1], [1, 2]],
-    ])
-
-
-def bad_call_case(draw):
-    """A call of any other function with one bad argument."""
-    arguments = plain_arguments(draw)
-    logits, C = arguments["logits"], arguments["logits"].shape[2]
-    T, N, _ = logits.shape
-    t, n = _used_frame(draw, arguments)
-    rows, blank = logits[:arguments["logit_lengths"][n], n], arguments["blank"]
-    target = []
-    logits = np.where(np.isnan(logits) | np.isinf(logits), 0, logits)
-    bad_rows = draw.choice([
-        _spoilt(rows, (t, 0), np.nan), _spoilt(rows, (t, C - 1), np.inf), _spoilt(rows, t, -np.inf), rows[0],
-        rows[:, :0], rows[None, None], rows.astype(complex), rows.astype(object), None, "x",
-        [[1.0], [1.0, 2.0]],
-    ])
-    bad_target = draw.choice([[blank], [C], [-1], [1.0], [[1]], None, "ab", 3, [True], [2**70], {1: 2}])
-    bad_blank = draw.choice([-1, C, 2**40, *NO_INTEGER])
-    integer, seconds = _bad_integer(draw), np.random.default_rng(0)
-    bad_model = draw.choice([3, "x", object(), *map(_Model, [np.nan, np.inf, None, "1", [1], 1j])])
-    bad_prune = draw.choice([-1, np.nan, "x", [1], True, 1j])
-    no_labels = draw.choice([3, None, 1.5, [1.5], [[1, 1]], [[1], [1, 2]], "ab", [True], [None], {1: 2}])
-    bad_rng = draw.choice([None, 3, "x", np.random.RandomState(0)])
-    bad_pieces = [rows, draw.choice([np.zeros((2, C + 1)), np.zeros(3), None, _spoilt(rows, (t, 0), np.nan)])]
-    calls = [
-        ("logits", lambda: align(bad_rows, target, blank=blank)),
-        ("logits", lambda: lattice(bad_rows, target, blank=blank)),
-        ("scores", lambda: log_partition(bad_rows, target, blank=blank)),
-        ("logits", lambda: greedy_decode(bad_rows, blank=blank)),
-        ("logits", lambda: prefix_beam_search(bad_rows, blank=blank)),
-        ("logits", lambda: map_decode(bad_rows, blank=blank)),
-        ("targets?", lambda: align(rows, bad_target, blank=blank)),
-        ("targets?", lambda: lattice(rows, bad_target, blank=blank)),
-        ("targets?", lambda: log_partition(rows, bad_target, blank=blank)),
-        ("blank", lambda: align(rows, target, blank=bad_blank)),
-        ("blank", lambda: lattice(rows, target, blank=bad_blank)),
-        ("blank", lambda: log_partition(rows, target, blank=bad_blank)),
-        ("blank", lambda: greedy_decode(rows, blank=bad_blank)),
-        ("blank", lambda: prefix_beam_search(rows, blank=bad_blank)),
-        ("blank", lambda: map_decode(rows, blank=bad_blank)),
-        ("blank", lambda: GreedyStream(blank=bad_blank).push(rows)),
-        ("blank", lambda: BeamStream(blank=bad_blank).push(rows)),
-        ("method", lambda: log_partition(rows, target, blank=blank, method=draw.choice([*NO_CHOICE, "log"]))),
-        ("lengths", lambda: greedy_decode(logits, _bad_lengths(draw, T, N), blank=blank)),
-        ("lengths", lambda: prefix_beam_search(logits, _bad_lengths(draw, T, N), blank=blank)),
-        ("lengths", lambda: map_decode(logits, _bad_lengths(draw, T, N), blank=blank)),
-        ("beam_width", lambda: prefix_beam_search(rows, beam_width=integer, blank=blank)),
-        ("top", lambda: prefix_beam_search(rows, top=integer, blank=blank)),
-        ("top", lambda: prefix_beam_search(rows, top=9, beam_width=8, blank=blank)),
-        ("prune", lambda: prefix_beam_search(rows, prune=bad_prune, blank=blank)),
-        ("language_model", lambda: prefix_beam_search(np.zeros((2, 3)), language_model=bad_model)),
-        ("stream|logits", lambda: list(map(BeamStream(blank=blank).push, bad_pieces))),
-        ("stream|logits", lambda: list(map(GreedyStream(blank=blank).push, bad_pieces))),
-        ("budget", lambda: map_decode(rows, budget=integer, blank=blank)),
-        ("k", lambda: lattice(np.zeros((3, 2)), [1]).k_best(integer)),
-        ("n", lambda: lattice(np.zeros((3, 2)), [1]).sample(integer, seconds)),
-        ("rng", lambda: lattice(np.zeros((3, 2)), [1]).sample(2, bad_rng)),
-        ("threads", lambda: set_num_threads(integer)),
-        ("order", lambda: NGram([[1, 2]], order=integer)),
-        ("weight", lambda: NGram([[1, 2]], weight=draw.choice([-1, np.nan, "x", None, [1]]))),
-        ("bonus", lambda: NGram([[1, 2]], bonus=draw.choice([np.nan, np.inf, "x", None, [1], True]))),
-        ("sequences", lambda: NGram(draw.choice([3, None, [[1.7]], [1, 2], [["a"]], [[[1]]], [[True]]]))),
-        ("labels", lambda: NGram([[1, 2]], labels=draw.choice([3, [1.5], [[1]], ["a"]]))),
-        ("label", lambda: NGram([[1, 2]], labels=[1])),
-        ("labels", lambda: NGram([[]])),
-        ("hypothesis", lambda: edit_distance(no_labels, [1])),
-        ("reference", lambda: edit_distance([1], no_labels)),
-        ("hypotheses", lambda: label_error_rate(draw.choice([3, None, "x", iter([])]), [])),
-        ("references", lambda: sequence_accuracy([], draw.choice([3, None, 1.5]))),
-        ("hypothesis", lambda: sequence_accuracy([no_labels], [[1]])),
-        ("labels", lambda: draw.choice([extend, min_frames])(no_labels)),
-        ("path", lambda: collapse(no_labels)),
-        ("hypotheses", lambda: label_error_rate([[1]], [])),
-        ("hypotheses", lambda: sequence_accuracy([[1]], [])),
-    ]
-    k = draw.randrange(len(calls))
-    named, call = calls[k]
-    what = describe("bad_call_case", {"call": k, "which is about": named, "logits": rows})
-    return Case(call, lambda outcome, _: check_refusal(outcome, named), what)

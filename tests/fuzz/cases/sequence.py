@@ -1,0 +1,127 @@
+"""Cases of one sequence and its target: `log_partition`, `align`, `lattice`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ctc_scratch.ctc import InfeasibleTargetError, align, enumeration, lattice, log_partition
+from tests.fuzz.case import Case, describe, expect, expect_close, returned
+from tests.fuzz.cases.loss import draw_conditions, under
+from tests.fuzz.cases.loss_check import U64
+from tests.fuzz.draw import draw_batch, spelt
+from tests.fuzz.dress import dress, dress_integers
+from tests.tools import oracle
+
+
+def _one(draw, size=None, misfit=0.1, name="logits"):
+    """A batch of one sequence, and it as arguments: logits (T, C) of its own frames, target, blank."""
+    batch = draw_batch(draw, size or draw.weighted(small=80, medium=17, wide=3), single=True, misfit=misfit)
+    rows = dress(draw, batch.logits[:batch.lengths[0], 0], lists=batch.logits.dtype in (float, int))
+    target = dress_integers(draw, batch.targets[0], batch.logits.shape[2])
+    return batch, {name: rows, "target": target, "blank": batch.blank}
+
+
+def _check_infeasible(batch, outcome):
+    expect(isinstance(outcome, InfeasibleTargetError), f"no InfeasibleTargetError, but {outcome!r:.200}")
+    right = 0, int(batch.required[0]), int(batch.lengths[0]), int(batch.repeats[0])
+    said = outcome.index, outcome.required, outcome.available, outcome.repeats
+    expect(said == right, f"InfeasibleTargetError says {said}, not {right}")
+
+
+def log_partition_case(draw):
+    batch, arguments = _one(draw, name="scores")
+    arguments["method"] = draw.choice(["auto", "exact"])
+    conditions = draw_conditions(draw)
+
+    def check(outcome, answers):
+        result, (answer,) = returned(outcome), answers
+        T, C = batch.lengths[0], batch.clean.shape[2]
+        x = batch.clean[:T, 0]
+        top = x.max(axis=1, initial=-np.inf)
+        off = answer.error + (20 + C / 4) * T * U64
+        if arguments["method"] == "auto":
+            off += 1e-12
+            if batch.computed == np.float32:
+                below = np.where(answer.occupancy > 0, top[:, None] - x, 0)
+                off += 1e-6 + 2.02 * float((answer.occupancy * (3 + C + below)).sum()) * 2.0**-24
+        expect(result.gamma.shape == answer.gamma.shape, f"gamma has shape {result.gamma.shape}")
+        expect_close(result.gamma, answer.gamma, off, "gamma[t, s] ")
+        size = float(np.abs(top).sum()) + abs(float(answer.log_likelihood))
+        size = size if np.isfinite(size) else 0.0
+        expect_close(result.log_z, answer.log_likelihood, off + (T + 4) * U64 * size, "log_z")
+
+    scores = batch.clean.astype(np.longdouble)
+    return Case(lambda: under(conditions, log_partition, arguments), check,
+                describe("log_partition", arguments, conditions), batch.problems(scores))
+
+
+def align_case(draw):
+    batch, arguments = _one(draw)
+
+    def check(outcome, answers):
+        if answers[0].log_likelihood == -np.inf:
+            return _check_infeasible(batch, outcome)
+        alignment = returned(outcome)
+        log_probs, target = problem.log_probs, batch.targets[0]
+        path = alignment.path.tolist()
+        expect(len(path) == len(log_probs), f"{len(path)} frames")
+        expect(spelt(path, batch.blank) == target, f"{path} does not spell {target}")
+        size = answers[0].error * (1 + 8 * U64 / oracle.EPS)
+        its_own = log_probs[np.arange(len(path)), path].sum()
+        expect_close(alignment.log_prob, its_own, size, "log_prob of the path")
+        expect_close(alignment.log_prob, oracle.best(problem), size, "log_prob")
+        spans = alignment.spans
+        expect([span.label for span in spans] == target, "spans {}", spans)
+        covered = [t for span in spans for t in range(span.first, span.last + 1)]
+        labelled = [t for t, c in enumerate(path) if c != batch.blank]
+        expect(covered == labelled, "spans {} of path {}", spans, path)
+
+    problem, = batch.problems(oracle.log_softmax(batch.clean))
+    return Case(lambda: align(**arguments), check, describe("align", arguments), [problem])
+
+
+def lattice_case(draw):
+    batch, arguments = _one(draw, "small")
+    seed = draw.getrandbits(32)
+
+    def call():
+        found = lattice(**arguments)
+        values = found.gamma, found.occupancy, found.xi, found.log_likelihood, found.num_alignments
+        if found.num_alignments == 0:
+            return (*values, None, None, None, None)
+        samples = found.sample(5, np.random.default_rng(seed))
+        return (*values, found.entropy, found.k_best(3), samples, found.first_frames())
+
+    def check(outcome, answers):
+        gamma, occupancy, xi, log_p, number, entropy, best, samples, firsts = returned(outcome)
+        answer, target = answers[0], batch.targets[0]
+        T, C = batch.lengths[0], batch.clean.shape[2]
+        expect((number == 0) == (answer.log_likelihood == -np.inf), f"{number} alignments")
+        off = answer.error + (20 + C / 4) * T * U64
+        expect_close(gamma, answer.gamma, off, "gamma[t, s] ")
+        expect_close(occupancy, answer.occupancy, off, "occupancy[t, c] ")
+        size = abs(float(answer.log_likelihood)) if number else 0.0
+        expect_close(log_p, answer.log_likelihood, off + 4 * U64 * size, "log_likelihood")
+        if number == 0:
+            return
+        if not (batch.clean[:T] == -np.inf).any():
+            expect(number == enumeration.count_alignments(target, T), f"{number} alignments")
+        # A move is a quotient of log-space numbers, whose errors are those of their size.
+        coarse = off + answer.error * 8 * U64 / oracle.EPS
+        expect_close(xi.sum(axis=0), answer.gamma[:-1], coarse, "sum of xi over the moves ")
+        expect(-coarse <= entropy <= math.log(number) + T * coarse * (1 + math.log(number)),
+               f"entropy {entropy} of {number} alignments")
+        expect(len(best) == min(3, number), f"{len(best)} of 3 best alignments of {number}")
+        paths = [alignment.path.tolist() for alignment in best]
+        expect(len({*map(tuple, paths)}) == len(paths), "an alignment comes twice")
+        for path in paths + samples.tolist():
+            expect(spelt(path, batch.blank) == target, f"{path} does not spell {target}")
+        scores = [alignment.log_prob for alignment in best]
+        expect(scores == sorted(scores, reverse=True), "k best alignments in the order {}", scores)
+        problem, = batch.problems(oracle.log_softmax(batch.clean))
+        expect_close(scores[0], oracle.best(problem), answer.error * (1 + 8 * U64 / oracle.EPS), "best")
+        expect_close(firsts.sum(axis=0), 1.0, T * coarse, "sum of first_frames ")
+
+    return Case(call, check, describe("lattice", arguments), batch.problems(oracle.log_softmax(batch.clean)))
