@@ -1,20 +1,27 @@
-"""Fixtures and problem makers that every test file may use."""
+"""Fixtures and problem makers for every test file, and how the suite runs on several cores."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import shutil
 import signal
+import tempfile
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from ctc_scratch.ctc.labels import min_frames
+from tests.tools.alone import SharedRoom
+from tests.tools.precompile import compile_kernels
+
+# ---- fixtures and comparisons -------------------------------------------------------------
 
 
 class Problem(NamedTuple):
-    """A batch whose every target fits its frames."""
+    """A batch in which every target fits its frames."""
 
     logits: np.ndarray  # (T, N, C)
     targets: list
@@ -24,7 +31,7 @@ class Problem(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c_counts():
-    """A shell has what it runs in the background ignore Ctrl-C; the processes of tests would inherit that."""
+    """Let Ctrl-C end the processes of tests, which the background jobs of a shell otherwise ignore."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -54,7 +61,7 @@ def make_problem(rng):
 
 
 def assert_close(actual, expected, atol, what):
-    """Both numbers, and where they differ most, in the message."""
+    """Fail unless all entries agree within `atol`; the message has both numbers where they differ most."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, expected {expected.shape}"
     with np.errstate(invalid="ignore"):
@@ -68,17 +75,36 @@ def assert_close(actual, expected, atol, what):
         )
 
 
+# ---- the largest errors: python -m pytest --errors ----------------------------------------
+
 _errors: dict[tuple[str, str], tuple[float, float]] = {}
+"""By test and what it compares: the largest error, and the largest share of what is allowed."""
 
 
 def _remember(error, atol, what):
     test = os.environ.get("PYTEST_CURRENT_TEST", "").split("[")[0].split(" ")[0]
-    worst, share = _errors.get((test, what), (0.0, 0.0))
-    _errors[test, what] = max(worst, error), max(share, error / (atol or error) if error else 0.0)
+    _merge({(test, what): (error, error / (atol or error) if error else 0.0)})
+
+
+def _merge(errors):
+    for key, (error, share) in errors.items():
+        worst, largest = _errors.get(key, (0.0, 0.0))
+        _errors[key] = max(worst, error), max(largest, share)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--errors", action="store_true", help="show the largest error each comparison has met")
+    parser.addoption("--errors", action="store_true", help="show the largest error of each comparison")
+
+
+def pytest_sessionfinish(session):
+    if is_worker(session.config):
+        session.config.workeroutput["errors"] = [(*key, *errors) for key, errors in _errors.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    rows = getattr(node, "workeroutput", {}).get("errors", [])
+    _merge({(test, what): (error, share) for test, what, error, share in rows})
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -86,3 +112,61 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("largest errors, and their share of what is allowed")
         for (test, what), (error, share) in sorted(_errors.items()):
             terminalreporter.write_line(f"{error:8.1e} {share:7.1%}  {test}  {what}")
+
+
+# ---- several cores ------------------------------------------------------------------------
+#
+# pytest-xdist hands the whole suite to one worker process per core. (Tests that are named on the command line
+# run in pytest's own process, unless `-n 2` asks for workers.) The kernels that most tests need are compiled
+# before the workers start, or each worker would compile them for itself. While a test marked `alone` runs,
+# all other workers wait: it measures time, threads or memory.
+
+
+def is_worker(config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """How many workers run the tests: one per core for the whole suite, none for tests that are named."""
+    if config.option.file_or_dir:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if cores > 1 else 0
+
+
+def pytest_configure(config):
+    if is_worker(config):
+        config.shared_room = SharedRoom(config.workerinput["room"])
+        config.add_cleanup(config.shared_room.__exit__)
+    elif config.getoption("tx", None):
+        config.room = tempfile.mkdtemp(prefix="ctc_scratch-tests-")
+        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, "1")  # for the workers: one of them per core is enough
+    if os.environ.get("CI") == "true" and not importlib.util.find_spec("torch"):
+        raise pytest.UsageError("CI=true, but torch is missing: tests would be skipped")
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "room"):
+        shutil.rmtree(config.room, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["room"] = node.config.room
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config, specs):
+    if not config.option.collectonly:
+        compile_kernels(len(specs))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    room = getattr(item.config, "shared_room", None)
+    if room is None:
+        return (yield)
+    with room.alone() if item.get_closest_marker("alone") else room.shared():
+        return (yield)

@@ -2,7 +2,8 @@
 
     python -m tests.errors          # writes the table anew
 
-Each case is a call or a command line that fails; `tests/test_errors.py` runs it and compares what it says.
+Each case is a call or a command line that fails. `tests/commands/test_errors.py` runs each of them and
+compares the error message with the table.
 """
 
 from __future__ import annotations

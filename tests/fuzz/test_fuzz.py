@@ -236,7 +236,8 @@ def _must_not_raise(outcome, _):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make, still, said", [
-    (crash, 60, {3: "signal SIGKILL"}), (hang, 3, {2: "stood still for 3 seconds"}),
+    (crash, 60, {3: "signal SIGKILL"}),
+    pytest.param(hang, 3, {2: "stood still for 3 seconds"}, marks=pytest.mark.alone),
     (fail, 60, {4: "division by zero"}),
     (crash_behind_a_failure, 60, {2: "division by zero", 3: "signal SIGKILL"}),
     (crash_while_it_is_made, 60, {3: "signal SIGKILL\n    while it was made", 1: "division by zero",

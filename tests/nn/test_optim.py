@@ -227,6 +227,7 @@ def test_one_cycle_refuses():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_step_on_half_a_million_parameters_takes_milliseconds(rng):
     params = {"w": rng.standard_normal(500_000).astype(np.float32)}
     optimiser, grads = Adam(params), {"w": rng.standard_normal(500_000).astype(np.float32)}

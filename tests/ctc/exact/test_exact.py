@@ -348,7 +348,7 @@ def test_a_long_target_stays_below_64_megabytes():
     """T=20 000, U=2 000: the peak of a new process over what it held before, the logits left out."""
     code = (
         "import re, numpy as np\n"
-        "from tests.test_exact import draw, solve\n"
+        "from tests.ctc.exact.test_exact import draw, solve\n"
         "status = lambda: open('/proc/self/status').read()\n"
         "memory = lambda what: int(re.search(what + r':\\s*(\\d+) kB', status())[1]) / 1e3\n"
         "rng = np.random.default_rng(0)\n"

@@ -137,6 +137,7 @@ def test_scores_of_a_long_sequence_do_not_round_away(rng):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="hours without compiled kernels")
 def test_a_hundred_thousand_frames_in_a_minute_and_2_gb(rng):
     T, U = 100_000, 10_000

@@ -265,6 +265,7 @@ def test_float32_logits_are_taken_as_they_are(rng):
     assert its.log_likelihood == same.log_likelihood and (its.gamma == same.gamma).all()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_a_long_sequence_takes_less_than_a_second_an_answer(rng):
     logits, target = 2 * rng.standard_normal((2000, 32)), rng.integers(1, 32, 400)

@@ -14,6 +14,8 @@ import pytest
 from ctc_scratch.ctc import ctc_loss, get_num_threads, set_num_threads
 from ctc_scratch.ctc.running import threads
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(autouse=True)
 def restore_threads():

@@ -1,6 +1,6 @@
 """A training run meets signals, a second run, full disks: one clear line, nothing lost, the same bits after.
 
-`tests/test_resume.py` has what goes on inside a process; here are whole ones.
+`tests/digits/training/test_resume.py` has what goes on inside a process; here are whole ones.
 """
 
 import json
@@ -56,6 +56,7 @@ def undisturbed(tmp_path_factory, digits):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
 def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, undisturbed, number):
     folder = tmp_path / "run"
@@ -150,6 +151,7 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, digits, undisturbed, capsys):
     folder = tmp_path / "run"
     first = start("--out", folder, "--data", digits, *OPTIONS)
@@ -183,6 +185,7 @@ def test_of_two_that_make_the_same_folder_one_gives_way(small, tmp_path, monkeyp
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_reader_of_the_output_who_leaves_costs_nothing(tmp_path, digits, undisturbed):
     """ctc-scratch train | head"""
     folder = tmp_path / "run"
