@@ -11,7 +11,6 @@ import numpy as np
 from ..ctc.inputs.errors import InfeasibleTargetError
 from ..ctc.labels import states_of
 from ..ctc.paths.lattice import Lattice, lattice
-from ..ctc.paths.trellis import trellis_text
 from . import arguments
 from .arguments import UsageError
 from .notice import say
@@ -21,9 +20,6 @@ ERRORS = {UsageError: 2}
 
 MOST_PATHS = 60
 """A trellis with more paths than this is black."""
-
-MOST_STATES = 61
-"""Text of more states than this has more lines than anyone looks at."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
     samples = result.sample(options.samples, np.random.default_rng(options.seed or 0))
     folder = _make_folder(options.out)
 
-    S = len(result.ext)
-    print(trellis_text(result, 79) if S <= MOST_STATES else f"{S} states, too many to show as text")
+    print(result)
     print(_numbers(result, best))
     say("drawing figures ...")
     print("wrote " + "\n      ".join(_draw(result, best, samples, folder)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..enumeration import count_alignments
 from ..labels import min_frames
+from ..paths.trellis import number_text
 
 TEXT_WIDTH = 79
 SHOWN = 3
@@ -116,15 +117,13 @@ def describe_target(target: Sequence[int], frames: int) -> str:
     repeats = [u for u in range(1, len(target)) if target[u] == target[u - 1]]
     where = [f"label {u} (a {target[u]} after a {target[u]})" for u in repeats]
     shown = " ".join(map(str, target[:20])) + (" ..." if len(target) > 20 else "")
-    number = count_alignments(target, frames)
-    number_text = str(number) if number < 10**15 else f"about 10^{len(str(number)) - 1}"
     lines = [
         f"labels      {len(target)}" + (f": {shown}" if len(target) else ""),
         f"repeats     {len(repeats)}" + (f": {', '.join(where[:SHOWN])}" if repeats else "")
         + (" ..." if len(repeats) > SHOWN else ""),
         f"frames      {frames}, of which {min_frames(target)} are needed" if frames >= min_frames(target)
         else f"frames      {frames}, but {min_frames(target)} are needed",
-        f"alignments  {number_text}",
+        f"alignments  {number_text(count_alignments(target, frames))}",
     ]
     return "\n".join(lines)
 

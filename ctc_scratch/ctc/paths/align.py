@@ -19,9 +19,13 @@ from ..inputs.targets import check_targets, first_infeasible
 from ..inputs.values import check_logits
 from . import band_kernels
 from .band import band_of, best_states, classes_used
+from .svg import alignment_svg
 
 LARGEST_LOGIT = 2.0**1000
 """Finite logits saturate here, so that the difference of any two is finite."""
+
+MOST_SHOWN = 20
+"""A `repr` lists the labels of a target up to this many."""
 
 CHUNK = 4096
 """How many frames of logits are normalised at a time."""
@@ -40,9 +44,13 @@ class Span(NamedTuple):
     last: int
     confidence: float
 
+    def __repr__(self) -> str:
+        return (f"Span(label={self.label}, first={self.first}, last={self.last}, "
+                f"confidence={self.confidence:.6f})")
+
 
 class Alignment(NamedTuple):
-    """One path of a target.
+    """One path of a target; a notebook draws it.
 
     path : (T,) the class of each frame
     log_prob : ln of the product of the probabilities of these classes, not divided by p(target | x)
@@ -52,6 +60,15 @@ class Alignment(NamedTuple):
     path: NDArray[np.intp]
     log_prob: float
     spans: list[Span]
+
+    def __repr__(self) -> str:
+        labels = str([span.label for span in self.spans])
+        labels = f"labels={labels}" if len(self.spans) <= MOST_SHOWN else f"U={len(self.spans)}"
+        return f"Alignment(T={len(self.path)}, {labels}, log_prob={self.log_prob:.6f})"
+
+    def _repr_html_(self) -> str:
+        return alignment_svg(self.spans, len(self.path), f"Alignment: T = {len(self.path)} frames, "
+                             f"U = {len(self.spans)} labels; log_prob = {self.log_prob:.6f}")
 
 
 def align(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Alignment:

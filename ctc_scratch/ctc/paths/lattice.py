@@ -32,9 +32,14 @@ from ..inputs.targets import check_targets
 from ..inputs.values import check_logits
 from ..labels import can_skip, count_repeats, extend, states_of
 from ..loss import ctc_loss, log_partition
-from .align import Alignment, Span, align, alignment_of, saturated
+from .align import MOST_SHOWN, Alignment, Span, align, alignment_of, saturated
 from .k_best import paths_by_score
 from .moves import LEAST_FLOAT, backward, draw_moves, entropy_terms, three_moves
+from .svg import lattice_svg
+from .trellis import number_text, state_names, terminal_draws_lines, trellis_text
+
+MOST_STATES = 61
+"""A lattice of more states than this is not printed as text."""
 
 
 def lattice(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Lattice:
@@ -91,6 +96,8 @@ def lattice(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Lattice:
 class Lattice:
     """All alignments of one target; made by `lattice`, which checks its input.
 
+    `print` shows it as text (see `trellis`), and a notebook draws it.
+
     T frames, C classes, U labels, S = 2U + 1 states.
 
     logits : (T, C) float64
@@ -104,9 +111,24 @@ class Lattice:
 
     def __repr__(self) -> str:
         T, C = self.logits.shape
-        target = str(self.labels.tolist()) if len(self.labels) <= 20 else f"{len(self.labels)} labels"
-        return (f"Lattice(T={T}, C={C}, target={target}, log_likelihood={self.log_likelihood:.6f}, "
-                f"num_alignments={self.num_alignments})")
+        U = len(self.labels)
+        target = f"target={self.labels.tolist()}" if U <= MOST_SHOWN else f"U={U}"
+        return (f"Lattice(T={T}, C={C}, {target}, log_likelihood={self.log_likelihood:.6f}, "
+                f"num_alignments={number_text(self.num_alignments)})")
+
+    def __str__(self) -> str:
+        if len(self.ext) > MOST_STATES:
+            return f"{len(self.ext)} states, too many to show as text"
+        return trellis_text(self, 79, ascii_only=not terminal_draws_lines())
+
+    def _repr_html_(self) -> str:
+        T, C = self.logits.shape
+        possible = self.log_likelihood > -np.inf
+        states = states_of(self.best().path.tolist(), self.blank).tolist() if possible else []
+        caption = (f"Lattice: T = {T} frames, C = {C} classes, U = {len(self.labels)} labels; "
+                   f"log_likelihood = {self.log_likelihood:.6f}; "
+                   f"alignments: {number_text(self.num_alignments)}")
+        return lattice_svg(self.gamma, state_names(self.ext), states, caption)
 
     # ---- the recursion
 

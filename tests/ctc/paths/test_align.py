@@ -159,3 +159,17 @@ def test_frames_are_normalised_chunk_after_chunk(rng, monkeypatch):
     expected = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(log_probs, expected[:, classes], rtol=1e-14)
     np.testing.assert_allclose(tops, expected.max(axis=1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("U, shown", [(0, "labels=[]"), (3, "labels=[1, 2, 1]"), (40, "U=40")])
+def test_a_repr_fits_a_line_and_lists_few_labels(U, shown):
+    found = align(np.zeros((90, 3)), ([1, 2] * U)[:U])
+    assert repr(found) == f"Alignment(T=90, {shown}, log_prob={found.log_prob:.6f})"
+    path, log_prob, spans = found
+    assert path is found.path and log_prob == found.log_prob and spans is found.spans
+
+
+def test_a_span_has_a_short_repr():
+    span = align(np.log([[0.6, 0.4], [0.3, 0.7]]), [1]).spans[0]
+    assert repr(span) == "Span(label=1, first=1, last=1, confidence=0.700000)"
+    assert span == (1, 1, 1, span.confidence) and span._replace(label=2).label == 2

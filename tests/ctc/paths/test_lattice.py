@@ -8,48 +8,11 @@ import numba
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss, enumeration, reference
+from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss, enumeration
 from ctc_scratch.ctc.labels import extend, states_of
 from ctc_scratch.ctc.paths.lattice import lattice
 from tests.conftest import assert_close
-
-KINDS = ["uniform", "random", "sharp", "-inf"]
-
-
-def problems(T, kind):
-    """All labellings of C <= 3 classes, U <= 3 labels, the blank being any class; feasible or not."""
-    rng = np.random.default_rng([T, KINDS.index(kind)])
-    for C in (1, 2, 3):
-        for blank, U in itertools.product(range(C), range(4)):
-            for labels in itertools.product([c for c in range(C) if c != blank], repeat=U):
-                scale = {"uniform": 0, "random": 1, "sharp": 5, "-inf": 1}[kind]
-                logits = scale * rng.standard_normal((T, C))
-                if kind == "-inf":
-                    logits[rng.random((T, C)) < 0.25] = -np.inf
-                    logits[np.arange(T), rng.integers(C, size=T)] = 0.5  # a frame keeps one class
-                yield logits, list(labels), blank
-
-
-def enumerated(logits, labels, blank):
-    """The paths with a probability above 0, most probable first, and their log-probabilities."""
-    log_probs = reference.log_softmax(logits)
-    paths = [(sum(log_probs[range(len(path)), path]), path)
-             for path in enumeration.alignments(labels, len(logits), blank)]
-    paths = sorted((item for item in paths if item[0] > -np.inf), key=lambda item: -item[0])
-    return [path for _, path in paths], np.array([log_prob for log_prob, _ in paths])
-
-
-def feasible_problems(T, kind):
-    for logits, labels, blank in problems(T, kind):
-        paths, log_probs = enumerated(logits, labels, blank)
-        if paths:
-            probs = np.exp(log_probs - log_probs[0])
-            yield lattice(logits, labels, blank=blank), paths, log_probs, probs / probs.sum()
-
-
-def on_all_small_problems(test):
-    return pytest.mark.parametrize("kind", KINDS)(pytest.mark.parametrize("T", range(7))(test))
-
+from tests.ctc.paths.enumerated import enumerated, feasible_problems, on_all_small_problems, problems
 
 # ---- the lattice
 
@@ -135,16 +98,6 @@ def test_gamma_of_uniform_outputs_in_closed_form(T):
 
 
 @on_all_small_problems
-def test_k_best_is_the_sorted_enumeration(T, kind):
-    for its, paths, log_probs, probs in feasible_problems(T, kind):
-        found = its.k_best(len(paths) + 3)
-        assert_close([a.log_prob for a in found], log_probs, 1e-12, "log-probabilities")
-        assert sorted(tuple(a.path) for a in found) == sorted(paths), "each path once"
-        few = its.k_best(3)
-        assert_close([a.log_prob for a in few], log_probs[:3], 1e-12, "log-probabilities")
-
-
-@on_all_small_problems
 def test_best_and_spans(T, kind):
     for its, paths, log_probs, probs in feasible_problems(T, kind):
         best, spans = its.best(), its.spans()
@@ -201,6 +154,16 @@ def test_chi_square_finds_samples_of_a_slightly_different_posterior(rng):
     drawn = lattice(logits, [1, 2]).sample(4000, rng).tolist()
     counts = np.array([drawn.count(list(path)) for path in paths])
     assert surprise(counts, 4000 * probs) > 4.0
+
+
+@pytest.mark.parametrize("T, labels, shown, alignments", [
+    (4, [1, 2], "target=[1, 2]", "15"), (2, [1, 1], "target=[1, 1]", "0"),
+    (200, [1, 2] * 15, "U=30", f"about 10^{int(math.log10(math.comb(230, 60)))}"),
+])
+def test_a_repr_fits_a_line(T, labels, shown, alignments):
+    its = lattice(np.zeros((T, 3)), labels)
+    expected = f"C=3, {shown}, log_likelihood={its.log_likelihood:.6f}, num_alignments={alignments})"
+    assert repr(its) == f"Lattice(T={T}, {expected}"
 
 
 # ---- what does not fit, and what is empty

@@ -36,6 +36,12 @@ def aligned(logits, target, blank):
         return None
 
 
+def gap_to_second_best(logits, target, blank):
+    """By how many nats the best alignment is more likely than any other."""
+    best = lattice(logits, target, blank=blank).k_best(2)
+    return best[0].log_prob - best[1].log_prob if len(best) == 2 else np.inf
+
+
 def size(x):
     """What rounding errors are relative to."""
     return max(1.0, abs(x)) if np.isfinite(x) else 1.0
@@ -230,7 +236,10 @@ def test_align_spells_its_target_whatever_the_classes_are_called(problem, random
             assert 0 < span.confidence <= 1 + 1e-15
         for after in (aligned(logits_2, target_2, blank_2), aligned(widened(logits), target, blank)):
             assert_close(after.log_prob, found.log_prob, 1e-13 * size(loss), "log_prob")
-        assert [name[c] for c in found.path] == aligned(logits_2, target_2, blank_2).path.tolist()
+        # Under other names the softmax adds up in another order, so that rounding decides between ties.
+        renamed_path = [name[c] for c in found.path]
+        if gap_to_second_best(logits, target, blank) > 1e-9 * size(loss):
+            assert renamed_path == aligned(logits_2, target_2, blank_2).path.tolist()
         single = logits.astype(np.float32)
         a, b = aligned(single, target, blank), aligned(single.astype(float), target, blank)
         assert np.array_equal(a.path, b.path) and a.log_prob == b.log_prob

@@ -1,7 +1,12 @@
-"""The lattice as text: every move has its mark, and it fits the width."""
+"""The lattice as text: what each mark means, how wide it is, and which characters a terminal gets."""
 
-from ctc_scratch.ctc.paths.lattice import lattice
-from ctc_scratch.ctc.paths.trellis import gamma_text, trellis_text
+import io
+
+import pytest
+
+from ctc_scratch.ctc.enumeration import count_alignments
+from ctc_scratch.ctc.paths.lattice import MOST_STATES, lattice
+from ctc_scratch.ctc.paths.trellis import gamma_text, number_text, trellis_text
 
 
 def test_text_of_a_trellis_has_a_mark_for_each_move(rng):
@@ -23,3 +28,46 @@ def test_text_of_gamma_fits_any_width(rng):
     for s, line in enumerate(gamma_text(sharp).splitlines()[:7]):
         for p, shade in zip(sharp.gamma[:, s], line[6:].ljust(40)):
             assert (shade == " ") == (p == 0) and abs(" .:-=+*#%@".index(shade) / 9 - p) < 0.12
+
+
+def test_without_lines_the_text_is_ascii_and_says_the_same(rng):
+    its = lattice(rng.standard_normal((5, 4)), [1, 2, 2])
+    drawn, plain = trellis_text(its), trellis_text(its, ascii_only=True)
+    assert plain.isascii() and not drawn.isascii()
+    assert plain == drawn.replace("─", "-").replace("╲", "\\").replace("·", ".")
+
+
+@pytest.mark.parametrize("encoding, ascii_only", [("utf-8", False), ("ascii", True), ("cp1252", True)])
+def test_print_uses_the_characters_that_the_terminal_has(rng, monkeypatch, encoding, ascii_only):
+    its = lattice(rng.standard_normal((4, 3)), [1, 2])
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", terminal)
+    print(its)
+    terminal.flush()
+    assert terminal.buffer.getvalue().decode(encoding).splitlines() == trellis_text(
+        its, ascii_only=ascii_only).splitlines()
+
+
+@pytest.mark.parametrize("stdout", [None, io.StringIO()], ids=["none", "no_encoding"])
+def test_a_text_needs_no_terminal(rng, monkeypatch, stdout):
+    its = lattice(rng.standard_normal((4, 3)), [1, 2])
+    monkeypatch.setattr("sys.stdout", stdout)
+    assert str(its) == trellis_text(its)
+
+
+def test_a_lattice_of_very_many_states_is_not_printed(rng):
+    logits, U = rng.standard_normal((99, 4)), MOST_STATES // 2
+    assert len(str(lattice(logits, [1] * U)).splitlines()) == MOST_STATES + 1
+    assert str(lattice(logits, [1] * (U + 1))) == f"{MOST_STATES + 2} states, too many to show as text"
+
+
+@pytest.mark.parametrize("T, U", [(10, 3), (60, 20), (20_000, 5_000)])
+def test_large_numbers_are_told_by_their_power_of_ten(T, U):
+    """Also those of more digits than Python makes a text of."""
+    number = count_alignments([1, 2] * (U // 2) + [1] * (U % 2), T)
+    text = number_text(number)
+    if number < 10**15:
+        assert text == str(number)
+    else:
+        power = 10 ** int(text.removeprefix("about 10^"))
+        assert 999 * power <= 1000 * number <= 10_010 * power

@@ -1,0 +1,158 @@
+"""What notebooks draw of a lattice and an alignment: sound XML, the right numbers, a bounded size."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import align
+from ctc_scratch.ctc.labels import states_of
+from ctc_scratch.ctc.paths import svg
+from ctc_scratch.ctc.paths.lattice import lattice
+from tests.conftest import assert_close
+
+NAMESPACE = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(drawn):
+    """The root of a drawing that a notebook gets."""
+    root = ElementTree.fromstring(drawn._repr_html_())
+    assert root.tag == f"{NAMESPACE}svg"
+    return root
+
+
+def all_of(root, tag):
+    return root.findall(f".//{NAMESPACE}{tag}")
+
+
+def texts(root):
+    return ["".join(text.itertext()) for text in all_of(root, "text")]
+
+
+def titles(root):
+    return [title.text for title in all_of(root, "title")]
+
+
+def line_of(root):
+    """The points (n, 2) of the path of the target."""
+    line, = [path for path in all_of(root, "path") if path.get("stroke") == svg.ACCENT]
+    return np.array(re.findall(r"[-\d.]+", line.get("d")), float).reshape(-1, 2)
+
+
+def boxes(path):
+    """Where the cells of a shade begin."""
+    return np.array(re.findall(r"M([\d.]+) ([\d.]+)", path.get("d")), float)
+
+
+@pytest.mark.parametrize("T, labels", [
+    (0, []), (0, [1]), (1, []), (2, [1, 1]), (4, [1, 2]), (300, [1, 2] * 50),
+], ids=["empty", "no_frames", "no_labels", "too_short", "toy", "long"])
+def test_any_lattice_is_drawn_within_its_frame(rng, T, labels):
+    its = lattice(rng.standard_normal((T, 3)), labels)
+    root = parsed(its)
+    width, height = float(root.get("width")), float(root.get("height"))
+    assert f"T = {T} frames" in texts(root)[0] and f"U = {len(labels)} labels" in texts(root)[0]
+    assert f"log_likelihood = {its.log_likelihood:.6f}" in texts(root)[0]
+    for rectangle in all_of(root, "rect"):
+        x, y, w, h = (float(rectangle.get(name, 0)) for name in ("x", "y", "width", "height"))
+        assert 0 <= x and x + w <= width + 0.1 and 0 <= y and y + h <= height
+    for text in all_of(root, "text"):
+        assert 0 <= float(text.get("x")) <= width and 0 <= float(text.get("y")) <= height
+
+
+def test_each_cell_of_a_small_lattice_has_its_gamma(rng):
+    its = lattice(rng.standard_normal((5, 4)), [1, 3, 3])
+    root = parsed(its)
+    cells = [re.fullmatch(r"t=(\d+), state (\d+) \((.+)\): gamma ([\d.]+)", title)
+             for title in titles(root)[1:]]
+    assert len(cells) == its.gamma.size
+    for cell in cells:
+        t, s = int(cell[1]), int(cell[2])
+        assert cell[3] == ("-" if s % 2 == 0 else str(its.ext[s]))
+        assert_close(float(cell[4]), its.gamma[t, s], 5e-5, "gamma")
+    numbers = [float(text) for text in texts(root) if re.fullmatch(r"\.\d\d|1\.0", text)]
+    assert_close(numbers, its.gamma[its.gamma > 0], 5.1e-3, "numbers in the cells")
+
+
+@pytest.mark.parametrize("T, labels", [(6, [1, 2]), (40, [1, 2, 2, 1]), (110, [1] * 20)], ids=str)
+def test_the_line_is_the_best_path(rng, T, labels):
+    its = lattice(2 * rng.standard_normal((T, 3)), labels)
+    points = line_of(parsed(its))
+    states = states_of(its.best().path.tolist())
+    assert len(points) == T and (np.diff(points[:, 0]) > 0).all()
+    height = max(np.diff(np.unique(points[:, 1])).max(), 1)
+    rows = (points[:, 1] - svg.TOP) / height - 0.5
+    # Equal distances for equal numbers of states, whatever the height of a row is.
+    assert_close(np.interp(states, [states.min(), states.max()], [rows.min(), rows.max()]), rows, 0.05, "row")
+
+
+def test_shades_are_those_of_gamma(rng):
+    its = lattice(3 * rng.standard_normal((60, 3)), [1, 2, 1, 1, 2])
+    root, (T, S) = parsed(its), its.gamma.shape
+    shades = np.zeros((T, S))
+    ground = all_of(root, "rect")[1]
+    width, height = float(ground.get("width")) / T, float(ground.get("height")) / S
+    for path in all_of(root, "path"):
+        if path.get("fill") == svg.INK:
+            t, s = np.rint((boxes(path) - [svg.LEFT, svg.TOP]) / [width, height]).astype(int).T
+            shades[t, s] = float(path.get("fill-opacity")) / 0.9
+    assert_close(shades, its.gamma, 1 / 32 + 1e-3, "shade")
+
+
+def test_frames_and_states_that_do_not_fit_are_pooled_and_the_caption_says_so(rng):
+    its = lattice(rng.standard_normal((1000, 5)), rng.integers(1, 5, 150))
+    root = parsed(its)
+    assert any("each cell is the largest gamma of 9 frames and 5 states" in text for text in texts(root))
+    pooled = svg._largest(its.gamma, 9, 5)
+    assert pooled.shape == (112, 61)
+    assert pooled[3, 0] == its.gamma[27:36, :5].max() and pooled[-1, -1] == its.gamma[999, 300]
+    assert len(line_of(root)) == 112
+
+
+@pytest.mark.parametrize("T, U", [(100, 30), (2000, 400), (5000, 100)])
+def test_a_drawing_is_small(rng, T, U):
+    """Also of noise, where gamma is spread over many cells."""
+    its = lattice(0.1 * rng.standard_normal((T, 9)), rng.integers(1, 9, U))
+    assert len(its._repr_html_()) < 100_000
+    assert len(its.best()._repr_html_()) < 40_000
+
+
+# ---- alignments
+
+
+def test_bars_stand_over_the_frames_of_their_labels(rng):
+    found = align(3 * rng.standard_normal((40, 5)), [1, 4, 4, 2])
+    root = parsed(found)
+    bars = [bar for bar in all_of(root, "rect") if bar.get("fill") == svg.ACCENT]
+    assert len(bars) == len(found.spans)
+    frame_width = (svg.WIDTH - svg.LEFT - svg.RIGHT) / 40
+    for bar, span in zip(bars, found.spans):
+        x, width, height = (float(bar.get(name)) for name in ("x", "width", "height"))
+        assert_close([x, x + width + 1], svg.LEFT + frame_width * np.array([span.first, span.last + 1]), 0.11,
+                     "edges of the bar")
+        assert_close(height / svg.BAR_HEIGHT, span.confidence, 1e-3, "height of the bar")
+        frames = f"frame {span.first}" if span.first == span.last else f"frames {span.first} to {span.last}"
+        assert bar[0].text == f"label {span.label}, {frames}, confidence {span.confidence:.3f}"
+    assert [text for text in texts(root) if text in "124" and text != "1"] == ["4", "4", "2"]
+
+
+def test_labels_that_are_not_shown_are_counted(rng):
+    found = align(rng.standard_normal((900, 5)), rng.integers(1, 5, 200))
+    root = parsed(found)
+    bars = [bar for bar in all_of(root, "rect") if bar.get("fill") == svg.ACCENT]
+    assert len(bars) == svg.MOST_SPANS
+    frames = found.spans[svg.MOST_SPANS - 1].last + 1
+    note = f"only the first {svg.MOST_SPANS} of 200 labels are shown, in {frames} of 900 frames"
+    assert note in texts(root)
+    missing, = [int(match[1]) for text in texts(root)
+                if (match := re.match(r"(\d+) bars had no room for the label", text))]
+    named = [text for text in texts(root) if text in ("1", "2", "3", "4")]  # and a 1 at the scale
+    assert 0 < missing and len(named) - 1 == svg.MOST_SPANS - missing
+
+
+@pytest.mark.parametrize("T", [0, 1, 5])
+def test_an_alignment_without_labels_is_drawn(T):
+    root = parsed(align(np.zeros((T, 3)), []))
+    assert f"T = {T} frames, U = 0 labels" in texts(root)[0]
+    assert not [bar for bar in all_of(root, "rect") if bar.get("fill") == svg.ACCENT]
