@@ -8,6 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import overload
 
+from .bits import EMPTY, exactly, power_of_two
 from .cache import cached_njit
 from .vector import Eight, broadcast, intrinsic, python_twin, vector_type, where_over
 
@@ -126,3 +127,55 @@ def _exp_below(x, top):
     if x in (types.float32, Eight(types.float32)):
         return lambda x, top: exp_below32(x, top)
     return lambda x, top: exp_below64(x, top)
+
+
+# ---- the exact exp: m 2^n, right within 2^-52 however large |x| is ---------------------------------
+# Nothing here may be fused or reordered: the differences below are exact only as they are written. Hence
+# `exactly`, without fastmath; and no bit depends on the processor or the compiler.
+
+LOG2E = 1.4426950408889634
+LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, and the rest
+LN2_A, LN2_B, LN2_C = 0.6931471675634384, 1.2996506759677118e-08, 1.3421277060097865e-16  # 26, 26, the rest
+TO_INT, TO_26 = 1.5 * 2.0**52, 1.5 * 2.0**78  # added and taken away: round to multiples of 1, of 2^26
+
+
+@exactly
+def exp_reduced(r):
+    """e^r for |r| <= ln(2) / 2: the Taylor series up to r^13, the 1 added last."""
+    r2 = r * r
+    r4 = r2 * r2
+    a = (1 / 6 * r + 1 / 2) + (1 / 120 * r + 1 / 24) * r2
+    b = (1 / 5040 * r + 1 / 720) + (1 / 362880 * r + 1 / 40320) * r2
+    c = (1 / 39916800 * r + 1 / 3628800) + (1 / 6227020800 * r + 1 / 479001600) * r2
+    return 1.0 + (r + r2 * (a + r4 * (b + r4 * c)))
+
+
+@exactly
+def difference(x, top):
+    """hi, lo with hi + lo = x - top without any error (TwoSum)."""
+    hi = x - top
+    back = hi - x
+    return hi, (x - (hi - back)) - (top + back)
+
+
+@exactly
+def exp_split(x, top):
+    """m, n with m 2^n = e^(x - top), m in (0.7, 1.42); m = 0 and n = EMPTY for x = EMPTY."""
+    hi, lo = difference(x, top)
+    n = (hi * LOG2E + TO_INT) - TO_INT
+    n_26 = (n + TO_26) - TO_26
+    n_1 = n - n_26
+    r = (((hi - n_26 * LN2_A) - n_1 * LN2_A) - n_26 * LN2_B) - n_1 * LN2_B  # exact to here
+    r = (r - n * LN2_C) + lo
+    m = exp_reduced(min(max(r, -0.35), 0.35))
+    return (m, n) if x > EMPTY else (0.0, EMPTY)
+
+
+@exactly
+def exp_row(x, top):
+    """Replace every x[c] by e^(x[c] - top), and by 0 where that is no normal number."""
+    for c in range(x.shape[0]):
+        hi, lo = difference(x[c], top)
+        n = (max(hi, -800.0) * LOG2E + TO_INT) - TO_INT
+        r = ((max(hi, -800.0) - n * LN2_HI) - n * LN2_LO) + lo
+        x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi > -708.0 else 0.0

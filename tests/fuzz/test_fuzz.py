@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from ctc_scratch.ctc import Workspace, loss
+from ctc_scratch.ctc import Workspace, exact, loss
 from ctc_scratch.ctc.diagnosis.findings import Diagnosis, Finding
-from ctc_scratch.ctc.exact import batch as exact
 from ctc_scratch.ctc.running import solver, threads
 from tests.fuzz import run
 from tests.fuzz.case import Case
@@ -284,7 +283,7 @@ def test_garbage_is_planted_in_whatever_workspace_there_is():
 
 def test_conditions_end_with_their_call():
     def state():
-        return (solver.BUDGET, solver.SHORT, threads.SERIAL_COST, threads.TOGETHER_COST, exact.batch,
+        return (solver.BUDGET, solver.SHORT, threads.SERIAL_COST, threads.TOGETHER_COST, exact.solve_samples,
                 Workspace._take)
 
     before = state()

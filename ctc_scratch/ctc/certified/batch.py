@@ -4,15 +4,13 @@ import math
 
 import numpy as np
 
-from ...compiled.bits import bits_of_float64, float64_from_bits, unsigned
+from ...compiled.bits import LN2, near_one, unsigned
 from ...compiled.counter import DONE, TAKEN, count
 from .emissions import emissions, emissions_in_lanes
 from .flags import kernel, part
 from .frame import HEADROOM, TOP, fill
 from .layout import LEAD, make_group, make_places, segment_length
 from .passes import backward, forward
-
-LN2 = math.log(2.0)
 
 
 @part
@@ -21,16 +19,6 @@ def copy(w, n, source, target):
     n, source, target = unsigned(n), unsigned(source), unsigned(target)
     for k in range(n):
         w[target + k] = w[source + k]
-
-
-@part
-def log_of(state, exponent):
-    """ln(state 2^exponent), the power of two out of the logarithm: where both are large they cancel."""
-    own = (bits_of_float64(state) >> 52) - 1023
-    mantissa = state * float64_from_bits((1023 - own) << 52)
-    if mantissa > 1.4142135623730951:
-        mantissa, own = 0.5 * mantissa, own + 1
-    return math.log(mantissa) + (own + exponent) * LN2
 
 
 @kernel
@@ -91,7 +79,8 @@ def solve_groups(groups, progress, lanes, rows, tops, n_stride, t_stride, length
             if n >= 0:
                 lower = w[at.beta + LEAD + j] * w[at.y_low + j] + w[at.beta + at.width + LEAD + j]
                 final, final_scale = w[at.final + j], int(w[at.final + L + j])
-                losses[n] = 0.0 - log_of(final, final_scale) - shift
+                mantissa, exponent = near_one(final, final_scale)
+                losses[n] = 0.0 - (math.log(mantissa) + exponent * LN2) - shift
                 if lower > 0.0:
                     apart = min(max(final_scale - int(w[at.scales + 2 * L + j]), -1000), 1000)
                     gaps[n] = max(final / lower * math.ldexp(1.0, apart) - 1.0, 0.0)

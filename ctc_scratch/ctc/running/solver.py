@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ...compiled.cache import cached_njit
 from ...compiled.counter import FAILED, TAKEN, new_progress, spin_until_done
-from .. import certified, kernels
-from ..exact import batch as exact
+from .. import certified, exact, kernels
 from ..inputs.frames import Frames
 from ..inputs.targets import Targets
 from ..inputs.values import FEW_CLASSES, all_finite, check_values, find_tops
@@ -143,7 +142,8 @@ class _Problem:
     def run_exact(self, samples: NDArray[np.intp]) -> None:
         @_quietly
         def task(some):
-            exact.batch(samples[some], *self.arguments, self.losses, self.grad, self.gamma, self.normalise)
+            exact.solve_samples(
+                samples[some], *self.arguments, self.losses, self.grad, self.gamma, self.normalise)
 
         threads.run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
 

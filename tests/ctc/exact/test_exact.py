@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from ctc_scratch.ctc import enumeration
-from ctc_scratch.ctc.exact import batch as exact
-from ctc_scratch.ctc.labels import can_skip, collapse, extend, min_frames, states_of
+from ctc_scratch.ctc import enumeration, exact
+from ctc_scratch.ctc.labels import collapse, min_frames
 from tests.conftest import assert_close
 from tests.tools import truth
 
@@ -27,8 +26,8 @@ def solve(logits, labels, blank=0, weight=1.0, **options):
     """The exact kernel's loss and gradient of one sequence; where it writes none, the gradient is 0."""
     labels = np.asarray(labels, dtype=np.intp)
     losses, grad = np.full(1, np.nan), np.zeros_like(logits)
-    exact.batch(np.arange(1), logits, len(logits), 1, np.array([len(logits)]), labels,
-                np.array([0, len(labels)]), blank, np.array([weight]), losses, grad, **options)
+    exact.solve_samples(np.arange(1), logits, len(logits), 1, np.array([len(logits)]), labels,
+                        np.array([0, len(labels)]), blank, np.array([weight]), losses, grad, **options)
     return losses[0], grad
 
 
@@ -223,68 +222,6 @@ def test_logits_too_large_to_mean_anything_stay_sane(rng, size):
             assert truth.relative_error(loss, expected) < 1e-13, (loss, expected)
 
 
-# ---- parts
-
-
-def test_emissions_are_right_to_the_last_bit():
-    """m 2^n = e^(x - top) within 2^-52, where the difference x - top is no float64."""
-    rng, worst = np.random.default_rng(3), 0.0
-    for size in (1e-3, 1.0, 700.0, 2.0**20, 2.0**40):
-        for x, top in zip(-size * rng.random(60), size * rng.random(60)):
-            m, n = exact.exp_split(x, top)
-            assert 0.7 < m < 1.42
-            with mp.workprec(200):
-                ratio = mpf(float(m)) * mpf(2) ** int(n) / mp.exp(mpf(x) - mpf(top))
-                worst = max(worst, float(abs(ratio - 1)))
-    print(f"exp_split: {worst:.2e}")
-    assert worst <= 2.0**-52
-
-
-def test_emissions_half_way_between_two_reductions():
-    """Where x - top is n + 1/2 times ln 2, each n may be taken, and what is left is the largest there is."""
-    halves = -(np.arange(0, 1000, 37) + 0.5) * math.log(2.0)
-    for x in (*halves, *np.nextafter(halves, -1e4), *np.nextafter(halves, 0)):
-        m, n = exact.exp_split(x, 0.0)
-        row = np.array([x])
-        exact.exp_row(row, 0.0)
-        with mp.workprec(200):
-            right = mp.exp(mpf(x))
-            assert abs(mpf(float(m)) * mpf(2) ** int(n) / right - 1) <= 2.0**-52
-            assert abs(mpf(float(row[0])) / right - 1) <= 2.0**-52
-
-
-def test_row_totals_do_not_lose_digits_with_many_classes(rng):
-    row = 3 * rng.standard_normal(20_001)
-    exact.exp_row(row, row.max())
-    correct = math.fsum(row), math.fsum(row[::2]), math.fsum(row[1::2])
-    halves = row.copy()
-    exact.fold(row, 1)
-    exact.fold(halves, 2)
-    assert_close([row[0], *halves[:2]] / np.array(correct), np.ones(3), 4e-16, "sums over exact sums")
-    row = np.array([0.0, exact.EMPTY, -1e300, -709.0])
-    exact.exp_row(row, 0.0)
-    assert row.tolist() == [1, 0, 0, 0]
-
-
-@pytest.mark.parametrize("labels", [(), (1,), (1, 1), (1, 2), (1, 1, 2), (2, 1, 1, 1)], ids=str)
-def test_windows_hold_the_states_that_some_alignment_passes(labels):
-    S = 2 * len(labels) + 1
-    slots, skips = np.empty(S, np.uintp), np.empty(S + 2)
-    classes = np.empty(len({*labels}) + 1, np.intp)
-    exact.index(np.array(labels, np.intp), 0, np.empty(3, np.intp), classes, slots, skips)
-    assert classes[slots].tolist() == extend(labels).tolist()
-    assert skips[:S].tolist() == can_skip(extend(labels)).tolist() and not skips[S:].any()
-    for T in range(1, 9):
-        windows = np.empty((T + 1, 2), np.intp)
-        fits = exact.reach(skips, windows)
-        assert fits == (T >= min_frames(labels))
-        if fits:
-            states = np.array([states_of(path) for path in enumeration.alignments(labels, T)])
-            assert windows[0].tolist() == [0, 1]
-            for t, (lo, hi) in enumerate(windows[1:]):
-                assert sorted({*states[:, t]}) == list(range(lo, hi))
-
-
 @pytest.mark.parametrize("normalise", [True, False], ids=["softmax", "scores"])
 def test_gamma_is_the_posterior_of_the_states(rng, normalise):
     for T, C, U in ((1, 2, 1), (30, 4, 9), (25, 2, 6), (6, 3, 0)):
@@ -329,8 +266,8 @@ def test_batches_address_rows_as_the_kernels_do(rng):
     labels = np.array(sum(targets, []), dtype=np.intp)
     offsets = np.cumsum([0] + [len(target) for target in targets])
     losses, grad = np.full(N, 7.0), np.full((T, N, C), 7.0)
-    exact.batch(np.array([4, 1, 2, 3]), logits.reshape(T * N, C), 1, N, lengths, labels, offsets, blank,
-                weights, losses, grad.reshape(T * N, C))
+    exact.solve_samples(np.array([4, 1, 2, 3]), logits.reshape(T * N, C), 1, N, lengths, labels, offsets,
+                        blank, weights, losses, grad.reshape(T * N, C))
     assert losses[0] == 7 and losses[2] == 0 and losses[3] == np.inf
     assert (grad[:, [0, 2, 3]] == 7).all() and (grad[11:, 1] == 7).all() and (grad[7:, 4] == 7).all()
     for n in (1, 4):

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ctc_scratch.ctc import Workspace, ctc_loss
-from ctc_scratch.ctc.exact import batch as exact
+from ctc_scratch.ctc import Workspace, ctc_loss, exact
 from ctc_scratch.ctc.running import solver, threads
 from tests.fuzz.case import Case, describe, expect, returned
 from tests.fuzz.cases.loss_check import check_loss
@@ -98,7 +97,7 @@ def draw_conditions(draw):
 def under(conditions, function, arguments):
     """function(**arguments) under conditions that users cannot ask for."""
     costs = threads.SERIAL_COST, threads.TOGETHER_COST
-    kept = solver.BUDGET, solver.SHORT, exact.batch, Workspace._take
+    kept = solver.BUDGET, solver.SHORT, exact.solve_samples, Workspace._take
 
     def planted(workspace, size):
         numbers = kept[-1](workspace, size)
@@ -108,7 +107,7 @@ def under(conditions, function, arguments):
     try:
         if "budget" in conditions:
             solver.BUDGET = conditions["budget"]
-            exact.batch = lambda *rest: kept[2](*rest, budget=conditions["budget"])
+            exact.solve_samples = lambda *rest: kept[2](*rest, budget=conditions["budget"])
         if "alone" in conditions:
             solver.SHORT = 0
         if "threads" in conditions:
@@ -117,7 +116,7 @@ def under(conditions, function, arguments):
             Workspace._take = planted
         return function(**arguments)
     finally:
-        solver.BUDGET, solver.SHORT, exact.batch, Workspace._take = kept
+        solver.BUDGET, solver.SHORT, exact.solve_samples, Workspace._take = kept
         threads.SERIAL_COST, threads.TOGETHER_COST = costs
 
 

@@ -1,0 +1,39 @@
+"""The recursion, one frame at a time: stay, step and skip, forward and backward.
+
+Rows of states come with two states before and two after them: `before` and `after` start two states early.
+"""
+
+from ...compiled.bits import EMPTY
+from .flags import kernel
+from .pairs import joined
+
+
+@kernel
+def forward(before, before_exp, skips, m, e):
+    """alpha_t without its emission: what stays, steps and skips into each state."""
+    for s in range(m.shape[0]):
+        m[s], e[s] = joined(before[s + 2], before_exp[s + 2], before[s + 1], before_exp[s + 1],
+                            before[s], before_exp[s], skips[s])
+
+
+@kernel
+def backward(after, after_exp, skips, m, e):
+    """beta_t: what each state stays in, steps and skips to, the emissions of t + 1 included."""
+    for s in range(m.shape[0]):
+        m[s], e[s] = joined(after[s], after_exp[s], after[s + 1], after_exp[s + 1],
+                            after[s + 2], after_exp[s + 2], skips[s + 2])
+
+
+@kernel
+def emitting(states, emit, slots, lo, hi):
+    """Every state of the window times its emission; 0 around the window: more than that is never read."""
+    multiply(states[0, lo + 2:hi + 2], states[1, lo + 2:hi + 2], emit[0], emit[1], slots[lo:hi])
+    for s in (lo, lo + 1, hi + 2, hi + 3):
+        states[0, s], states[1, s] = 0.0, EMPTY
+
+
+@kernel
+def multiply(m, e, y, y_exp, slots):
+    for s in range(m.shape[0]):
+        m[s] *= y[slots[s]]
+        e[s] += y_exp[slots[s]]
