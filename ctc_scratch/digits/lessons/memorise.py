@@ -54,7 +54,8 @@ def memorise(image: np.ndarray, digits: list[int], claimed_frames: int, clip: fl
     optimiser = SGD(model.params, MOMENTUM)
     row = RowBatch(image[None], np.array([image.shape[1]]), [np.array(digits)])
     moments = []
-    for iteration in range(1, iterations + 1):
+    for iteration in tqdm(range(1, iterations + 1), desc="memorising a row", unit="step", leave=False,
+                          dynamic_ncols=True):
         result = shard_gradients(model, row, claimed_frames)
         moments.append(Moment(iteration, float(result.losses[0]), result.logits[:, 0].copy()))
         clip_by_global_norm(result.grads, clip)

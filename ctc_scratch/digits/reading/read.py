@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -123,6 +124,8 @@ def read_files(paths: Sequence[str], model: RowReader, decoder: str = "beam", to
     rows = [load_row(path) for path in paths]
     if folder:
         _make_folder(folder)
+    count = "one image" if len(rows) == 1 else f"{len(rows)} images"
+    print(f"reading {count} ...", file=sys.stderr, flush=True)
     readings = [read_row(model, row, decoder, top) for row in rows]
     print(describe(paths, readings))
     for path, row, found, picture in zip(paths, rows, readings, pictures):
