@@ -1,4 +1,4 @@
-"""The test suite in a process of its own, and one line about it: for `tests.versions` and `tests.bounds`."""
+"""Run the test suite in a process of its own, as `tests.versions`, `tests.machines` and `tests.bounds` do."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy_project(root: Path, folder: Path) -> Path:
-    """A copy of the project without what was made from it."""
+    """Copy the project to a new folder, without the files that tools have made in it."""
     ignored = shutil.ignore_patterns(".git", ".*_cache", ".hypothesis", ".venv", "__pycache__", "*.egg-info",
                                      "runs", "build", "dist")
     return Path(shutil.copytree(root, folder, ignore=ignored))
 
 
 def run_suite(what: str, folder: Path, python: str, *arguments: str, **environment: str) -> bool:
-    """Run pytest in a folder; print `what` and its last line, or all if a test fails; True if none does."""
+    """Run pytest in a folder and print `what` with its last line, or all lines if a test fails.
+
+    `environment` is added to this process's own. Returns whether all tests passed.
+    """
     start = time.monotonic()
     run = subprocess.run([python, "-m", "pytest", "-q", *arguments], cwd=folder,
                          env=os.environ | {"PYTHONPATH": str(folder)} | environment,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if run.returncode:
         print(run.stdout)
-    print(f"{what}: {run.stdout.splitlines()[-1]} ({(time.monotonic() - start) / 60:.1f} min)", flush=True)
+    last = (run.stdout.splitlines() or [f"exit status {run.returncode}"])[-1]
+    print(f"{what}: {last} ({(time.monotonic() - start) / 60:.1f} min)", flush=True)
     return run.returncode == 0

@@ -1,11 +1,13 @@
 """The scripts that run the suite elsewhere: they see failures, check bounds and read `setup.cfg`."""
 
+import os
 import re
+import subprocess
 import sys
 
 import pytest
 
-from tests import bounds, versions
+from tests import bounds, machines, versions
 from tests.tools.suite import ROOT, copy_project, run_suite
 
 CONFIG = """
@@ -66,6 +68,32 @@ def test_a_copy_leaves_out_what_was_made(tmp_path):
     copy = copy_project(project, tmp_path / "copy")
     copied = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
     assert copied == {"code/a.py", ".ci/run"}
+
+
+def test_files_that_need_torch_are_found_in_every_folder():
+    found = versions.files_that_need_torch(ROOT)
+    assert {"tests/nn/test_lstm.py", "tests/ctc/test_loss_vs_torch.py"} <= set(found)
+    assert "tests/test_house.py" not in found
+
+
+def test_levels_hide_what_a_processor_has():
+    new, old = (machines.levels(features) for features in (["X86_V3", "X86_V4", "AVX512_ICL"], []))
+    assert list(new) == ["as-is", "without-avx512", "baseline-numpy", "generic-numba", "oldest"]
+    assert new["without-avx512"]["NPY_DISABLE_CPU_FEATURES"] == "X86_V4 AVX512_ICL"
+    assert new["baseline-numpy"]["NPY_DISABLE_CPU_FEATURES"] == "X86_V3 X86_V4 AVX512_ICL"
+    assert new["oldest"] == new["baseline-numpy"] | {"NUMBA_CPU_NAME": "generic"}
+    assert old == {"as-is": {}, "generic-numba": {"NUMBA_CPU_NAME": "generic"},
+                   "oldest": {"NUMBA_CPU_NAME": "generic"}}
+
+
+def test_numpy_does_without_the_features_of_a_level():
+    features = machines.processor_features()
+    if not features:
+        pytest.skip("NumPy uses none here")
+    code = "from tests.machines import processor_features; print(*processor_features())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                         env=os.environ | machines.without(features, "Nehalem"), cwd=ROOT)
+    assert not set(features) & set(run.stdout.split())
 
 
 @pytest.mark.slow
