@@ -1,27 +1,31 @@
-"""Every gradient of the project against differences of the loss: `ctc-scratch gradcheck`.
+"""Every gradient of the project, compared with differences of the loss: `ctc-scratch gradcheck`.
 
-Each subject is a function that returns (loss, gradients) at the present values
-of its parameters; inputs are checked like parameters.
+Each subject is a function that returns the loss and its gradients at the current values of its
+parameters. Inputs are checked like parameters. The last subjects are whole training steps.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, NamedTuple, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ...ctc import ctc_loss
 from ...nn import LSTM, BiLSTM, GradCheck, Linear, Stack, check_grad
-from ..model.reader import BLANK, RowReader
+from ...nn.layers import Layer
+from ..data.rows import RowBatch
+from ..model.reader import RowReader
 from ..model.vertical import VerticalLSTM
+from ..training.gradients import shard_gradients
 
 TOLERANCE = 1e-6
-"""Largest relative error that passes; what is seen is smaller by some orders of magnitude."""
+"""The largest relative error that passes; errors are in fact smaller by orders of magnitude."""
 
 LossAndGrads = Callable[[], tuple[float, dict[str, np.ndarray]]]
 
 
-class Result(NamedTuple):
+class CheckedGradient(NamedTuple):
     """The worst comparison for one array of one subject."""
 
     subject: str
@@ -29,25 +33,25 @@ class Result(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """NaN does not pass."""
+        """Whether the relative error is small enough; NaN is not."""
         return self.check.error <= TOLERANCE
 
 
-def run_checks(rng: np.random.Generator) -> list[Result]:
-    """All subjects, on small random problems in float64."""
+def run_checks(rng: np.random.Generator) -> list[CheckedGradient]:
+    """Check all subjects, on small random problems in float64."""
     return [
-        Result(subject, check)
+        CheckedGradient(subject, check)
         for subject, f, params in _subjects(rng)
         for check in check_grad(f, params, rng)
     ]
 
 
-def describe(results: Sequence[Result]) -> str:
+def describe(results: Sequence[CheckedGradient]) -> str:
     """A table of the worst relative errors, 80 columns wide, and the failures in full."""
     lines = [f"{'subject':28} {'gradient with respect to':30} {'rel. error':>10}  ok"]
-    for subject, check in results:
-        lines.append(f"{subject:28} {check.name:30} {check.error:10.1e}  "
-                     + ("yes" if Result(subject, check).passed else "NO"))
+    for result in results:
+        lines.append(f"{result.subject:28} {result.check.name:30} {result.check.error:10.1e}  "
+                     f"{'yes' if result.passed else 'NO'}")
     lines += [f"FAILED {r.subject}: {r.check}" for r in results if not r.passed]
     worst = max(results, key=lambda r: np.nan_to_num(r.check.error, nan=np.inf))
     compared = sum(r.check.compared for r in results)
@@ -57,6 +61,7 @@ def describe(results: Sequence[Result]) -> str:
 
 
 def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dict[str, np.ndarray]]]:
+    """The name of each subject, its function, and the arrays that it is differentiated by."""
     for subject, T, C, target in [
         ("CTC, random", 8, 4, [1, 3, 2]),
         ("CTC, repeats", 9, 4, [2, 2, 2, 1]),
@@ -67,12 +72,12 @@ def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dic
         logits = rng.standard_normal((T, C))
         if "-inf" in subject:
             logits[:, 4] = -np.inf  # a class the target never uses
-            logits[1, 0] = logits[5, 1] = -np.inf  # entries that close some of its paths
+            logits[1, 0] = logits[5, 1] = -np.inf  # these close some of its paths
         yield subject, _ctc(logits, target), {"logits": logits}
 
     D, H, N = 3, 4, 3
     lengths = np.array([6, 4, 1])
-    for subject, layer in {
+    layers: dict[str, Layer] = {
         "Linear": Linear(D, H, rng, np.float64),
         "LSTM": LSTM(D, H, rng, np.float64),
         "BiLSTM": BiLSTM(D, H, rng, np.float64),
@@ -81,16 +86,17 @@ def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dic
             "lstm1": BiLSTM(2 * H, H, rng, np.float64),
             "linear": Linear(2 * H, 2, rng, np.float64),
         }),
-    }.items():
+    }
+    for subject, layer in layers.items():
         x = rng.standard_normal((6, N, D))
         yield subject, _layer(layer, x, lengths, rng), {"x": x, **layer.params}
     vertical, x = VerticalLSTM(1, H, rng, np.float64), rng.standard_normal((6, N, 28))
     yield "vertical LSTM", _layer(vertical, x, lengths, rng), {"x": x, **vertical.params}
 
-    images, widths = rng.random((2, 28, 112)), np.array([112, 84])
+    rows = RowBatch(rng.random((2, 28, 112)), np.array([112, 84]), [np.array([2, 2, 8]), np.array([0])])
     for subject, units in (("reader + CTC, end to end", 0), ("the same, vertical LSTM", 3)):
         model = RowReader(hidden=4, layers=2, window=14, vertical=units, rng=rng, dtype=np.float64)
-        yield subject, _reader(model, images, widths, targets=[[3, 3, 9], [1]]), model.params
+        yield subject, _training_step(model, rows), model.params
 
 
 def _ctc(logits: np.ndarray, target: list[int]) -> LossAndGrads:
@@ -101,8 +107,8 @@ def _ctc(logits: np.ndarray, target: list[int]) -> LossAndGrads:
     return f
 
 
-def _layer(layer, x: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> LossAndGrads:
-    """The loss is a random weighting of all outputs, so that none can hide behind another."""
+def _layer(layer: Layer, x: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> LossAndGrads:
+    """The loss is a randomly weighted sum of all outputs, so that errors in two of them do not cancel."""
     y, _ = layer.forward(x, lengths)
     used = np.arange(len(y))[:, None, None] < lengths[:, None]
     weights = rng.standard_normal(y.shape) * used
@@ -115,12 +121,9 @@ def _layer(layer, x: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) 
     return f
 
 
-def _reader(model: RowReader, images, widths, targets) -> LossAndGrads:
-    x, lengths = model.frames(images, widths)
-
+def _training_step(model: RowReader, rows: RowBatch) -> LossAndGrads:
     def f():
-        logits, cache = model.forward(x, lengths)
-        result = ctc_loss(logits, targets, lengths, blank=BLANK, reduction="sum")
-        return result.loss, model.backward(result.grad, cache)
+        result = shard_gradients(model, rows)
+        return result.loss, result.grads
 
     return f

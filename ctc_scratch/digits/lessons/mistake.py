@@ -156,8 +156,9 @@ def _reading(model: RowReader, image: np.ndarray, digits: list[int]):
 
     logits, _ = model_logits(model, image[None])
     read = greedy_decode(logits[:, 0], blank=BLANK)
-    reading = plots.PlottedRow(image, np.exp(log_softmax(logits[:, 0])), read, digits_to_labels(digits))
-    return plots.reading_figure([reading], model.window, CLASS_NAMES, BLANK)
+    truth = digits_to_labels(digits).tolist()
+    row = plots.PlottedRow(image, np.exp(log_softmax(logits[:, 0])), read, truth)
+    return plots.reading_figure([row], model.window, CLASS_NAMES, BLANK)
 
 
 def sum_not_columns():

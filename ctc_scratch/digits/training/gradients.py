@@ -127,7 +127,7 @@ def batch_gradients(model: RowReader, batch: RowBatch, shards: int = SHARDS,
 
 def mean_gradient(model: RowReader, grads: Sequence[dict[str, np.ndarray]], N: int) -> dict[str, np.ndarray]:
     """The gradient of the mean loss over N rows, from the gradients of the sums over their shards."""
-    return {name: sum(shard[name] for shard in grads) / N for name in model.params}
+    return {name: np.asarray(sum(shard[name] for shard in grads)) / N for name in model.params}
 
 
 def cut(batch: RowBatch, shards: int) -> list[RowBatch]:

@@ -313,6 +313,6 @@ def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> lis
     logits, lengths = model_logits(model, rows)
     decoded = greedy_decode(logits, lengths, blank=BLANK)
     return [
-        PlottedRow(row, np.exp(log_softmax(logits[:, n])), decoded[n], digits_to_labels(truth[n]))
+        PlottedRow(row, np.exp(log_softmax(logits[:, n])), decoded[n], digits_to_labels(truth[n]).tolist())
         for n, row in enumerate(rows)
     ]

@@ -1,28 +1,28 @@
-"""How far a run has come, by steps or by the clock."""
+"""How far a run has come, from 0 to 1, by its steps or by the clock."""
 
 from __future__ import annotations
 
-FIRST = 0.02
-"""Part of the time that passes before the pace is looked at."""
+WARM_UP = 0.02
+"""The fraction of the time that passes before the pace counts: first steps are slow."""
 
 
 class Schedule:
-    """Progress from 0 to 1, one call of `advance` a step.
+    """Progress from 0 to 1; each step calls `advance` once.
 
-    Without a budget of minutes, progress is step / steps and nothing else. With one, the steps still
-    to go are those that fit into the time left at the pace so far, and each takes an equal part of
-    the progress left: a run that is too slow for its steps still goes through the whole of its
-    learning rates, and ends in time. The clock then decides what is computed. Where all steps fit, it
-    decides nothing; and the first ones, slow while memory is new, are not asked for their pace.
+    Without a limit of minutes, progress is step / steps. With a limit, the steps still to go are those
+    that fit into the time left at the pace so far, and each of them takes an equal part of the progress
+    left. A run that is too slow for its steps therefore still goes through all of its learning rates,
+    and ends in time; the clock then decides what is computed. If all steps fit, the clock decides
+    nothing.
 
     Parameters
     ----------
-    steps : to go at most
-    minutes : to use at most; 0 is no limit
+    steps : the most steps to take
+    minutes : the most minutes to use; 0 is no limit
 
     Attributes
     ----------
-    step, progress, seconds : so far; a checkpoint keeps these three
+    step, progress, seconds : how far the run has come; a checkpoint keeps these three
 
     Examples
     --------
@@ -36,19 +36,22 @@ class Schedule:
         self.steps, self.minutes = steps, minutes
         self.step, self.progress, self.seconds = 0, 0.0, 0.0
 
+    def __repr__(self) -> str:
+        return f"Schedule(step {self.step} of {self.steps}, progress {self.progress:.3f})"
+
     @property
     def finished(self) -> bool:
         return self.progress >= 1
 
     def advance(self, seconds: float) -> None:
-        """One more step is done, `seconds` after the start of training, pauses left out."""
-        left = self.steps - self.step           # with the step just done
+        """Count one more step, which ended `seconds` after the start of training, without pauses."""
+        left = self.steps - self.step           # includes the step that has just ended
         self.step += 1
         self.seconds = seconds
         if not self.minutes:
             self.progress = self.step / self.steps
             return
         budget = 60 * self.minutes
-        fit = (budget - seconds) * self.step / seconds if seconds > FIRST * budget else left
+        fit = (budget - seconds) * self.step / seconds if seconds > WARM_UP * budget else left
         left = min(left, 1 + int(max(fit, 0)))
         self.progress = 1.0 if left <= 1 else self.progress + (1 - self.progress) / left

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from ..data.augment import Augmentation
 from ..errors import OptionError
 from ..model.archive import brief, same_kind
 from .gradients import SHARDS
 
-# What is far beyond all that makes sense is refused: it would only fill the memory.
+# Values far beyond any use are refused: they would only fill the memory.
 MOST_DIGITS, MOST_GAP, MOST_HIDDEN, MOST_LAYERS = 10_000, 1000, 10_000, 100
-MOST_TIMES = 10**9
-"""Steps, evaluations or shards; a checkpoint has to hold these numbers, and the seed."""
+MOST_STEPS = 10**9
+"""Also the most evaluations and the most shards. A checkpoint has to hold these numbers, and the seed."""
 MOST_SEED = 2**64 - 1
 MOST_COLUMNS = 28_000_000
-"""Of pixels in a batch, as a million digits have."""
+"""Pixel columns in a batch: those of a million digits."""
+
+Direction = Literal["both", "forward"]
+OptimiserName = Literal["adam", "muon"]
 
 
-def _option(default, help, metavar=None):
+def _option(default: Any, help: str, metavar: str | None = None) -> Any:
+    """A field of `Settings`, with what `ctc-scratch train --help` says about it."""
     return field(default=default, metadata={"help": help, "metavar": metavar})
 
 
@@ -30,65 +34,69 @@ class Settings:
 
     digits: tuple[int, int] = _option((4, 6), "digits in a training row: a number, or a range LOW-HIGH")
     test_digits: int = _option(5, "digits in a validation or test row")
-    hidden: int = _option(128, "LSTM units of a layer, in each direction")
+    hidden: int = _option(128, "LSTM units per layer and direction")
     layers: int = _option(1, "LSTM layers")
-    direction: str = _option("both", "'both' ends of a row, or 'forward' from the left only", "WAY")
-    window: int = _option(7, "pixel columns in a frame")
-    vertical: int = _option(0, "units, in each direction, of a first layer that reads each frame, and two "
-                               "columns on either side, from top to bottom; 0: none")
+    direction: Direction = _option("both", "read a row from 'both' ends, or only 'forward', from the left",
+                                   "WAY")
+    window: int = _option(7, "pixel columns per frame")
+    vertical: int = _option(0, "units per direction of a first layer that reads each frame, and two columns "
+                               "on either side of it, from top to bottom; 0: no such layer")
 
-    rotate: float = _option(6.0, "turn each digit by up to so much [degrees]; this and the next are "
-                                 "by chance, either way, and 0 switches them off")
-    scale: float = _option(0.08, "change height and width of each digit by up to this fraction")
-    shear: float = _option(0.1, "slant each digit by up to so many pixels for each pixel of height")
-    shift: float = _option(1.0, "move each digit sideways by up to so much [pixels]")
-    jitter: float = _option(1.0, "move each digit up or down by up to so much [pixels]")
-    wave: float = _option(0.0, "bend each digit by a smooth field of chance that moves its pixels by so "
+    rotate: float = _option(6.0, "turn each digit either way by a random angle of at most this size "
+                                 "[degrees]; 0 switches a distortion off, this one and those below")
+    scale: float = _option(0.08, "change height and width of each digit by at most this fraction")
+    shear: float = _option(0.1, "slant each digit by at most this many pixels per pixel of height")
+    shift: float = _option(1.0, "move each digit sideways by at most this much [pixels]")
+    jitter: float = _option(1.0, "move each digit up or down by at most this much [pixels]")
+    wave: float = _option(0.0, "bend each digit by a smooth random field that moves its pixels by this "
                                "much, root mean square over its box [pixels]")
-    plain: float = _option(0.0, "leave this part of the digits as sharp and upright as they are: all "
-                                "of the above blurs them")
-    gap: int = _option(0, "up to so many empty columns between two digits")
-    overlap: int = _option(0, "up to so many columns that two digits share")
+    plain: float = _option(0.0, "leave this fraction of the digits as sharp and upright as they are; the "
+                                "options above blur the others")
+    gap: int = _option(0, "most empty columns between two digits")
+    overlap: int = _option(0, "most columns that two digits share")
 
-    batch: int = _option(64, "rows in a batch")
-    shards: int = _option(SHARDS, "parts a batch is cut into, each a task for one thread; threads do not "
-                                  "change the weights, but the number of parts rounds them differently")
+    batch: int = _option(64, "rows per batch")
+    shards: int = _option(SHARDS, "parts that a batch is cut into, each a task for one thread; the number of "
+                                  "threads does not change the weights, the number of parts changes how "
+                                  "they round")
     steps: int = _option(3000, "training steps, one batch each")
-    minutes: float = _option(0.0, "time for training at most: if the steps do not fit, the schedule is "
-                                  "shortened to end in time, and the clock decides how far; to use it up, "
-                                  "ask for more --steps than fit; 0: no limit")
-    optimiser: str = _option("adam", "'adam', or 'muon' for the weights of the LSTMs, Adam for the others: "
-                                     "slower steps that learn more", "NAME")
+    minutes: float = _option(0.0, "most minutes of training: if the steps do not fit, the schedule is "
+                                  "shortened to end in time, so that the clock decides how many are taken; "
+                                  "to use all of the time, ask for more --steps than fit; 0: no limit")
+    optimiser: OptimiserName = _option("adam", "'adam', or 'muon': Muon for the weights of the LSTMs and "
+                                               "Adam for the others, slower steps that learn more",
+                                       "NAME")
     rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule")
-    clip: float = _option(5.0, "gradients are scaled down to this global norm")
-    average: float = _option(0.0, "average the weights over steps with this decay, 0.999 say, and keep "
-                                  "the average where it reads validation rows better; 0: do not")
+    clip: float = _option(5.0, "largest global norm of the gradient; a larger gradient is scaled down")
+    average: float = _option(0.0, "average the weights over the steps with this decay, such as 0.999, and "
+                                  "keep the average if it reads validation rows better; 0: no average")
     evaluations: int = _option(10, "evaluations on validation rows during the run; the best model is kept")
-    patience: int = _option(0, "stop after so many evaluations without a better one, not counting those "
-                               "while all is still blank; 0: never, as the end of the schedule brings most")
+    patience: int = _option(0, "stop after this many evaluations in a row without a better one, not counting "
+                               "those while the network still answers blank everywhere; 0: never, because "
+                               "the end of the schedule improves most")
     save_every: float = _option(30.0, "seconds between two checkpoints")
-    seed: int = _option(0, "of everything random: the same seed, the same run")
-    out: str = _option("", "folder to write; default: runs/ and the time of the start", "DIR")
-    data: str = _option("", "folder of MNIST's IDX files; default: the packaged ones", "DIR")
+    seed: int = _option(0, "seed of everything random: the same seed gives the same run")
+    out: str = _option("", "folder to write (default: runs/ and the time of the start)", "DIR")
+    data: str = _option("", "folder of MNIST's IDX files (default: those of this package)", "DIR")
 
     @property
     def augmentation(self) -> Augmentation:
-        """The changes by chance that training rows undergo."""
+        """The random changes that training digits undergo."""
         return Augmentation(**{name: getattr(self, name) for name in Augmentation._fields})
 
     @property
     def reader(self) -> dict[str, Any]:
-        """The `config` of the model."""
+        """The `config` of the model, see `RowReader`."""
         return dict(hidden=self.hidden, layers=self.layers, bidirectional=self.direction == "both",
                     window=self.window, vertical=self.vertical)
 
     def check(self) -> None:
-        """Raise OptionError for the first option that cannot be used."""
+        """OptionError for the first option whose value cannot be used."""
         low, high = self.digits
         most_rows = MOST_COLUMNS // max(1, high * (28 + self.gap))
-        most = dict(rotate=180, shift=28, jitter=28, wave=28, shear=10, minutes=10**7, save_every=10**9)
+        largest = dict(rotate=180, shift=28, jitter=28, wave=28, shear=10, minutes=10**7, save_every=10**9)
         bounded = [(name, 0 <= getattr(self, name) <= limit, f"a number from 0 to {limit}")
-                   for name, limit in most.items()]
+                   for name, limit in largest.items()]
         for name, fine, expected in [
             ("digits", 1 <= low <= high, "at least 1, and LOW-HIGH in order"),
             ("digits", high <= MOST_DIGITS, f"{MOST_DIGITS} at most"),
@@ -97,24 +105,24 @@ class Settings:
             ("layers", 1 <= self.layers <= MOST_LAYERS, f"from 1 to {MOST_LAYERS}"),
             ("direction", self.direction in ("both", "forward"), "'both' or 'forward'"),
             ("vertical", 0 <= self.vertical <= MOST_HIDDEN, f"from 0 to {MOST_HIDDEN}"),
-            # Two frames a digit are enough for any row, even with a blank before each repeat.
+            # Two frames per digit are enough for any row, even with a blank between equal neighbours.
             ("window", 1 <= self.window <= 14, "from 1 to 14"),
             *bounded,
             ("scale", 0 <= self.scale < 1, "from 0 to below 1"),
             ("plain", 0 <= self.plain <= 1, "from 0 to 1"),
             ("gap", 0 <= self.gap <= MOST_GAP, f"from 0 to {MOST_GAP}"),
-            # What is left of a box must still hold two frames.
+            # The columns of a digit that no other digit shares must still hold two frames.
             ("overlap", 0 <= self.overlap <= 28 - 2 * self.window,
              f"from 0 to {28 - 2 * self.window}, which leaves two frames of {self.window} columns"),
             ("batch", 1 <= self.batch <= most_rows, f"from 1 to {most_rows} for rows of up to {high} digits"),
-            ("shards", 1 <= self.shards <= MOST_TIMES, f"from 1 to {MOST_TIMES}"),
-            ("steps", 1 <= self.steps <= MOST_TIMES, f"from 1 to {MOST_TIMES}"),
+            ("shards", 1 <= self.shards <= MOST_STEPS, f"from 1 to {MOST_STEPS}"),
+            ("steps", 1 <= self.steps <= MOST_STEPS, f"from 1 to {MOST_STEPS}"),
             ("optimiser", self.optimiser in ("adam", "muon"), "'adam' or 'muon'"),
             ("rate", 0 < self.rate <= 1e6, "above 0, and 1e6 at most"),
             ("clip", self.clip > 0, "a positive number"),
             ("average", 0 <= self.average < 1, "from 0 to below 1"),
-            ("evaluations", 0 <= self.evaluations <= MOST_TIMES, f"from 0 to {MOST_TIMES}"),
-            # As many as there are never come: the first one is better than none.
+            ("evaluations", 0 <= self.evaluations <= MOST_STEPS, f"from 0 to {MOST_STEPS}"),
+            # The first evaluation always counts as better, so patience must be smaller than their number.
             ("patience", 0 <= self.patience < max(self.evaluations, 1),
              f"from 0 to {max(self.evaluations, 1) - 1}, fewer than --evaluations"),
             ("seed", 0 <= self.seed <= MOST_SEED, f"from 0 to {MOST_SEED}"),
@@ -125,14 +133,14 @@ class Settings:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # A frame is read from top to bottom first, so that a stroke is learnt once for all heights; two more
-    # layers see the whole digit before they speak. Nine hundred thousand rows are some seventy rounds
-    # through the digits; distortions about as strong as a reader can bear keep them from being learnt by
-    # heart, and a quarter left as they are keep sharp digits from being forgotten. Learning is then what
-    # takes the hour, and Muon gets further in it than Adam. The average takes the noise out of the last
-    # thousand steps. Rows from 1 digit on, so that no length is a stranger. Batches of 128 give four
-    # threads 32 rows each and cost no more a row than 64 in halves.
-    # The steps take less than an hour on two cores; on slower ones the clock cuts the schedule short.
+    # A first layer reads each frame from top to bottom, so that a stroke is learnt once for all heights. Two
+    # more layers see the whole digit before they answer. The run sees about nine hundred thousand rows, which
+    # is each digit some seventy times: distortions about as strong as a reader can bear keep the network from
+    # learning the digits by heart, and a quarter of the digits left as they are keep it from forgetting sharp
+    # ones. The time then goes into learning, and Muon gets further in an hour than Adam. The average removes
+    # the noise of the last thousand steps. Rows begin at 1 digit, so that the network has seen every length.
+    # Batches of 128 give four threads 32 rows each, and take no longer per row than 64 in halves.
+    # The steps take less than an hour on two cores; on slower ones the clock shortens the schedule.
     "best": dict(digits=(1, 8), hidden=160, layers=2, window=4, vertical=32,
                  rotate=12.0, scale=0.15, shear=0.2, shift=1.5, jitter=1.5, wave=1.3, plain=0.25,
                  batch=128, shards=4, steps=7000, minutes=59.0, optimiser="muon", rate=6e-3,
@@ -141,7 +149,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def with_preset(name: str, **changes) -> Settings:
-    """The settings of a preset, some of them changed; without a name, the default ones.
+    """The settings of a preset with some of them changed; the default settings if the name is empty.
 
     >>> with_preset("best", hidden=64).layers
     2
@@ -152,11 +160,19 @@ def with_preset(name: str, **changes) -> Settings:
 
 
 def from_json(values: Mapping[str, Any]) -> Settings:
-    """Settings from `dataclasses.asdict` by way of JSON, which knows no tuples; or TypeError."""
-    kinds = {setting.name: type(setting.default) for setting in fields(Settings)}
+    """Settings from JSON of `dataclasses.asdict`, where tuples have become lists.
+
+    TypeError if a setting is missing, unknown or of another type.
+    """
+    settings = {}
     for setting in fields(Settings):
         if setting.name not in values:
             raise TypeError(f"no {setting.name}")
-        if not same_kind(values[setting.name], setting.default):
-            raise TypeError(f"{setting.name} = {brief(values[setting.name])}")
-    return Settings(**{name: kinds.get(name, str)(value) for name, value in values.items()})
+        value = values[setting.name]
+        if not same_kind(value, setting.default):
+            raise TypeError(f"{setting.name} = {brief(value)}")
+        kind: Any = type(setting.default)
+        settings[setting.name] = kind(value)
+    if unknown := values.keys() - settings.keys():
+        raise TypeError(f"unknown setting {brief(sorted(unknown)[0])}")
+    return Settings(**settings)

@@ -69,7 +69,8 @@ class Trainer:
         self.rng = np.random.default_rng(settings.seed)
         self.model = RowReader(**settings.reader, rng=self.rng)
         augment = settings.augmentation
-        self.sampler = RowSampler(*train_part, settings.digits, self.rng, augment if any(augment) else None)
+        self.sampler = RowSampler(*train_part, settings.digits, self.rng,
+                                  augment.__call__ if any(augment) else None)
         self.optimiser = (Adam(self.model.params) if settings.optimiser == "adam"
                           else Muon(self.model.params, self.model.matrices, share=_share_matrices))
         self.average = Average(self.model.params, settings.average) if settings.average else None
@@ -222,5 +223,5 @@ def _checksum(*parts: LabelledImages) -> int:
     """CRC-32 of all images and labels; 50 million pixels take 20 ms."""
     value = 0
     for array in (array for part in parts for array in part):
-        value = zlib.crc32(np.ascontiguousarray(array), value)
+        value = zlib.crc32(np.ascontiguousarray(array).data, value)
     return value
