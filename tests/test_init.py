@@ -1,6 +1,8 @@
 """The package as `import ctc_scratch` shows it."""
 
+import functools
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,34 @@ import ctc_scratch
 def test_dir_lists_the_public_names_alone():
     assert dir(ctc_scratch) == sorted([*ctc_scratch.__all__, "__version__"])
     assert all(hasattr(ctc_scratch, name) for name in dir(ctc_scratch))
+
+
+def public_functions(thing):
+    """(name, function, whether it is a property) of a function, or of all that a class shows."""
+    if not inspect.isclass(thing):
+        yield thing.__name__, thing, False
+        return
+    for name, member in vars(thing).items():
+        if not name.startswith("_"):
+            where = f"{thing.__name__}.{name}"
+            if isinstance(member, (property, functools.cached_property)):
+                yield where, member.fget if isinstance(member, property) else member.func, True
+            elif inspect.isfunction(function := getattr(member, "__func__", member)):
+                yield where, function, False
+
+
+@pytest.mark.parametrize("name", ctc_scratch.__all__)
+def test_public_names_are_explained_and_typed(name):
+    """A property may be explained among the attributes of its class."""
+    thing = getattr(ctc_scratch, name)
+    assert thing.__doc__, f"{name} has no docstring"
+    for where, function, is_property in public_functions(thing) if callable(thing) else ():
+        assert function.__doc__ or is_property, f"{where} has no docstring"
+        signature = inspect.signature(function)
+        untyped = [parameter.name for parameter in signature.parameters.values()
+                   if parameter.annotation is parameter.empty and parameter.name not in ("self", "cls")]
+        assert not untyped, f"{where} has no types of {untyped}"
+        assert signature.return_annotation is not signature.empty, f"{where} has no type of its result"
 
 
 @pytest.mark.parametrize("name", ["ctc", "nn", "digits", "plots", "commands", "compiled"])

@@ -101,6 +101,7 @@ class Diagnosis:
         return "\n".join([_summary(self.fits), *map(_text, self.findings), _verdict(self)])
 
     def add(self, cause: str, indices: Sequence[int], what: str, change: str, legal: bool = False) -> None:
+        """Add a finding; those that are errors stand before those that are legal."""
         self.findings.append(Finding(cause, legal, list(map(int, indices)), what, change))
         self.findings.sort(key=lambda finding: finding.legal)
 
