@@ -12,7 +12,9 @@ from .inputs.errors import InfeasibleTargetError
 from .inputs.frames import Frames, check_out, check_shape, clear_padding
 from .inputs.options import check_blank, check_choice
 from .inputs.targets import Targets, check_targets, first_infeasible
-from .running.solver import METHODS, Workspace, solve
+from .running.plan import Problem
+from .running.solver import METHODS, solve
+from .running.workspace import Workspace
 
 __all__ = ["CTCResult", "InfeasibleTargetError", "LogPartition", "Workspace", "ctc_loss", "log_partition"]
 
@@ -131,13 +133,12 @@ def ctc_loss(
         raise TypeError(f"workspace must be a Workspace, got {workspace!r}")
     frames, packed, blank = _check(logits, targets, logit_lengths, target_lengths, blank, layout)
     too_short = frames.lengths < packed.lengths + packed.repeats
-    if infeasible == "raise" and too_short.any():
+    if infeasible == "raise" and np.count_nonzero(too_short):
         raise first_infeasible(too_short, frames, packed)
     grad = check_out(out, frames)
     weights = _weights(packed, reduction)
-    losses, bounds, exact, no_path = solve(
-        frames, packed, blank, weights, grad.reshape(frames.rows.shape), method, workspace
-    )
+    problem = Problem(frames, packed, blank, weights)
+    losses, bounds, exact, no_path = solve(problem, grad.reshape(frames.rows.shape), method, workspace)
     if out is not None:
         clear_padding(grad, frames)
     np.maximum(losses, 0.0, out=losses)  # ln p of what is all but certain may round to above 0
@@ -225,9 +226,8 @@ def log_partition(
     if not frames.single:
         raise ValueError(f"scores must have shape (T, C), got {frames.logits.shape}")
     gamma = np.zeros((len(frames.rows), 2 * len(packed.labels) + 1))
-    losses, *_ = solve(
-        frames, packed, blank, np.ones(1), np.empty_like(frames.rows), method, None, False, gamma
-    )
+    problem = Problem(frames, packed, blank, np.ones(1), normalise=False)
+    losses = solve(problem, np.empty_like(frames.rows), method, gamma=gamma).losses
     if losses[0] == np.inf:
         gamma[:] = 0.0
     return LogPartition(-losses[0], gamma)

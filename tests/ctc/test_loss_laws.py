@@ -36,7 +36,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctc_scratch.ctc import InfeasibleTargetError, Workspace, ctc_loss, enumeration, reference
-from ctc_scratch.ctc.running import solver
+from ctc_scratch.ctc.running import plan
 from tests.conftest import assert_close
 from tests.tools.strategies import laws, one_by_one, problems, random, renamed, reordered, tiny_problems
 
@@ -48,11 +48,11 @@ WORKSPACE = Workspace()
 @pytest.fixture(scope="module", params=["auto", "alone", "exact", "log"])
 def method(request):
     """Of ctc_loss; "alone" is "auto" with short sequences one after the other, not eight abreast."""
-    before = solver.SHORT
+    before = plan.SHORT
     if request.param == "alone":
-        solver.SHORT = 0
+        plan.SHORT = 0
     yield "auto" if request.param == "alone" else request.param
-    solver.SHORT = before
+    plan.SHORT = before
 
 
 def solve(problem, method="auto", **options):

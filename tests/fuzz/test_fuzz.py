@@ -12,7 +12,7 @@ from mpmath import mp
 
 from ctc_scratch.ctc import Workspace, exact, loss
 from ctc_scratch.ctc.diagnosis.findings import Diagnosis, Finding
-from ctc_scratch.ctc.running import solver, threads
+from ctc_scratch.ctc.running import plan, solver, threads
 from tests.fuzz import run
 from tests.fuzz.case import Case
 from tests.fuzz.cases.loss import WORKSPACE, loss_case, under
@@ -108,11 +108,11 @@ def forget_the_last_sequence(losses, grad):
 def test_a_planted_error_is_found(monkeypatch, spoil, method):
     """Whichever kernel it is in, within 150 cases."""
 
-    def wrong(frames, packed, blank, weights, grad, used, *others):
-        answer = solver.solve(frames, packed, blank, weights, grad, used, *others)
+    def wrong(problem, grad, used, *others):
+        solution = solver.solve(problem, grad, used, *others)
         if used == method:
-            spoil(answer[0], grad)
-        return answer
+            spoil(solution.losses, grad)
+        return solution
 
     monkeypatch.setattr(loss, "solve", wrong)
     assert run.run_cases(0, range(150), make=make_loss_case)
@@ -122,11 +122,11 @@ def test_a_planted_error_is_found(monkeypatch, spoil, method):
 def test_too_good_a_bound_is_found(monkeypatch):
     """Answers a hair off that claim not to be."""
 
-    def wrong(frames, packed, blank, weights, grad, *others):
-        answer = solver.solve(frames, packed, blank, weights, grad, *others)
+    def wrong(problem, grad, *others):
+        solution = solver.solve(problem, grad, *others)
         if grad.dtype == np.float64:
             grad *= 1 + 1e-11
-        return answer
+        return solution
 
     monkeypatch.setattr(loss, "solve", wrong)
     assert run.run_cases(0, range(150), make=make_loss_case)
@@ -283,7 +283,7 @@ def test_garbage_is_planted_in_whatever_workspace_there_is():
 
 def test_conditions_end_with_their_call():
     def state():
-        return (solver.BUDGET, solver.SHORT, threads.SERIAL_COST, threads.TOGETHER_COST, exact.solve_samples,
+        return (solver.BUDGET, plan.SHORT, threads.SERIAL_COST, threads.TOGETHER_COST, exact.solve_samples,
                 Workspace._take)
 
     before = state()

@@ -82,7 +82,7 @@ def check_shape(
 def check_out(out: Any, frames: Frames) -> NDArray:
     """The array that the gradient is written to: `out`, or a new one of zeros if that is None."""
     if out is None:
-        return np.zeros_like(frames.logits)
+        return np.zeros(frames.logits.shape, frames.logits.dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an array, got {type(out).__name__}")
     shape, dtype = frames.logits.shape, frames.logits.dtype

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Collection
 
 import numpy as np
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """An error unless the option `name` is one of the `choices`."""
     if not isinstance(value, str) or value not in choices:
         *others, last = map(repr, choices)

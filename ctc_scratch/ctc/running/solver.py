@@ -1,9 +1,9 @@
-"""Which kernel solves which sequence: the fast one where its proof holds, the exact one where not."""
+"""Which kernel solves which sequence: the fast one if its proof is good enough, else the exact one."""
 
 from __future__ import annotations
 
-from threading import get_ident
-from typing import Callable
+from functools import lru_cache
+from typing import Callable, NamedTuple
 
 import numba
 import numpy as np
@@ -12,100 +12,123 @@ from numpy.typing import NDArray
 from ...compiled.cache import cached_njit
 from ...compiled.counter import FAILED, TAKEN, new_progress, spin_until_done
 from .. import certified, exact, kernels
-from ..inputs.frames import Frames
-from ..inputs.targets import Targets
 from ..inputs.values import FEW_CLASSES, all_finite, check_values, find_tops
 from . import threads
+from .plan import Groups, Plan, Problem, make_plan
+from .workspace import Workspace
 
-METHODS = ("auto", "exact", "log")
+# nogil: other threads go on meanwhile.
+kernel = cached_njit(nogil=True)
 
 BUDGET = 2**18
-"""Numbers of alpha (8 bytes each) that the certified kernel keeps at a time: they stay in a core's cache."""
-
-LANES = 8
-"""Sequences that go through the certified kernel side by side where they are short; it is written for 8."""
-
-SHORT = 2**13
-"""Up to so many frames times labels + 3 a sequence counts as short, if there are at most 64 classes."""
+"""How many numbers of alpha, of 8 bytes, the certified kernel keeps: as many as stay in a core's cache."""
 
 LOOKS = 50_000
-"""How often a thread that is done looks whether others are, before it sleeps till then: about 1 ms."""
+"""How often a thread looks whether the others are done before it sleeps until they are: about 1 ms."""
 
 NEARLY_CERTAIN = 0.01
-"""A float64 loss below this many nats is done by the exact kernel, which sums what lacks to certainty."""
+"""A float64 loss below this many nats is left to the exact kernel, which sums 1 - p, not p."""
 
 
-class Workspace:
-    """Memory for `ctc_loss` to use again, so that a training loop does not ask for it anew in each step.
+class Outputs(NamedTuple):
+    """The arrays that the kernels write to."""
 
-    It grows to what the largest call needs; several threads may use one.
+    losses: NDArray[np.float64]  # (N,)
+    grad: NDArray  # (T * N, C), in the order of the logits' rows
+    gamma: NDArray[np.float64] | None  # (T, S), for a single sequence
 
-    >>> from ctc_scratch import Workspace, ctc_loss
-    >>> workspace, grad = Workspace(), np.empty((4, 3))
-    >>> for step in range(3):
-    ...     result = ctc_loss(np.zeros((4, 3)), [1, 2], workspace=workspace, out=grad)
-    >>> result.grad is grad
-    True
-    """
 
-    def __init__(self) -> None:
-        # By the thread that used them last: that core's cache may still hold them. A dict's pop and popitem
-        # need no lock, which a fork could copy locked.
-        self._free: dict[int, NDArray[np.float64]] = {}
+class Solution(NamedTuple):
+    """What `solve` returns; gradients are written to the arrays that it is given."""
 
-    def _take(self, size: int) -> NDArray[np.float64]:
-        numbers = self._free.pop(get_ident(), None)
-        if numbers is None:
-            try:
-                numbers = self._free.popitem()[1]
-            except KeyError:  # there are none
-                pass
-        return numbers if numbers is not None and len(numbers) >= size else np.empty(size)
+    losses: NDArray[np.float64]  # (N,), inf where there is no path
+    bounds: NDArray[np.float64]  # (N,), see `CTCResult`
+    exact: NDArray[np.bool_]  # (N,) which sequences the exact kernel has solved
+    impossible: int  # how many sequences have no path
 
-    def _give(self, numbers: NDArray[np.float64]) -> None:
-        self._free[get_ident()] = numbers
+
+class Limits(NamedTuple):
+    """When an answer of the certified kernel is good enough to be returned."""
+
+    rounding: float  # rho per frame
+    widest: float  # the widest bracket
+    least: float  # the least loss
 
 
 def solve(
-    frames: Frames, packed: Targets, blank: int, weights: NDArray[np.float64], grad: NDArray, method: str,
-    workspace: Workspace | None, normalise: bool = True, gamma: NDArray[np.float64] | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], int]:
-    """Losses, bounds, which samples the exact kernel did, each (N,); how many have no path: a loss of inf.
+    problem: Problem, grad: NDArray, method: str, workspace: Workspace | None = None,
+    gamma: NDArray[np.float64] | None = None,
+) -> Solution:
+    """Plan a batch, inspect its logits, solve it with a method of `METHODS`, and clear what has no path.
 
-    The values of the logits are checked here, before anything is written.
-    The gradient rows (T * N, C) of all used frames of feasible samples are
-    filled; those of infeasible ones are 0.
+    Gradients go to `grad` (T * N, C), in the rows of all used frames: zeros for a
+    sequence without a path. For a single sequence the posterior of its states goes
+    to `gamma` (T, S), if that is given. Logits that cannot be used raise an error
+    before anything is written.
     """
-    lengths, N = frames.lengths, len(packed.lengths)
-    losses, bounds, todo, by_exact = np.empty(N), np.zeros(N), np.empty(N, np.bool_), np.zeros(N, np.bool_)
-    problem = _Problem(frames, packed, blank, weights, grad, losses, normalise, gamma)
-    kinds, cells = problem.plan(todo)
-    if method != "auto" or problem.C > FEW_CLASSES or cells == 0:
-        problem.frames = check_values(frames)
-    if method == "log":
-        problem.run_log(np.flatnonzero(todo))
-        bounds[todo] = np.nan
-    elif method == "auto":
-        gaps = np.zeros(N)
-        if not problem.run_certified(kinds, cells, gaps, workspace):
-            problem.frames = find_tops(frames)  # raises, unless the logits are -inf or of padding
-            problem.run_certified(kinds, cells, gaps, workspace)
-        left, impossible = _judge(losses, gaps, lengths, *problem.limits(), todo, bounds)
-    if method == "exact" or method == "auto" and left:
-        by_exact[:] = todo
-        problem.run_exact(np.flatnonzero(todo))
-        bounds[todo] = problem.limits()[0] * lengths[todo]
-    if method != "auto" or left:
-        impossible = np.count_nonzero(losses == np.inf)
-    if impossible:
-        bounds[losses == np.inf] = 0.0
-        for n in np.flatnonzero(losses == np.inf).tolist():
-            frames.rows_of(grad, n)[:] = 0.0
-    return losses, bounds, by_exact, impossible
+    plan = make_plan(problem, side_by_side=gamma is None)
+    solution = METHODS[method](problem, plan, Outputs(plan.losses, grad, gamma), workspace)
+    if solution.impossible:
+        _clear_impossible(problem, solution, grad)
+    return solution
+
+
+def _solve_auto(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
+    """Solve with the certified kernel, then with the exact one what that leaves too uncertain."""
+    gaps = _inspect_and_certify(problem, plan, outputs, workspace)
+    losses, lengths, limits = outputs.losses, problem.frames.lengths, _limits_of(problem)
+    bounds, uncertain, impossible = _judge(losses, gaps, lengths, plan.todo, *limits)
+    if uncertain:
+        _run_exact(problem, plan, outputs)
+        bounds[plan.todo] = limits.rounding * lengths[plan.todo]
+        impossible = _count_impossible(losses)
+    return Solution(losses, bounds, plan.todo, impossible)
+
+
+def _solve_exact(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
+    """Solve with the exact kernel."""
+    check_values(problem.frames)
+    _run_exact(problem, plan, outputs)
+    bounds = np.where(plan.todo, _limits_of(problem).rounding * problem.frames.lengths, 0.0)
+    return Solution(outputs.losses, bounds, plan.todo, _count_impossible(outputs.losses))
+
+
+def _solve_log(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
+    """Solve with the log-space kernel, which proves nothing."""
+    check_values(problem.frames)
+    _run_log(problem, plan, outputs)
+    bounds = np.where(plan.todo, np.nan, 0.0)
+    return Solution(outputs.losses, bounds, np.zeros_like(plan.todo), _count_impossible(outputs.losses))
+
+
+METHODS = {"auto": _solve_auto, "exact": _solve_exact, "log": _solve_log}
+
+
+def _limits_of(problem: Problem) -> Limits:
+    """The limits for what the certified kernel answers to a problem."""
+    rows = problem.frames.rows
+    return limits_of(rows.dtype, rows.shape[1], problem.normalise)
+
+
+@lru_cache(maxsize=None)
+def limits_of(dtype: np.dtype, C: int, normalise: bool) -> Limits:
+    """The limits for answers of the certified kernel.
+
+    rho is at most 4 roundings per frame and the error of the frame's emissions: 8 for
+    an exp, and their sum, which adds at most 64 terms in a lane, then the lanes, up
+    to 7 after them, and blocks of 512.
+    """
+    if dtype == np.float32:
+        return Limits(4 * 2.0**-53, 1e-6, -np.inf)
+    emission = 8 + min(C, 74) + C / 512
+    return Limits((4 + emission) * 2.0**-53, 1e-12, NEARLY_CERTAIN if normalise else -np.inf)
+
+
+# ---- the three kernels over threads ----------------------------------------------------------------
 
 
 def _quietly(task: Callable[..., None]) -> Callable[..., None]:
-    """Compiled code never warns; without Numba, NumPy would, of -inf - -inf and the like."""
+    """The task without NumPy's warnings (-inf - -inf and the like), which compiled code never gives."""
 
     def quiet(*arguments):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -114,131 +137,120 @@ def _quietly(task: Callable[..., None]) -> Callable[..., None]:
     return quiet if numba.config.DISABLE_JIT else task  # type: ignore[attr-defined]
 
 
-Kind = tuple[NDArray[np.intp], tuple[int, ...], tuple[int, int]]
-"""Groups (G, L), a tuple of L zeros for the kernel to count lanes by, and the largest T and U of them."""
+def _run_log(problem: Problem, plan: Plan, outputs: Outputs) -> None:
+    """Losses and gradients of the sequences to do, by the log-space kernel."""
+    samples, arguments = np.flatnonzero(plan.todo), problem.for_kernels()
+
+    @_quietly
+    def task(shard):
+        kernels.batch(samples[shard], *arguments, outputs.losses, outputs.grad)
+
+    T, U = problem.frames.lengths[samples], problem.targets.lengths[samples]
+    threads.run(task, T * (2 * U + 1 + problem.frames.rows.shape[1]))
 
 
-class _Problem:
-    """A batch as the kernels take it, and how its samples are shared out to threads."""
+def _run_exact(problem: Problem, plan: Plan, outputs: Outputs) -> None:
+    """Losses, gradients and gamma of the sequences to do, by the exact kernel."""
+    samples, arguments = np.flatnonzero(plan.todo), problem.for_kernels()
 
-    def __init__(
-        self, frames: Frames, packed: Targets, blank: int, weights, grad, losses, normalise, gamma
-    ) -> None:
-        self.frames, self.packed, self.losses, self.grad, self.gamma = frames, packed, losses, grad, gamma
-        self.C, self.normalise = frames.rows.shape[1], normalise
-        self.lengths, self.U, self.repeats = frames.lengths, packed.lengths, packed.repeats
-        self.arguments = (
-            frames.rows, frames.n_stride, frames.t_stride, frames.lengths, packed.labels, packed.offsets,
-            blank, weights,
-        )
+    @_quietly
+    def task(shard):
+        exact.solve_samples(samples[shard], *arguments, *outputs, problem.normalise)
 
-    def run_log(self, samples: NDArray[np.intp]) -> None:
-        @_quietly
-        def task(some):
-            kernels.batch(samples[some], *self.arguments, self.losses, self.grad)
-
-        threads.run(task, self.lengths[samples] * (2 * self.U[samples] + 1 + self.C))
-
-    def run_exact(self, samples: NDArray[np.intp]) -> None:
-        @_quietly
-        def task(some):
-            exact.solve_samples(
-                samples[some], *self.arguments, self.losses, self.grad, self.gamma, self.normalise)
-
-        threads.run(task, self.lengths[samples] * (10 * self.U[samples] + self.C))
-
-    def run_certified(
-        self, kinds: list[Kind], cells: int, gaps: NDArray[np.float64], workspace: Workspace | None
-    ) -> bool:
-        """Into gaps how wide each bracket is, relatively; losses and gradients are those of the upper end.
-
-        False, and nothing is done, if the logits have not been looked at yet and some are not finite.
-        """
-        workspace = workspace or Workspace()
-        gamma = np.empty((0, 0)) if self.gamma is None else self.gamma
-        rows, *others = self.arguments
-        inspection = new_progress()
-        work = [(groups, new_progress(), lanes,
-                 certified.workspace_size(T, U, self.C, len(lanes), BUDGET))
-                for groups, lanes, (T, U) in kinds if len(groups)]
-
-        @_quietly
-        def task():
-            if len(self.frames.tops) == 0 and not all_finite(rows, inspection):
-                return
-            for groups, progress, lanes, room in work:
-                if progress[TAKEN] < len(groups):
-                    numbers = workspace._take(room)
-                    certified.solve_groups(
-                        groups, progress, lanes, rows, self.frames.tops, *others, self.normalise, BUDGET,
-                        numbers, self.grad, gamma, self.losses, gaps)
-                    workspace._give(numbers)
-
-        def ended():
-            return inspection[FAILED] > 0 or all([
-                spin_until_done(progress, len(groups), LOOKS) for groups, progress, *_ in work])
-
-        threads.run_together(task, ended, sum(len(groups) for groups, *_ in work), cells)
-        return inspection[FAILED] == 0
-
-    def plan(self, todo: NDArray[np.bool_]) -> tuple[list[Kind], int]:
-        """Marks what is to be done; its groups with their lanes and largest T and U; lattice cells of it all.
-
-        Long sequences are alone (G, 1), short ones together (G, LANES), -1 where a lane has none. The
-        dearest come first, so that threads that take one after the other end together.
-        """
-        samples, sizes = np.empty((2, -(-len(todo) // LANES) * LANES), np.intp), np.zeros((2, 3), np.intp)
-        short = 0 if self.gamma is not None or self.C > 64 else SHORT
-        cells = _plan(np.lexsort((-self.U, -self.lengths)), self.lengths, self.U, self.repeats, self.C, short,
-                      todo, self.losses, samples, sizes)
-        (alone, T, U), (few, T_few, U_few) = sizes.tolist()
-        together = samples[1, :-(-few // LANES) * LANES].reshape(-1, LANES)
-        return [(samples[0, :alone, None], (0,), (T, U)), (together, (0,) * LANES, (T_few, U_few))], cells
-
-    def limits(self) -> tuple[float, float, float]:
-        """rho for a frame; how wide a bracket may be to be taken for an answer; and the least loss so taken.
-
-        rho is at most 4 roundings, and what the frame's emissions are off by: 8 an exp, and their sum,
-        which adds at most 64 terms in a lane, then the lanes, up to 7 behind them, and blocks of 512.
-        """
-        if self.frames.rows.dtype == np.float32:
-            return 4 * 2.0**-53, 1e-6, -np.inf
-        emission = 8 + min(self.C, 74) + self.C / 512
-        return (4 + emission) * 2.0**-53, 1e-12, NEARLY_CERTAIN if self.normalise else -np.inf
+    T, U = problem.frames.lengths[samples], problem.targets.lengths[samples]
+    threads.run(task, T * (10 * U + problem.frames.rows.shape[1]))
 
 
-@cached_njit(nogil=True)
-def _plan(order, lengths, widths, repeats, C, short, todo, losses, samples, sizes):
-    """In todo who has frames, and enough of them; a loss of 0 to who needs none and has none, inf to others.
+def _inspect_and_certify(
+    problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None
+) -> NDArray[np.float64]:
+    """Inspect the logits, then solve with the certified kernel; returns its `gaps` (N,).
 
-    They go, in this order, to row 1 of samples if T (U + 3) <= short, else to row 0. Into sizes, for each
-    row, how many they are, the most frames and the most labels. Returns their lattice cells.
+    To wake threads twice, to inspect and to solve, would cost more than to inspect a
+    small batch. So the threads that solve it inspect it first. They only know
+    whether all logits are finite; if not, `find_tops` raises the error, unless the
+    logits in question are -inf or padding.
     """
-    cells = 0
-    samples[:] = -1
-    for n in order:
-        T, U = lengths[n], widths[n]
-        losses[n] = 0.0 if T == 0 and U == 0 else np.inf
-        todo[n] = T > 0 and T >= U + repeats[n]
-        if todo[n]:
-            kind = 1 if T * (U + 3) <= short else 0
-            samples[kind, sizes[kind, 0]] = n
-            sizes[kind, 0] += 1
-            sizes[kind, 1], sizes[kind, 2] = max(sizes[kind, 1], T), max(sizes[kind, 2], U)
-            cells += T * (U + C)
-    return cells
+    if problem.frames.rows.shape[1] <= FEW_CLASSES:
+        gaps = _certify(problem, plan, outputs, workspace, inspect=True)
+        if gaps is not None:
+            return gaps
+    gaps = _certify(problem._replace(frames=find_tops(problem.frames)), plan, outputs, workspace)
+    assert gaps is not None
+    return gaps
 
 
-@cached_njit(nogil=True)
-def _judge(losses, gaps, lengths, rounding, widest, least, todo, bounds):
-    """The bounds of all samples; in todo, and counted, what the exact kernel has to do; who has no path.
+class _Share(NamedTuple):
+    """Groups that all threads share, and what each needs to take part."""
 
-    Beside the widest bracket two passes' rounding is allowed, 8 a frame.
+    groups: Groups
+    progress: NDArray[np.int64]  # the record of groups taken and done
+    room: int  # numbers of workspace per thread
+
+
+def _certify(
+    problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None, inspect: bool = False
+) -> NDArray[np.float64] | None:
+    """Run the certified kernel; returns how wide each bracket is relative to its lower end (N,).
+
+    Losses and gradients are those of the upper ends. With `inspect`, returns None
+    and writes nothing if a logit is not finite.
     """
-    left, infinite = 0, 0
+    workspace = workspace or Workspace()
+    gaps = np.zeros(len(outputs.losses))
+    gamma = np.empty((0, 0)) if outputs.gamma is None else outputs.gamma
+    rows, *others = problem.for_kernels()
+    inspection = new_progress()
+    C = rows.shape[1]
+    shares = [_Share(groups, new_progress(),
+                     certified.workspace_size(groups.T, groups.U, C, len(groups.lanes), BUDGET))
+              for groups in plan.groups]
+
+    @_quietly
+    def task():
+        if inspect and not all_finite(rows, inspection):
+            return
+        for groups, progress, room in shares:
+            if progress[TAKEN] < len(groups.members):
+                numbers = workspace._take(room)
+                certified.solve_groups(
+                    groups.members, progress, groups.lanes, rows, problem.frames.tops, *others,
+                    problem.normalise, BUDGET, numbers, outputs.grad, gamma, outputs.losses, gaps)
+                workspace._give(numbers)
+
+    def all_done():
+        return inspection[FAILED] > 0 or all([
+            spin_until_done(share.progress, len(share.groups.members), LOOKS) for share in shares])
+
+    threads.run_together(task, all_done, sum(len(groups.members) for groups in plan.groups), plan.cells)
+    return gaps if inspection[FAILED] == 0 else None
+
+
+# ---- after the kernels -----------------------------------------------------------------------------
+
+
+@kernel
+def _judge(losses, gaps, lengths, todo, rounding, widest, least):
+    """The bounds (N,); how many answers are too uncertain, which stay in todo; how many losses are inf.
+
+    Each bracket may be wider than `widest` by the rounding of two passes, 8 per frame.
+    """
+    bounds, uncertain, infinite = np.empty(len(losses)), 0, 0
     for n in range(len(losses)):
         bounds[n] = gaps[n] + rounding * lengths[n]
         todo[n] &= not gaps[n] <= widest + 8 * 2.0**-53 * lengths[n] or losses[n] < least
-        left += todo[n]
+        uncertain += todo[n]
         infinite += losses[n] == np.inf
-    return left, infinite
+    return bounds, uncertain, infinite
+
+
+def _count_impossible(losses: NDArray[np.float64]) -> int:
+    return int(np.count_nonzero(losses == np.inf))
+
+
+def _clear_impossible(problem: Problem, solution: Solution, grad: NDArray) -> None:
+    """Sequences without a path get a bound and gradients of exactly 0."""
+    impossible = solution.losses == np.inf
+    solution.bounds[impossible] = 0.0
+    for n in np.flatnonzero(impossible).tolist():
+        problem.frames.rows_of(grad, n)[:] = 0.0

@@ -12,7 +12,7 @@ from ctc_scratch.ctc.certified import emissions
 from ctc_scratch.ctc.certified.layout import make_places
 from ctc_scratch.ctc.inputs.targets import check_targets
 from ctc_scratch.ctc.inputs.values import BLOCK, all_finite, check_logits
-from ctc_scratch.ctc.running import solver, threads
+from ctc_scratch.ctc.running import plan, solver, threads
 from tests.conftest import assert_close
 
 as_plain_python = pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="asks what compiled code hides")
@@ -126,9 +126,9 @@ def test_a_bracket_may_be_wider_than_a_number_can_say():
     rng = np.random.default_rng(0)
     frames = check_logits(10 * rng.standard_normal((1500, 8)).astype(np.float32))
     packed = check_targets(rng.integers(1, 8, 20), None, frames, 0)
-    losses, gaps, todo = np.zeros(1), np.zeros(1), np.zeros(1, np.bool_)
-    problem = solver._Problem(frames, packed, 0, np.ones(1), np.zeros_like(frames.rows), losses, True, None)
-    assert problem.run_certified(*problem.plan(todo), gaps, None)
+    problem = plan.Problem(frames, packed, 0, np.ones(1))
+    outputs = solver.Outputs(np.zeros(1), np.zeros_like(frames.rows), None)
+    gaps = solver._certify(problem, plan.make_plan(problem, True), outputs, None)
     assert 1e100 < gaps[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ctc_scratch.ctc import Workspace, ctc_loss, exact
-from ctc_scratch.ctc.running import solver, threads
+from ctc_scratch.ctc.running import plan, solver, threads
 from tests.fuzz.case import Case, describe, expect, returned
 from tests.fuzz.cases.loss_check import check_loss
 from tests.fuzz.draw import draw_batch
@@ -97,7 +97,7 @@ def draw_conditions(draw):
 def under(conditions, function, arguments):
     """function(**arguments) under conditions that users cannot ask for."""
     costs = threads.SERIAL_COST, threads.TOGETHER_COST
-    kept = solver.BUDGET, solver.SHORT, exact.solve_samples, Workspace._take
+    kept = solver.BUDGET, plan.SHORT, exact.solve_samples, Workspace._take
 
     def planted(workspace, size):
         numbers = kept[-1](workspace, size)
@@ -109,14 +109,14 @@ def under(conditions, function, arguments):
             solver.BUDGET = conditions["budget"]
             exact.solve_samples = lambda *rest: kept[2](*rest, budget=conditions["budget"])
         if "alone" in conditions:
-            solver.SHORT = 0
+            plan.SHORT = 0
         if "threads" in conditions:
             threads.SERIAL_COST = threads.TOGETHER_COST = 0
         if "garbage" in conditions:
             Workspace._take = planted
         return function(**arguments)
     finally:
-        solver.BUDGET, solver.SHORT, exact.solve_samples, Workspace._take = kept
+        solver.BUDGET, plan.SHORT, exact.solve_samples, Workspace._take = kept
         threads.SERIAL_COST, threads.TOGETHER_COST = costs
 
 

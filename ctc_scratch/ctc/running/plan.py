@@ -1,0 +1,101 @@
+"""Which sequences of a batch have to be solved, and in which groups the fast kernel takes them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compiled.cache import cached_njit
+from ..inputs.frames import Frames
+from ..inputs.targets import Targets
+
+# nogil: other threads go on meanwhile.
+kernel = cached_njit(nogil=True)
+
+LANES = 8
+"""How many short sequences go through the fast kernel side by side; the kernel is written for 8."""
+
+SHORT = 2**13
+"""A sequence of at most this many frames times (labels + 3) is short, in a batch of at most 64 classes."""
+
+
+class Problem(NamedTuple):
+    """A batch to solve: checked frames and targets, and what the losses and gradients are taken of."""
+
+    frames: Frames
+    targets: Targets
+    blank: int
+    weights: NDArray[np.float64]  # (N,) the factor of each loss in the gradient
+    normalise: bool = True  # whether a softmax over the classes comes first
+
+    def for_kernels(self) -> tuple:
+        """The arguments that describe the batch, in the order in which all batch kernels take them."""
+        frames, targets = self.frames, self.targets
+        return (frames.rows, frames.n_stride, frames.t_stride, frames.lengths, targets.labels,
+                targets.offsets, self.blank, self.weights)
+
+
+class Groups(NamedTuple):
+    """G groups of L sequences; the fast kernel takes a group at a time, its sequences side by side."""
+
+    members: NDArray[np.intp]  # (G, L) sequences, -1 where a lane has none
+    lanes: tuple[int, ...]  # L zeros: a tuple's length is part of its type, so the kernel is compiled for L
+    T: int  # frames of the longest sequence
+    U: int  # labels of the longest target
+
+
+class Plan(NamedTuple):
+    """What has to be done for a batch."""
+
+    todo: NDArray[np.bool_]  # (N,) whether the target fits its frames
+    losses: NDArray[np.float64]  # (N,) 0 if T = U = 0, else inf until the sequence is solved
+    groups: list[Groups]  # long sequences, each alone, then short ones, side by side
+    cells: int  # cells of all lattices to fill
+
+
+def make_plan(problem: Problem, side_by_side: bool) -> Plan:
+    """The plan for a batch; `side_by_side` allows groups of several short sequences.
+
+    The most expensive sequences come first, so that threads that take one after
+    the other end at about the same time.
+    """
+    lengths, U, repeats = problem.frames.lengths, problem.targets.lengths, problem.targets.repeats
+    C = problem.frames.rows.shape[1]
+    short = SHORT if side_by_side and C <= 64 else 0
+    todo, losses, samples, sizes, cells = _plan(np.lexsort((U, lengths)), lengths, U, repeats, C, short)
+    (n_long, T_long, U_long), (n_short, T_short, U_short) = sizes.tolist()
+    groups = []
+    if n_long:
+        groups.append(Groups(samples[0, :n_long, None], (0,), T_long, U_long))
+    if n_short:
+        members = samples[1, :-(-n_short // LANES) * LANES].reshape(-1, LANES)
+        groups.append(Groups(members, (0,) * LANES, T_short, U_short))
+    return Plan(todo, losses, groups, cells)
+
+
+@kernel
+def _plan(order, lengths, widths, repeats, C, short):
+    """todo and losses of a `Plan`; samples, sizes and the number of cells.
+
+    samples (2, at least N): the sequences to do, from the end of `order` to its
+    beginning, the short ones in row 1, the others in row 0; -1 fills the rows up.
+    sizes (2, 3): for each row the number of sequences, the most frames and the most labels.
+    """
+    N = len(order)
+    todo, losses = np.empty(N, np.bool_), np.empty(N)
+    samples, sizes = np.full((2, (N + LANES - 1) // LANES * LANES), -1), np.zeros((2, 3), np.intp)
+    cells = 0
+    for k in range(N - 1, -1, -1):
+        n = order[k]
+        T, U = lengths[n], widths[n]
+        losses[n] = 0.0 if T == 0 and U == 0 else np.inf
+        todo[n] = T > 0 and T >= U + repeats[n]
+        if todo[n]:
+            row = 1 if T * (U + 3) <= short else 0
+            samples[row, sizes[row, 0]] = n
+            sizes[row, 0] += 1
+            sizes[row, 1], sizes[row, 2] = max(sizes[row, 1], T), max(sizes[row, 2], U)
+            cells += T * (U + C)
+    return todo, losses, samples, sizes, cells
