@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from .row_figures import row_image
-from .style import ACCENT, AMBER, BLUE, GREY, GRID, INK, SMALL, WIDE
+from .style import ACCENT, AMBER, BLUE, GRID, INK, SMALL, WIDE
 
 
 class Stage(NamedTuple):
@@ -64,7 +64,7 @@ def stage_figure(image: np.ndarray, stage: Stage, class_names: Sequence[str], bl
             ax.tick_params(labelbottom=False)
     if used < T:
         for ax, low, height in ((middle, -0.5, len(others)), (foot, -0.05, 1.1)):
-            ax.add_patch(Rectangle((used, low), T - used, height, facecolor="none", edgecolor=GREY,
+            ax.add_patch(Rectangle((used, low), T - used, height, facecolor="none", edgecolor="0.75",
                                    hatch="////", linewidth=0, zorder=0.5))
         middle.text((used + T) / 2, len(others) / 2 - 0.5, "these frames never entered the loss",
                     ha="center", va="center", fontsize=SMALL,

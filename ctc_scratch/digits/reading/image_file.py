@@ -10,18 +10,29 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import ImageError
 
-KEPT = 2_000_000    # pixels: a larger image is reduced, none of which a reader of 28 lines would see
-HIGHEST = 4000      # pixels: a higher image is reduced, too, for paper is put around ink to make it a square
+MOST_PIXELS = 2_000_000     # a larger image is reduced: a row is only 28 pixels high in the end
+MOST_HEIGHT = 4000          # [pixels] a higher image is reduced too, because `row` pads ink to a square
 
 
 def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
-    """The grey values (height, width) of an image file, and how many of its pixels make one of them."""
+    """Read an image file as grey values.
+
+    Returns
+    -------
+    grey : (height, width) float32 array
+    scale : how many pixels of the file, along each axis, make one of these
+
+    Raises
+    ------
+    ImageError
+        The file is missing, is not a whole image, or is far too large.
+    """
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"
         raise ImageError(f"{path}: expected an image file, found {found}")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of images that unpack to a gigabyte; it knows the size before it unpacks.
+            # Pillow warns of images that would unpack to a gigabyte, before it unpacks them.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 return _grey(ImageOps.exif_transpose(image))
@@ -31,26 +42,28 @@ def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
     except UnidentifiedImageError:
         raise ImageError(f"{path}: expected an image (PNG, JPEG...), found {os.path.getsize(path)} bytes "
                          f"that are none") from None
-    # Its readers answer damage with almost any exception there is.
+    # In Pillow's readers a damaged file can raise almost any exception.
     except Exception as error:
         raise ImageError(f"{path}: expected an image, found a damaged one: {error}") from error
 
 
 def _grey(image: Image.Image) -> tuple[np.ndarray, float]:
+    """The grey values of an open image, reduced if it is large, and the scale of that reduction."""
     if image.mode.startswith(("I", "F")):                   # 16 bits or more, which "L" would cut off
         image = Image.fromarray(np.asarray(image, np.float32))
     elif image.has_transparency_data:
         image = _opaque(image.convert("RGBA"))
     else:
         image = image.convert("L")
-    scale = int(np.ceil(max(1, (image.width * image.height / KEPT) ** 0.5, image.height / HIGHEST)))
+    by_area, by_height = (image.width * image.height / MOST_PIXELS) ** 0.5, image.height / MOST_HEIGHT
+    scale = int(np.ceil(max(1, by_area, by_height)))
     if scale > 1:
         image = image.reduce(scale)
     return np.asarray(image, np.float32), float(scale)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """What is transparent becomes white under dark ink, black under light ink."""
+    """Put an image with transparency on white paper if its ink is dark, on black paper if it is light."""
     grey, alpha = (np.asarray(image.convert(mode).getchannel(band), np.float32)
                    for mode, band in (("L", 0), ("RGBA", 3)))
     ink = (grey * alpha).sum() / max(alpha.sum(), 1)

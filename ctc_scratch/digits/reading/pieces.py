@@ -1,4 +1,4 @@
-"""Pieces: the ink of a row cut where whole columns are empty, each a digit or digits that touch."""
+"""Cut the ink of a row into pieces at its empty columns: each piece is a digit, or digits that touch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import numpy as np
 
 from ..errors import ImageError
 
-LEVEL = 0.3         # what is darker, from paper 0 to ink 1, belongs to a digit
-NEAR = 0.12         # of a digit's height: so near to its neighbour a piece may be a part of that digit
-PART = 0.7          # of a digit's height: what is larger is a digit of its own
-SPECK = 0.4         # of a digit's height: what is smaller, and not near, is dirt
+LEVEL = 0.3     # ink above this level belongs to a digit; paper is 0 and full ink 1
+
+# In units of the largest piece:
+NEAR = 0.12     # a piece this close to its neighbour may be a part of the same digit
+PART = 0.7      # unless both are larger than this
+SPECK = 0.4     # what is still smaller than this is dirt
 
 
 class Piece(NamedTuple):
-    """Ink between empty columns: its extent in pixels, right and bottom excluded."""
+    """Ink between empty columns, as its extent in pixels; right and bottom are excluded."""
 
     left: int
     right: int
@@ -24,15 +26,21 @@ class Piece(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The side that MNIST would scale to 20: the larger one, but of digits that touch the height."""
+        """The side that MNIST scales to 20 pixels: the larger one, or the height where digits touch."""
         width, height = self.right - self.left, self.bottom - self.top
         return height if width > 1.3 * height else max(width, height)
 
 
 def find_pieces(ink: np.ndarray) -> list[Piece]:
-    """The ink (height, width) cut at empty columns, from left to right, without specks of dirt."""
-    dark = ink > LEVEL
-    pieces = [_extent(dark, *run) for run in _runs(dark.any(axis=0))]
+    """Cut ink (height, width) at its empty columns, from left to right, and leave out specks of dirt.
+
+    Raises
+    ------
+    ImageError
+        There is no ink.
+    """
+    dark = np.asarray(ink > LEVEL)
+    pieces = [_extent(dark, *run) for run in _runs(np.asarray(dark.any(axis=0)))]
     if not pieces:
         raise ImageError("expected a row of digits, found no ink")
     tallest = max(piece.size for piece in pieces)
@@ -47,11 +55,12 @@ def find_pieces(ink: np.ndarray) -> list[Piece]:
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """(first, end) of each run of true ones."""
+    """The first index and the end of each run of true values."""
     edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
 
 
 def _extent(dark: np.ndarray, left: int, right: int) -> Piece:
+    """The piece in the columns from left to right."""
     lines = np.flatnonzero(dark[:, left:right].any(axis=1))
     return Piece(left, right, int(lines[0]), int(lines[-1]) + 1)

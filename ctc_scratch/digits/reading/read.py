@@ -1,4 +1,8 @@
-"""Read rows of digits from image files with a trained model."""
+"""Read rows of digits from image files with a trained model.
+
+Each image goes through the network once. Its logits serve the decoder, which also says where each
+label stands, and the figure.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +13,45 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from ...ctc import greedy_decode, map_decode, prefix_beam_search
-from ...ctc.decoding.hypotheses import exact_log_prob
-from ...ctc.paths.align import align
+from ...ctc.decoding.by_name import DECODERS, Decoder, hypotheses
+from ...ctc.decoding.hypotheses import Hypothesis
 from ...ctc.reference import log_softmax
 from ..errors import OptionError
 from ..model.evaluate import model_logits
 from ..model.reader import BLANK, CLASS_NAMES, RowReader, labels_to_digits
 from .row import Row, load_row
 
-BEAM_WIDTH = 16
-"""Of the beam search, or the number of readings asked for, if that is more."""
-
 BUDGET = 1000
-"""Prefixes that the search for the most probable reading may extend; a trained model needs few."""
+"""How many prefixes "map" may extend per image; a trained model needs few."""
 
 
 class Digit(NamedTuple):
-    """A digit that was read, and where."""
+    """A digit that was read, and where.
+
+    digit : 0..9
+    confidence : the probability that the network gives it, averaged over the frames it stands in
+    left, right : where these frames begin and end in the image [pixels]
+    first, last : where they begin and end in the row [columns], last excluded
+    """
 
     digit: int
-    confidence: float   # probability the network gives it, the mean over the frames it stands in
-    left: float         # from where to where these frames are [pixels of the image]
+    confidence: float
+    left: float
     right: float
-    first: int          # the same in columns of the row, right excluded
+    first: int
     last: int
+
+    def __repr__(self) -> str:
+        return (f"Digit({self.digit}, confidence={self.confidence:.3f}, "
+                f"image={self.left:.0f}..{self.right:.0f}, row={self.first}..{self.last})")
 
 
 class Reading(NamedTuple):
-    """What a model reads in an image.
+    """One way to read an image.
 
-    probability : P(digits | image), over all readings 1 in total
-    proved : no other reading is more probable; only `map` says so
+    digits : from left to right
+    probability : P(digits | image); over all possible readings it sums to 1
+    proved : whether no other reading is more probable; only "map" can say so
     """
 
     digits: list[Digit]
@@ -51,15 +62,18 @@ class Reading(NamedTuple):
     def text(self) -> str:
         return "".join(str(digit.digit) for digit in self.digits)
 
+    def __repr__(self) -> str:
+        return f"Reading({self.text!r}, probability={self.probability:.4f}, proved={self.proved})"
 
-def read_row(model: RowReader, row: Row, decoder: str = "beam", top: int = 1) -> list[Reading]:
-    """What a model reads in a row of digits, best first.
+
+def read_row(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1) -> list[Reading]:
+    """Read a row of digits with a model, most probable reading first.
 
     Parameters
     ----------
-    row : as `row.load_row` makes it
-    decoder : greedy, beam or map, the most probable digits
-    top : how many readings; more than one needs the beam
+    row : as `load_row` returns it
+    decoder : "greedy", "beam" or "map", which proves what it can
+    top : how many readings to return at most; more than one needs "beam"
 
     Returns
     -------
@@ -68,21 +82,29 @@ def read_row(model: RowReader, row: Row, decoder: str = "beam", top: int = 1) ->
     Raises
     ------
     OptionError
-        There is no such decoder, or it does not give so many readings.
+        There is no such decoder, or it does not give that many readings.
     """
     check(decoder, top)
-    logits = model_logits(model, row.pixels[None])[0][:, 0].astype(np.float64)      # (T, 11)
-    found, proved = _decode(logits, decoder, top)
+    return readings_of(row_logits(model, row), row, model.window, decoder, top)
+
+
+def row_logits(model: RowReader, row: Row) -> np.ndarray:
+    """The logits (T, 11) of a row, float64."""
+    return model_logits(model, row.pixels[None])[0][:, 0].astype(np.float64)
+
+
+def readings_of(logits: np.ndarray, row: Row, window: int, decoder: Decoder, top: int) -> list[Reading]:
+    """The readings that a decoder finds in the logits (T, 11) of a row with `window` columns per frame."""
+    decoded = hypotheses(decoder, logits, blank=BLANK, top=top, budget=BUDGET)
     return [
-        Reading(_locate(logits, labels, model.window, row),
-                float(np.exp(exact_log_prob(logits, labels, BLANK))), proved)
-        for labels in found
+        Reading(_locate(hypothesis, window, row), float(np.exp(hypothesis.log_prob)), decoded.proved)
+        for hypothesis in decoded.hypotheses
     ]
 
 
 def check(decoder: str, top: int) -> None:
-    """Raise OptionError if no decoder can do that."""
-    if decoder not in ("greedy", "beam", "map"):
+    """Raise OptionError unless there is such a decoder and it can give `top` readings."""
+    if decoder not in DECODERS:
         raise OptionError(f"--decoder must be greedy, beam or map, not {decoder}")
     if top < 1:
         raise OptionError(f"--top must be at least 1, not {top}")
@@ -90,34 +112,24 @@ def check(decoder: str, top: int) -> None:
         raise OptionError(f"--top {top} needs --decoder beam; {decoder} gives a single reading")
 
 
-def _decode(logits: np.ndarray, decoder: str, top: int) -> tuple[list[list[int]], bool]:
-    """The labels of each reading, and whether the first is proved to be the most probable."""
-    if decoder == "greedy":
-        return [greedy_decode(logits, blank=BLANK)], False
-    if decoder == "map":
-        result = map_decode(logits, blank=BLANK, budget=BUDGET)
-        return [result.labels], result.gap == 0
-    hypotheses = prefix_beam_search(logits, blank=BLANK, top=top, beam_width=max(BEAM_WIDTH, top))
-    # What the beam ranks by leaves out the paths it dropped.
-    hypotheses.sort(key=lambda hypothesis: -hypothesis.log_prob)
-    return [hypothesis.labels for hypothesis in hypotheses], False
-
-
-def _locate(logits: np.ndarray, labels: list[int], window: int, row: Row) -> list[Digit]:
-    """Each label with its frames on the likeliest alignment."""
+def _locate(hypothesis: Hypothesis, window: int, row: Row) -> list[Digit]:
+    """Each digit with its frames on the most likely alignment."""
     digits = []
-    for span, digit in zip(align(logits, labels, blank=BLANK).spans, labels_to_digits(labels).tolist()):
+    for span, digit in zip(hypothesis.spans, labels_to_digits(hypothesis.labels).tolist()):
         first = span.first * window
         last = min((span.last + 1) * window, row.pixels.shape[1])
         digits.append(Digit(digit, span.confidence, *row.place(first, last), first, last))
     return digits
 
 
-def read_files(paths: Sequence[str], model: RowReader, decoder: str = "beam", top: int = 1,
+# ---- files --------------------------------------------------------------------------------
+
+
+def read_files(paths: Sequence[str], model: RowReader, decoder: Decoder = "beam", top: int = 1,
                folder: str = "") -> list[list[Reading]]:
     """Read image files and print what they say; with a `folder`, draw where each digit was read.
 
-    Every file is looked at before the first one is read.
+    Every file is opened and checked before the first one is read.
     """
     check(decoder, top)
     pictures = _pictures(paths, folder) if folder else []
@@ -126,17 +138,18 @@ def read_files(paths: Sequence[str], model: RowReader, decoder: str = "beam", to
         _make_folder(folder)
     count = "one image" if len(rows) == 1 else f"{len(rows)} images"
     print(f"reading {count} ...", file=sys.stderr, flush=True)
-    readings = [read_row(model, row, decoder, top) for row in rows]
+    logits = [row_logits(model, row) for row in rows]
+    readings = [readings_of(scores, row, model.window, decoder, top) for scores, row in zip(logits, rows)]
     print(describe(paths, readings))
-    for path, row, found, picture in zip(paths, rows, readings, pictures):
-        draw(path, model, row, found[0], picture)
+    for path, row, scores, found, picture in zip(paths, rows, logits, readings, pictures):
+        draw(path, row, scores, model.window, found[0], picture)
     if folder:
         print("wrote " + "\n      ".join(pictures))
     return readings
 
 
 def _pictures(paths: Sequence[str], folder: str) -> list[str]:
-    """The file of each picture."""
+    """The names of the pictures, one per image; OptionError if one would replace something needed."""
     pictures = [os.path.join(folder, f"{Path(path).name}.read.png") for path in paths]
     for k, picture in enumerate(pictures):
         if picture in pictures[:k]:
@@ -157,22 +170,21 @@ def _make_folder(folder: str) -> None:
                           f"{error.strerror}") from error
 
 
-def draw(path: str, model: RowReader, row: Row, reading: Reading, picture: str) -> None:
-    """Draw where each digit of an image was read, into a file."""
+def draw(path: str, row: Row, logits: np.ndarray, window: int, reading: Reading, picture: str) -> None:
+    """Draw where each digit of an image was read, and write that to the file `picture`."""
     from ... import plots
 
-    logits = model_logits(model, row.pixels[None])[0][:, 0]
     marks = [plots.Mark(str(d.digit), d.confidence, d.left / row.scale, d.right / row.scale, d.first, d.last)
              for d in reading.digits]
     figure = plots.where_read_figure(
-        row.grey, row.pixels, np.exp(log_softmax(logits)), marks, model.window, CLASS_NAMES, BLANK,
+        row.grey, row.pixels, np.exp(log_softmax(logits)), marks, window, CLASS_NAMES, BLANK,
         f"{Path(path).name}: read {reading.text or 'nothing'}, probability {reading.probability:.3f}",
     )
     figure.savefig(picture, dpi=120)
 
 
 def describe(paths: Sequence[str], readings: Sequence[Sequence[Reading]]) -> str:
-    """A table, one line a reading: the digits, their probability, and each with its confidence."""
+    """A table with one line per reading: its digits, its probability, the confidence of each digit."""
     lines = [("image", "digits", "probability", "confidence of each digit")]
     for path, found in zip(paths, readings):
         for k, reading in enumerate(found):

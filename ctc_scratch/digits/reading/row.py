@@ -1,16 +1,16 @@
-"""From an image file to a row like those the reader has learnt from.
+"""From an image file to a row like those that the network was trained on.
 
-MNIST scales the ink of a digit to fit 20 x 20 pixels and sets its centre of mass on the middle of
-28 x 28; a row is such boxes side by side (`rows.assemble_rows`). What a camera or a scanner gives is
-brought there in four steps:
+MNIST scales the ink of a digit to fit 20 x 20 pixels and puts its centre of mass in the middle of
+28 x 28 pixels. A row is such boxes side by side (`rows.assemble_rows`). An image is brought into this
+form in four steps:
 
-    load    the file as grey values, upright, of bounded size                        load_grey
-    ink     paper to 0 and ink to 1, whichever of them was the lighter one           find_ink
-    pieces  the ink cut where whole columns are empty: a digit, or digits that touch find_pieces
-    row     all pieces at one scale, each centred by mass in a box of its own        make_row
+    image_file  load_grey     grey values, upright and of bounded size
+    ink         find_ink      paper becomes 0 and ink becomes 1
+    pieces      find_pieces   the ink is cut at empty columns: a digit each, or digits that touch
+    row         make_row      all pieces at one scale, each centred by mass in a box of its own
 
-Spaces between digits do not survive that, and a crooked line becomes straight; where digits touch,
-they keep the places they have to one another, and to part them is left to the reader.
+Spaces between digits are lost on the way, and a crooked line becomes straight. Digits that touch stay
+in one box, as they are; the network has to tell them apart.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from .image_file import load_grey
 from .ink import find_ink
 from .pieces import find_pieces
 
-DIGIT = 20          # pixels: the larger side of a digit in MNIST
-CENTRE = 14.5       # pixels from the upper left corner of its box to its centre of mass, both ways
-FLOOR = 0.08        # what is lighter is paper: MNIST's is exactly 0, that of a JPEG file is not
-LONGEST = 1000      # boxes: what seems to be a longer row is a line, or dirt
+DIGIT = 20              # [pixels] the larger side of a digit in MNIST
+CENTRE = 14.5           # [pixels] from the upper left corner of a box to the centre of mass, both ways
+PAPER = 0.08            # ink below this is set to 0: in MNIST paper is exactly 0, in a JPEG file it is not
+MOST_DIGITS = 1000      # what seems to be a longer row is a drawn line, or dirt
 
 
 class Box(NamedTuple):
-    """Where a piece has gone: columns left..right of the row, and the way back into the image.
+    """Where a piece stands in the row, and where it came from in the image.
 
-    Column x of the row is origin + step * (x - left) in the image, in pixels. The piece has the
-    pixels begin..end of it, with half of the space to each neighbour.
+    The piece fills the columns left to right of the row. Column x of the row is the pixel
+    origin + step * (x - left) of the image. The pixels from begin to end belong to the piece, which
+    includes half of the space to each neighbour.
     """
 
     left: int
@@ -49,18 +50,28 @@ class Box(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An image as a row of digits."""
+    """An image as a row of digits.
 
-    pixels: np.ndarray      # (28, W) float32 in [0, 1], 1 is ink
-    boxes: list[Box]        # from left to right, without gaps
-    grey: np.ndarray        # (height, width) float32, the image, upright; `scale` of its pixels make one
+    pixels : (28, W) float32 in [0, 1], 1 is ink
+    boxes : from left to right, without gaps
+    grey : (height, width) float32, the image, upright and perhaps reduced
+    scale : how many pixels of the image, along each axis, make one of `grey`
+    """
+
+    pixels: np.ndarray
+    boxes: list[Box]
+    grey: np.ndarray
     scale: float
 
-    def place(self, first: float, last: float) -> tuple[float, float]:
-        """From where to where the columns first..last of the row stand in the image [its pixels].
+    def __repr__(self) -> str:
+        (height, width), W = self.grey.shape, self.pixels.shape[1]
+        return f"Row({len(self.boxes)} boxes, W={W}, from an image of {width} x {height} pixels)"
 
-        Not beyond the space to the neighbours of the piece that they show, but at least a column
-        of the row wide.
+    def place(self, first: float, last: float) -> tuple[float, float]:
+        """Where the columns from first to last of the row begin and end in the image [its pixels].
+
+        The result stays within the pixels of the piece that stands there, and is at least as wide as
+        one column of the row.
         """
         middle = (first + last) / 2
         box = next((box for box in self.boxes if middle < box.right), self.boxes[-1])
@@ -69,7 +80,7 @@ class Row(NamedTuple):
 
 
 def load_row(path: str | os.PathLike) -> Row:
-    """Make a row of an image file with one row of digits.
+    """Make a row out of an image file that shows one row of digits.
 
     Parameters
     ----------
@@ -82,7 +93,7 @@ def load_row(path: str | os.PathLike) -> Row:
     Raises
     ------
     ImageError
-        There is no such file, it is no whole image, far too large, empty, or no row of digits.
+        The file is missing, is not a whole image, is far too large, or shows no row of digits.
     """
     grey, scale = load_grey(path)
     try:
@@ -92,15 +103,24 @@ def load_row(path: str | os.PathLike) -> Row:
 
 
 def make_row(grey: np.ndarray, scale: float = 1.0) -> Row:
-    """Grey values (height, width) with one row of digits as a `Row`; or ImageError."""
+    """Make a row out of grey values (height, width) that show one row of digits.
+
+    scale : pixels of the image file, along each axis, that make one grey value
+
+    Raises
+    ------
+    ImageError
+        They show no row of digits.
+    """
     ink = find_ink(grey)
     pieces = find_pieces(ink)
-    step = float(np.median([piece.size for piece in pieces])) / DIGIT   # pixels here for one of the row
+    step = float(np.median([piece.size for piece in pieces])) / DIGIT   # pixels of the image per column
     counts = [int(np.ceil(((piece.right - piece.left) / step + 2) / SIDE)) for piece in pieces]
-    if sum(counts) > LONGEST:       # a hairline would fill the memory
-        raise ImageError(f"expected a row of at most {LONGEST} digits, found one as wide as {sum(counts)}")
+    if sum(counts) > MOST_DIGITS:       # a row made of a hairline would fill the memory
+        raise ImageError(f"expected a row of at most {MOST_DIGITS} digits, "
+                         f"found one as wide as {sum(counts)}")
 
-    # A piece takes the half of the space to its neighbours with it: pale edges are ink, too.
+    # A piece includes half of the space to its neighbours, because its pale edges are ink too.
     cuts = [0, *((a.right + b.left) // 2 for a, b in zip(pieces, pieces[1:])), ink.shape[1]]
     boxes, drawn, left = [], [], 0
     for piece, count, start, end in zip(pieces, counts, cuts, cuts[1:]):
@@ -116,17 +136,23 @@ def make_row(grey: np.ndarray, scale: float = 1.0) -> Row:
 
 
 def _draw(ink: np.ndarray, width: int, step: float) -> tuple[float, np.ndarray]:
-    """Ink (height, width) in a box, centred by mass; and where the box begins, in columns of the ink."""
-    mass = ink * (ink > FLOOR)
+    """Draw ink (height, width) into a box, centred by mass.
+
+    Returns
+    -------
+    left : where the box begins, in columns of the ink
+    pixels : (28, width) float32 array in [0, 1]
+    """
+    mass = ink * (ink > PAPER)
     y, x = (float(mass.sum(axis=1 - k) @ (np.arange(ink.shape[k]) + 0.5) / mass.sum()) for k in (0, 1))
     top, left = y - CENTRE * step, x - (width / 2 + CENTRE - SIDE / 2) * step
-    # Paper on all sides, so that the box lies within it.
+    # Paper is added on all sides, so that the box lies within it.
     frame = int(np.ceil(max(-top, -left, top + SIDE * step - ink.shape[0],
                             left + width * step - ink.shape[1], 0)))
     framed = Image.fromarray(np.pad(ink, frame))
-    right = min(left + width * step + frame, framed.width)      # but for rounding it is within
+    right = min(left + width * step + frame, framed.width)      # it lies within, except for rounding
     bottom = min(top + SIDE * step + frame, framed.height)
     pixels = np.asarray(framed.resize((width, SIDE), Image.Resampling.BICUBIC,
                                       box=(left + frame, top + frame, right, bottom)))
     pixels = np.clip(pixels, 0, 1)
-    return left, np.where(pixels < FLOOR, np.float32(0), pixels)
+    return left, np.where(pixels < PAPER, np.float32(0), pixels)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctc_scratch.digits.reading.image_file import HIGHEST, KEPT
+from ctc_scratch.digits.reading.image_file import MOST_HEIGHT, MOST_PIXELS
 from ctc_scratch.digits.reading.row import load_row, make_row
 from tests.digits.reading.conftest import grey, paste
 
@@ -37,7 +37,7 @@ def test_a_photograph_taken_sideways_is_turned_upright(rows, tmp_path):
 def test_a_large_image_is_reduced_and_places_count_its_own_pixels(rows, tmp_path):
     paste(rows[0], 20.0, margins=(100, 500, 300, 500)).save(tmp_path / "row.png")
     made = load_row(tmp_path / "row.png")
-    assert made.grey.size <= KEPT and made.scale == 2
+    assert made.grey.size <= MOST_PIXELS and made.scale == 2
     assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85
     first, last = made.place(28, 56)
     assert abs(first - (100 + 20 * 28)) < 25 and abs(last - (100 + 20 * 56)) < 25
@@ -48,4 +48,4 @@ def test_paper_around_a_high_line_does_not_fill_the_memory(tmp_path):
     line[10:-10, 1] = 255
     Image.fromarray(line).save(tmp_path / "row.png")
     made = load_row(tmp_path / "row.png")
-    assert made.pixels.shape == (28, 28) and len(made.grey) <= HIGHEST
+    assert made.pixels.shape == (28, 28) and len(made.grey) <= MOST_HEIGHT

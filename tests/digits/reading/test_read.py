@@ -61,6 +61,25 @@ def test_read_prints_a_table_and_draws_pictures(rows, tmp_path, capsys):
             assert picture.width > 400
 
 
+def test_each_image_goes_through_the_network_once(rows, tmp_path, monkeypatch, capsys):
+    names = [str(tmp_path / f"{k}.png") for k in range(2)]
+    for name, row in zip(names, rows):
+        paste(row).save(name)
+    model, passes = small_model(), []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda x, lengths: passes.append(len(x[0])) or forward(x, lengths))
+    reading.read_files(names, model, "beam", 3, str(tmp_path / "pictures"))
+    assert passes == [1, 1] and len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_rows_and_readings_say_what_they_are_in_one_line(rows):
+    made = make_row(grey(paste(rows[0])))
+    assert repr(made) == "Row(5 boxes, W=140, from an image of 140 x 28 pixels)"
+    one = reading.Reading([reading.Digit(7, 0.98765, 3.2, 17.8, 4, 16)], 0.5, False)
+    assert repr(one) == "Reading('7', probability=0.5000, proved=False)"
+    assert repr(one.digits[0]) == "Digit(7, confidence=0.988, image=3..18, row=4..16)"
+
+
 # ---- what cannot be read or asked --------------------------------------------------------
 
 
