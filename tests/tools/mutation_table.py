@@ -190,8 +190,6 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["shape, H = cache[(0) + 1].shape, cache[0].cells.shape[1]"], "both directions have these frames"),
     ],
     "ctc_scratch/ctc/paths/band_kernels.py": [
-        ("repeats[u] = u > 0 and columns[u] == columns[u - 1]",
-         ["repeats[u] = u >= 0 and columns[u] == columns[u - 1]"], "no label comes before the first"),
         ("at_label[u] = in_label if in_label > SUM_FLOOR else SUM_FLOOR",
          ["at_label[u] = (in_label)", "at_label[u] = in_label if in_label >= SUM_FLOOR else SUM_FLOOR"],
          "what is under the floor is slow, and too small to be missed"),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compiled.log_space import log_probs_of_classes
+from ...compiled.targets import find_first_frames, find_windows, number_classes
 from . import band_kernels
 
 FIRST_REACH = 40.0
@@ -32,18 +33,20 @@ class Band(NamedTuple):
 
 def classes_used(labels: NDArray[np.intp], blank: int, C: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The classes (K,) that a target uses, the blank first, and the index (U,) of each label among them."""
-    classes, columns = np.empty(min(len(labels) + 1, C), np.intp), np.empty(len(labels), np.intp)
-    K = band_kernels.number_classes(labels, blank, np.full(C, -1), classes, columns)
-    return classes[:K], columns
+    classes, numbers = np.empty(min(len(labels) + 1, C), np.intp), np.full(C, -1)
+    K = number_classes(labels, blank, numbers, classes)
+    return classes[:K], numbers[labels]
 
 
 def band_of(columns: NDArray[np.intp], T: int) -> Band:
     """The band of a target that fits its T frames; columns (U,) are the labels, or their indices."""
     U = len(columns)
-    firsts, lasts = np.empty((2, T), np.intp)
+    first_frames, windows = np.empty(U, np.intp), np.empty((T, 2), np.intp)
+    find_first_frames(columns, first_frames)
+    find_windows(first_frames, windows)
     repeats = np.zeros(U + 2, np.bool_)
-    band_kernels.fill_band(columns, np.empty(U, np.intp), firsts, lasts, repeats)
-    return Band(firsts, lasts, repeats)
+    repeats[1:U] = columns[1:] == columns[:-1]
+    return Band(windows[:, 0] // 2, (windows[:, 1] - 1) // 2, repeats)
 
 
 def log_probs_of(

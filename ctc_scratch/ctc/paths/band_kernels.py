@@ -48,6 +48,7 @@ import math
 
 import numpy as np
 
+from ...compiled.bits import unsigned
 from ...compiled.cache import cached_njit
 
 # nogil: the driver runs batches on several threads. error_model: no test for division by zero. No fastmath:
@@ -67,49 +68,8 @@ SUM_FLOOR_EXPONENT = -900
 SUM_FLOOR = 2.0**SUM_FLOOR_EXPONENT  # times an emission this is a normal number, or it does not matter
 LN2 = math.log(2.0)
 
-unsigned = np.uintp  # an index of this type is not tested for being negative
-
 
 # ---- windows --------------------------------------------------------------------------------------
-
-
-@kernel
-def number_classes(labels, blank, numbers, classes, columns):
-    """List the classes in use, the blank first, and the column of each label; returns how many they are.
-
-    numbers (C,) is all -1 before; afterwards it holds the column of each class in use.
-    """
-    classes[0], numbers[blank], K = blank, 0, 1
-    for u in range(len(labels)):
-        c = labels[u]
-        if numbers[c] < 0:
-            classes[K], numbers[c] = c, K
-            K += 1
-        columns[u] = numbers[c]
-    return K
-
-
-@kernel
-def fill_band(columns, need, firsts, lasts, repeats):
-    """Fill firsts and lasts, and repeats (U + 2,), which is all False before; need (U,) is scratch space.
-
-    Label u is reached at frame need[u] = u + repeats(labels[:u + 1]) at the earliest, since each repeat
-    needs a blank before it. The end of the sequence mirrors this. Blank u is reached right after label
-    u - 1.
-    """
-    T, U = len(firsts), len(columns)
-    for u in range(U):
-        repeats[u] = u > 0 and columns[u] == columns[u - 1]
-        need[u] = 0 if u == 0 else need[u - 1] + (2 if repeats[u] else 1)
-    last, first = 0, U
-    for t in range(T):
-        while last < U and need[last] < t:
-            last += 1
-        lasts[t] = last
-    for t in range(T - 1, -1, -1):
-        while first > 0 and need[U - 1] - need[first - 1] <= T - 1 - t:
-            first -= 1
-        firsts[t] = first
 
 
 @inlined
