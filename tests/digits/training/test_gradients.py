@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from ctc_scratch.ctc import get_num_threads, set_num_threads
 from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.data.rows import RowSampler
-from ctc_scratch.digits.model.parallel import _libraries, run_tasks
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training.gradients import (
     batch_gradients,
@@ -59,20 +57,6 @@ def test_any_mapper_in_any_order_gives_the_same_bits(rng, digits):
     assert loss == loss_elsewhere
     for name, grad in grads.items():
         np.testing.assert_array_equal(grad, grads_elsewhere[name], err_msg=name)
-
-
-def test_each_task_has_one_blas_thread():
-    """Two would sum in another order, and BLAS has as many as the machine has cores."""
-    def count(_=None):
-        return [library["num_threads"] for library in _libraries().info() if library["user_api"] == "blas"]
-
-    with threadpool_limits(2, user_api="blas"):
-        before = count()
-        found = run_tasks(count, [0, 1, 2], [1000, 1000, 1000])
-        assert count() == before
-    if not before or max(before) < 2:
-        pytest.skip("BLAS has one thread here, or threadpoolctl does not know it")
-    assert found == 3 * [len(before) * [1]]
 
 
 def test_each_shard_says_where_its_time_went(rng, digits):

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.commands.main import main
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
@@ -23,21 +23,10 @@ from tests.kill_at_random import killed_runs, undisturbed_run
 from tests.tools.archives import rewrite
 from tests.tools.small_runs import SMALL, draw_nothing, records, use_few_digits
 
-pytestmark = pytest.mark.slow  # as plain Python
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]  # slow as plain Python
 
 LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "wave": 0.3, "plain": 0.2,
         "gap": 2, "overlap": 2, "layers": 2, "save_every": 0.0, "vertical": 2, "optimiser": "muon"}
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
-
-
-@pytest.fixture(autouse=True)
-def quick_runs(monkeypatch, mnist):
-    use_few_digits(monkeypatch, mnist)
-    draw_nothing(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +300,20 @@ def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OptionError, match="cannot be made: No space left on device"):
         train(Settings(**SMALL, out=str(tmp_path / "run")))
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, value", [
+    ("params/output.bias", np.nan), ("optimiser/square.output.bias", -1.0), ("best/output.bias", np.inf)])
+@pytest.mark.slow
+def test_weights_that_are_no_numbers_end_in_one_line(tmp_path, digits, name, value, capsys):
+    """A checksum does not say that weights make sense."""
+    folder = tmp_path / "run"
+    settings = {**SMALL, "evaluations": 0, "steps": 4, "data": str(digits), "out": str(folder)}
+    train(Settings(**settings))
+    rewrite(folder / run_folder.CHECKPOINT, lambda header, arrays: (
+        arrays[name].fill(value), header.update(step=2, progress=0.5),
+        [array.fill(2) for array in arrays.values() if array.shape == ()]))
+    capsys.readouterr()
+    assert main(["train", "--resume", str(folder)]) == (0 if name.startswith("best") else 1)
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert not errors if name.startswith("best") else "training diverged" in errors[0]

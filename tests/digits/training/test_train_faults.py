@@ -20,15 +20,9 @@ from ctc_scratch.digits.training.checkpoint import read_checkpoint
 from ctc_scratch.digits.training.train import StoppedError, resume, train
 from ctc_scratch.digits.training.trainer import Trainer
 from tests.kill_at_random import finish
-from tests.tools.small_runs import SMALL, write_digits
 
 OPTIONS = ("--steps 250 --evaluations 25 --digits 1-3 --test-digits 2 --hidden 4 --batch 8 --window 14 "
            "--save-every 0").split()
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    return write_digits(tmp_path_factory.mktemp("digits"))
 
 
 # ---- signals ------------------------------------------------------------------------------
@@ -69,12 +63,6 @@ def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, u
     assert f"go on with it: ctc-scratch train --resume {folder}\n" in out
     assert re.fullmatch(rf"ctc-scratch: stopped by {number.name} after step \d+\n", err), "there is no bar"
     assert finish(start("--resume", folder)) == undisturbed
-
-
-@pytest.fixture
-def small(tmp_path, digits):
-    changes = dict(data=str(digits), out=str(tmp_path / "run"), save_every=0.0)
-    return training.Settings(**{**SMALL, **changes})
 
 
 def raise_signals(monkeypatch, where, name, *numbers):
@@ -166,22 +154,6 @@ def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, dig
     assert all("is being trained by another process: wait for its end" in line for line in errors[:2])
     assert "exists: a run is never overwritten" in errors[2]
     assert finish(first) == undisturbed
-
-
-@pytest.mark.slow
-def test_of_two_that_make_the_same_folder_one_gives_way(small, tmp_path, monkeypatch):
-    """The other one makes it while this one loads its kernels."""
-    load = training._load_kernels
-
-    def other_is_faster(*arguments):
-        load(*arguments)
-        (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "notes.txt").write_text("theirs")
-
-    monkeypatch.setattr(training, "_load_kernels", other_is_faster)
-    with pytest.raises(training.OptionError, match="exists: a run is never overwritten"):
-        train(small)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "run"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,44 @@
+"""Evaluation: rates are those of the readings, chunks change nothing, confusions are counted."""
+
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import label_error_rate, sequence_accuracy
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.data.rows import consecutive_rows
+from ctc_scratch.digits.model import evaluate as evaluation_module
+from ctc_scratch.digits.model.evaluate import evaluate, read_rows
+from ctc_scratch.digits.model.reader import RowReader
+
+pytestmark = pytest.mark.slow  # as plain Python
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_mnist()
+
+
+def test_reading_in_chunks_and_at_once_agree(rng, mnist, monkeypatch):
+    model = RowReader(hidden=6, window=7, rng=rng)
+    rows = rng.random((9, 28, 56), dtype=np.float32)
+    at_once = read_rows(model, rows)
+    monkeypatch.setattr(evaluation_module, "FRAMES_AT_ONCE", 16)
+    assert read_rows(model, rows) == at_once
+
+
+def test_the_rate_of_an_evaluation_is_that_of_the_readings(rng, mnist):
+    model = RowReader(hidden=6, window=7, rng=rng)
+    images, labels = mnist.test_images[:90], mnist.test_labels[:90]
+    rows, truth = consecutive_rows(images, labels, 3)
+    read = read_rows(model, rows)
+    found = evaluate(model, images, labels, 3)
+    assert found.label_error_rate == label_error_rate(read, truth) > 0
+    assert found.row_accuracy == sequence_accuracy(read, truth) and found.rows == 30
+
+
+def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
+    images, labels = mnist.test_images[:6], np.array([1, 2, 3, 4, 5, 6], np.uint8)
+    monkeypatch.setattr(evaluation_module, "read_rows", lambda *_: [[1, 2, 7], [4, 6]])
+    evaluation = evaluate(None, images, labels, 3)
+    assert evaluation.label_error_rate == 2 / 6 and evaluation.row_accuracy == 0
+    assert evaluation.confusions == {(7, 3): 1, (None, 5): 1}

@@ -1,0 +1,137 @@
+"""The folder of a run: never overwritten, held by one process, read back although lines are damaged."""
+
+import json
+import shutil
+
+import pytest
+
+from ctc_scratch.commands.main import main
+from ctc_scratch.digits.errors import ArchiveError
+from ctc_scratch.digits.model.evaluate import evaluate
+from ctc_scratch.digits.model.model_file import digest, load_model
+from ctc_scratch.digits.training import train as training
+from ctc_scratch.digits.training.train import OptionError, Settings, resume, train
+from tests.tools.small_runs import SMALL, draw_nothing, records
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_digits")
+def test_a_run_writes_its_folder(tmp_path, capsys, mnist):
+    evaluation = train(Settings(**SMALL, out=str(tmp_path / "run")))
+    folder = tmp_path / "run"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.npz", "checkpoint.previous.npz", "learning_curve.png", "metrics.jsonl", "model.npz",
+        "reading.png", "settings.json"]
+    assert json.loads((folder / "settings.json").read_text())["hidden"] == 16
+    lines = records(folder)
+    assert [line["step"] for line in lines if "loss" in line] == [10, 20]
+    assert lines[-1]["test_label_error_rate"] == evaluation.label_error_rate
+    model = load_model(folder / "model.npz")
+    again = evaluate(model, mnist.test_images[:400], mnist.test_labels[:400], 2)
+    assert again == evaluation, "the saved model is the one that was tested"
+    out, err = capsys.readouterr()
+    assert f"training in {folder}/\n" in out and err == "", "no bar where there is no terminal"
+    assert "test rows of 2 digits: label error rate" in out
+    assert f"weights after step 20: SHA-256 {lines[-1]['sha256']}\n" in out
+    assert lines[-1]["model_sha256"] == digest(model.params)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_runs")
+def test_a_folder_is_never_overwritten(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(OptionError, match="never overwritten.*--resume"):
+        train(Settings(**SMALL, out=str(tmp_path / "run")))
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "notes.txt"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_runs")
+def test_an_impossible_folder_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match="cannot be made"):
+        train(Settings(**SMALL, out=str(tmp_path / "file" / "run")))
+
+
+@pytest.mark.slow
+def test_of_two_that_make_the_same_folder_one_gives_way(small, tmp_path, monkeypatch):
+    """The other one makes it while this one loads its kernels."""
+    load = training._load_kernels
+
+    def other_is_faster(*arguments):
+        load(*arguments)
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "notes.txt").write_text("theirs")
+
+    monkeypatch.setattr(training, "_load_kernels", other_is_faster)
+    with pytest.raises(OptionError, match="exists: a run is never overwritten"):
+        train(small)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "run"]
+
+
+@pytest.mark.slow
+def test_a_damaged_line_of_metrics_is_a_gap_in_a_figure(tmp_path, digits):
+    folder = tmp_path / "run"
+    train(Settings(**{**SMALL, "data": str(digits), "out": str(folder)}))
+    metrics = folder / "metrics.jsonl"
+    before = metrics.read_bytes()
+    for old, new in ((b'"loss"', b'"lozs"'), (b'{"step"', b'{"stop"'), (b"{", b"z"), (before[:20], b""),
+                     (b'"loss"', b'"lo\xffs"'), (b'"rate": ', b'"rate": x')):
+        metrics.write_bytes(before.replace(old, new, 1))
+        resume(folder)
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_with_other_digits(tmp_path, digits):
+    """A plain IDX file has no checksum that a flipped bit of a pixel would break; the run has one."""
+    folder, data = tmp_path / "run", tmp_path / "digits"
+    shutil.copytree(digits, data)
+    train(Settings(**{**SMALL, "data": str(data), "out": str(folder)}))
+    images = data / "train-images-idx3-ubyte"
+    whole = images.read_bytes()
+    images.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    files = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ArchiveError, match="other digits than those of .*; put them back to go on$"):
+        resume(folder)
+    assert files == {path: path.read_bytes() for path in folder.iterdir()}
+    images.write_bytes(whole)
+    resume(folder)
+
+
+@pytest.mark.slow
+def test_digits_are_found_from_another_folder_and_where_they_have_gone(tmp_path, digits, monkeypatch, capsys):
+    draw_nothing(monkeypatch)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    shutil.copytree(digits, tmp_path / "here" / "digits")
+    monkeypatch.chdir(tmp_path / "here")
+    train(Settings(**{**SMALL, "data": "digits", "out": "run"}))
+    monkeypatch.chdir(tmp_path / "there")
+    resume(tmp_path / "here" / "run")
+    (tmp_path / "here" / "digits").rename("digits")
+    command = ["train", "--resume", str(tmp_path / "here" / "run")]
+    assert main(command) == 2
+    assert "here/digits/train-images-idx3-ubyte: expected this file" in capsys.readouterr().err
+    assert main([*command, "--data", "digits"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_runs")
+def test_a_profile_has_all_parts_of_a_step(tmp_path, capsys):
+    train(Settings(**SMALL, out=str(tmp_path / "run")), show_profile=True)
+    lines = capsys.readouterr().out.split("a training step, mean of 20\n")[1].splitlines()[:6]
+    assert [line.split()[0] for line in lines] == ["data", "forward", "CTC", "backward", "optimiser", "all"]
+    assert sum(float(line.split()[3].rstrip("%")) for line in lines[:5]) == pytest.approx(100, abs=0.3)
+    resume(tmp_path / "run", show_profile=True)
+    assert "no training step was made" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_runs")
+def test_lines_of_the_table_fit_a_terminal(tmp_path, capsys):
+    train(Settings(**{**SMALL, "evaluations": 2, "average": 0.5}, out=str(tmp_path / "run")))
+    out = capsys.readouterr().out
+    lines = out[out.index("  step "):].splitlines()[:3]
+    assert all(line.endswith(("right", "%", " best")) and len(line) <= 80 for line in lines)
+    assert len(lines[1].removesuffix(" best")) == len(lines[0]), "figures stand under their names"
