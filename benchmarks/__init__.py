@@ -2,5 +2,5 @@
 
 import os
 
-# Else the threads of torch's OpenMP go on spinning on a core while other contenders are timed.
+# Otherwise the threads of torch's OpenMP keep a core busy while other contenders are timed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

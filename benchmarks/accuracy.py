@@ -1,22 +1,22 @@
-"""Whose loss and gradient can be believed: for long sequences, for large logits, and where rescaling breaks?
+"""Which loss and gradient are accurate: for long sequences, for large logits, and where rescaling fails?
 
     python -m benchmarks.accuracy [--quick] [--figure PATH]
 
-Two sweeps over random problems, over T up to 20 000 (C = 30, U = T / 20, logits of standard
-deviation 1) and over the standard deviation up to 10 000 (T = 200, C = 30, U = 20), and a
-published problem that rescaling gets wrong. An error is the worst over samples: of the loss
-relatively, of the gradient over all its entries absolutely (an entry is probs - occupancy, so
-between -1 and 1). A sample *fails* where an answer is not finite or a gradient entry
-is off by more than 0.1.
+There are two sweeps over random problems and one published problem that rescaling gets wrong. The
+first sweep goes over T up to 20 000 (C = 30, U = T / 20, logits of standard deviation 1), the second
+over the standard deviation up to 10 000 (T = 200, C = 30, U = 20). The worst error over the samples
+counts: of the loss the relative error, of the gradient the absolute error of any entry (an entry is
+probs - occupancy, so it lies between -1 and 1). A sample *fails* if an answer is not finite or a
+gradient entry is wrong by more than 0.1.
 
-The truth is taken on the numbers that the logits are in the contender's own dtype: up to T = 400
-it is the recursion in 256 bits (mpmath); beyond, where that takes minutes, the rescaled recursion
-below in extended precision (64 bits, numbers down to 1e-4932; where long double is no more than
-float64, longer sequences are left out). It too could lose states, but not so that it would agree
-with our exact kernel, which works quite differently; and they agree to 1e-12, or the run ends.
+The truth is computed from the logits as rounded to the contender's dtype. Up to T = 400 it is the
+recursion in 256 bits (mpmath). Beyond, where that takes minutes, it is the rescaled recursion below in
+extended precision (64 bits, numbers down to 1e-4932); where long double is no more precise than
+float64, longer sequences are left out. Even extended precision could lose states, but it would not
+then agree with our exact kernel, which works quite differently. The run ends if they differ by 1e-12.
 
-Contenders beside ours: torch; the recursion of `reference` in float32; and that of the papers with
-its states divided by their sum at every frame (Graves et al. 2006, section 4.1), in float64.
+The contenders beside ours are torch, the recursion of `reference` in float32, and the recursion of the
+papers in float64, with the states divided by their sum at every frame (Graves et al. 2006, section 4.1).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from ctc_scratch import ctc_loss
 from ctc_scratch.ctc.labels import can_skip, extend
+from ctc_scratch.plots.style import AMBER, BLUE, GREY, GRID
 from tests.tools import truth
 
 from .tools.harness import machine, markdown, save
@@ -45,22 +46,22 @@ MPMATH_UNTIL = 400
 EXTENDED = np.finfo(np.longdouble).maxexp > 16_000
 """Whether long double is more than float64; it is not on Windows nor on Apple's ARM."""
 FAILS = 0.1
-"""A gradient entry that is off by more is no gradient."""
+"""A sample whose gradient has a larger error than this in any entry counts as failed."""
 
 
 class Answer(NamedTuple):
-    """What a contender says of one sequence."""
+    """A contender's answer for one sequence."""
 
     loss: float
     grad: NDArray  # (T, C)
-    exact: bool = False  # done by the exact kernel
+    exact: bool = False  # solved by the exact kernel
 
 
 # ---- contenders -------------------------------------------------------------------------------
 
 
 def ours(method: str) -> Callable[[NDArray, NDArray], Answer]:
-    """ctc_loss with this method, as a contender."""
+    """A contender: ctc_loss with this method."""
     def call(logits, labels):
         result = ctc_loss(logits, labels, method=method)
         return Answer(float(result.loss), result.grad, bool(result.exact))
@@ -69,13 +70,13 @@ def ours(method: str) -> Callable[[NDArray, NDArray], Answer]:
 
 
 def with_torch(logits: NDArray, labels: NDArray) -> Answer:
-    """log_softmax, ctc_loss and backward, in the dtype of the logits."""
+    """A contender: log_softmax, ctc_loss and backward of torch, in the dtype of the logits."""
     losses, grad = on_torch(logits[:, None], labels[None])()
     return Answer(float(losses[0]), grad[:, 0])
 
 
 def log_space(logits: NDArray, labels: NDArray) -> Answer:
-    """The recursion in log space, every number in the dtype of the logits."""
+    """A contender: the recursion in log space, with every number in the dtype of the logits."""
     ext = extend(labels, 0)
     log_probs = logits - logits.max(axis=1, keepdims=True)
     log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
@@ -91,7 +92,7 @@ def log_space(logits: NDArray, labels: NDArray) -> Answer:
 
 
 def _log_sweep(emit, skips):
-    """ln of what reaches each state, before the emission of its frame."""
+    """ln of the probability that reaches each state, without the emission of its own frame."""
     log_skips = np.where(skips[2:], 0, -np.inf).astype(emit.dtype)
     log_reach = np.full_like(emit, -np.inf)
     log_reach[0, :2] = 0
@@ -104,12 +105,12 @@ def _log_sweep(emit, skips):
 
 
 def rescaled(logits: NDArray, labels: NDArray) -> Answer:
-    """The recursion in linear space: alpha and beta divided by their sums at each frame, nothing else."""
+    """A contender: the recursion in linear space, with alpha and beta divided by their sums at each frame."""
     ext = extend(labels, 0)
     probs = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs /= probs.sum(axis=1, keepdims=True)
     emit = probs[:, ext]
-    with np.errstate(all="ignore"):  # nothing warns whoever uses it either
+    with np.errstate(all="ignore"):  # its users get no warning either
         reach, log_likelihood = _rescaled_sweep(emit, can_skip(ext))
         back, _ = _rescaled_sweep(emit[::-1, ::-1], can_skip(ext[::-1]))
         gamma = reach * emit * back[::-1, ::-1]
@@ -118,7 +119,7 @@ def rescaled(logits: NDArray, labels: NDArray) -> Answer:
 
 
 def _rescaled_sweep(emit, skips):
-    """What reaches each state, before the emission of its frame, and the sum of the logs of all divisors."""
+    """The probability that reaches each state, as in `_log_sweep`, and the sum of the divisors' logs."""
     T, S = emit.shape
     skips = skips.astype(emit.dtype)
     reach = np.zeros_like(emit)
@@ -138,7 +139,7 @@ def _rescaled_sweep(emit, skips):
 
 
 def occupancy(gamma: NDArray, ext: NDArray, logits: NDArray) -> NDArray:
-    """gamma (T, S) summed over the states of each class (T, C)."""
+    """gamma (T, S) summed over the states of each class: (T, C)."""
     total = np.zeros_like(logits)
     np.add.at(total.T, ext, gamma.T)
     return total
@@ -161,7 +162,7 @@ CONTENDERS: dict[str, tuple[Any, Callable[[NDArray, NDArray], Answer]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy")
-    parser.add_argument("--quick", action="store_true", help="a few short sequences, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="a few short sequences, as a test that it runs")
     parser.add_argument("--figure", type=Path, help="where to draw (default: beside the results)")
     options = parser.parse_args()
     lengths, scales, frames = ([50, 100], [1, 1000], 50) if options.quick else (LENGTHS, SCALES, 200)
@@ -199,13 +200,13 @@ def draw(rng: np.random.Generator, T: int, U: int, scale: float, C: int = 30) ->
 
 
 def draw_counterexample(half: int) -> tuple[NDArray, NDArray]:
-    """Twice `half` frames; the states that matter in the end are for long unlikely beyond float64's range."""
+    """2 * half frames: the states that matter at the end are first less likely than float64 can express."""
     label = np.repeat([1e-4, 1e-30], half)
     return np.log(np.stack([1 - 2 * label, label, label], axis=1)), np.arange(3 * half // 4) % 2 + 1
 
 
 def compare(problems: list[tuple[NDArray, NDArray]]) -> dict[str, dict[str, Any]]:
-    """By contender: its worst errors, how many samples fail, how many the exact kernel has done."""
+    """For each contender: its worst errors, how many samples fail, how many the exact kernel solved."""
     worst: dict[str, dict[str, Any]] = {
         name: dict(loss=0.0, grad=0.0, fails=0, exact=0, samples=len(problems)) for name in CONTENDERS
     }
@@ -215,7 +216,7 @@ def compare(problems: list[tuple[NDArray, NDArray]]) -> dict[str, dict[str, Any]
             loss, grad, exact = call(drawn.astype(dtype), labels)
             errors = (float(abs(loss - true[dtype].loss) / true[dtype].loss),
                       float(np.abs(grad - true[dtype].grad).max()))
-            fails = not (np.isfinite(loss) and errors[1] <= FAILS)  # NaN is not <= either
+            fails = not (np.isfinite(loss) and errors[1] <= FAILS)  # also if it is NaN
             found = worst[name]
             found["loss"], found["grad"] = np.maximum([found["loss"], found["grad"]], errors).tolist()
             found["fails"] += fails
@@ -227,7 +228,7 @@ def compare(problems: list[tuple[NDArray, NDArray]]) -> dict[str, dict[str, Any]
 
 
 def solve(logits: NDArray, labels: NDArray) -> Any:
-    """The truth: .loss and .grad."""
+    """The true answer, with attributes loss and grad."""
     if len(logits) <= MPMATH_UNTIL:
         return truth.solve(logits, labels)
     return rescaled(logits.astype(np.longdouble), labels)
@@ -237,7 +238,7 @@ def solve(logits: NDArray, labels: NDArray) -> Any:
 
 
 def table(columns: list[str], points: list[dict]) -> str:
-    """Contenders down, points across; last, how many samples of "auto" the exact kernel has done."""
+    """A row per contender, a column per point; then how many samples of "auto" the exact kernel solved."""
     rows = [[name, *(cell(point[name]) for point in points)] for name in CONTENDERS]
     for name in "ours, float64", "ours, float32":
         rows.append([f"{name}: by the exact kernel",
@@ -246,28 +247,28 @@ def table(columns: list[str], points: list[dict]) -> str:
 
 
 def cell(found: dict[str, Any]) -> str:
-    """Both errors, and whether any sample fails; of failures only how far the gradient is off."""
+    """Both errors, as "loss / gradient", and whether any sample fails."""
     if found["fails"]:
         return "fails: {loss:.0e} / {grad:.0e}".format_map(found)
     return "{loss:.0e} / {grad:.0e}".format_map(found)
 
 
-STYLES = {  # black is ours; dashes are float32
-    "ours, float64": dict(color="black", marker="o", linewidth=2.2),
-    "ours, exact kernel": dict(color="black", marker="D", linewidth=1.2, markerfacecolor="white"),
-    "ours, log space": dict(color="black", marker="s", linewidth=1.2, markerfacecolor="white"),
-    "ours, float32": dict(color="black", marker="o", linewidth=2.2, linestyle="--"),
-    "torch, float64": dict(color="0.55", marker="^", linewidth=1.8),
-    "torch, float32": dict(color="0.55", marker="^", linewidth=1.8, linestyle="--"),
-    "log space in float32": dict(color="0.55", marker="s", linewidth=1.8, linestyle="--",
+STYLES = {  # blue is ours; dashed is float32
+    "ours, float64": dict(color=BLUE, marker="o", linewidth=2.2),
+    "ours, exact kernel": dict(color=BLUE, marker="D", linewidth=1.2, markerfacecolor="white"),
+    "ours, log space": dict(color=BLUE, marker="s", linewidth=1.2, markerfacecolor="white"),
+    "ours, float32": dict(color=BLUE, marker="o", linewidth=2.2, linestyle="--"),
+    "torch, float64": dict(color=AMBER, marker="^", linewidth=1.8),
+    "torch, float32": dict(color=AMBER, marker="^", linewidth=1.8, linestyle="--"),
+    "log space in float32": dict(color=GREY, marker="s", linewidth=1.8, linestyle="--",
                                  markerfacecolor="white"),
-    "rescaling, float64": dict(color="0.55", marker="X", linewidth=1.8, linestyle=":", markersize=9),
+    "rescaling, float64": dict(color=GREY, marker="X", linewidth=1.8, linestyle=":", markersize=9),
 }
 NORMAL, LEAST, TOP = 13, 1e-17, 50
 
 
 def figure(lengths: list[int], by_length: list[dict], scales: list[float], by_scale: list[dict]) -> Figure:
-    """Worst gradient error against length and against scale; whoever fails is marked in a band at the top."""
+    """Draw the worst gradient error against length and scale; failures are marked in a band at the top."""
     drawing = Figure(figsize=(7.2, 6.4), layout="constrained")
     left, right = drawing.subplots(1, 2, sharey=True)
     failing = [name for name in CONTENDERS if any(point[name]["fails"] for point in by_length + by_scale)]
@@ -280,7 +281,7 @@ def figure(lengths: list[int], by_length: list[dict], scales: list[float], by_sc
 
 
 def panel(ax: Axes, xs: list[float], points: list[dict], failing: list[str]) -> Axes:
-    """One sweep: a line a contender while it gives answers, marks in the band where it fails."""
+    """Draw one sweep: a line per contender where it gives answers, a mark in the band where it fails."""
     for name, style in STYLES.items():
         style = {"markersize": 7, **style}
         errors = np.array([max(point[name]["grad"], LEAST) for point in points])
@@ -293,10 +294,10 @@ def panel(ax: Axes, xs: list[float], points: list[dict], failing: list[str]) -> 
     if handed:
         ax.text(min(handed), 7e-8, "by exact\nkernel", fontsize=NORMAL - 1)
     ax.axhspan(FAILS, TOP, color="0.88", zorder=0)
-    ax.text(0.02, 0.985, "fails: NaN, off by > 0.1", transform=ax.transAxes, va="top", fontsize=NORMAL)
+    ax.text(0.02, 0.985, "fails: NaN, or wrong by > 0.1", transform=ax.transAxes, va="top", fontsize=NORMAL)
     ax.set(xscale="log", yscale="log", ylim=(LEAST, TOP))
     ax.tick_params(labelsize=NORMAL)
-    ax.grid(color="0.92")
+    ax.grid(color=GRID)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

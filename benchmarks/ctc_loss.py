@@ -1,15 +1,17 @@
-"""How long does CTC's loss with its gradient take, beside torch, optax and our slower rungs?
+"""How long do the CTC loss and its gradient take, compared with torch, optax and our slower rungs?
 
     python -m benchmarks.ctc_loss [--threads 1,2] [--seconds 2]
 
-Loss and gradient w.r.t. float32 logits: for torch that is log_softmax, ctc_loss
-and backward, for optax (if installed, extra `bench`) the compiled value_and_grad of
-its ctc_loss, log_softmax inside. "reused" is ours with a workspace and an array for
-the gradient, "fresh" without. The answers are compared first, each with the float64
-reference; then the contenders take turns. Reference and log-space kernel are timed on
-the first sequences of the batch and scaled up where they take long. At last "reused" on
-one thread and on more take turns by themselves, which two cores of a virtual machine are
-only for if nobody else takes their time: how much was taken is said beside.
+Measured are the loss and the gradient w.r.t. float32 logits. For torch that is log_softmax, ctc_loss
+and backward; for optax (if installed, extra `bench`) the compiled value_and_grad of its ctc_loss, which
+includes log_softmax. "reused" is our loss with a workspace and an array for the gradient, "fresh" is
+our loss without them.
+
+First every answer is compared with the float64 reference, then the contenders take turns. The
+reference and the log-space kernel take long, so they are timed on the first sequences of the batch
+and their times are scaled up. Last, "reused" on one thread and "reused" on more take turns. On a
+virtual machine a second core helps only while no other machine uses it, so the share of time that
+others took is printed with the ratio.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ def main() -> None:
     # XLA reads this once: one thread for optax, to compare like with like.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ctc_loss")
-    parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for a shape (default: 2)")
+    parser.add_argument("--threads", default="1,2", help="thread counts to measure (default: 1,2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds per shape (default: 2)")
     options = parser.parse_args()
 
     print(f"{machine()}\n{first_call(lambda: ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]]))}\n")
@@ -70,14 +72,14 @@ def main() -> None:
 
 
 def problem(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and targets of a shape, the same ones each time."""
+    """Random logits and targets of a shape, the same ones at each call."""
     T, N, C, U = shape
     rng = np.random.default_rng(0)
     return rng.standard_normal((T, N, C)).astype(np.float32), rng.integers(1, C, (N, U))
 
 
 def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> tuple[dict, dict]:
-    """The worst error of each contender's gradient, then its times."""
+    """The worst error of each contender's gradient, and the times of each contender."""
     T, N, C, U = shape
     logits, targets = problem(shape)
     few = range(1 if T * U > 5_000 else 4)
@@ -98,7 +100,7 @@ def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> t
         losses, grads = call()
         errors[name] = max(float(np.abs(grads[:, n] - grad).max()) for n, (_, grad) in zip(few, truth))
         for n, (loss, _) in zip(few, truth):
-            # A float32 loss of some thousand nats is good to a part in a thousand or so.
+            # A float32 loss of thousands of nats has about three correct digits.
             assert abs(losses[n] - loss) <= 1e-3 * loss, f"{name}: loss {losses[n]}, reference {loss}"
         assert errors[name] < 1e-2, f"{name}: gradient off by {errors[name]}"
 
@@ -113,21 +115,21 @@ def compare(shape: tuple[int, int, int, int], seconds: float, threads: int) -> t
 
 def on_threads(shape: tuple[int, int, int, int], seconds: float, threads: int
                ) -> tuple[dict[str, np.ndarray], float]:
-    """Times on one thread and on more, in turns; the share of the machine's time that others took."""
+    """Times on one thread and on several, in turns, and the share of the time that other machines took."""
     logits, targets = problem(shape)
     workspace, out = Workspace(), np.empty_like(logits)
 
     def on(count):
         def call():
-            set_num_threads(count)  # nothing, after the first call of a turn
+            set_num_threads(count)  # takes effect at the first call of a turn
             ctc_loss(logits, targets, workspace=workspace, out=out)
         return call
 
     before = stolen()
     times = interleave({"one": on(1), "more": on(threads)}, seconds, most=1000)
-    taken, all_there_was = stolen() - before
+    taken, ticks = stolen() - before
     set_num_threads(threads)
-    return times, float(taken / max(all_there_was, 1))
+    return times, float(taken / max(ticks, 1))
 
 
 def _ours(logits, targets, **options):
@@ -146,7 +148,7 @@ def _torch_softmax(logits):
 
 
 def _with_optax(logits, targets, threads):
-    """optax, compiled; it decides on its threads itself, so it is left out where two are asked for."""
+    """optax, compiled. It chooses its threads itself, so it is left out unless one thread is measured."""
     if threads != 1:
         return {}
     try:
@@ -166,7 +168,7 @@ def _with_optax(logits, targets, threads):
         (_, losses), grad = jax.value_and_grad(total, has_aux=True)(x)
         return losses, grad
 
-    swapped = jax.numpy.asarray(logits.transpose(1, 0, 2))  # it takes the batch first
+    swapped = jax.numpy.asarray(logits.transpose(1, 0, 2))  # optax expects the batch first
 
     def call():
         losses, grad = loss_and_grad(swapped)

@@ -1,29 +1,29 @@
-"""How fast is prefix beam search, and how good its answers, beside fast-ctc-decode and pyctcdecode?
+"""How fast is prefix beam search and how good are its answers, compared with other decoders?
 
     python -m benchmarks.decoders [--seconds 2] [--sequences 20]
 
-One thread, one sequence a call, the same posteriors and the same width for all. Nothing
-is pruned but by the width: beam_cut_threshold=0 for fast-ctc-decode (Rust; in the extra
-`bench`), beam_prune_logp and token_min_logp -inf for pyctcdecode (Python; it clips
-probabilities below 1e-15, which cannot be switched off). pyctcdecode asks for NumPy
-below 2, but runs on newer ones; beside the others it is installed by
+The others are fast-ctc-decode (Rust; extra `bench`) and pyctcdecode (Python). All run on one thread,
+one sequence per call, with the same posteriors and the same beam width. Only the width prunes:
+beam_cut_threshold is 0 for fast-ctc-decode, beam_prune_logp and token_min_logp are -inf for pyctcdecode
+(which also clips probabilities below 1e-15; that cannot be switched off). pyctcdecode asks for NumPy
+below 2 but runs with newer ones. To install it beside the others:
 
     pip install --no-deps pyctcdecode pygtrie
 
-Each gets what it takes: logits for ours and pyctcdecode, which apply the softmax
-themselves, float32 probabilities for fast-ctc-decode. Posteriors are of two kinds:
+Ours and pyctcdecode get logits and apply the softmax themselves; fast-ctc-decode gets float32
+probabilities. There are two kinds of posteriors:
 
-    flat    logits are standard normal: every class likely everywhere, hard to search
-    peaky   like a trained network's, simulated: blanks, and a spike of one or two frames
-            for a label about every eighth frame, some of them with a rival
+    flat    logits are standard normal: every class is likely everywhere, which is hard to search
+    peaky   simulates a trained network: blanks, and about every eighth frame a spike of one or two
+            frames for a label, sometimes with a rival label
 
-"ours" returns labels and their score, "in full" the exact log-probability and the re-aligned
-spans as well (fast-ctc-decode has a frame for each label with its answer, too), "reranked"
-takes that hypothesis of the last beam whose exact log-probability is highest. Answers come
-first: how often they are the labels ours gives, and their exact ln P, the mean over the
-sequences. Then the contenders take turns on the first sequence. `map_decode` is asked how
-far from the best the answers are at most. Most of the time, some ten minutes in all, is
-pyctcdecode's.
+"ours" returns labels and their score. "in full" adds the exact log-probability and the spans of the best
+alignment (the answer of fast-ctc-decode has one frame per label, too). "reranked" takes the hypothesis
+of the last beam whose exact log-probability is highest.
+
+First the answers are compared: how often they equal the labels of "ours", and their mean exact ln P.
+`map_decode` gives a bound that no labelling exceeds. Then the contenders take turns on the first
+sequence. The run takes about ten minutes, most of it in pyctcdecode.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ SHAPES = [  # T, C, width
     (500, 32, 16),
     (200, 100, 32),
 ]
-FIRST_SYMBOL = 0x4E00  # where peers want characters, class c is this one plus c: no space, no BPE mark
+FIRST_SYMBOL = 0x4E00  # for decoders of text, class c is this character plus c: no space, no BPE mark
 
 Decoder = Callable[[], list[int]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoders")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for a shape (default: 2)")
-    parser.add_argument("--sequences", type=int, default=20, help="whose answers are compared (default: 20)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds per shape (default: 2)")
+    parser.add_argument("--sequences", type=int, default=20, help="sequences to compare (default: 20)")
     options = parser.parse_args()
     set_num_threads(1)
 
@@ -78,12 +78,12 @@ def main() -> None:
 
 
 def flat(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
-    """Logits (T, C) of which each is as likely as any other to be the largest of its frame."""
+    """Logits (T, C) without structure: each class is equally likely to be the best of a frame."""
     return rng.standard_normal((T, C)).astype(np.float32)
 
 
 def peaky(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
-    """Logits (T, C) of spikes between blanks; a spike is 6 nats high, give or take 2, and so are rivals."""
+    """Logits (T, C) of spikes between blanks; spikes and rivals are 6 nats high, with deviation 2."""
     logits = rng.standard_normal((T, C))
     logits[:, 0] += 7.0
     t = int(rng.integers(1, 8))
@@ -99,9 +99,9 @@ def peaky(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
 
 
 def compare(sequences: list[np.ndarray], width: int) -> tuple[dict[str, tuple[float, float]], float]:
-    """Of each contender: how often it gives our labels, and the mean exact ln P of those it gives.
+    """How often each contender finds our labels, and the mean exact ln P of the labels it finds.
 
-    And a mean that no decoder can exceed.
+    Also returns a bound on this mean for any decoder.
     """
     answers = [{name: call() for name, call in contenders(logits, width).items()} for logits in sequences]
     quality = {}
@@ -115,9 +115,9 @@ def compare(sequences: list[np.ndarray], width: int) -> tuple[dict[str, tuple[fl
 
 
 def measure(logits: np.ndarray, width: int, seconds: float) -> dict[str, tuple[np.ndarray, float]]:
-    """The times of each contender, and how many times longer than ours it takes.
+    """The times of each contender, and how many times as long as ours it takes.
 
-    pyctcdecode takes turns with ours alone: it would leave the others too few.
+    pyctcdecode takes turns with ours alone: it is so slow that the others would get too few turns.
     """
     calls = contenders(logits, width)
     slow = {name: calls.pop(name) for name in ["pyctcdecode"] if name in calls}
@@ -128,7 +128,7 @@ def measure(logits: np.ndarray, width: int, seconds: float) -> dict[str, tuple[n
 
 
 def contenders(logits: np.ndarray, width: int) -> dict[str, Decoder]:
-    """The decoders that are installed, each ready to read one sequence."""
+    """The decoders that are installed, each as a function that decodes this sequence."""
     return {
         "ours": lambda: prefix_beam_search(logits, beam_width=width)[0].labels,
         "ours, in full": lambda: _in_full(logits, width),
@@ -164,7 +164,7 @@ def _with_fast_ctc_decode(logits: np.ndarray, width: int) -> dict[str, Decoder]:
 
 
 def _with_pyctcdecode(logits: np.ndarray, width: int) -> dict[str, Decoder]:
-    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)  # no kenlm, no space among the labels: right
+    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)  # it warns that kenlm and a space are missing
     try:
         import pyctcdecode
     except ImportError:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.import_time [--seconds 30]
 
-Each import runs in a fresh interpreter, and the imports take turns. The times hold the start of
-the interpreter too, which `nothing` shows alone and the difference does not hold. The difference
-is the median over the rounds; it should be at most 0.2 s.
+Each import runs in a new interpreter, and the imports take turns. The times include the start of
+the interpreter, which the row `nothing` shows alone and which the difference does not contain. The
+difference is the median over the rounds; it should be at most 0.15 s.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 
 from .tools.harness import conclude, interleave, machine, milliseconds
 
-MOST = 0.2
-"""Seconds that the import may cost beyond numba's."""
+MOST = 0.15
+"""Seconds that the import may take beyond numba's own."""
 
 STATEMENTS = {"nothing": "pass", "numba": "import numba", "ctc_scratch": "import ctc_scratch"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.import_time")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for all rounds (default: 30)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="seconds for all rounds (default: 30)")
     options = parser.parse_args()
 
     times = interleave({name: starter(code) for name, code in STATEMENTS.items()}, options.seconds)
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def starter(code: str) -> Callable[[], None]:
-    """A call that runs `code` in a fresh interpreter and waits for its end."""
+    """A function that runs `code` in a new interpreter and waits until it ends."""
     def call() -> None:
         subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.lstm [--repeats 15] [--threads 1]
 
-Forward and backward of one float32 layer with the same weights, down to the gradients of the
-weights, the bias and the input. The answers of both are compared first, with torch's own in
-float64; then the two take turns. One BLAS thread: a second one slows products this small down, in
+Both run one float32 layer with the same weights, forward and backward, up to the gradients of the
+weights, the bias and the input. First both answers are compared with torch's float64 answers, then
+the two take turns. One BLAS thread is used, because a second one slows products of this size down, in
 torch too.
 """
 
@@ -30,7 +30,7 @@ SHAPES = [  # T, N, D, H
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lstm")
-    parser.add_argument("--repeats", type=int, default=15, help="rounds for a shape (default: 15)")
+    parser.add_argument("--repeats", type=int, default=15, help="rounds per shape (default: 15)")
     parser.add_argument("--threads", type=int, default=1, help="threads of BLAS and of torch (default: 1)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -50,11 +50,11 @@ def main() -> None:
                                     error=errors[name], seconds=times[name].tolist()))
     header = ["T, N, D, H", "contender", "ms (middle half)", "torch / it", "worst error"]
     conclude("lstm", header, rows, results,
-             "worst error: of y, dx and all gradients, relative to the largest entry of each")
+             "worst error: over y, dx and all gradients, relative to the largest entry of each array")
 
 
 def problem(shape: tuple[int, int, int, int]) -> tuple[LSTM, np.ndarray, np.ndarray]:
-    """A layer, its input, and the gradient of its output: the same at each call."""
+    """A layer, its input, and the gradient w.r.t. its output: the same at each call."""
     T, N, D, H = shape
     rng = np.random.default_rng(0)
     layer = LSTM(D, H, rng)
@@ -62,7 +62,7 @@ def problem(shape: tuple[int, int, int, int]) -> tuple[LSTM, np.ndarray, np.ndar
 
 
 def ours_on(shape: tuple[int, int, int, int]) -> Callable[[], list[np.ndarray]]:
-    """A function that gives y, dx, and the gradients of weight_ih, weight_hh and bias."""
+    """A function that returns y, dx, and the gradients of weight_ih, weight_hh and bias."""
     layer, x, dy = problem(shape)
 
     def call():

@@ -1,11 +1,11 @@
-"""Does it matter to `read` how a row of digits comes: its size, colour, margins, compression?
+"""Does the size, the colour, the margin or the compression of an image matter to `ctc-scratch read`?
 
     python -m benchmarks.reading [RUN] [--rows N]
 
-Rows of five MNIST test digits are pasted into images of other sizes and polarities, with paper of
-any width around them and as JPEG of any quality, and read as `ctc-scratch read` reads files, by
-beam search. The error rate is set beside that of `evaluate`, which reads the same rows as they are,
-greedily.
+Rows of five MNIST test digits are pasted into images: enlarged or reduced, dark on light or light on
+dark, with margins of different widths, as PNG or as JPEG of different qualities. The images are read
+as `ctc-scratch read` reads them, by beam search. The error rate is compared with that of `evaluate`,
+which decodes the same rows, unchanged, greedily.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ctc_scratch.digits.reading.row import load_row
 
 from .tools.harness import conclude, machine
 
-# How a row is pasted: size, light ink on dark paper, most paper on each side [pixels], JPEG quality or 0.
+# How a row is pasted: its size, whether light on dark, the widest margin [pixels], JPEG quality or 0 for PNG.
 CONDITIONS = [
     (1.0, True, 0, 0), (1.0, False, 0, 0), (1.0, True, 40, 0), (0.7, False, 30, 0), (0.7, True, 20, 75),
     (1.0, False, 40, 50), (1.0, True, 40, 25), (2.0, False, 60, 90), (3.3, True, 200, 30),
@@ -37,7 +37,7 @@ CONDITIONS = [
 
 
 def draw(row: np.ndarray, size: float, light: bool, margins: Sequence[int]) -> Image.Image:
-    """A row (28, W) as a picture: so much larger, light ink or dark, paper left, above, right and below."""
+    """Draw a row (28, W) `size` times as large, in light or dark ink; margins: left, top, right, bottom."""
     ink = Image.fromarray(np.uint8(255 * row))
     ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)
     left, top, right, bottom = margins
@@ -48,7 +48,7 @@ def draw(row: np.ndarray, size: float, light: bool, margins: Sequence[int]) -> I
 
 def paste(row: np.ndarray, size: float, light: bool, most: int, quality: int,
           rng: np.random.Generator, path: Path) -> Path:
-    """Write a row (28, W) as an image file: PNG where the quality is 0, else JPEG."""
+    """Write a row (28, W) to an image file with margins of random widths: PNG if quality is 0, else JPEG."""
     picture = draw(row, size, light, rng.integers(most, size=4, endpoint=True).tolist())
     picture.save(path, **(dict(format="JPEG", quality=quality) if quality else dict(format="PNG")))
     return path

@@ -2,22 +2,25 @@
 
     python -m benchmarks.scaling [--quick] [--seconds 1] [--figures DIRECTORY]
 
-T, U, C and N are varied one at a time around one problem, float32, one thread. Time is that of loss
-and gradient (medians of interleaved calls) for our two kernels and for torch, memory for our two.
-The exponent p of size^p is the slope of the upper half of a curve on logarithmic axes.
+T, U, C and N are varied one at a time around one problem, in float32 on one thread. Time is that of
+the loss and the gradient (the median of interleaved calls) for two of our kernels and for torch; memory
+is measured for ours. The exponent p of size^p is the slope of the upper half of a curve on logarithmic
+axes.
 
-Memory is the peak of what a call takes beside logits and gradient, both of which exist before it.
-Neither of the usual gauges shows it: `tracemalloc` sees NumPy's arrays, but not those that compiled
-code makes; and `ru_maxrss` starts from the peak of the parent process, or of the imports. So every
-point has a process of its own: it makes its logits and its gradient, calls `ctc_loss` once so that
-all code is compiled and loaded, has Linux set its peak of resident memory back to what it holds now
-(/proc/self/clear_refs), calls it again and reads the peak (VmHWM). malloc is told to give blocks of
-64 KB and more back to the system at once, so that the second call does not live on what the first
-one has freed. Linux counts pages in batches, so all of it is good to some 0.3 MB.
+Memory is the peak that a call needs in addition to the logits and the gradient, which exist before
+the call. The usual tools do not show it: `tracemalloc` sees NumPy's arrays, but not those that
+compiled code makes, and `ru_maxrss` starts from the peak of the parent process or of the imports.
+Therefore each point is measured in a process of its own, which
+- makes the logits and the gradient, and calls `ctc_loss` once, so that all code is loaded;
+- asks Linux to reset the peak of resident memory (/proc/self/clear_refs);
+- calls `ctc_loss` again and reads the peak (VmHWM).
+malloc is told to return blocks of 64 KB and more to the system at once; otherwise the second call
+would reuse what the first one has freed. Linux counts pages in batches, so the result is accurate to
+about 0.3 MB.
 
-The kinks are where "auto" changes its way: short sequences go several at a time, which takes a
-buffer for all of them; long ones keep checkpoints in place of all states, which takes less memory
-and, since the states between are computed again, more time.
+The curves of "auto" have kinks where the kernel changes its method. Short sequences are solved
+several at a time, with a buffer for all of them. Long sequences keep checkpoints instead of all states:
+that takes less memory, but more time, as the states between checkpoints are computed again.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ctc_scratch import ctc_loss, get_num_threads, set_num_threads
+from ctc_scratch.plots.style import AMBER, BLUE, GREY, GRID
 
 from .tools.harness import interleave, machine, markdown, save
 from .tools.torch_ctc import on_torch
@@ -52,21 +56,21 @@ QUICK_BASE, QUICK_SWEEPS = dict(T=20, N=2, C=5, U=4), dict(T=[20, 40])
 LONG = dict(T=20_000, N=1, C=32, U=2_000)
 MEANING = dict(T="frames T", U="labels U", C="classes C", N="sequences N")
 STYLES = {
-    "auto": dict(color="black", marker="o", linewidth=2.2),
-    "log": dict(color="black", marker="s", linewidth=1.2, linestyle="--", markerfacecolor="white"),
-    "torch": dict(color="0.55", marker="^", linewidth=1.8),
+    "auto": dict(color=BLUE, marker="o", linewidth=2.2),
+    "log": dict(color=BLUE, marker="s", linewidth=1.2, linestyle="--", markerfacecolor="white"),
+    "torch": dict(color=AMBER, marker="^", linewidth=1.8),
 }
 NORMAL, SMALL = 13, 11
 LEAST_PEAK = 0.3
-"""Megabytes reported where less was seen."""
+"""Megabytes: what is less cannot be measured, and this is reported instead."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling")
     parser.add_argument("--quick", action="store_true", help="a few tiny problems, to see that it runs")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of timing for a point (default: 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of timing per point (default: 1)")
     parser.add_argument("--figures", type=Path, help="directory to draw to (default: beside the results)")
-    parser.add_argument("--peak-of", help=argparse.SUPPRESS)  # what a process of its own is started with
+    parser.add_argument("--peak-of", help=argparse.SUPPRESS)  # measure one point, in a process of its own
     options = parser.parse_args()
     if options.peak_of:
         print(peak(**json.loads(options.peak_of)))
@@ -105,8 +109,8 @@ def draw(T: int, N: int, C: int, U: int, dtype: str) -> tuple[np.ndarray, np.nda
 
 
 def measure(shape: dict[str, int], seconds: float) -> dict[str, Any]:
-    """Seconds of each contender, megabytes of each method, how many samples went on to the exact kernel."""
-    import torch  # here, because a process that measures our memory does without
+    """One point: seconds per contender, megabytes per method, how many samples the exact kernel solved."""
+    import torch  # not above: a process that measures our memory must not load torch
 
     torch.set_num_threads(1)
     logits, targets = draw(**shape, dtype="float32")
@@ -129,7 +133,7 @@ def measure(shape: dict[str, int], seconds: float) -> dict[str, Any]:
 
 
 def peak_of(shape: dict[str, int], method: str, dtype: str) -> float:
-    """`peak`, in a process of its own; nan where the system has no /proc/self/clear_refs."""
+    """`peak`, measured in a new process; nan if the system has no /proc/self/clear_refs."""
     if not os.path.exists("/proc/self/clear_refs"):
         return float("nan")
     arguments = json.dumps(dict(shape=shape, method=method, dtype=dtype))
@@ -140,7 +144,7 @@ def peak_of(shape: dict[str, int], method: str, dtype: str) -> float:
 
 
 def peak(shape: dict[str, int], method: str, dtype: str) -> float:
-    """Megabytes that one call of ctc_loss takes at most beside its logits and its gradient."""
+    """The peak of the megabytes that one call of ctc_loss needs beside its logits and its gradient."""
     set_num_threads(1)
     logits, targets = draw(**shape, dtype=dtype)
     grad = np.empty_like(logits)
@@ -152,12 +156,12 @@ def peak(shape: dict[str, int], method: str, dtype: str) -> float:
 
 
 def resident(field: str) -> float:
-    """A field of /proc/self/status in megabytes."""
+    """A field of /proc/self/status, in megabytes."""
     return int(re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """The slope of the upper half of the sizes, on logarithmic axes."""
+    """The slope over the upper half of the sizes, on logarithmic axes."""
     half = len(sizes) // 2 if len(sizes) > 3 else 0
     slope = np.polyfit(np.log(sizes[half:]), np.log(values[half:]), 1)[0]
     return round(float(slope), 2) + 0.0  # not -0.00
@@ -172,7 +176,7 @@ def listed(shape: dict[str, int]) -> str:
 
 
 def table(name: str, sizes: list[int], points: list[dict]) -> str:
-    """Sizes down, contenders across; the exponents last."""
+    """A row per size, a column per contender; the exponents in the last row."""
     columns = [(kind, method) for kind in ("seconds", "megabytes") for method in points[0][kind]]
     header = [name, *(f"{method} [{'ms' if kind == 'seconds' else 'MB'}]" for kind, method in columns),
               "by the exact kernel"]
@@ -183,7 +187,7 @@ def table(name: str, sizes: list[int], points: list[dict]) -> str:
 
 
 def number(point: dict, kind: str, method: str) -> str:
-    """Milliseconds or megabytes, three digits."""
+    """Milliseconds or megabytes, with three digits."""
     return f"{point[kind][method] * (1e3 if kind == 'seconds' else 1):.3g}"
 
 
@@ -194,21 +198,21 @@ def figure(name: str, sizes: list[int], points: list[dict], base: dict[str, int]
     left, right = drawing.subplots(1, 2)
     curves(left, name, sizes, points, "seconds", 1e3).set_ylabel("time [ms]", fontsize=NORMAL)
     curves(right, name, sizes, points, "megabytes", 1).set_ylabel("peak extra memory [MB]", fontsize=NORMAL)
-    right.plot(sizes, np.ones(len(sizes)) * T * N * C * 4 / 1e6, color="0.55", linestyle=":", linewidth=1.8,
+    right.plot(sizes, np.ones(len(sizes)) * T * N * C * 4 / 1e6, color=GREY, linestyle=":", linewidth=1.8,
                label="the gradient itself")
     for ax in left, right:
         ax.set_xlabel(MEANING[name], fontsize=NORMAL)
         ax.legend(fontsize=NORMAL, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.19))
     right.axhspan(0, LEAST_PEAK, color="0.88", zorder=0)
     right.set_ylim(bottom=LEAST_PEAK / 3)
-    right.text(0.98, 0.02, "too little to see", transform=right.transAxes, ha="right", fontsize=SMALL)
+    right.text(0.98, 0.02, "too little to measure", transform=right.transAxes, ha="right", fontsize=SMALL)
     others = {key: size for key, size in base.items() if key != name}
     drawing.suptitle(f"{listed(others)}, float32, one thread", fontsize=NORMAL)
     return drawing
 
 
 def curves(ax: Axes, name: str, sizes: list[int], points: list[dict], kind: str, factor: float) -> Axes:
-    """A line a contender on logarithmic axes, its exponent in the legend."""
+    """Draw a line per contender on logarithmic axes, with its exponent in the legend."""
     for method in points[0][kind]:
         values = [point[kind][method] for point in points]
         label = method if method == "torch" else f"ours, {method}"
@@ -219,7 +223,7 @@ def curves(ax: Axes, name: str, sizes: list[int], points: list[dict], kind: str,
     ax.set_xticks([], minor=True)
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelsize=SMALL)
-    ax.grid(color="0.92")
+    ax.grid(color=GRID)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

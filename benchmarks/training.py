@@ -3,21 +3,22 @@
     python -m benchmarks.training [--threads 1,2] [--rounds 15] [--seconds 60] [--figure PATH]
 
 Both train the model of `ctc-scratch train` (BiLSTM 2 x 128 on frames of 7 columns, 11 classes) from
-the same weights on the same batches: rows of 4 to 6 changed digits, 64 in a batch, drawn by our
-sampler outside the clock. Loss and gradients of one batch are compared before anything is timed.
+the same weights on the same batches: 64 rows of 4 to 6 augmented digits, drawn by our sampler, which is
+not timed. The loss and the gradients of one batch are compared before anything is timed.
 
-Ours is what the trainer does with a batch: frames, shards side by side with one BLAS thread each,
-forward, CTC, backward, clip, Adam. torch is what its users would write: nn.LSTM on packed sequences,
-Linear, log_softmax, CTCLoss, backward, clip_grad_norm_, Adam in its fused form, with
-torch.set_num_threads(1 or 2); its frames, lengths and labels are tensors before the clock starts.
-nn.LSTM has two biases where one does the work; the second is held at 0 and not trained, so that
-Adam does not move their sum twice as fast as ours.
+Ours does with a batch what the trainer does: frames, shards side by side with one BLAS thread each,
+forward, CTC, backward, clip, Adam. torch does what its users would write: nn.LSTM on packed sequences,
+Linear, log_softmax, CTCLoss, backward, clip_grad_norm_ and the fused Adam, with
+torch.set_num_threads(1 or 2); its frames, lengths and labels become tensors before the clock starts.
+nn.LSTM has two biases that are added, where ours has one. The second is held at 0 and not trained, or
+Adam would move their sum twice as fast as our bias.
 
-The first table has rows per second: blocks of 5 batches, the two in turns, medians of rounds. In
-the second each trains for `--seconds` of its own clock, with the most threads of the first, along a
-one-cycle rate that its own pace stretches to end in time: the faster one takes more steps. The one
-whose clock is behind goes next; evaluating stops both clocks. Validation rows of 5 digits are
-read by the same code, greedily, whoever trained the weights.
+The first table has rows per second: the two take turns with blocks of 5 batches, and the median over
+the rounds counts. For the second table each trains for `--seconds` of its own clock, on the largest
+number of threads. The one-cycle rate follows the clock, so that it ends in time and the faster
+contender takes more steps. The contender with less time on its clock takes the next step; both
+clocks stop during evaluations. The same code reads the validation rows of 5 digits, greedily, for
+both.
 """
 
 from __future__ import annotations
@@ -42,17 +43,18 @@ from ctc_scratch.digits.training.gradients import batch_gradients
 from ctc_scratch.digits.training.schedule import Schedule
 from ctc_scratch.digits.training.settings import Settings
 from ctc_scratch.nn import Adam, clip_by_global_norm, one_cycle
+from ctc_scratch.plots.style import AMBER, BLUE, GRID
 
 from .tools.harness import interleave, machine, markdown, ratio, save
 
 FIGURE = Path(__file__).parent / "figures" / "training.png"
 BATCHES = 5
-"""In a block that is timed; at the same time the lengths of rows even out."""
+"""Batches in a block that is timed: enough for the lengths of rows to even out."""
 POINTS = 6
-"""Evaluations on the way."""
+"""Evaluations during training."""
 STYLES: dict[str, dict[str, Any]] = {
-    "ctc_scratch": dict(color="black", marker="o", linewidth=2.2),
-    "torch": dict(color="0.55", marker="^", linewidth=1.8),
+    "ctc_scratch": dict(color=BLUE, marker="o", linewidth=2.2),
+    "torch": dict(color=AMBER, marker="^", linewidth=1.8),
 }
 
 
@@ -60,20 +62,20 @@ class Contender(Protocol):
     """A model in training."""
 
     def prepare(self, batch: RowBatch) -> Any:
-        """A batch in the form that `gradients` takes; not timed."""
+        """The batch in the form that `gradients` takes; this is not timed."""
 
     def gradients(self, batch: Any) -> tuple[float, dict[str, np.ndarray]]:
-        """The mean loss per row, and its gradients under our names; the weights stay."""
+        """The mean loss per row, and its gradients under our names; the weights do not change."""
 
     def step(self, batch: Any, rate: float) -> None:
-        """Gradients, clip, Adam."""
+        """Compute the gradients, clip them, and change the weights with Adam."""
 
     def reader(self) -> RowReader:
-        """Our reader, with the weights as they are."""
+        """Our reader with the current weights."""
 
 
 class Ours:
-    """As `Trainer.step` does it."""
+    """The training step of `Trainer.step`."""
 
     def __init__(self, model: RowReader, settings: Settings):
         self.model, self.settings = model.with_weights(model.params), settings
@@ -96,7 +98,7 @@ class Ours:
 
 
 class Torch:
-    """The same in torch."""
+    """The same training step in torch."""
 
     def __init__(self, model: RowReader, settings: Settings):
         self.model, self.settings = model, settings
@@ -114,7 +116,7 @@ class Torch:
         self.optimiser = torch.optim.Adam(self.params.values(), fused=True)
 
     def _named(self, name: str) -> torch.nn.Parameter:
-        """Our `lstm1.reverse.bias` is its `bias_ih_l0_reverse`."""
+        """torch's parameter for one of ours: `bias_ih_l0_reverse` for `lstm1.reverse.bias`."""
         layer, *rest = name.split(".")
         if layer == "output":
             return getattr(self.output, rest[0])
@@ -156,10 +158,10 @@ CONTENDERS: dict[str, type] = {"ctc_scratch": Ours, "torch": Torch}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
-    parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
+    parser.add_argument("--threads", default="1,2", help="thread counts to measure (default: 1,2)")
     parser.add_argument("--rounds", type=int, default=15, help=f"of {BATCHES} batches each (default: 15)")
     parser.add_argument("--seconds", type=float, default=60.0,
-                        help="for each to learn in; 0: only rows per second (default: 60)")
+                        help="training time of each; 0: only rows per second (default: 60)")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="where to draw (default: figures/)")
     options = parser.parse_args()
     threads = [int(count) for count in options.threads.split(",")]
@@ -182,7 +184,7 @@ def main() -> None:
         use_threads(max(threads))
         curves = learn(model, settings, train_part, validation_part, options.seconds)
         results.update(threads=max(threads), curves=curves)
-        print(f"\nthreads: {max(threads)}; label error rate on validation rows (after so many steps)\n")
+        print(f"\nthreads: {max(threads)}; label error rate on validation rows (and steps taken)\n")
         print(curve_table(curves))
         figure(curves, max(threads)).savefig(options.figure, dpi=150)
         print(f"\ndrawn: {options.figure}")
@@ -190,12 +192,12 @@ def main() -> None:
 
 
 def sampler(part: tuple[np.ndarray, np.ndarray], settings: Settings) -> RowSampler:
-    """The batches of `ctc-scratch train`, from the first one on."""
+    """A sampler that draws the batches of `ctc-scratch train` from the first one on."""
     return RowSampler(*part, settings.digits, np.random.default_rng(settings.seed), settings.augmentation)
 
 
 def use_threads(count: int) -> None:
-    """So many for both."""
+    """Let both contenders use this many threads."""
     set_num_threads(count)
     torch.set_num_threads(count)
 
@@ -204,7 +206,7 @@ def use_threads(count: int) -> None:
 
 
 def compare(contenders: Mapping[str, Contender], batch: RowBatch) -> dict[str, float]:
-    """How far the losses and the gradients of one batch are apart, relatively."""
+    """The relative differences of the losses and of the gradients of one batch."""
     (loss, grads), (expected, truth) = (
         contender.gradients(contender.prepare(batch)) for contender in contenders.values())
     worst = max(float(np.abs(grads[name] - grad).max() / np.abs(grad).max()) for name, grad in truth.items())
@@ -214,7 +216,7 @@ def compare(contenders: Mapping[str, Contender], batch: RowBatch) -> dict[str, f
 
 
 def measure(model: RowReader, settings: Settings, part: Any, threads: int, rounds: int) -> dict[str, Any]:
-    """Seconds of each block of batches, contender by contender."""
+    """Seconds per block of batches for each contender, on this many threads."""
     use_threads(threads)
     draw = sampler(part, settings)
     batches = [draw.batch(settings.batch) for _ in range(BATCHES)]
@@ -233,7 +235,7 @@ def measure(model: RowReader, settings: Settings, part: Any, threads: int, round
 
 def learn(model: RowReader, settings: Settings, train_part: Any, validation_part: Any, seconds: float
           ) -> dict[str, list[dict[str, float]]]:
-    """Each trains for `seconds`; points of its curve: seconds, steps, label_error_rate."""
+    """Train each contender for `seconds`; returns points of its curve: seconds, steps, label error rate."""
     contenders: dict[str, Contender] = {name: make(model, settings) for name, make in CONTENDERS.items()}
     draws = {name: sampler(train_part, settings) for name in contenders}
     schedules = {name: Schedule(10**9, seconds / 60) for name in contenders}
@@ -259,7 +261,7 @@ def learn(model: RowReader, settings: Settings, train_part: Any, validation_part
 
 
 def speed_rows(speed: dict[str, Any]) -> list[list[Any]]:
-    """A line a contender."""
+    """A table row per contender."""
     lines = []
     for name, spent in speed["seconds"].items():
         low, middle, high = np.percentile(speed["rows"] / np.array(spent), [25, 50, 75])
@@ -269,7 +271,7 @@ def speed_rows(speed: dict[str, Any]) -> list[list[Any]]:
 
 
 def curve_table(curves: dict[str, list[dict[str, float]]]) -> str:
-    """A line a point in time."""
+    """A table with a row per point in time."""
     rows = [[f"{points[0]['seconds']:.0f}",
              *(f"{point['label_error_rate']:.2%} ({point['steps']})" for point in points)]
             for points in zip(*curves.values())]
@@ -277,7 +279,7 @@ def curve_table(curves: dict[str, list[dict[str, float]]]) -> str:
 
 
 def figure(curves: dict[str, list[dict[str, float]]], threads: int) -> Figure:
-    """Label error rate against seconds."""
+    """Draw the label error rate against the seconds of training."""
     drawing = Figure(figsize=(6, 4), layout="constrained")
     ax = drawing.subplots()
     for name, points in curves.items():
@@ -289,7 +291,7 @@ def figure(curves: dict[str, list[dict[str, float]]], threads: int) -> Figure:
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.grid(color="0.92")
+    ax.grid(color=GRID)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return drawing

@@ -1,13 +1,12 @@
-"""What does a language model buy where rows follow a pattern? Years, read digit by digit.
+"""How much does a language model help if all rows follow a pattern? The rows are years.
 
     python -m benchmarks.years [RUN] [--rows 2000] [--steps 300]
 
-Rows of four MNIST test digits that spell a year from 1900 to 2029. The reader knows
-nothing of years: it is the model of a run of `ctc-scratch train`, or, if none is named,
-one trained here for 300 steps (a minute) on rows of random digits, which leaves it
-enough errors to mend. The n-gram models are learnt from 1000 other years, drawn from the
-same range. `order` is the number of labels that a count spans: 1 knows how frequent each
-digit is, 5 the whole year, its beginning included.
+Each row consists of four MNIST test digits that spell a year from 1900 to 2029. The reader has learnt
+nothing about years: it is the model of a run of `ctc-scratch train`, or, if no run is named, a model
+trained here for 300 steps (a minute) on rows of random digits, which leaves it enough errors to
+correct. The n-gram models are learnt from 1000 other years of the same range. An n-gram model of
+order 1 knows how frequent each digit is, one of order 5 the whole year with its beginning.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.years")
     parser.add_argument("run", nargs="?", help="the folder of a run of ctc-scratch train")
     parser.add_argument("--rows", type=int, default=2000, help="years to read (default: 2000)")
-    parser.add_argument("--steps", type=int, default=300, help="if no run is named, to train (default: 300)")
+    parser.add_argument("--steps", type=int, default=300, help="steps to train if no run is named (default: 300)")
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -57,7 +56,7 @@ def main() -> None:
     decoders = {
         "greedy": lambda: greedy_decode(logits, lengths),
         "beam": lambda: best_of(prefix_beam_search(logits, lengths)),
-        "map": lambda: best_of([[found] for found in map_decode(logits, lengths, budget=200)]),
+        "map": lambda: [found.labels for found in map_decode(logits, lengths, budget=200)],
     }
     for order in ORDERS:
         ngram = NGram(others, order, labels=range(1, C))
@@ -73,20 +72,21 @@ def main() -> None:
                      f"{1e3 * seconds / len(years):.2f}"])
         results.append(dict(decoder=name, label_error_rate=errors, rows_right=right, seconds=seconds))
     print(f"\n{machine()}; {len(years)} rows")
-    conclude("years", ["decoder", "label error rate", "years right", "ms a row"], rows, results)
+    conclude("years", ["decoder", "label error rate", "years right", "ms per row"], rows, results)
 
 
 def digits_of(year: int) -> list[int]:
+    """[1, 9, 8, 4] for 1984."""
     return [int(digit) for digit in str(year)]
 
 
-def best_of(found: list) -> list[list[int]]:
-    """The labels of the best of each sequence's hypotheses."""
-    return [hypotheses[0].labels for hypotheses in found]
+def best_of(beams: list) -> list[list[int]]:
+    """The labels of the best hypothesis of each sequence."""
+    return [hypotheses[0].labels for hypotheses in beams]
 
 
 def draw_rows(mnist: Mnist, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (count, 28, 112) of test digits, each a year, and the years (count,)."""
+    """Images (count, 28, 112) of years made of test digits, and the years (count,)."""
     years = rng.choice(YEARS, count)
     digits = np.array([digits_of(year) for year in years]).reshape(-1)
     picks = np.empty(len(digits), np.intp)
@@ -98,7 +98,7 @@ def draw_rows(mnist: Mnist, count: int, rng: np.random.Generator) -> tuple[np.nd
 
 
 def trained(steps: int) -> RowReader:
-    """A reader of rows of random digits."""
+    """A reader that is trained on rows of random digits."""
     with tempfile.TemporaryDirectory() as folder:
         train(Settings(steps=steps, out=f"{folder}/run"))
         return load_model(f"{folder}/run/model.npz")

@@ -1,7 +1,7 @@
 """What the benchmarks share: interleaved timing, medians with their spread, tables, files.
 
-A ratio is only as good as its two times are comparable, so contenders take turns
-in one process, and a ratio is the median of the ratios of the rounds.
+A machine's speed drifts, so two times are comparable only if they are measured together. Contenders
+therefore take turns in one process, and a ratio is the median of the ratios of all rounds.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0,
                least: int = 5, most: int = 200, turn: float = 0.01) -> dict[str, np.ndarray]:
-    """Seconds of each call, contender by contender, one turn each a round.
+    """Time the contenders in turns; returns the seconds per call of each, one number per round.
 
-    In its turn a contender is called once, and if that is short again and again
-    for `turn` seconds, of which the mean counts: a single short call would mostly
-    time the caches as the contender before left them. The first round warms up and
-    is thrown away. Rounds go on for about `seconds` in all, at least `least` and at
-    most `most` of them.
+    A turn lasts at least one call and at least `turn` seconds, and the mean of its calls counts: a
+    single short call would mostly measure the state in which the previous contender left the caches.
+    A first round, which is not counted, warms up. There are at least `least` rounds and at most
+    `most`, and none begins after `seconds` have passed, unless `least` asks for it.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders.items())
@@ -37,7 +36,7 @@ def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0
     while (rounds := len(next(iter(times.values())))) < most:
         if rounds >= least and time.perf_counter() - start > seconds:
             break
-        first = rounds % len(contenders)  # none is always first
+        first = rounds % len(contenders)  # so that no contender always comes first
         for name, call in order[first:] + order[:first]:
             calls, before = 0, time.perf_counter()
             while calls == 0 or time.perf_counter() - before < turn:
@@ -48,14 +47,15 @@ def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0
 
 
 def ratio(times: Mapping[str, np.ndarray], slow: str, fast: str) -> float:
-    """How many times longer `slow` takes: the median over rounds."""
+    """How many times as long as `fast` the contender `slow` takes: the median over the rounds."""
     return float(np.median(times[slow] / times[fast]))
 
 
 def stolen() -> np.ndarray:
-    """Ticks that others on the same hardware took from this virtual machine, and all there were; Linux only.
+    """Clock ticks that other virtual machines took from this one, and all ticks, since it started.
 
-    The difference of two calls says how idle a machine was that was to be so.
+    The difference of two calls says how much of the processor this machine really had. NaN if the system
+    is not Linux.
     """
     try:
         ticks = [int(word) for word in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
@@ -72,7 +72,7 @@ def milliseconds(spent: np.ndarray) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table, columns lined up."""
+    """Format a Markdown table whose columns are aligned."""
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
@@ -81,7 +81,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def machine() -> str:
-    """One line on where and when this was measured."""
+    """The date, the processor and the versions, in one line."""
     model = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as file:
@@ -94,7 +94,7 @@ def machine() -> str:
 
 
 def first_call(call: Callable[[], Any]) -> str:
-    """What to say of a call that compiles, or loads what an earlier process has compiled."""
+    """Make a call that compiles or loads kernels; returns a line that says how long it took."""
     start = time.perf_counter()
     call()
     return f"first call (compiles, or loads from the cache): {time.perf_counter() - start:.2f} s"
@@ -102,7 +102,7 @@ def first_call(call: Callable[[], Any]) -> str:
 
 def conclude(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]], payload: Any,
              *remarks: str) -> None:
-    """Print a table with remarks below it, and save what it is made of."""
+    """Print a table with remarks below it, and save the numbers behind it."""
     print(markdown(header, rows))
     print("\n".join(["", *remarks, f"written: {save(name, payload)}"]))
 

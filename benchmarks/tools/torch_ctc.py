@@ -1,4 +1,4 @@
-"""The loss and the gradient that torch gives, for the benchmarks that have it as a contender."""
+"""torch's CTC loss and gradient, for the benchmarks in which it is a contender."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def on_torch(logits: NDArray, targets: NDArray) -> Callable[[], tuple[NDArray, NDArray]]:
-    """log_softmax, ctc_loss and backward in the dtype of the logits: a function to be timed.
+    """A function that runs torch's log_softmax, ctc_loss and backward, in the dtype of the logits.
 
     Parameters
     ----------
@@ -17,9 +17,9 @@ def on_torch(logits: NDArray, targets: NDArray) -> Callable[[], tuple[NDArray, N
 
     Returns
     -------
-    call : gives the losses (N,) and the gradient w.r.t. the logits (T, N, C)
+    call : a function that returns the losses (N,) and the gradient w.r.t. the logits (T, N, C)
     """
-    import torch  # here, because benchmarks.scaling starts processes that do without
+    import torch  # not above: benchmarks.scaling starts processes that must not load torch
 
     leaf, labels = torch.tensor(logits, requires_grad=True), torch.tensor(targets)
     (T, N, _), U = logits.shape, targets.shape[1]
