@@ -1,34 +1,36 @@
-"""Prefix beam search, compiled: a prefix tree in one flat array, one sequence at a time, in log space.
+"""Prefix beam search, compiled: advance the beam of one sequence by a frame, in log space.
 
-The beam holds prefixes, each a node of the tree. A path that spells a prefix ends either
-in a blank or in the prefix's last label. The two are kept apart, since only a blank
-allows the last label to come again:
+The beam holds the best prefixes so far. A path that spells a prefix p ends either in a blank or in the last
+label of p. Both are counted apart, because a label may only come again after a blank. With y the
+probabilities of the next frame, the two sums become
 
     blank'(p)    = [blank(p) + label(p)] y(blank)
     label'(p c)  = [label(p c) + blank(p) + (label(p) if c differs from p's last label)] y(c)
 
-In one frame each of the B prefixes of the beam goes on as itself (it *stays*) or with one
-of C - 1 labels more (it is *extended*), and the W best of these are the next beam. Three
-facts spare looking at all B * C of them. An extension that is in the beam already belongs
-to the stay of that prefix. Extensions of one prefix score worse with worse labels, so that
-once one is too bad for a full beam, those behind it are. And a label behind the W + 1
-likeliest is always too bad: a stay or an extension by one of these, each scoring better,
-is left of every prefix for every place in the beam. (A language model voids the last two.)
+In each frame, each of the B prefixes in the beam *stays* as it is or is *extended* by one of C - 1 labels.
+The W best of all results are the next beam. Three facts make it unnecessary to look at all B * C of them:
 
-On a tie stays come first, then extensions of better prefixes, then likelier labels, then
-smaller ones.
+1. If an extension is in the beam itself, its paths belong to the stay of that prefix.
+2. The extensions of one prefix get worse with less likely labels. Once one of them is too bad for a full
+   beam, so are all that follow.
+3. Only the W + 1 likeliest labels need to be tried. An extension by any other label scores at most as well
+   as W other results: the same prefix extended by each of those labels, its own last label aside, or the
+   stay of that extension if it is in the beam.
 
-Shapes: W the most prefixes a beam holds, C classes, K labels that are tried.
+With a language model only the first holds.
 
-    tree          (capacity, 5)  a row a node, parents before children; node 0 is the empty prefix
-    priors        (capacity,)    what the language model says of the whole prefix; 0 without one
-    label_priors  (capacity, C)  what it adds for each label behind the prefix; (0, C) without one
-    nodes         (W,)           the beam, best first
-    logs          (W, 3)         ln of all ways that end in a blank, in the last label, in either
-    counts        (3,)           nodes used, prefixes in the beam, first node of the last frame
+Ties are broken in this order: stays first, then extensions of better prefixes, then likelier labels, then
+smaller labels.
 
-Tuples of arrays are unpacked once a call: to take an array out of one costs a reference
-count, as much as an exp.
+Shapes
+------
+W prefixes that fit the beam, B prefixes in it, C classes, K labels that are tried.
+
+tree, priors, label_priors, nodes, counts : see `prefix_tree`
+logs : (W, 3), ln of the sum of all paths that end in a blank, in the last label, in either
+
+Kernels unpack tuples of arrays once per call: taking an array out of a tuple counts a reference to it,
+which takes as long as an exp.
 """
 
 from typing import NamedTuple
@@ -40,17 +42,17 @@ from ...compiled.cache import cached_njit
 from ...compiled.log_space import log_add_by_table, log_softmax
 from .prefix_tree import BEAM, FRESH, LABEL, NODES, PARENT, SLOT, extended, forget
 
-# nogil: the driver runs batches on several threads. cache: compiled once a machine.
-# error_model: no test for division by zero. No fastmath: -inf has to stay -inf.
+# nogil: the driver runs batches on several threads. error_model: no test for division by zero.
+# No fastmath: -inf has to stay -inf.
 kernel = cached_njit(nogil=True, error_model="numpy")
-# inline: what is called once a frame would count a reference to each of its arrays, once a frame.
+# inline: called once per frame, and an ordinary call would count a reference to each of its arrays.
 inlined = cached_njit(nogil=True, error_model="numpy", inline="always")
 
 ENDS_IN_BLANK, ENDS_IN_LABEL, TOTAL = 0, 1, 2  # columns of logs
 
 
 class State(NamedTuple):
-    """A search between two frames."""
+    """What a search keeps from one frame to the next."""
 
     tree: NDArray
     priors: NDArray
@@ -61,23 +63,26 @@ class State(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What a frame needs; nothing of it lives on to the next."""
+    """Memory that a frame needs; its contents do not matter to the next frame."""
 
     log_probs: NDArray  # (C,)
-    likely: NDArray  # (K,) the likeliest labels, and
-    likely_log_probs: NDArray  # their log-probabilities
-    owner: NDArray  # (C,) -1, but for labels that lead from prefix i to another one of the beam: i
-    links: NDArray  # (W, 2) first child that is in the beam too, next such child of the parent; -1 if none
-    stayed: NDArray  # (W, 3) the logs of each prefix that stays
-    scores: NDArray  # (W,) of the next beam, and
-    moves: NDArray  # how it comes about: packed(i, c) is prefix i extended by c, or staying if c is -1
-    next_nodes: NDArray  # (W,)
-    next_logs: NDArray  # (W, 3)
+    likely: NDArray  # (K,) the likeliest labels, likeliest first
+    likely_log_probs: NDArray  # (K,) their log-probabilities
+    owner: NDArray  # (C,) i if label c leads from prefix i to another prefix of the beam, else -1
+    links: NDArray  # (W, 2) first child that is in the beam, next such child of the same parent; -1 if none
+    stayed: NDArray  # (W, 3) the new logs of each prefix that stays
+    scores: NDArray  # (W,) of the next beam, best first
+    moves: NDArray  # (W,) how each comes about: packed(i, c), prefix i extended by c; it stays if c is -1
+    next_nodes: NDArray  # (W,) nodes of the next beam
+    next_logs: NDArray  # (W, 3) logs of the next beam
 
 
 @kernel
 def offer(keys, ids, size, key, id):
-    """Put (key, id) into its place, best first, unless it is -inf or behind a full list; returns the size."""
+    """Insert (key, id) into a list sorted by falling key, unless the key is -inf or too low for a full list.
+
+    Returns how many entries the list has now. Of equal keys the earlier one stays first.
+    """
     k = size
     if k == len(keys):
         k -= 1
@@ -94,12 +99,13 @@ def offer(keys, ids, size, key, id):
 
 @kernel
 def packed(i, c):
-    """Two small numbers, i >= 0 and c >= -1, in one."""
+    """The numbers i >= 0 and c >= -1 in one integer."""
     return (i << 32) + c + 1
 
 
 @kernel
 def unpacked(move):
+    """The numbers i and c that `packed` made one of."""
     return move >> 32, (move & 0xFFFFFFFF) - 1
 
 
@@ -108,7 +114,7 @@ def unpacked(move):
 
 @inlined
 def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, moves):
-    """Offer every prefix of the beam as it stands after this frame; returns how many there are now."""
+    """Offer each prefix of the beam, unchanged, to the next beam; returns how many entries that has now."""
     size = 0
     for j in range(B):
         links[j, 0] = -1
@@ -116,12 +122,13 @@ def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, 
         node = nodes[j]
         in_blank, in_label = logs[j, TOTAL] + log_probs[blank], -np.inf
         if node > 0:
+            # The last label goes on, or it has just come: from the parent, if that is in the beam.
             label, parent = tree[node, LABEL], tree[node, PARENT]
             in_label, i = logs[j, ENDS_IN_LABEL], tree[parent, SLOT]
             if i >= 0:
                 arrives = logs[i, ENDS_IN_BLANK] if tree[parent, LABEL] == label else logs[i, TOTAL]
                 in_label = log_add_by_table(in_label, arrives)
-                links[j, 1], links[i, 0] = links[i, 0], j
+                links[j, 1], links[i, 0] = links[i, 0], j  # tells `extend` that i has a child in the beam
             in_label += log_probs[label]
         total = log_add_by_table(in_blank, in_label)
         stayed[j, ENDS_IN_BLANK], stayed[j, ENDS_IN_LABEL], stayed[j, TOTAL] = in_blank, in_label, total
@@ -133,11 +140,15 @@ def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, 
 def extend(
     tree, priors, label_priors, nodes, logs, B, likely, likely_log_probs, K, owner, links, scores, moves, size
 ):
-    """Offer every prefix of the beam with one label more, unless that is in the beam itself."""
+    """Offer each prefix with one more label to the next beam, unless the result is in the beam already.
+
+    Returns how many entries the next beam has now.
+    """
     W = len(scores)
     for i in range(B):
         node = nodes[i]
         last, score = tree[node, LABEL], priors[node]
+        # Mark the labels whose extension is in the beam: `stay` has counted these paths.
         j = links[i, 0]
         while j >= 0:
             owner[tree[nodes[j], LABEL]] = i
@@ -147,10 +158,11 @@ def extend(
             if len(label_priors) > 0:
                 score = priors[node] + label_priors[node, c]
             elif size == W and logs[i, TOTAL] + log_prob <= scores[W - 1]:
-                break
+                break  # so are all labels that are less likely
             if owner[c] != i:
                 leaves = logs[i, ENDS_IN_BLANK] if c == last else logs[i, TOTAL]
                 size = offer(scores, moves, size, leaves + log_prob + score, packed(i, c))
+        # Take the marks away again.
         j = links[i, 0]
         while j >= 0:
             owner[tree[nodes[j], LABEL]] = -1
@@ -162,8 +174,9 @@ def extend(
 def renew(
     tree, priors, label_priors, nodes, logs, counts, log_probs, stayed, moves, size, next_nodes, next_logs
 ):
-    """Make the `size` best moves the beam."""
+    """Carry out the `size` best moves: the next beam replaces this one."""
     counts[FRESH] = counts[NODES]
+    # Moves refer to positions in the old beam, so the new one is collected beside it first.
     for k in range(size):
         i, c = unpacked(moves[k])
         if c < 0:
@@ -188,10 +201,10 @@ def renew(
 
 @kernel
 def advance(rows, first, stride, T, blank, prune, state, scratch, norms):
-    """Take T frames; frame t is rows[first + t * stride]. Fills norms (T, 2), see `log_softmax`.
+    """Advance by T frames; frame t is rows[first + t * stride]. Fills norms (T, 2), see `log_softmax`.
 
-    Returns how many were taken: fewer if the tree is more than half full of prefixes that are
-    still needed, so that it ought to grow.
+    Returns how many frames were taken. These are fewer than T if more than half of the tree is still
+    needed; the caller then has to make room and call again.
     """
     tree, priors, label_priors, nodes, logs, counts = state
     (log_probs, likely, likely_log_probs, owner, links, stayed, scores, moves, next_nodes,
@@ -202,11 +215,13 @@ def advance(rows, first, stride, T, blank, prune, state, scratch, norms):
             forget(tree, priors, label_priors, nodes, counts)
             if 2 * (counts[NODES] + W) > capacity:
                 return t
+        # The log-probabilities of this frame, and its likeliest labels.
         B, K = counts[BEAM], 0
         log_softmax(rows, first + t * stride, log_probs, norms[t])
         for c in range(C):
             if c != blank:
                 K = offer(likely_log_probs, likely, K, log_probs[c], c)
+        # The best results of staying and extending are the next beam.
         size = stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, moves)
         size = extend(
             tree, priors, label_priors, nodes, logs, B, likely, likely_log_probs, K, owner, links, scores,

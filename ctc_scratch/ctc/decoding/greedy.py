@@ -1,8 +1,8 @@
-"""Greedy (best path) decoding: the most probable class of every frame, collapsed.
+"""Greedy decoding, also called best path decoding: take the most probable class per frame, then collapse.
 
-That path need not spell the most probable *labelling*, whose probability is a sum over many
-paths (Graves 2006, section 3.2): `beam_search` adds up those of the most promising labellings,
-and `map_search` finds the most probable one.
+The path found this way need not spell the most probable *labelling*, whose probability is a sum over many
+paths (Graves 2006, section 3.2). `beam_search` adds up the paths of the most promising labellings, and
+`map_search` finds the most probable labelling of all.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from ..inputs.frames import Frames
 from ..inputs.options import check_blank
 from ..inputs.values import check_logits
 from ..labels import collapse
+from .hypotheses import abbreviated
 
 
 def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0) -> list:
-    """The labels that each sequence's most probable path spells.
+    """The labels that the most probable path of each sequence spells.
 
     Parameters
     ----------
     logits : (T, N, C) float array, or (T, C) for one sequence
-        Scores of any kind, larger is likelier: only their order in a frame
-        counts. On a tie the lowest class wins.
+        Scores of any kind, where larger means likelier: only their order within a
+        frame counts. On a tie the lowest class wins.
     lengths : (N,) integers, optional
         Frames used of each sequence.
     blank : which class is the blank
@@ -38,8 +39,8 @@ def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank:
 
     Notes
     -----
-    Here the likeliest path is blank, blank with 0.36, while three other paths,
-    0.64 together, spell (1,): greedy is not the most probable labelling.
+    Greedy decoding may miss the most probable labelling. Here the likeliest path, blank and blank,
+    has probability 0.36, while the three other paths, with 0.64 in all, spell (1,).
 
     >>> import numpy as np
     >>> greedy_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))
@@ -56,7 +57,9 @@ def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank:
 
 
 class GreedyStream:
-    """Greedy decoding of one sequence whose frames come in pieces; the answer is that of `greedy_decode`.
+    """Greedy decoding of one sequence that arrives in pieces, with the same answer as `greedy_decode`.
+
+    labels : list of the labels so far
 
     >>> import numpy as np
     >>> stream = GreedyStream()
@@ -68,8 +71,11 @@ class GreedyStream:
 
     def __init__(self, *, blank: int = 0) -> None:
         self.labels: list[int] = []
-        self._blank, self._last = blank, -1
+        self._blank, self._last = blank, -1  # the class of the last frame
         self._C: int | None = None
+
+    def __repr__(self) -> str:
+        return f"GreedyStream(blank={self._blank}; so far {abbreviated(self.labels)})"
 
     def push(self, logits: ArrayLike) -> list[int]:
         """Take the next frames (T, C); returns the labels that they add."""
@@ -84,7 +90,7 @@ class GreedyStream:
 
 
 def check_piece(logits: ArrayLike, C: int | None) -> Frames:
-    """The next frames (T, C) of a stream, of as many classes as before."""
+    """The next frames (T, C) of a stream, checked; C is the number of classes so far, if known."""
     frames = check_logits(logits)
     if not frames.single:
         raise ValueError(f"a stream takes the frames (T, C) of one sequence, got {frames.logits.shape}")

@@ -1,11 +1,15 @@
-"""The labellings that a decoder finds: their scores, exact probabilities, and where their labels stand."""
+"""What a decoder returns: labellings with their scores, exact probabilities and the frames of each label.
+
+Most callers look at the best hypothesis only, so probabilities and positions are computed on demand, from
+the frames that the hypotheses of one sequence share (`Posteriors`).
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,66 +18,75 @@ from ..loss import ctc_loss
 from ..paths.align import Span, spans_of
 from ..paths.band import Band, band_of, best_states, classes_used, log_probs_of, log_sum
 
-LOWEST = -700.0
-"""A ln y below this is left to `ctc_loss`: as a number it would be subnormal, and lack digits."""
+LOWEST_LOG_PROB = -700.0
+"""If some ln y is below this, `ctc_loss` computes ln P: y itself would be subnormal and lack digits."""
 
-NEARLY_CERTAIN = -0.01
-"""A ln P above this is left to `ctc_loss`, which sums what lacks to certainty."""
+LARGEST_SUM = -0.01
+"""If ln P is above this, `ctc_loss` computes it: near certainty it sums 1 - P, which keeps more digits."""
 
 
 class Emissions(NamedTuple):
-    """What frames say of labels: ln y (T, K) of the classes used, which each label is, where it can be."""
+    """What the frames say about the labels of one hypothesis.
+
+    log_probs : (T, K) ln y of the classes that it uses, the blank first
+    columns : (U,) the column of each label
+    band : the states that can be reached and can still finish
+    """
 
     log_probs: NDArray[np.float64]
     columns: NDArray[np.intp]
     band: Band
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Posteriors:
-    """The frames that a search has taken.
+    """The frames of one sequence, and what they say about any labelling.
 
     logits : (T, C) float64
-    norms : (T, 2) largest logit of each frame, and ln of the sum of exp(logit - largest)
+    norms : (T, 2) the largest logit of each frame, and ln of the sum of exp(logit - largest)
     blank : which class is the blank
     """
 
     logits: NDArray[np.float64]
     norms: NDArray[np.float64]
     blank: int
-    _last: list[tuple[list[int], Emissions]] = field(default_factory=list, repr=False)
+    _last: list[tuple[list[int], Emissions]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Posteriors(T={self.logits.shape[0]}, C={self.logits.shape[1]}, blank={self.blank})"
 
     def log_prob(self, labels: list[int], least: float = -math.inf) -> float:
-        """ln P(labels | x), at most 0, of labels that fit the frames.
+        """ln P(labels | x), at most 0. The labels must fit the frames.
 
-        least : what it is known to be at least
+        least : a lower bound of the result, -inf if none is known
         """
         if len(self.logits) > 0:
             log_probs, columns, band = self._emissions(labels)
-            if (log_probs[log_probs > -np.inf] < LOWEST).any():
+            if (log_probs[log_probs > -np.inf] < LOWEST_LOG_PROB).any():
                 return exact_log_prob(self.logits, labels, self.blank)
-            found = log_sum(log_probs, columns, band, least)
-            if found < NEARLY_CERTAIN:
-                return found
+            log_prob = log_sum(log_probs, columns, band, least)
+            if log_prob < LARGEST_SUM:  # nan, for a sum that is not proved, is not
+                return log_prob
         return exact_log_prob(self.logits, labels, self.blank)
 
     def log_probs(self) -> NDArray[np.float64]:
-        """ln y (T, C) of all classes."""
+        """ln y (T, C) of all classes at all frames."""
         return (self.logits - self.norms[:, :1]) - self.norms[:, 1:]
 
     def log_best_path(self) -> float:
-        """ln of the probability of the likeliest path, which takes the likeliest class of each frame."""
+        """ln of the probability of the likeliest path: it takes the likeliest class of each frame."""
         return 0.0 - float(self.norms[:, 1].sum())
 
     def spans(self, labels: list[int]) -> list[Span]:
-        """Where each label stands on the likeliest alignment."""
+        """The frames of each label on the likeliest alignment, in order."""
         log_probs, columns, band = self._emissions(labels)
         states = best_states(log_probs, -self.norms[:, 1], columns, band)
-        assert states is not None, "labels that were found have a path"
+        assert states is not None, "a labelling that was decoded has a path"
         return spans_of(states, log_probs, columns, labels)
 
     def _emissions(self, labels: list[int]) -> Emissions:
-        # Asked for twice in a row, as a rule; those of all hypotheses would be much to keep.
+        # log_prob and spans often ask for the same labels in turn. Only the last answer is kept, as those
+        # for all hypotheses together would take a lot of memory.
         for known, emissions in self._last[:]:
             if known is labels:
                 return emissions
@@ -88,29 +101,32 @@ def posteriors_of(logits: ArrayLike, blank: int) -> Posteriors:
     """The posteriors of one sequence, logits (T, C)."""
     scores = np.array(logits, np.float64)
     tops = scores.max(axis=1)
-    with np.errstate(over="ignore"):  # a logit that is 1e308 below another one: a probability of 0
+    with np.errstate(over="ignore"):  # a difference of -inf, from logits of +-1e308, is a probability of 0
         log_totals = np.log(np.exp(scores - tops[:, None]).sum(axis=1))
     return Posteriors(scores, np.stack([tops, log_totals], axis=1), blank)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hypothesis:
-    """A labelling that a search has found.
+    """A labelling that a decoder found.
 
     labels : list of its U labels
-    log_score : what the search ranks by: ln of the probability of those of its paths that the search
-        has seen, and what the language model adds
-    log_prob : ln P(labels | x), exact, at most 0
-    spans : where each label stands on the likeliest alignment, a `Span` each, in order
-    posteriors : the frames
+    log_score : the number by which a beam search ranks it: ln of the summed probability of those of its
+        paths that the search kept, plus what the language model adds
+    log_prob : ln P(labels | x), the sum over all its paths, at most 0
+    spans : a `Span` for each label, in order: its frames on the likeliest alignment
+    posteriors : the frames of the sequence, which all its hypotheses share
 
-    log_prob and spans are worked out when they are first asked for.
+    log_prob and spans are computed when they are first asked for.
     """
 
     labels: list[int]
     log_score: float
-    posteriors: Posteriors = field(repr=False)
-    _seen: float = field(repr=False)  # ln of the probability of those paths: log_prob is no less
+    posteriors: Posteriors
+    _seen: float  # ln of the probability of the paths that the decoder kept, a lower bound of log_prob
+
+    def __repr__(self) -> str:
+        return f"Hypothesis({abbreviated(self.labels)}, log_score={self.log_score:.6g})"
 
     @cached_property
     def log_prob(self) -> float:
@@ -121,6 +137,18 @@ class Hypothesis:
         return self.posteriors.spans(self.labels)
 
 
+def abbreviated(labels: Sequence[int]) -> str:
+    """The labels as text that fits a line: more than 20 are cut short and counted.
+
+    >>> abbreviated([1, 2]), abbreviated(range(100))
+    ('[1, 2]', '[0, 1, 2, 3, 4, 5, 6, 7, ..., 98, 99] (100 labels)')
+    """
+    if len(labels) <= 20:
+        return str(list(labels))
+    first, last = (", ".join(map(str, part)) for part in (labels[:8], labels[-2:]))
+    return f"[{first}, ..., {last}] ({len(labels)} labels)"
+
+
 def exact_log_prob(logits: NDArray, labels: list[int], blank: int) -> float:
-    """ln P(labels | x), at most 0."""
+    """ln P(labels | x) by `ctc_loss`, at most 0; -inf if the labels do not fit."""
     return min(0.0, -float(ctc_loss(logits, labels, blank=blank, infeasible="inf").loss))

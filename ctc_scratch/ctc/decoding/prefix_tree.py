@@ -1,57 +1,61 @@
-"""The prefix tree of a beam search, in flat arrays: finding a child, dropping what no prefix needs, spelling.
+"""The prefix tree of a beam search, in flat arrays: find or add a child, drop what is not needed, spell.
 
-Every prefix is a node; its parent is the prefix without its last label. Node 0 is the empty prefix.
+Every prefix that the search has met is a node; its parent is the prefix without its last label. Node 0 is
+the empty prefix.
 
-    tree          (capacity, 5)  one row per node, parents before children
-    priors        (capacity,)    what the language model says of the whole prefix; 0 without one
-    label_priors  (capacity, C)  what it adds for each label after the prefix; (0, C) without one
-    nodes         (W,)           the prefixes in the beam, best first
-    counts        (3,)           nodes used, prefixes in the beam, first node of the last frame
+Shapes
+------
+tree : (capacity, 5), one row per node with the columns below, parents before their children
+priors : (capacity,), what the language model adds to the score of the whole prefix; 0 without a model
+label_priors : (capacity, C), what it adds for each label after the prefix; (0, C) without a model
+nodes : (W,), the nodes of the prefixes in the beam, best first
+counts : (3,), nodes in use, prefixes in the beam, first node that the last frame added
 """
 
 from ...compiled.cache import cached_njit
 
-# As in `beam_kernels`.
+# nogil: the driver runs batches on several threads. error_model: no test for division by zero.
 kernel = cached_njit(nogil=True, error_model="numpy")
+# inline: called often, and an ordinary call would count a reference to each of its arrays every time.
 inlined = cached_njit(nogil=True, error_model="numpy", inline="always")
 
-# Columns of the tree: the parent (-1 at node 0), the last label (-1 at node 0), the youngest child, the
-# next older child of the same parent (-1 if none), and the place in the beam (-1 if not in it).
+# Columns of the tree: the parent, the last label, the youngest child, the next older child of the same
+# parent, and the position in the beam. Each is -1 if there is none.
 PARENT, LABEL, CHILD, SIBLING, SLOT = 0, 1, 2, 3, 4
 NODES, BEAM, FRESH = 0, 1, 2  # entries of counts
 
 
 @inlined
 def extended(tree, counts, node, c):
-    """The node that c leads to from this one; a new one if there was none."""
-    found = tree[node, CHILD]
-    while found >= 0 and tree[found, LABEL] != c:
-        found = tree[found, SIBLING]
-    if found < 0:
-        found = counts[NODES]
+    """The child of a node for label c, which is added if there is none."""
+    child = tree[node, CHILD]
+    while child >= 0 and tree[child, LABEL] != c:
+        child = tree[child, SIBLING]
+    if child < 0:
+        child = counts[NODES]
         counts[NODES] += 1
-        tree[found, PARENT], tree[found, LABEL], tree[found, CHILD] = node, c, -1
-        tree[found, SIBLING], tree[found, SLOT] = tree[node, CHILD], -1
-        tree[node, CHILD] = found
-    return found
+        tree[child, PARENT], tree[child, LABEL], tree[child, CHILD] = node, c, -1
+        tree[child, SIBLING], tree[child, SLOT] = tree[node, CHILD], -1
+        tree[node, CHILD] = child
+    return child
 
 
 @kernel
 def forget(tree, priors, label_priors, nodes, counts):
-    """Drop the nodes that no prefix of the beam passes through; the others keep their order."""
+    """Drop each node that is neither in the beam nor an ancestor of one in it; the rest keep their order."""
     used = counts[NODES]
     for k in range(used):
         tree[k, CHILD] = -1
     for j in range(counts[BEAM]):
         k = nodes[j]
         while k >= 0 and tree[k, CHILD] < 0:
-            tree[k, CHILD] = 0  # a mark: keep it
+            tree[k, CHILD] = 0  # marks the node as needed
             k = tree[k, PARENT]
     kept = 0
     for k in range(used):
         if tree[k, CHILD] == 0:
             parent = tree[k, PARENT]
-            tree[k, SIBLING] = kept  # where node k is now, for its children
+            tree[k, SIBLING] = kept  # the new position of node k, for its children to find
             if tree[k, SLOT] >= 0:
                 nodes[tree[k, SLOT]] = kept
             tree[kept, PARENT] = tree[parent, SIBLING] if parent >= 0 else -1
@@ -70,7 +74,7 @@ def forget(tree, priors, label_priors, nodes, counts):
 
 @kernel
 def spell(tree, node, labels):
-    """Write the labels of a node's prefix to the end of `labels` (capacity,); returns how many they are."""
+    """Write the labels of a node's prefix to the end of `labels` (capacity,); returns how many there are."""
     U = 0
     while node > 0:
         U += 1

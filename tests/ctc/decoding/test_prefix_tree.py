@@ -3,7 +3,7 @@
 import numpy as np
 
 from ctc_scratch.ctc.decoding import reference_beam
-from ctc_scratch.ctc.decoding.beam_search import FIRST_NODES, Search, check_settings
+from ctc_scratch.ctc.decoding.beam_search import FIRST_NODES, Search, check_options
 from ctc_scratch.ctc.decoding.prefix_tree import forget
 from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
@@ -24,7 +24,7 @@ def test_forgetting_keeps_the_children_of_the_empty_prefix():
 def test_a_full_tree_forgets_and_grows(rng):
     """Prefixes that nothing needs any more go, so the tree stays small; the answer is the twin's."""
     logits = 3.0 * rng.standard_normal((400, 5))
-    search = Search(5, check_settings(5, 8, 0, None, None))
+    search = Search(5, check_options(5, 8, 0, None, None))
     search._state = search._state._replace(tree=search._state.tree[:40].copy())
     norms = search.advance(logits, 0, 1, len(logits))
     assert 40 < len(search._state.tree) < FIRST_NODES, "it had to grow, and to forget"
@@ -36,8 +36,8 @@ def test_a_full_tree_forgets_and_grows(rng):
 
 def test_a_tree_that_grows_asks_its_language_model_no_less(rng):
     logits, model = rng.standard_normal((60, 4)), pairs_with_a_gap(rng, 4)
-    settings = check_settings(4, 6, 0, None, model)
-    small, large = Search(4, settings), Search(4, settings)
+    options = check_options(4, 6, 0, None, model)
+    small, large = Search(4, options), Search(4, options)
     state = small._state
     small._state = state._replace(tree=state.tree[:16].copy(), priors=state.priors[:16].copy(),
                                   label_priors=state.label_priors[:16].copy())
