@@ -1,7 +1,7 @@
-"""Sums of probabilities that are kept as logarithms: ln(e^a + e^b), and the softmax of one frame.
+"""Probabilities kept as logarithms: ln(e^a + e^b), and the softmax of one frame.
 
-`ctc.kernels` has the same in the form that is easiest to read. These here are faster or keep more.
--inf stands for a probability of 0, and no result is NaN because of it.
+`ctc.kernels` holds the same in the form that is easiest to read; these are the faster ones, for the
+decoders. -inf stands for a probability of 0, and never turns into NaN.
 """
 
 import math
@@ -13,18 +13,18 @@ from .cache import cached_njit
 # nogil: callers run batches on several threads. error_model: no test for division by zero.
 # No fastmath: -inf has to stay -inf.
 kernel = cached_njit(nogil=True, error_model="numpy")
-# inline: called once per frame, an ordinary call would count a reference to each of its arrays every time.
+# inline: called once per frame, and an ordinary call would count a reference to each of its arrays.
 inlined = cached_njit(nogil=True, error_model="numpy", inline="always")
 
-LIMIT = 37.0
-"""e^-37 is less than half the last bit of 1: adding it changes nothing."""
+NEGLIGIBLE = 37.0
+"""e^-37 is less than half the last bit of 1, so adding it to 1 changes nothing."""
 
 
 # ---- ln(e^a + e^b), in two ways -------------------------------------------------------------------
 #
-# The prefix beam search spends most of its time here, and the table is half as long again faster there.
-# The search for the most probable labelling proves its answer with these sums: it keeps to the formula
-# itself, whose error follows from those of exp and log.
+# The prefix beam search spends most of its time on this sum. It uses the table, as exp and log take one and
+# a half times as long. The search for the most probable labelling proves its answer with such sums. It uses
+# the formula itself, whose error follows from those of exp and log.
 
 
 @kernel
@@ -32,7 +32,7 @@ def log_add_by_exp(a, b):
     """ln(e^a + e^b) as max + ln(1 + e^-|a - b|); -inf if both are."""
     if a < b:
         a, b = b, a
-    if b < a - LIMIT or b == -np.inf:
+    if b < a - NEGLIGIBLE or b == -np.inf:
         return a
     return a + math.log(1.0 + math.exp(b - a))
 
@@ -48,7 +48,7 @@ def _softplus_table(width, limit, degree):
     return np.linalg.solve(np.vander(nodes, increasing=True), values.T).T / (0.5 * width) ** powers
 
 
-SOFTPLUS = _softplus_table(0.5, LIMIT, 10)
+SOFTPLUS = _softplus_table(0.5, NEGLIGIBLE, 10)
 
 
 @kernel
@@ -59,7 +59,7 @@ def log_add_by_table(a, b):
     """
     if a < b:
         a, b = b, a
-    if b < a - LIMIT or b == -np.inf:
+    if b < a - NEGLIGIBLE or b == -np.inf:
         return a
     x = a - b
     interval = min(int(2.0 * x), len(SOFTPLUS) - 1)
@@ -79,8 +79,8 @@ def log_add_by_table(a, b):
 def log_softmax(rows, r, log_probs, norm):
     """log_probs (C,) = rows[r] - ln sum exp(rows[r]).
 
-    norm (2,) keeps the largest logit of the row and ln sum exp(logit - largest): with them
-    `log_probs_of_classes` gives the same numbers again.
+    norm (2,) receives the largest logit of the row and ln sum exp(logit - largest), from which
+    `log_probs_of_classes` computes the same numbers again.
     """
     C = len(log_probs)
     top = rows[r, 0]
@@ -98,7 +98,7 @@ def log_softmax(rows, r, log_probs, norm):
 
 @kernel
 def log_probs_of_classes(logits, norms, classes, log_probs):
-    """log_probs (T, K) of the K classes alone, given the norms (T, 2) of all frames."""
+    """Fill log_probs (T, K) of these K classes alone, given the norms (T, 2) of all frames."""
     for t in range(len(logits)):
         for k in range(len(classes)):
             log_probs[t, k] = (logits[t, classes[k]] - norms[t, 0]) - norms[t, 1]

@@ -108,7 +108,8 @@ def prefix_beam_search(
         for n in samples.tolist():
             search = Search(C, options)
             norms = search.advance(frames.rows, n * frames.n_stride, frames.t_stride, int(frames.lengths[n]))
-            hypotheses[n] = search.hypotheses(top, np.array(frames.rows_of(frames.rows, n), np.float64), norms)
+            logits_of_n = np.array(frames.rows_of(frames.rows, n), np.float64)
+            hypotheses[n] = search.hypotheses(top, logits_of_n, norms)
 
     if language_model is None:
         threads.run(task, frames.lengths * (8 * beam_width + C))
@@ -145,7 +146,7 @@ class BeamStream:
 
     def __repr__(self) -> str:
         frames = sum(len(logits) for logits, _ in self._pieces)
-        return f"BeamStream(beam_width={self._options[0]}, blank={self._options[1]}; {frames} frames so far)"
+        return f"BeamStream(beam_width={self._options[0]}, blank={self._options[1]}, {frames} frames so far)"
 
     def push(self, logits: ArrayLike) -> None:
         """Take the next frames (T, C)."""

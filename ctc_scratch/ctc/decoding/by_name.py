@@ -1,7 +1,7 @@
 """The three decoders behind one call: "greedy", "beam" or "map".
 
-`decode` gives the labels alone, of a whole batch. `hypotheses` gives all that is known about the
-readings of one sequence: their probabilities, where the labels stand, and whether the first is proved.
+`decode` gives the labels alone, for a whole batch. `hypotheses` gives all that a decoder can tell about one
+sequence: the probability of each labelling, the frames of its labels, and whether the first is proved.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Decoder = Literal["greedy", "beam", "map"]
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 BEAM_WIDTH = 16
-"""Of the beam search, or the number of hypotheses asked for, if that is more."""
+"""The width of "beam", unless more hypotheses are asked for."""
 
 
 class Decoded(NamedTuple):
-    """What a decoder reads in one sequence.
+    """What a decoder finds in one sequence.
 
-    hypotheses : most probable first; greedy and map give one
-    proved : no labelling is more probable than the first hypothesis; only map can say so
+    hypotheses : most probable first; "greedy" and "map" give one
+    proved : no labelling is more probable than the first hypothesis; only "map" can prove that
     """
 
     hypotheses: list[Hypothesis]
@@ -38,7 +38,7 @@ def decode(
     decoder: Decoder, logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0,
     budget: int = 10_000,
 ) -> list[list[int]]:
-    """The labels that a decoder reads in each sequence.
+    """The labels that the named decoder finds in each sequence.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def decode(
     lengths : (N,) integers, optional
         Frames used of each sequence.
     blank : which class is the blank
-    budget : prefixes that "map" extends at most, for each sequence
+    budget : how many prefixes "map" extends at most, per sequence
 
     Returns
     -------
@@ -70,15 +70,19 @@ def decode(
 def hypotheses(
     decoder: Decoder, logits: ArrayLike, *, blank: int = 0, top: int = 1, budget: int = 10_000
 ) -> Decoded:
-    """All that a decoder finds out about one sequence.
+    """The hypotheses of the named decoder for one sequence, most probable first.
 
     Parameters
     ----------
     decoder : "greedy", "beam" or "map"
     logits : (T, C) float array
     blank : which class is the blank
-    top : hypotheses that "beam" returns at most; its width is 16, or `top` if that is more
-    budget : prefixes that "map" extends at most
+    top : how many hypotheses "beam" returns at most; its width is 16, or `top` if that is more
+    budget : how many prefixes "map" extends at most
+
+    Returns
+    -------
+    Decoded
 
     >>> reading = hypotheses("map", np.log([[0.6, 0.4], [0.6, 0.4]]))
     >>> reading.hypotheses[0].labels, reading.proved
@@ -87,7 +91,7 @@ def hypotheses(
     check_decoder(decoder)
     if decoder == "beam":
         beam = prefix_beam_search(logits, blank=blank, top=top, beam_width=max(BEAM_WIDTH, top))
-        # The beam ranks by a score that lacks the paths it dropped.
+        # The beam ranks by a score that leaves out the paths it dropped.
         return Decoded(sorted(beam, key=lambda hypothesis: -hypothesis.log_prob), False)
     if decoder == "greedy":
         labels, proved = greedy_decode(logits, blank=blank), False
@@ -100,5 +104,6 @@ def hypotheses(
 
 
 def check_decoder(decoder: str) -> None:
+    """An error if no decoder has this name."""
     if decoder not in DECODERS:
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")

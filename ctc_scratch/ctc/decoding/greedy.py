@@ -13,7 +13,6 @@ from ..inputs.frames import Frames
 from ..inputs.options import check_blank
 from ..inputs.values import check_logits
 from ..labels import collapse
-from .hypotheses import abbreviated
 
 
 def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0) -> list:
@@ -75,7 +74,7 @@ class GreedyStream:
         self._C: int | None = None
 
     def __repr__(self) -> str:
-        return f"GreedyStream(blank={self._blank}; so far {abbreviated(self.labels)})"
+        return f"GreedyStream(blank={self._blank}, {len(self.labels)} labels so far)"
 
     def push(self, logits: ArrayLike) -> list[int]:
         """Take the next frames (T, C); returns the labels that they add."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..loss import ctc_loss
-from ..paths.align import Span, spans_of
+from ..paths.align import MOST_SHOWN, Span, spans_of
 from ..paths.band import Band, band_of, best_states, classes_used, log_probs_of, log_sum
 
 LOWEST_LOG_PROB = -700.0
@@ -126,7 +126,7 @@ class Hypothesis:
     _seen: float  # ln of the probability of the paths that the decoder kept, a lower bound of log_prob
 
     def __repr__(self) -> str:
-        return f"Hypothesis({abbreviated(self.labels)}, log_score={self.log_score:.6g})"
+        return f"Hypothesis({labels_text(self.labels)}, log_score={self.log_score:.6f})"
 
     @cached_property
     def log_prob(self) -> float:
@@ -137,16 +137,9 @@ class Hypothesis:
         return self.posteriors.spans(self.labels)
 
 
-def abbreviated(labels: Sequence[int]) -> str:
-    """The labels as text that fits a line: more than 20 are cut short and counted.
-
-    >>> abbreviated([1, 2]), abbreviated(range(100))
-    ('[1, 2]', '[0, 1, 2, 3, 4, 5, 6, 7, ..., 98, 99] (100 labels)')
-    """
-    if len(labels) <= 20:
-        return str(list(labels))
-    first, last = (", ".join(map(str, part)) for part in (labels[:8], labels[-2:]))
-    return f"[{first}, ..., {last}] ({len(labels)} labels)"
+def labels_text(labels: list[int]) -> str:
+    """labels=[...] for a repr, or only their number U if the list would not fit a line."""
+    return f"labels={labels}" if len(labels) <= MOST_SHOWN else f"U={len(labels)}"
 
 
 def exact_log_prob(logits: NDArray, labels: list[int], blank: int) -> float:

@@ -19,10 +19,10 @@ def edit_distance(hypothesis: Labels, reference: Labels) -> int:
 
 
 def edits(hypothesis: Labels, reference: Labels) -> list[tuple[int | None, int | None]]:
-    """One cheapest way from hypothesis to reference, as pairs (hypothesis label, reference label).
+    """A shortest list of edits between the two, as pairs (hypothesis label, reference label).
 
-    A match or substitution has both, an insertion by the reader has no reference
-    label, a deletion no hypothesis label.
+    A match or a substitution has both labels. A label that the hypothesis has too many is paired with
+    None as the reference label; a label that it lacks, with None as the hypothesis label.
 
     >>> edits([1, 2], [1, 3, 2])
     [(1, 1), (None, 3), (2, 2)]
@@ -44,10 +44,10 @@ def edits(hypothesis: Labels, reference: Labels) -> list[tuple[int | None, int |
 
 
 def label_error_rate(hypotheses: Sequence[Labels], references: Sequence[Labels]) -> float:
-    """All edits of all sequences over all reference labels (Graves 2006, eq. 1, taken over the whole set).
+    """The edits in all sequences, divided by the number of all reference labels.
 
-    Insertions count, so it can exceed 1. Without any reference label it is 0 if
-    nothing was read and inf otherwise.
+    This is Graves 2006, eq. 1, taken over the whole set. Insertions count, so it can exceed 1. If there
+    is no reference label, it is 0 if there is no hypothesis label either, and inf otherwise.
 
     >>> label_error_rate([[1, 2], [3]], [[1, 2], [3, 4]])
     0.25
@@ -61,7 +61,7 @@ def label_error_rate(hypotheses: Sequence[Labels], references: Sequence[Labels])
 
 
 def sequence_accuracy(hypotheses: Sequence[Labels], references: Sequence[Labels]) -> float:
-    """The share of sequences read without any error; 1 if there are none.
+    """The share of sequences without any error; 1 if there are no sequences.
 
     >>> sequence_accuracy([[1, 2], [3]], [[1, 2], [3, 4]])
     0.5
@@ -74,7 +74,7 @@ def sequence_accuracy(hypotheses: Sequence[Labels], references: Sequence[Labels]
 
 
 def _distances(hypothesis: Labels, reference: Labels) -> list[list[int]]:
-    """cost[i][j]: the edit distance of the first i labels to the first j."""
+    """cost[i][j]: the edit distance of the first i hypothesis labels to the first j reference labels."""
     hypothesis, reference = _listed("hypothesis", hypothesis), _listed("reference", reference)
     cost = [list(range(len(reference) + 1))]
     for i, h in enumerate(hypothesis, start=1):

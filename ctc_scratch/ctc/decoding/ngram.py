@@ -1,12 +1,14 @@
-"""A small language model: how likely each label is behind the last few.
+"""A small language model: how likely each label is after the last few labels.
 
-    P(c | h) = [ count(h c) + T(h) P(c | h') ] / [ count(h) + T(h) ]
+    P(c | h) = [ count(h c) + D(h) P(c | h') ] / [ count(h) + D(h) ]
 
-h are the last n - 1 labels, h' all of them but the first, count(h) how often h was seen with
-something behind it, and T(h) how many different things these were: the more different ones, the
-more the shorter context is asked (Witten and Bell 1991). Behind the empty context stands the
-uniform distribution. The end of a sequence counts as one more label, and the beginning as a context
-of its own, so that lengths and first labels are learnt, too.
+The context h is the last n - 1 labels, and h' is h without its first label. count(h) says how often h was
+seen with something after it, and D(h) how many different labels these were. The more different labels
+follow a context, the more weight the shorter context gets (Witten and Bell 1991). Where h is empty,
+the uniform distribution takes the place of P(c | h').
+
+The end of a sequence counts as one more label, and its beginning as the first label of every context
+there, so that lengths and first labels are learnt, too.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import numpy as np
 from ..inputs.options import check_count, check_not_negative
 from ..labels import as_labels
 
-BEGIN, END = "begin", "end"  # no labels, which are integers
+BEGIN, END = "begin", "end"
+"""Stand for the beginning and the end of a sequence; they differ from all labels, which are integers."""
 
 
 class NGram:
@@ -29,17 +32,17 @@ class NGram:
 
     Parameters
     ----------
-    sequences : to learn from, each a sequence of labels
-    order : n, how many labels a count spans
-    labels : all there are, so that none has probability 0; those that were seen, if left out
-    weight : what ln P is multiplied by in `score` and `end`
-    bonus : nats that `score` adds for each label; makes up for a weight that shortens the readings
+    sequences : the sequences of labels to learn from
+    order : n, the number of labels that a count spans
+    labels : all labels that may occur, so that none has probability 0 (default: those in `sequences`)
+    weight : the factor of ln P in `score` and `end`
+    bonus : nats that `score` adds per label, to balance a weight that favours short labellings
 
     Raises
     ------
     ValueError, TypeError
-        No label at all, one that is no integer or none of `labels`, an order below 1, a negative
-        weight, a bonus that is not finite.
+        There is no label at all, a label is not an integer or not one of `labels`, the order is below 1,
+        the weight is negative, or the bonus is not finite.
 
     References
     ----------
@@ -79,8 +82,12 @@ class NGram:
                 for begin in range(len(context) + 1):
                     self._counts[context[begin:]][c] += 1
 
+    def __repr__(self) -> str:
+        return (f"NGram(order={self.order}, {len(self.labels)} labels, weight={self.weight:g}, "
+                f"bonus={self.bonus:g})")
+
     def prob(self, prefix: Sequence[int], label: Hashable) -> float:
-        """P(label | prefix); END in place of the label: that nothing follows."""
+        """P(label | prefix); with END as the label, the probability that nothing follows."""
         if label != END and label not in self.labels:
             raise ValueError(f"label {label} is none of the labels {self.labels}")
         context = self._context(tuple(prefix))
@@ -93,11 +100,11 @@ class NGram:
         return prob
 
     def score(self, prefix: Sequence[int], label: int) -> float:
-        """What the search adds when `label` follows `prefix`, nats."""
+        """What the search adds when `label` follows `prefix`, in nats."""
         return self.weight * math.log(self.prob(prefix, label)) + self.bonus
 
     def end(self, prefix: Sequence[int]) -> float:
-        """What the search adds when nothing follows any more, nats."""
+        """What the search adds when nothing follows `prefix`, in nats."""
         return self.weight * math.log(self.prob(prefix, END))
 
     def log_prob(self, sequence: Sequence[int]) -> float:
@@ -106,7 +113,7 @@ class NGram:
         return math.fsum(math.log(self.prob(sequence[:u], c)) for u, c in enumerate(following))
 
     def _context(self, prefix: tuple) -> tuple:
-        """The last n - 1 of BEGIN and the prefix."""
+        """The last n - 1 labels of the prefix, which BEGIN precedes."""
         whole = (BEGIN, *prefix)
         return whole[max(0, len(whole) - self.order + 1):]
 

@@ -19,7 +19,7 @@ from .reader import BLANK, RowReader, labels_to_digits
 FRAMES_AT_ONCE = 2_000
 """Frames of all rows in one forward pass: bounds the memory on long rows, and makes tasks for threads."""
 
-BUDGET = 200
+MAP_BUDGET = 200
 """Prefixes that "map" extends per row. A trained model needs hardly more than the row has digits."""
 
 
@@ -63,7 +63,7 @@ def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy") -
 
     def read(chunk):
         logits, lengths = model_logits(model, chunk)
-        decoded = decode(decoder, logits, lengths, blank=BLANK, budget=BUDGET)
+        decoded = decode(decoder, logits, lengths, blank=BLANK, budget=MAP_BUDGET)
         return [labels_to_digits(labels).tolist() for labels in decoded]
 
     found = run_tasks(read, chunks, [chunk.size for chunk in chunks])
