@@ -1,4 +1,10 @@
-"""The network by hand: layers, their gradients, optimisers, and the check that they are right."""
+"""The network by hand: layers and their gradients, optimisers, and the check that the gradients are right.
+
+Read `layers.py` first: what a layer is, and the simplest one. `lstm.py` is the LSTM; its steps, forward and
+backward, are in `steps.py`, which takes tanh and σ from `activations.py` and its matrix product from
+`product.py`. `gradcheck.py` checks any of it. `optim.py` and `muon.py` change the parameters;
+`optimiser_kernels.py` has their loops.
+"""
 
 from .gradcheck import GradCheck, assert_grad, check_grad
 from .layers import Layer, Linear, Stack

@@ -1,7 +1,7 @@
-"""Is this gradient right? Compare it with differences of the loss.
+"""Check a gradient against finite differences of the loss.
 
-A derivative by hand is checked in two ways: along random directions in the space of one parameter
-array, which see every entry at once, and entry by entry, which say where an error is.
+Each parameter array is checked in two ways: along random directions, in which every entry takes part, and
+entry by entry, which shows where an error is.
 """
 
 from __future__ import annotations
@@ -16,41 +16,44 @@ LossAndGrads = Callable[[], tuple[float, Arrays]]
 
 
 class GradCheck(NamedTuple):
-    """The worst of all comparisons made for one parameter array."""
+    """The worst of all comparisons of one parameter array."""
 
     name: str
     error: float                        # |a - n| / max(|a|, |n|, 1e-3 · largest gradient entry)
-    analytic: float                     # a: what the gradient says
-    numeric: float                      # n: what the loss does
-    place: tuple[int, ...] | str  # index of the entry, or which random direction
-    compared: int                       # how many comparisons this is the worst of
+    analytic: float                     # a: from the gradient
+    numeric: float                      # n: from differences of the loss
+    place: tuple[int, ...] | str        # index of the entry, or "random direction k"
+    compared: int                       # number of comparisons, of which this is the worst
 
     def __str__(self) -> str:
         return (f"{self.name} at {self.place}: analytic {self.analytic:.12g}, "
                 f"numeric {self.numeric:.12g}, relative error {self.error:.1e}")
+
+    def __repr__(self) -> str:
+        return f"GradCheck({self}, the worst of {self.compared})"
 
 
 def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                directions: int = 2, entries: int = 40, step: float = 1e-3) -> list[GradCheck]:
     """Compare the gradients that `f` returns with central differences of its loss.
 
-    The differences are of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h: with h = 1e-3
-    both what they leave out and what rounding adds stay near 1e-12 of a loss of order 1.
+    The differences are of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h. With h = 1e-3
+    and a loss of order 1, truncation and rounding both add errors of about 1e-12.
 
     Parameters
     ----------
-    f : () -> (loss, grads) at the present values of `params`; `grads` has their names and shapes.
-    params : float64 arrays, changed in place for each difference and put back exactly.
-    rng : draws directions and entries; default `np.random.default_rng(0)`.
-    directions : random unit directions for each array; with 0 of them the report always names an
-        entry.
-    entries : an array with at most so many entries is checked in all of them, a larger one in its
-        `entries // 4` largest gradient entries and random others.
+    f : function without arguments that returns (loss, grads) at the present values of `params`;
+        `grads` has their names and shapes.
+    params : float64 arrays, which are changed in place for each difference and restored exactly.
+    rng : draws directions and entries; by default `np.random.default_rng(0)`.
+    directions : number of random unit directions per array; with 0 the report always names an entry.
+    entries : an array of at most this size is checked in all its entries, a larger one in this many:
+        a quarter of them are those with the largest gradients, the others are random.
     step : h, the same for all arrays.
 
     Returns
     -------
-    One `GradCheck` for each array, in the order of `params`: its worst comparison.
+    One `GradCheck` per array, in the order of `params`: its worst comparison.
 
     Raises
     ------
@@ -86,26 +89,26 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
 
     checks = []
     for name, param in params.items():
-        found = []
+        comparisons = []
         if param.size:
             for entry in _entries(grads[name], entries, rng):
                 direction = np.zeros(param.shape)
                 direction[entry] = 1
-                found.append(compare(name, entry, direction))
+                comparisons.append(compare(name, entry, direction))
             for k in range(directions):
                 direction = rng.standard_normal(param.shape)
                 direction /= np.sqrt((direction ** 2).sum())
-                found.append(compare(name, f"random direction {k}", direction))
+                comparisons.append(compare(name, f"random direction {k}", direction))
         # NaN is worse than any number
-        worst = max(found, key=lambda check: np.nan_to_num(check.error, nan=np.inf),
+        worst = max(comparisons, key=lambda check: np.nan_to_num(check.error, nan=np.inf),
                     default=GradCheck(name, 0.0, 0.0, 0.0, "no entries", 0))
-        checks.append(worst._replace(compared=len(found)))
+        checks.append(worst._replace(compared=len(comparisons)))
     return checks
 
 
 def assert_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                 tolerance: float = 1e-6, **options) -> list[GradCheck]:
-    """`check_grad`, and an AssertionError with both numbers where an error exceeds `tolerance`."""
+    """Run `check_grad`; AssertionError, with both numbers, if any relative error exceeds `tolerance`."""
     checks = check_grad(f, params, rng, **options)
     wrong = [str(check) for check in checks if not check.error <= tolerance]
     if wrong:
@@ -114,7 +117,7 @@ def assert_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None
 
 
 def _slope(f, param, direction, h):
-    """d f / d param along `direction`, by differences of fourth order."""
+    """The derivative of the loss along `direction`, by differences of fourth order."""
     before = param.copy()
 
     def loss(distance):
@@ -129,10 +132,10 @@ def _slope(f, param, direction, h):
 
 
 def _entries(grad, entries, rng):
-    """Indices of all entries of a small array; of a large one the largest and random others."""
+    """The indices of all entries of a small array; of a large one the largest and random others."""
     if grad.size <= entries:
         return list(np.ndindex(grad.shape))
     by_size = np.argsort(-np.abs(grad), axis=None, kind="stable")
     largest, others = np.split(by_size, [entries // 4])
     chosen = np.concatenate([largest, rng.choice(others, entries - largest.size, replace=False)])
-    return [tuple(int(k) for k in np.unravel_index(place, grad.shape)) for place in chosen]
+    return [tuple(int(k) for k in np.unravel_index(flat, grad.shape)) for flat in chosen]

@@ -1,9 +1,9 @@
-"""Layers: what they share, the affine map, and a stack of them.
+"""Layers: what they have in common, the affine map, and a stack of layers.
 
-A layer holds `params`, a dict from names to arrays that optimisers, checkpoints and gradient
-checks walk and change in place, and nothing else that changes. `forward` returns its output and a
-cache, `backward` takes the cache back and returns the gradients of the input and, under the same
-names, of the parameters. So threads may run one layer on several batches at once.
+A layer has `params`, a dict from names to arrays. Optimisers, checkpoints and gradient checks change these
+arrays in place; nothing else of a layer ever changes. `forward` returns the output and a cache. `backward`
+takes the cache and returns the gradient of the input, and those of the parameters under the same names.
+Since all that a batch leaves behind is in its cache, several threads may use one layer at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Layer(Protocol):
-    """What a `Stack` asks of its layers."""
+    """What `Stack` needs of a layer."""
 
     params: Arrays
 
@@ -27,7 +27,7 @@ class Layer(Protocol):
 
 
 def check_dtype(dtype: Any) -> np.dtype:
-    """`dtype` as a NumPy dtype, if it is float32 or float64."""
+    """`dtype` as a NumPy dtype; ValueError unless it is float32 or float64."""
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"parameters are float32 or float64, not {dtype}")
@@ -35,7 +35,7 @@ def check_dtype(dtype: Any) -> np.dtype:
 
 
 def check_frames(name: str, array: np.ndarray, shape: tuple, dtype: np.dtype) -> np.ndarray:
-    """`array`, C-contiguous, if it is what the layer computes with; None fits any size."""
+    """`array`, C-contiguous; ValueError unless it has this dtype and shape, where None fits any size."""
     array = np.asarray(array)
     fits = array.ndim == len(shape) and all(
         wanted in (None, size) for wanted, size in zip(shape, array.shape))
@@ -55,7 +55,7 @@ def check_lengths(lengths: Any, T: int, N: int) -> np.ndarray:
     if lengths.size == 0:
         lengths = lengths.astype(int)
     if lengths.shape != (N,) or lengths.dtype.kind not in "iu":
-        raise ValueError(f"lengths must be {N} integers, one a sequence, "
+        raise ValueError(f"lengths must be {N} integers, one per sequence, "
                          f"not {lengths.dtype} of shape {lengths.shape}")
     wrong = np.flatnonzero((lengths < 0) | (lengths > T))
     if wrong.size:
@@ -64,16 +64,16 @@ def check_lengths(lengths: Any, T: int, N: int) -> np.ndarray:
 
 
 class Linear:
-    """y = x Wᵀ + b at every frame.
+    """The affine map y = x Wᵀ + b of every frame.
 
-    Padded frames are computed like any other, and whatever `dy` says about them enters the
-    gradients: a loss that ignores padding gives 0 there.
+    Padded frames are computed like all others, and what `dy` holds there enters the gradients: a
+    loss that ignores padding has the gradient 0 there.
 
     Parameters
     ----------
     D, C : sizes of an input and an output frame.
-    rng : the generator that draws the weights, uniform in ±1/√D, so that outputs start with a
-        variance of at most 1/3 of the inputs'. The bias starts at 0.
+    rng : the generator that draws the weights, uniform between -1/√D and 1/√D, so that the outputs
+        start with at most 1/3 of the inputs' variance. The bias starts at 0.
     dtype : float32 or float64.
 
     Examples
@@ -92,6 +92,10 @@ class Linear:
             "weight": rng.uniform(-bound, bound, (C, D)).astype(self.dtype),
             "bias": np.zeros(C, self.dtype),
         }
+
+    def __repr__(self) -> str:
+        C, D = self.params["weight"].shape
+        return f"Linear({D=}, {C=}, {self.dtype})"
 
     def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """y (T, N, C) for x (T, N, D), and the cache for `backward`; `lengths` are only checked."""
@@ -116,9 +120,12 @@ class Linear:
 
 
 class StackCache(NamedTuple):
-    """Each layer's own cache, first layer first."""
+    """The caches of the layers, first layer first."""
 
     caches: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"StackCache({len(self.caches)} layers)"
 
 
 class Stack:
@@ -126,8 +133,8 @@ class Stack:
 
     Parameters
     ----------
-    layers : a dict from names to layers, or a sequence, whose names are then "0", "1", ...
-        The parameter `weight` of the layer `linear` is called `linear.weight` here.
+    layers : a dict from names to layers, or a sequence of layers, which are then named "0", "1", ...
+        The parameter `weight` of the layer `linear` is called `linear.weight` in the stack.
 
     Examples
     --------
@@ -148,6 +155,9 @@ class Stack:
         self.params: Arrays = {f"{name}.{key}": array for name, layer in self.layers.items()
                                for key, array in layer.params.items()}
 
+    def __repr__(self) -> str:
+        return f"Stack({', '.join(f'{name}: {layer}' for name, layer in self.layers.items())})"
+
     def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, StackCache]:
         """The last layer's output for x (T, N, D), and the cache for `backward`."""
         caches = []
@@ -158,14 +168,13 @@ class Stack:
 
     def backward(self, dy: np.ndarray, cache: StackCache, *, input_gradient: bool = True
                  ) -> tuple[np.ndarray | None, Arrays]:
-        """dx (T, N, D) and the gradients of `params`.
+        """dx (T, N, D), None without `input_gradient`, and the gradients of `params`.
 
-        Training has no use for dx: without `input_gradient` it is None, and the first layer saves
-        the work.
+        Training does not need dx: without it the first layer saves a product.
         """
-        found = {}
+        all_grads = {}
         steps = list(zip(self.layers.items(), cache.caches))
         for number, ((name, layer), layer_cache) in reversed(list(enumerate(steps))):
             dy, grads = layer.backward(dy, layer_cache, input_gradient=input_gradient or number > 0)
-            found.update({f"{name}.{key}": grad for key, grad in grads.items()})
-        return dy, {name: found[name] for name in self.params}
+            all_grads.update({f"{name}.{key}": grad for key, grad in grads.items()})
+        return dy, {name: all_grads[name] for name in self.params}

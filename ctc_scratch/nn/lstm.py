@@ -4,14 +4,15 @@
     c_t = f c_{t-1} + i g
     h_t = o tanh c_t
 
-(Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) In each step one product
-gives what goes into the gates, and backward one carries the gates' gradients back to h_{t-1}; two
-over all frames then give the gradients of x and of W. All but the last are `product`, for
-which weights are cut into panels once a batch.
+(Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) Forward, each step needs one
+matrix product, W [x_t, 1, h_{t-1}]. Backward, each step needs one that carries the gates' gradients back to
+h_{t-1}; two more over all frames at once then give the gradients of W and of x.
 
-A batch is *packed*: sequences sorted by falling length, then frame after frame, so that the
-sequences still running at a step are a block of rows, and padding is nowhere. Reading backward is
-the same packing with each sequence listed from its own end.
+A batch is *packed* before its steps: the sequences are sorted, longest first, and their frames are listed
+step by step. So the sequences that still run at a step are one block of rows, and padding is nowhere. To
+read from the end, each sequence is listed from its own last frame.
+
+This file allocates the arrays and has the products over all frames; `steps.py` has the steps.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from .steps import pack, steps_backward, steps_forward, unpack_add
 
 
 class Packing(NamedTuple):
-    """Where the rows of a packed batch come from."""
+    """Which frame of the padded batch each row of the packed one is."""
 
     frames: np.ndarray      # (K,): row k is frame n of time t, frames[k] = t * N + n
-    starts: np.ndarray      # (steps + 1,): step s owns the rows starts[s]:starts[s + 1]
+    starts: np.ndarray      # (steps + 1,): step s has the rows starts[s]:starts[s + 1]
 
 
 class LSTMCache(NamedTuple):
-    """What one direction keeps for its backward pass; shapes in `steps.py`."""
+    """What one direction keeps for its backward pass; `steps.py` lists the shapes."""
 
     packing: Packing
     z: np.ndarray
@@ -41,9 +42,13 @@ class LSTMCache(NamedTuple):
     cells: np.ndarray
     shape: tuple[int, int, int]         # (T, N, D) of x
 
+    def __repr__(self) -> str:
+        T, N, D = self.shape
+        return f"LSTMCache({T=}, {N=}, {D=}, H={self.cells.shape[1]}, {len(self.cells)} frames in use)"
+
 
 def pack_frames(lengths: np.ndarray, N: int, reverse: bool) -> Packing:
-    """The frames of a padded batch in the order an LSTM reads them."""
+    """The frames of a padded batch in the order in which an LSTM reads them."""
     order = np.argsort(-lengths, kind="stable")
     steps = np.arange(lengths.max(initial=0))
     running = lengths[order] > steps[:, None]                   # (steps, N)
@@ -55,16 +60,16 @@ def pack_frames(lengths: np.ndarray, N: int, reverse: bool) -> Packing:
 
 
 class LSTM:
-    """One layer, one direction; every sequence starts from the state 0.
+    """An LSTM of one layer and one direction, which starts each sequence with h = c = 0.
 
     Parameters
     ----------
     D, H : sizes of an input frame and of the hidden state.
     rng : the generator that draws the weights. `weight_ih` (4H, D) is Glorot-uniform for each
-        gate, which keeps the gates' inputs at the scale of x; `weight_hh` (4H, H) is orthogonal
-        for each gate, which neither shrinks nor blows up a state that goes through many steps.
-        `bias` (4H,) is 0 and 1 for the forget gate: a new network remembers.
-        The gates stand in the order i, f, g, o. (torch splits the bias in two: bias_ih + bias_hh.)
+        gate, which keeps the gates' inputs at the scale of x. `weight_hh` (4H, H) is orthogonal
+        for each gate, so that many steps neither shrink a state nor blow it up. `bias` (4H,) is 1
+        for the forget gate and 0 elsewhere: a new network remembers.
+        The order of the gates is i, f, g, o, as in torch, which has two biases, bias_ih + bias_hh.
     dtype : float32 or float64.
 
     Examples
@@ -81,14 +86,18 @@ class LSTM:
     def __init__(self, D: int, H: int, rng: np.random.Generator, dtype: Any = np.float32):
         self.dtype = check_dtype(dtype)
         bound = np.sqrt(6 / max(D + H, 1))
-        orthogonal = [np.linalg.qr(rng.standard_normal((H, H)))[0] for _ in range(4)]
+        recurrent = [np.linalg.qr(rng.standard_normal((H, H)))[0] for _ in range(4)]
         bias = np.zeros(4 * H)
         bias[H:2 * H] = 1
         self.params: Arrays = {
             "weight_ih": rng.uniform(-bound, bound, (4 * H, D)).astype(self.dtype),
-            "weight_hh": np.concatenate(orthogonal).astype(self.dtype),
+            "weight_hh": np.concatenate(recurrent).astype(self.dtype),
             "bias": bias.astype(self.dtype),
         }
+
+    def __repr__(self) -> str:
+        (_, D), (_, H) = self.params["weight_ih"].shape, self.params["weight_hh"].shape
+        return f"LSTM({D=}, {H=}, {self.dtype})"
 
     def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, LSTMCache]:
         """Hidden states of every frame, and the cache for `backward`.
@@ -96,40 +105,46 @@ class LSTM:
         Parameters
         ----------
         x : (T, N, D) array of the layer's dtype.
-        lengths : (N,) integers from 0 to T, the frames of each sequence; None means T.
+        lengths : (N,) integers from 0 to T, the number of frames of each sequence; None means T.
 
         Returns
         -------
         y : (T, N, H); 0 in padded frames, which are never read.
-        cache : to be handed to `backward`.
+        cache : what `backward` needs.
 
         Raises
         ------
         ValueError : wrong shape, dtype or length.
         """
-        x, lengths, y = _prepare(self, x, lengths, 1)
-        return y, _run(self.params, x, pack_frames(lengths, x.shape[1], False), y, 0)
+        x, lengths, y = _check_input(self, x, lengths, 1)
+        return y, _forward(self.params, x, pack_frames(lengths, x.shape[1], False), y, 0)
 
     def backward(self, dy: np.ndarray, cache: LSTMCache, *, input_gradient: bool = True
                  ) -> tuple[np.ndarray | None, Arrays]:
-        """Gradients for dy (T, N, H) = dloss/dy; padded frames of dy are never read.
+        """Gradients of the input and the parameters, from those of the output.
+
+        Parameters
+        ----------
+        dy : (T, N, H) array, dloss/dy; its padded frames are never read.
+        cache : from `forward`.
+        input_gradient : whether to compute dx, which the first layer of a network does not need.
 
         Returns
         -------
-        dx : (T, N, D), 0 in padded frames; None without `input_gradient`, which a first layer has
-            no use for.
+        dx : (T, N, D), 0 in padded frames; None without `input_gradient`.
         grads : the gradients of `params`, under the same names.
         """
         H = cache.cells.shape[1]
         dy = check_frames("dy", dy, (*cache.shape[:2], H), self.dtype)
         dx = np.zeros(cache.shape, self.dtype) if input_gradient else None
-        return dx, _run_back(self.params, dy, cache, dx, 0)
+        return dx, _backward(self.params, dy, cache, dx, 0)
 
 
 class BiLSTM:
-    """Two LSTMs side by side, one of which reads each sequence from its own end.
+    """Two LSTMs side by side: one reads each sequence from its start, the other from its end.
 
-    `params` are `forward.weight_ih` ... and `reverse.weight_ih` ..., drawn as for `LSTM`.
+    Their parameters are called `forward.weight_ih` ... and `reverse.weight_ih` ...; they are drawn
+    as for `LSTM`.
 
     Examples
     --------
@@ -148,14 +163,17 @@ class BiLSTM:
         self.params: Arrays = {f"{name}.{key}": array for name, lstm in self.directions.items()
                                for key, array in lstm.params.items()}
 
+    def __repr__(self) -> str:
+        return f"Bi{self.directions['forward']!r}"
+
     def forward(self, x: np.ndarray, lengths: Any = None
                 ) -> tuple[np.ndarray, tuple[LSTMCache, LSTMCache]]:
-        """y (T, N, 2H), forward states first, and the cache; otherwise as `LSTM.forward`."""
+        """y (T, N, 2H), the forward direction first, and the cache; otherwise as `LSTM.forward`."""
         ahead, back = self.directions["forward"], self.directions["reverse"]
-        x, lengths, y = _prepare(ahead, x, lengths, 2)
+        x, lengths, y = _check_input(ahead, x, lengths, 2)
         N, H = x.shape[1], y.shape[2] // 2
-        return y, (_run(ahead.params, x, pack_frames(lengths, N, False), y, 0),
-                   _run(back.params, x, pack_frames(lengths, N, True), y, H))
+        return y, (_forward(ahead.params, x, pack_frames(lengths, N, False), y, 0),
+                   _forward(back.params, x, pack_frames(lengths, N, True), y, H))
 
     def backward(self, dy: np.ndarray, cache: tuple[LSTMCache, LSTMCache], *,
                  input_gradient: bool = True) -> tuple[np.ndarray | None, Arrays]:
@@ -165,13 +183,14 @@ class BiLSTM:
         dx = np.zeros(shape, self.dtype) if input_gradient else None
         grads = {}
         for (name, lstm), lstm_cache, column in zip(self.directions.items(), cache, (0, H)):
-            found = _run_back(lstm.params, dy, lstm_cache, dx, column)
-            grads.update({f"{name}.{key}": grad for key, grad in found.items()})
+            lstm_grads = _backward(lstm.params, dy, lstm_cache, dx, column)
+            grads.update({f"{name}.{key}": grad for key, grad in lstm_grads.items()})
         return dx, grads
 
 
-def _prepare(lstm, x, lengths, directions):
-    """Checked input and lengths, and an output whose padding is already 0."""
+def _check_input(lstm: LSTM, x: np.ndarray, lengths: Any, directions: int
+                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Checked input and lengths, and an array for the output whose padding is already 0."""
     H = lstm.params["weight_hh"].shape[1]
     D = lstm.params["weight_ih"].shape[1]
     x = check_frames("x", x, (None, None, D), lstm.dtype)
@@ -179,8 +198,8 @@ def _prepare(lstm, x, lengths, directions):
     return x, check_lengths(lengths, T, N), np.zeros((T, N, directions * H), x.dtype)
 
 
-def _run(params, x, packing, y, column):
-    """All steps of one direction; the hidden states go to y[:, :, column:column + H]."""
+def _forward(params: Arrays, x: np.ndarray, packing: Packing, y: np.ndarray, column: int) -> LSTMCache:
+    """Run one direction; its hidden states go to y[:, :, column:column + H]."""
     T, N, D = x.shape
     H = params["weight_hh"].shape[1]
     frames, starts = packing
@@ -189,15 +208,15 @@ def _run(params, x, packing, y, column):
     c_start, cells = np.zeros((N, H), x.dtype), np.empty((K, H), x.dtype)
     y = y.reshape(T * N, y.shape[2])
 
-    pack(x.reshape(T * N, D), frames, z)
-    z[:N, D + 1:] = 0
+    pack(x.reshape(T * N, D), frames, z)        # z = [x, 1, h]
+    z[:N, D + 1:] = 0                           # h = 0 before the first step
     weights = np.concatenate([params["weight_ih"], params["bias"][:, None], params["weight_hh"]], axis=1)
-    steps_forward(z, into_panels(weights.T), gates, c_start, cells, frames, starts, y, column)
+    steps_forward(gates, c_start, cells, frames, starts, y, column, into_panels(weights.T), z)
     return LSTMCache(packing, z, gates, cells, (T, N, D))
 
 
-def _run_back(params, dy, cache, dx, column):
-    """All steps of one direction, last one first; adds to dx, returns the parameters' gradients."""
+def _backward(params: Arrays, dy: np.ndarray, cache: LSTMCache, dx: np.ndarray | None, column: int) -> Arrays:
+    """Go back through `_forward`, the last line first; adds to dx, returns the gradients of `params`."""
     (frames, starts), z, gates, cells, (T, N, D) = cache
     K, H = cells.shape
     dgates = np.empty((K, 4 * H), z.dtype)
@@ -206,10 +225,11 @@ def _run_back(params, dy, cache, dx, column):
 
     weight_hh = into_panels(params["weight_hh"])
     steps_backward(gates, c_start, cells, frames, starts, dy, column, weight_hh, dh, dc, dgates)
-    if dx is not None:
-        rows = np.empty((K, D), z.dtype)
-        product(dgates, into_panels(params["weight_ih"]), rows)
-        unpack_add(rows, frames, dx.reshape(T * N, D))
-    dweights = dgates.T @ z
-    return {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D + 1:].copy(),
-            "bias": dweights[:, D].copy()}
+    dweights = dgates.T @ z                     # of [weight_ih, bias, weight_hh]
+    grads = {"weight_ih": dweights[:, :D].copy(), "weight_hh": dweights[:, D + 1:].copy(),
+             "bias": dweights[:, D].copy()}
+    if dx is not None:                          # z = [x, 1, h]
+        dx_rows = np.empty((K, D), z.dtype)
+        product(dgates, into_panels(params["weight_ih"]), dx_rows)
+        unpack_add(dx_rows, frames, dx.reshape(T * N, D))
+    return grads

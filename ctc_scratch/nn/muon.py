@@ -1,4 +1,4 @@
-"""Muon, an optimiser whose steps of a matrix are orthogonal matrices."""
+"""Muon: momentum whose steps are orthogonal matrices, for the matrices among the parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .layers import Arrays
-from .optim import Adam, check_grads, check_params
+from .optim import Adam, check_grads, check_params, describe
 
 
 class Muon:
@@ -19,17 +19,17 @@ class Muon:
         param -= rate 0.2 sqrt(max(rows, columns)) orthogonal(u)
 
     A gradient is often long in a few directions and short in all others, and so are the steps of Adam.
-    An orthogonal matrix is as long in all: what is seldom needed is learnt too. The factor gives a step
-    about the root mean square that Adam's have, so that both go by one rate (Liu et al. 2025).
+    An orthogonal matrix is equally long in all directions, so that rare features are learnt, too. The
+    factor gives a step about the root mean square of a step of Adam: one rate suits both (Liu et al. 2025).
 
     Parameters
     ----------
-    params : all arrays to be stepped
-    matrices : names of those that are matrices, and of how many each is made, one below the other:
-        an LSTM's weights are four, one for each gate
+    params : all parameters, matrices or not
+    matrices : the names of those that Muon steps, and the number of matrices that each holds, one below
+        the other: an LSTM's weights are four matrices, one per gate
     momentum : in [0, 1)
-    share : `share(task, parts)` calls task(part) for each part, in any order, at once or in turns;
-        the parts of a step are its matrices, with their updates. By default one after the other.
+    share : a function `share(task, parts)` that calls task(part) for each part, in any order, on threads
+        if it likes. Each part is one matrix with its update. By default they run one after the other.
 
     Examples
     --------
@@ -60,6 +60,10 @@ class Muon:
         self.state: Arrays = self.adam.state
         self.state.update({f"velocity.{name}": np.zeros_like(params[name]) for name in matrices})
 
+    def __repr__(self) -> str:
+        matrices = f"{len(self.matrices)} of them in {sum(self.matrices.values())} matrices"
+        return f"Muon({describe(self.params, self.state)}, {matrices}, momentum={self.momentum})"
+
     def step(self, grads: Arrays, rate: float) -> None:
         """One step against `grads`, which has the names and shapes of the parameters."""
         check_grads(self.params, grads)
@@ -82,10 +86,10 @@ class Muon:
 def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
     """About U Vᵀ for a matrix U S Vᵀ, its singular value decomposition.
 
-    Each step is X = a X + b (X Xᵀ) X + c (X Xᵀ)² X, which changes every singular value s to
-    a s + b s³ + c s⁵ and nothing else. The coefficients are those of Jordan et al. (2024): small values
-    grow 3.4-fold a step, and once they are near 1 they stay there, about. Five steps bring to between 0.68
-    and 1.21 what was above 0.002 of the matrix's norm. Zeros stay.
+    Each step is X = a X + b (X Xᵀ) X + c (X Xᵀ)² X, which turns every singular value s into
+    a s + b s³ + c s⁵ and changes nothing else. With the coefficients of Jordan et al. (2024) small values
+    grow 3.4-fold per step, and values near 1 stay near 1. Five steps bring every value that was above
+    0.002 of the matrix's norm to between 0.68 and 1.21. Zeros stay zeros.
 
     >>> orthogonal(np.array([[5.0, 0.0], [0.0, 0.1]])).round(1)
     array([[0.7, 0. ],
@@ -93,7 +97,7 @@ def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T      # X Xᵀ is the smaller product
-    # Entries so small, or large, that their squares are not numbers any more are brought near 1 first.
+    # Entries whose squares would underflow or overflow are brought near 1 first.
     X = np.ldexp(X, -np.frexp(np.abs(X).max(initial=0))[1])
     X /= max(np.linalg.norm(X), np.finfo(X.dtype).tiny)
     for _ in range(steps):
@@ -102,6 +106,6 @@ def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
     return X if X.shape == matrix.shape else X.T
 
 
-def _in_turn(task, parts):
+def _in_turn(task: Callable[[Any], None], parts: Sequence[Any]) -> None:
     for part in parts:
         task(part)

@@ -1,7 +1,7 @@
-"""Optimisers, clipping by the global norm, averaged weights, and the learning rate of a step.
+"""SGD and Adam, averaged weights, clipping by the global norm, and the one-cycle learning rate.
 
-Optimisers change the arrays of `params` in place. Their memory is `state`, a dict of named arrays
-like `params`: a checkpoint saves both, and restores them by writing into the arrays.
+Optimisers change the arrays of `params` in place. What they remember is in `state`, a dict of named arrays
+like `params`. A checkpoint saves both, and restores them by writing into the arrays.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from .optimiser_kernels import adam_step, scale, sgd_step, sum_of_squares
 
 
 class SGD:
-    """Gradient descent with momentum: v = momentum v + grad, param -= rate v (as in torch).
+    """Gradient descent with momentum, as in torch.
+
+        v = momentum v + grad                   param -= rate v
 
     Examples
     --------
@@ -33,6 +35,9 @@ class SGD:
         self.params, self.momentum = params, momentum
         self.state: Arrays = {"step": np.zeros((), np.int64)}
         self.state.update({f"velocity.{name}": np.zeros_like(p) for name, p in params.items()})
+
+    def __repr__(self) -> str:
+        return f"SGD({describe(self.params, self.state)}, momentum={self.momentum})"
 
     def step(self, grads: Arrays, rate: float) -> None:
         """One step against `grads`, which has the names and shapes of the parameters."""
@@ -70,6 +75,9 @@ class Adam:
         self.state.update({f"mean.{name}": np.zeros_like(p) for name, p in params.items()})
         self.state.update({f"square.{name}": np.zeros_like(p) for name, p in params.items()})
 
+    def __repr__(self) -> str:
+        return f"Adam({describe(self.params, self.state)}, betas={self.betas}, eps={self.eps})"
+
     def step(self, grads: Arrays, rate: float) -> None:
         """One step against `grads`, which has the names and shapes of the parameters."""
         check_grads(self.params, grads)
@@ -85,16 +93,16 @@ class Adam:
 
 
 class Average:
-    """An average of the parameters over steps, later steps counting more.
+    """A moving average of the parameters, in which later steps count more.
 
         average = d average + (1 - d) param          d = min(decay, (1 + step) / (10 + step))
 
-    At first it forgets faster, so that the random weights of the start leave it. The average of a
-    trajectory lies nearer to the bottom of a valley than the steps that swing across it.
+    The first steps have a smaller d, so that the random weights of the start are soon forgotten.
+    Steps swing from side to side of a valley of the loss; their average lies nearer to its bottom.
 
     Attributes
     ----------
-    average : dict of arrays, as `params`
+    average : dict of arrays with the names and shapes of `params`
 
     Examples
     --------
@@ -115,8 +123,11 @@ class Average:
         self.state: Arrays = {"step": np.zeros((), np.int64)}
         self.state.update({f"average.{name}": p for name, p in self.average.items()})
 
+    def __repr__(self) -> str:
+        return f"Average({describe(self.params, self.state)}, decay={self.decay})"
+
     def step(self) -> None:
-        """Take in the parameters as they are now."""
+        """Add the parameters, as they are now, to the average."""
         self.state["step"] += 1
         step = int(self.state["step"])
         new = 1 - min(self.decay, (1 + step) / (10 + step))
@@ -131,8 +142,8 @@ def clip_by_global_norm(grads: Arrays, max_norm: float) -> float:
 
     Returns
     -------
-    norm : the norm before, summed in float64. Where it is inf or NaN the gradients stay as they
-        are: look at it before you step.
+    norm : the norm before scaling, summed in float64. If it is inf or NaN, the gradients stay as
+        they are; the caller should check that before the next step.
 
     Examples
     --------
@@ -152,10 +163,10 @@ def clip_by_global_norm(grads: Arrays, max_norm: float) -> float:
 
 def one_cycle(step: float, steps: float, peak: float, *, warmup: float = 0.3, start: float = 0.04,
               end: float = 0.0) -> float:
-    """The learning rate of step 0 <= step <= steps (Smith and Topin 2018).
+    """The learning rate at a step from 0 to `steps`, by the one-cycle schedule (Smith and Topin 2018).
 
-    It rises on a line from `start * peak` to `peak`, reached at the fraction `warmup` of the steps,
-    and falls on half a cosine to `end * peak` at `step = steps`.
+    It rises linearly from `start * peak` to `peak`, which it reaches after the fraction `warmup` of
+    the steps, and then falls along half a cosine to `end * peak`.
 
     Examples
     --------
@@ -173,13 +184,21 @@ def one_cycle(step: float, steps: float, peak: float, *, warmup: float = 0.3, st
     return peak * (end + (1 - end) * (1 + math.cos(math.pi * fall)) / 2)
 
 
-def check_params(params):
+def describe(params: Arrays, state: Arrays) -> str:
+    """How much an optimiser steps and how often it did, for its `repr`."""
+    arrays = "1 array" if len(params) == 1 else f"{len(params)} arrays"
+    return f"{arrays} of {sum(p.size for p in params.values())} numbers, step {int(state['step'])}"
+
+
+def check_params(params: Arrays) -> None:
+    """ValueError unless every parameter can be stepped in place."""
     for name, param in params.items():
         if not param.flags.c_contiguous or param.dtype not in (np.float32, np.float64):
             raise ValueError(f"parameter {name} must be a C-contiguous float32 or float64 array")
 
 
-def check_grads(params, grads):
+def check_grads(params: Arrays, grads: Arrays) -> None:
+    """ValueError unless the gradients have the names, shapes and dtypes of the parameters."""
     if grads.keys() != params.keys():
         raise ValueError(f"gradients of {sorted(grads)} for parameters {sorted(params)}")
     for name, param in params.items():
@@ -188,8 +207,8 @@ def check_grads(params, grads):
                              f"the parameter {param.dtype} {param.shape}")
 
 
-def _flat(name, grad):
-    """A gradient as one row that shares its memory."""
+def _flat(name: str, grad: np.ndarray) -> np.ndarray:
+    """A gradient as an array of one axis that shares its memory."""
     if not grad.flags.c_contiguous:
         raise ValueError(f"the gradient of {name} must be C-contiguous, to be changed in place")
     return grad.reshape(-1)

@@ -1,15 +1,17 @@
-"""The loops of optimisers and of clipping: each goes once through all entries of an array."""
+"""The loops of the optimisers and of clipping: each goes once through all entries of an array (size,).
+
+NumPy would go through memory several times, once per operation.
+"""
 
 import numpy as np
 
 from ..compiled.cache import cached_njit
 
-# nogil: threads run shards side by side. error_model: x/0 = inf as in NumPy; the Python model's
-# test for a zero divisor keeps LLVM from vectorising tanh. contract: fused multiply-add, which
-# rounds once less. Never nnan or ninf: a NaN must come out as NaN.
+# nogil: threads may step several arrays side by side. error_model: x/0 is inf as in NumPy, without a test
+# that keeps LLVM from vectorising. contract: a fused multiply-add rounds once instead of twice.
 compiled = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
-# reassoc lets the sum run in several lanes; its terms are squares, so no order is a bad one.
+# reassoc: the sum runs in several lanes. All its terms are squares, so that no order cancels digits.
 compiled_sum = cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 
 
@@ -41,7 +43,7 @@ def sgd_step(param, grad, velocity, momentum, rate):
 def adam_step(param, grad, m, v, keep_m, add_m, keep_v, add_v, rate, root, eps):
     """m = keep m + add grad;  v = keep v + add grad²;  param -= rate m / (root sqrt(v) + eps).
 
-    `rate` and `root` carry the corrections for the start at zero.
+    `rate` and `root` hold Adam's corrections for a start at m = v = 0.
     """
     for k in range(param.size):
         m[k] = keep_m * m[k] + add_m * grad[k]

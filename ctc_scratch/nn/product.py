@@ -1,4 +1,8 @@
-"""The product of two matrices for the few rows of a step."""
+"""c = a b for the few rows of a step, where b is the same in all steps.
+
+BLAS cuts b into panels in each call, which takes a fifth of the time if a has few rows. Here it is cut once
+(`into_panels`) and used in all steps (`product`). A row of c has the same bits whatever other rows a has.
+"""
 
 import numpy as np
 from llvmlite import ir
@@ -8,18 +12,17 @@ from numba.extending import intrinsic, overload
 
 from ..compiled.cache import cached_njit
 
-# nogil: threads run shards side by side. error_model: x/0 = inf as in NumPy; the Python model's
-# test for a zero divisor keeps LLVM from vectorising tanh. contract: fused multiply-add, which
-# rounds once less. Never nnan or ninf: a NaN must come out as NaN.
+# nogil: threads work on parts of a batch side by side. error_model: no test for a zero divisor. contract: a
+# fused multiply-add rounds once instead of twice. Never nnan or ninf: a NaN must come out as NaN.
 compiled = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
-# A product is made of tiles of ROWS rows and as many columns as PANEL_BYTES hold: in AVX eight registers
-# of sums, as many as keep two units of four cycles busy. BLOCK rows go through a panel before the next.
+# A tile of c has ROWS rows and as many columns as fit in PANEL_BYTES. With AVX its sums fill eight registers,
+# so that two units with four cycles per multiply-add never wait. BLOCK rows use a panel before the next one.
 ROWS, PANEL_BYTES, BLOCK = 4, 64, 64
 
 
 def into_panels(b):
-    """b (K, M) cut into panels (P, K, L) of L columns for `product`, the last filled up with zeros."""
+    """b (K, M) cut into panels (P, K, L) of L columns each; the last one is filled up with zeros."""
     (K, M), L = b.shape, PANEL_BYTES // b.itemsize
     panels = np.zeros((-(-M // L), K, L), b.dtype)
     for p, panel in enumerate(panels):
@@ -29,17 +32,17 @@ def into_panels(b):
 
 
 def tile(a, r, panel, c, left):
-    """c = a b in the ROWS rows from r on and the columns from `left` on that the panel holds."""
+    """Compute one tile of c = a b: the ROWS rows from r on, and the columns of the panel, from `left` on."""
     rows = a[r:r + ROWS] @ panel
     c[r:r + len(rows), left:left + panel.shape[1]] = rows
 
 
 @intrinsic
 def tile_in_registers(typingctx, a, r, panel, c, left):
-    """The same for compiled callers, in vectors: c += (a number of each row of a) * (a row of b).
+    """`tile` as compiled code calls it: sums += (one number of each row of a) * (one row of the panel).
 
-    The sums stay in registers, which LLVM achieves with no loop written in Python. Where fewer than
-    ROWS rows are left, the last one is computed again in place of those missing.
+    The sums are vectors that stay in registers; LLVM does not keep them there for a loop written in Python.
+    Where fewer than ROWS rows are left, the last one is computed again in place of the missing ones.
     """
     item = a.dtype.bitwidth // 8
     vector = ir.VectorType(ir.FloatType() if item == 4 else ir.DoubleType(), PANEL_BYTES // item)
@@ -51,12 +54,12 @@ def tile_in_registers(typingctx, a, r, panel, c, left):
         r, left = args[1], args[4]
 
         def row(array, k):
-            """Where row k begins; its entries lie side by side."""
+            """The address of row k, whose entries lie side by side."""
             stride = builder.extract_value(array.strides, 0)
             return cgutils.pointer_add(builder, array.data, builder.mul(k, stride))
 
-        def vector_at(place):
-            return builder.bitcast(place, vector.as_pointer())
+        def vector_at(address):
+            return builder.bitcast(address, vector.as_pointer())
 
         def everywhere(number):
             alone = builder.insert_element(undefined, number, first)
@@ -80,16 +83,16 @@ def tile_in_registers(typingctx, a, r, panel, c, left):
 
 
 @overload(tile)
-def choose_tile(a, r, panel, c, left):
-    """The vectors, for compiled callers."""
+def compiled_tile(a, r, panel, c, left):
+    """Let compiled code that calls `tile` get `tile_in_registers`."""
     return lambda a, r, panel, c, left: tile_in_registers(a, r, panel, c, left)
 
 
 @compiled
 def product(a, panels, c):
-    """c = a b, with b in panels. Each row is summed in one order, whatever rows stand beside it.
+    """c = a b for a (n, K) and b in panels, into c (n, M).
 
-    BLAS copies b into such panels in each call; for the few rows of a step that takes a fifth of its time.
+    The columns of the last panel that c does not have are computed into `edge` and dropped.
     """
     n, M = c.shape
     P, _, L = panels.shape

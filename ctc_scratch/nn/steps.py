@@ -1,57 +1,41 @@
-"""All steps of one direction of an LSTM, forward and backward.
+"""The steps of an LSTM in one direction, forward and backward, as compiled loops.
 
-Shapes: a batch is kept *packed*, one row a frame (`lstm.py` says how). The K frames of a batch are
-rows of the padded one with its T * N frames: row k is frame `frames[k]` of x, y, dx and dy. Step s
-has the rows starts[s]:starts[s + 1], and these n rows are what the gates' kernels get.
+Begin with `gates_forward` and `gates_backward`: one step and its derivative. `steps_forward` and
+`steps_backward` call them for all steps in turn. `lstm.py` allocates every array; the functions here fill
+them.
 
-    z           (K, D + 1 + H)      what the gates of a frame see: [x, 1, h of the step before]
+A batch is *packed*: its K frames are rows, in the order in which the LSTM reads them (`lstm.py` explains
+it). Row k is frame `frames[k]` of the padded batch, whose T * N frames are the rows of x, y, dx and dy.
+Step s has the rows starts[s]:starts[s + 1]; n is their number.
+
+    z           (K, D + 1 + H)      what the gates see of each frame: [x, 1, h of the step before]
     gates       (n, 4H)             W z, then i, f, g, o
-    c, cells    (n, H), (K, H)      c_before those of the step before, at least n rows
-    y, dy       (T * N, columns)    hidden states; a direction owns `column:column + H`
-    dgates      (n, 4H)             gradients before σ and tanh
-    dh, dc      (N, H)              gradients that come back from the step after
-    weights     (P, rows, L)        a matrix in panels of L columns, the last one filled up with zeros
+    c, cells    (n, H), (K, H)      cell states of one step, and of all
+    c_before    (>= n, H)           cell states of the step before
+    y, dy       (T * N, columns)    hidden states; this direction has the columns `column:column + H`
+    dgates      (n, 4H)             gradients of W z
+    dh, dc      (N, H)              gradients that arrive from the step after
+    weights     (P, rows, L)        a matrix in panels, as `product.into_panels` makes them
 """
 
 from ..compiled.cache import cached_njit
 from .activations import sigmoid, tanh
 from .product import product
 
-# nogil: threads run shards side by side. error_model: x/0 = inf as in NumPy; the Python model's
-# test for a zero divisor keeps LLVM from vectorising tanh. contract: fused multiply-add, which
-# rounds once less. Never nnan or ninf: a NaN must come out as NaN.
+# The flags of `activations.py`, whose functions are inlined here, for the same reasons.
 compiled = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @compiled
-def pack(x, frames, z):
-    """z[k] = [x[frames[k]], 1, .]; the hidden states that follow are written step by step."""
-    K, D = frames.size, x.shape[1]
-    for k in range(K):
-        row, source = z[k], x[frames[k]]
-        for d in range(D):
-            row[d] = source[d]
-        row[D] = 1
-
-
-@compiled
-def unpack_add(rows, frames, dx):
-    """dx[frames[k]] += rows[k]."""
-    K, D = rows.shape
-    for k in range(K):
-        row, target = rows[k], dx[frames[k]]
-        for d in range(D):
-            target[d] += row[d]
-
-
-@compiled
 def gates_forward(gates, c_before, c, frames, y, column, z_after):
-    """One step from gates = W z.
+    """One step, from gates = W z on.
 
-        i, f, g, o = σ, σ, tanh, σ          c = f c_before + i g            h = o tanh c
+        i, f, g, o = σ, σ, tanh, σ of the gates
+        c = f c_before + i g
+        h = o tanh c
 
-    h goes to y, and to z of the step after in the sequences that go on, which are the first rows.
-    Several short loops a row: with few arrays in each, LLVM can tell them apart and vectorises.
+    h goes to y, and to z of the step after. Sequences that end here are the last rows: they have no row
+    in z_after. Several short loops per row: LLVM vectorises a loop if it can tell its few arrays apart.
     """
     n, H = c.shape
     D = z_after.shape[1] - 1 - H
@@ -78,9 +62,10 @@ def gates_forward(gates, c_before, c, frames, y, column, z_after):
 
 @compiled
 def gates_backward(gates, c_before, c, frames, dy, column, dh, dc, dgates):
-    """The same step backward; dc becomes what goes back to the step before, through f.
+    """The same step backward: each equation of `gates_forward`, the last one first.
 
-    σ' = σ - σ² and tanh' = 1 - tanh²; written so, they need no constant of the right type.
+    dh and dc arrive from the step after; on return dc is what goes to the step before. The derivatives
+    σ' = σ - σ² and tanh' = 1 - tanh² are multiplied out, so that no constant has to have the right type.
     """
     n, H = c.shape
     for k in range(n):
@@ -91,21 +76,25 @@ def gates_backward(gates, c_before, c, frames, dy, column, dh, dc, dgates):
         before, now, dh_out = c_before[k], c[k], dy[frames[k], column:column + H]
         dh_back, dc_back = dh[k], dc[k]
         for j in range(H):
+            # h = o tanh c, used by y and by the step after
             tanh_c = tanh(now[j])
             o_dh = o[j] * (dh_out[j] + dh_back[j])
             dc_j = dc_back[j] + (o_dh - o_dh * (tanh_c * tanh_c))
+            # c = f c_before + i g
             i_dc = i[j] * dc_j
             f_dc = f[j] * dc_j
+            # o, g, f, i = σ, tanh, σ, σ of the gates
             do[j] = tanh_c * (o_dh - o_dh * o[j])
             dg[j] = i_dc - i_dc * (g[j] * g[j])
             df[j] = before[j] * (f_dc - f_dc * f[j])
             di[j] = g[j] * (i_dc - i_dc * i[j])
+            # c_before
             dc_back[j] = f_dc
 
 
 @compiled
-def steps_forward(z, weights, gates, c_start, cells, frames, starts, y, column):
-    """All steps of one direction: gates = W z, i, f, g, o, c, h; `weights` are the transpose of W."""
+def steps_forward(gates, c_start, cells, frames, starts, y, column, weights, z):
+    """All steps, the first one first: gates = W z, then `gates_forward`. `weights` hold W transposed."""
     c_before = c_start
     for s in range(starts.size - 1):
         first, last = starts[s], starts[s + 1]
@@ -118,10 +107,34 @@ def steps_forward(z, weights, gates, c_start, cells, frames, starts, y, column):
 
 @compiled
 def steps_backward(gates, c_start, cells, frames, starts, dy, column, weights, dh, dc, dgates):
-    """The same, last step first: dh of the step before = dgates weight_hh; `weights` are weight_hh."""
+    """All steps, the last one first: `gates_backward`, then dh of the step before = dgates weight_hh.
+
+    `weights` hold weight_hh.
+    """
     for s in range(starts.size - 2, -1, -1):
         first, last = starts[s], starts[s + 1]
         c_before = cells[starts[s - 1]:first] if s > 0 else c_start
         gates_backward(gates[first:last], c_before, cells[first:last], frames[first:last],
                        dy, column, dh, dc, dgates[first:last])
         product(dgates[first:last], weights, dh[:last - first])
+
+
+@compiled
+def pack(x, frames, z):
+    """z[k] = [x[frames[k]], 1, h]; `gates_forward` fills in h, step by step."""
+    K, D = frames.size, x.shape[1]
+    for k in range(K):
+        row, source = z[k], x[frames[k]]
+        for d in range(D):
+            row[d] = source[d]
+        row[D] = 1
+
+
+@compiled
+def unpack_add(dx_rows, frames, dx):
+    """dx[frames[k]] += dx_rows[k]: the way back of `pack`."""
+    K, D = dx_rows.shape
+    for k in range(K):
+        row, target = dx_rows[k], dx[frames[k]]
+        for d in range(D):
+            target[d] += row[d]

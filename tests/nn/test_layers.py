@@ -89,3 +89,12 @@ def test_bad_input_is_refused(rng):
     _, cache = layer.forward(np.ones((4, 2, 3), np.float32))
     with pytest.raises(ValueError, match=r"dy must have shape \(4, 2, 2\), not \(2, 4, 2\)"):
         layer.backward(np.ones((2, 4, 2), np.float32), cache)
+
+
+def test_a_layer_and_its_cache_are_one_line(rng):
+    stack = Stack({"lstm": BiLSTM(3, 4, rng), "output": Linear(8, 2, rng, np.float32)})
+    assert repr(stack) == "Stack(lstm: BiLSTM(D=3, H=4, float32), output: Linear(D=8, C=2, float32))"
+    assert repr(LSTM(3, 4, rng, np.float64)) == "LSTM(D=3, H=4, float64)"
+    _, cache = stack.forward(np.ones((5, 2, 3), np.float32), [5, 2])
+    assert repr(cache) == "StackCache(2 layers)"
+    assert repr(cache.caches[0][0]) == "LSTMCache(T=5, N=2, D=3, H=4, 7 frames in use)"

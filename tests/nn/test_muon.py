@@ -97,3 +97,8 @@ def test_muon_does_not_care_who_steps_a_matrix_and_when(rng):
 def test_what_cannot_be_made_orthogonal_is_refused(rng, matrices, message):
     with pytest.raises(ValueError, match=message):
         Muon({**arrays(rng), "e": np.zeros(())}, matrices)
+
+
+def test_it_is_one_line(rng):
+    muon = Muon(arrays(rng), {"a": 3})
+    assert repr(muon) == "Muon(3 arrays of 34 numbers, step 0, 1 of them in 3 matrices, momentum=0.95)"

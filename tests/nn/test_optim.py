@@ -239,3 +239,12 @@ def test_a_step_on_half_a_million_parameters_takes_milliseconds(rng):
         optimiser.step(grads, 1e-3)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.02, f"{1e3 * min(times):.1f} ms"
+
+
+def test_an_optimiser_is_one_line(rng):
+    params = arrays(rng)
+    adam = Adam(params)
+    adam.step(arrays(rng), 0.1)
+    assert repr(adam) == "Adam(3 arrays of 34 numbers, step 1, betas=(0.9, 0.999), eps=1e-08)"
+    assert repr(SGD({"w": np.zeros(2)})) == "SGD(1 array of 2 numbers, step 0, momentum=0.9)"
+    assert repr(Average(params, 0.5)) == "Average(3 arrays of 34 numbers, step 0, decay=0.5)"
