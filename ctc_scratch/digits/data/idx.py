@@ -1,6 +1,6 @@
-"""One reader for IDX files, the format MNIST is published in.
+"""Read IDX files, the format in which MNIST is published.
 
-A magic number, the size of each dimension as four bytes, big-endian, then the data.
+A file consists of a magic number, the size of each dimension as four big-endian bytes, and the data.
 """
 
 import gzip
@@ -10,32 +10,32 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 
 from ..errors import DataError
 
-# The third byte of an IDX magic number is the type (8: unsigned byte), the
-# fourth the number of dimensions.
+# The third byte of an IDX magic number is the type of the data (8 is unsigned byte), the fourth is the
+# number of dimensions.
 MAGIC_LABELS = 0x00000801
 MAGIC_IMAGES = 0x00000803
 
 GZIP_MAGIC = b"\x1f\x8b"
-# Deflate spends at least one bit on 129 bytes, so a header that promises more
-# than this many times the file's size lies.
+# Deflate needs at least one bit for 129 bytes. A header that promises more than this many times the
+# size of its file cannot be true.
 DEFLATE_LIMIT = 1032
 BLOCK = 1 << 20
 MOST_BYTES = 1 << 30
-"""Of data in a file: 20 times MNIST. A file of a megabyte unpacks to that, if it holds nothing but zeros."""
+"""The most bytes of data in a file, 20 times those of MNIST. A megabyte of packed zeros unpacks to that."""
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """Read one IDX file of bytes, gzipped or not (its first bytes decide).
+    """Read one IDX file of bytes. Its first bytes, not its name, say whether it is gzipped.
 
     Parameters
     ----------
-    path : the file; labels (magic 2049) or images (magic 2051)
+    path : a file of labels (magic 2049) or images (magic 2051)
 
     Returns
     -------
@@ -44,27 +44,26 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     Raises
     ------
     DataError
-        The file is missing, is no IDX file of bytes, is damaged, is shorter or
-        longer than its header says, or has more than 2**30 bytes of data.
+        The file is missing, is not an IDX file of bytes, is damaged, is shorter or longer
+        than its header says, or has more than 2**30 bytes of data.
 
     Notes
     -----
-    Memory grows with the bytes that are really there, never with what a header
-    promises.
+    Memory use depends on the bytes that are in the file, never on what its header promises.
     """
     with _opened(path) as (stream, most_bytes):
         return _read_data(stream, path, _read_shape(stream, path, most_bytes))
 
 
 def read_shape(path: str | os.PathLike) -> tuple[int, ...]:
-    """The shape of the array that `read_idx` would return, or DataError; no data is read."""
+    """The shape of the array that `read_idx` would return, from the header alone; DataError as there."""
     with _opened(path) as (stream, most_bytes):
         return _read_shape(stream, path, most_bytes)
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, int]]:
-    """The bytes of a file, unpacked, and how many there can be at most."""
+def _opened(path: str | os.PathLike) -> Iterator[tuple[IO[bytes], int]]:
+    """Open a file, unpacked if it is gzipped, with the number of bytes that it can hold at most."""
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == GZIP_MAGIC
@@ -72,7 +71,7 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, int]]:
             size = os.fstat(file.fileno()).st_size
             if zipped:
                 with gzip.GzipFile(fileobj=file) as stream:
-                    yield stream, DEFLATE_LIMIT * size
+                    yield cast(IO[bytes], stream), DEFLATE_LIMIT * size
             else:
                 yield file, size
     except FileNotFoundError:
@@ -83,8 +82,8 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, int]]:
         raise DataError(f"{path}: expected a readable file, found: {error.strerror}") from error
 
 
-def _read_shape(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> tuple[int, ...]:
-    """What the header says, of a stream that has no more than `most_bytes` bytes."""
+def _read_shape(stream: IO[bytes], path: str | os.PathLike, most_bytes: int) -> tuple[int, ...]:
+    """The shape in the header of a stream that has at most `most_bytes` bytes."""
     head = stream.read(4)
     magic = int.from_bytes(head, "big")
     if len(head) < 4 or magic not in (MAGIC_LABELS, MAGIC_IMAGES):
@@ -108,11 +107,11 @@ def _read_shape(stream: BinaryIO, path: str | os.PathLike, most_bytes: int) -> t
     return shape
 
 
-def _read_data(stream: BinaryIO, path: str | os.PathLike, shape: tuple[int, ...]) -> np.ndarray:
-    """What follows the header."""
+def _read_data(stream: IO[bytes], path: str | os.PathLike, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of this shape that follows the header."""
     header, payload = 4 + 4 * len(shape), math.prod(shape)
     data = bytearray()
-    # One byte more than promised: it shows an over-long file, and makes gzip
+    # One byte more than promised is asked for: it shows that a file is too long, and it makes gzip
     # compare its checksum.
     while block := stream.read(min(BLOCK, payload + 1 - len(data))):
         data += block

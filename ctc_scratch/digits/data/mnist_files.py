@@ -1,6 +1,6 @@
-"""The four files of MNIST: where they are, what must hold for them, and which digits validate.
+"""The four files of MNIST: finding, checking and loading them, and the split for validation.
 
-Pixels stay uint8, a quarter of the memory of float32.
+Pixels stay uint8, which takes a quarter of the memory of float32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PACKAGED = Path(__file__).with_name("mnist")
 
 
 class Mnist(NamedTuple):
-    """The four files: images (n, 28, 28) and labels (n,), all uint8."""
+    """The contents of the four files: images (n, 28, 28) and labels (n,), all uint8."""
 
     train_images: np.ndarray
     train_labels: np.ndarray
@@ -29,13 +29,13 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
-    """Load the four IDX files of a folder, by default the ones of this package.
+    """Load the four MNIST files of a folder, by default those of this package.
 
     Parameters
     ----------
     folder : holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
-        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each plain or
-        with `.gz`; `train-images.idx3-ubyte` and the like are found too
+        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each as it is or
+        gzipped with the suffix `.gz`; names like `train-images.idx3-ubyte` are found too
 
     Returns
     -------
@@ -44,8 +44,8 @@ def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
     Raises
     ------
     DataError
-        A file is missing or unsound, images are not 28 x 28 pixels, counts of
-        images and labels disagree, or a label is not a digit.
+        A file is missing or damaged, images are not 28 x 28 pixels, there are not as
+        many labels as images, or a label is not a digit.
     """
     folder = PACKAGED if folder is None else Path(folder)
     train = _load_pair(folder, "train")
@@ -54,10 +54,11 @@ def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
 
 
 def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of one part, "train" or "t10k", checked against each other."""
     image_path = _find(folder, f"{part}-images-idx3-ubyte")
     label_path = _find(folder, f"{part}-labels-idx1-ubyte")
 
-    # What the headers say is compared before any data is read.
+    # The headers are compared before any data is read.
     images_shape, labels_shape = read_shape(image_path), read_shape(label_path)
     if len(images_shape) != 3:
         raise DataError(f"{image_path}: expected images (magic {MAGIC_IMAGES}), "
@@ -79,6 +80,7 @@ def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _find(folder: Path, name: str) -> Path:
+    """The path of a file, whichever of the four spellings of its name it has."""
     dotted = name.replace("-idx", ".idx")
     for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
         if (folder / candidate).is_file():
@@ -89,16 +91,16 @@ def _find(folder: Path, name: str) -> Path:
 
 def training_split(mnist: Mnist) -> tuple[tuple[np.ndarray, np.ndarray],
                                           tuple[np.ndarray, np.ndarray]]:
-    """Keep the last twelfth of the training files, 5 000 of 60 000, for validation.
+    """Split the training digits: the last twelfth, 5 000 of 60 000, is kept for validation.
 
     Returns
     -------
-    (images, labels) to train on, and (images, labels) to validate with: views
+    (images, labels) to train on, and (images, labels) to validate with; all are views
 
     Raises
     ------
     DataError
-        There are fewer than 12 training images, so nothing to keep.
+        There are fewer than 12 training images, so there is nothing to keep.
     """
     images, labels = mnist.train_images, mnist.train_labels
     held = len(images) // 12

@@ -15,28 +15,32 @@ from .mnist_files import SIDE, load_mnist
 
 
 class RowBatch(NamedTuple):
-    """Rows of digits of mixed lengths, padded to the widest."""
+    """Rows of digits of different lengths, padded to the width of the widest."""
 
     images: np.ndarray          # (N, 28, W) float32 in [0, 1], zeros on the right
-    widths: np.ndarray          # (N,) int64, pixels that belong to the row
+    widths: np.ndarray          # (N,) int64, width of each row without its padding
     labels: list[np.ndarray]    # N arrays of int64, the digits 0..9
+
+    def __repr__(self) -> str:
+        N, height, W = self.images.shape
+        return f"RowBatch({N} rows, {sum(map(len, self.labels))} digits, images {N} x {height} x {W})"
 
 
 def get_mnist_data(n_digits_train: int = 5, n_digits_test: int = 8,
                    folder: str | os.PathLike | None = None
                    ) -> tuple[np.ndarray, list[list[int]], np.ndarray, list[list[int]]]:
-    """All of MNIST as rows of consecutive digits: train, then test.
+    """Load all of MNIST as rows of consecutive digits, first for training and then for testing.
 
     Parameters
     ----------
-    n_digits_train, n_digits_test : digits in a row of each part
-    folder : of IDX files, as in `load_mnist`
+    n_digits_train, n_digits_test : digits per row
+    folder : of the MNIST files, as in `load_mnist`
 
     Returns
     -------
     train_images : (rows, 28, 28 * n_digits_train) float32 array in [0, 1]
-    train_labels : list of lists of digits, one list a row
-    test_images, test_labels : the same of the test files
+    train_labels : list of lists of digits, one list per row
+    test_images, test_labels : the same for the test files
 
     Raises
     ------
@@ -47,7 +51,7 @@ def get_mnist_data(n_digits_train: int = 5, n_digits_test: int = 8,
 
     Notes
     -----
-    Digits left over at the end, too few for a row, are dropped.
+    Digits at the end that are too few for a row are dropped.
     """
     mnist = load_mnist(folder)
     return (*consecutive_rows(mnist.train_images, mnist.train_labels, n_digits_train),
@@ -56,13 +60,13 @@ def get_mnist_data(n_digits_train: int = 5, n_digits_test: int = 8,
 
 def consecutive_rows(images: np.ndarray, labels: np.ndarray,
                      n: int) -> tuple[np.ndarray, list[list[int]]]:
-    """Join each `n` images that follow one another to a row; the leftover is dropped.
+    """Join every `n` consecutive images into a row; images left over at the end are dropped.
 
     Parameters
     ----------
     images : (count, 28, 28) uint8 array
     labels : (count,) integer array
-    n : digits in a row
+    n : digits per row
 
     Returns
     -------
@@ -72,7 +76,7 @@ def consecutive_rows(images: np.ndarray, labels: np.ndarray,
     Raises
     ------
     ValueError
-        Not even one row can be made.
+        There are fewer than `n` images, so no row can be made.
 
     >>> images = np.zeros((5, 28, 28), np.uint8)
     >>> rows, digits = consecutive_rows(images, np.array([7, 2, 1, 0, 4]), 2)
@@ -90,13 +94,13 @@ def consecutive_rows(images: np.ndarray, labels: np.ndarray,
 
 
 def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> RowBatch:
-    """Put digits side by side: the first counts[0] make row 0, the next ones row 1...
+    """Put digits side by side: the first counts[0] make row 0, the next counts[1] make row 1, and so on.
 
     Parameters
     ----------
     images : (sum(counts), 28, 28) uint8 array
     labels : (sum(counts),) integer array
-    counts : (N,) integer array, digits in each row
+    counts : (N,) integer array, digits per row
 
     Returns
     -------
@@ -114,23 +118,27 @@ def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) ->
                     labels=np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))
 
 
+Assembler = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], RowBatch]
+"""Makes rows of digits: (images, labels, counts, rng) -> RowBatch."""
+
+
 class RowSampler:
-    """Endless batches of rows of random digits, of mixed lengths.
+    """An endless source of batches of rows, each row made of random digits and of random length.
 
     Parameters
     ----------
     images : (count, 28, 28) uint8 array
     labels : (count,) integer array
     digits : (low, high), the fewest and the most digits in a row, both included;
-        each length is as likely as any other
-    rng : the only source of chance: the same generator, the same batches
-    augment : puts digits side by side in place of `assemble_rows`, as (images, labels, counts, rng)
-        -> RowBatch; `augment.Augmentation` is one
+        all lengths are equally likely
+    rng : the only source of chance, so that the same generator gives the same batches
+    augment : called as augment(images, labels, counts, rng) -> RowBatch in place of `assemble_rows`;
+        `augment.Augmentation` is such a callable
 
     Raises
     ------
     ValueError
-        There are no images, images and labels do not fit, or not 1 <= low <= high.
+        There are no images, images and labels do not match, or 1 <= low <= high does not hold.
 
     >>> images = np.zeros((10, 28, 28), np.uint8)
     >>> sampler = RowSampler(images, np.arange(10), (1, 3), np.random.default_rng(0))
@@ -140,7 +148,7 @@ class RowSampler:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, digits: tuple[int, int],
-                 rng: np.random.Generator, augment: Callable[..., RowBatch] | None = None):
+                 rng: np.random.Generator, augment: Assembler | None = None):
         _check_digits(images, labels)
         low, high = digits
         if not 1 <= low <= high:
@@ -152,7 +160,7 @@ class RowSampler:
         self.augment = augment
 
     def batch(self, N: int) -> RowBatch:
-        """The next `N` rows."""
+        """Draw the next `N` rows."""
         if N < 1:
             raise ValueError(f"a batch needs at least 1 row, not {N}")
         counts = self.rng.integers(self.low, self.high, size=N, endpoint=True)
