@@ -2,9 +2,9 @@
 
     python -m tests.kill_at_random --moments 20
 
-The moments fall anywhere: while Python starts, before there is a folder, within a step, an evaluation
-or the writing of a checkpoint. Each process has one to three threads, by chance. A run that ends before
-its moment comes has a SHA-256 to compare, too; the next one is started anew.
+A kill can fall anywhere: while Python starts, before there is a folder, within a step, within an
+evaluation, or while a checkpoint is being written. Each process has one to three threads, at random. A
+run that ends before its kill has a SHA-256 to compare, too; then a new run is started.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ OPTIONS = ("--steps 200 --evaluations 7 --average 0.99 --shards 3 --vertical 8 -
 
 
 def train(*arguments: str) -> subprocess.Popen:
-    """A training process; what it says and what it complains of come in one stream."""
+    """Start a training process whose stdout and stderr come in one stream."""
     return subprocess.Popen([sys.executable, "-m", "ctc_scratch", "train", *arguments],
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def begin(process: subprocess.Popen) -> None:
-    """Wait until it takes steps, or has ended."""
+    """Wait until a process begins to train, or has ended."""
     for line in process.stdout:
         if line.startswith(("training in", "going on after")):
             return
 
 
 def finish(process: subprocess.Popen) -> str:
-    """The SHA-256 that a process prints at its end."""
+    """Wait for a process to end; the SHA-256 that it prints, or RuntimeError."""
     out, err = process.communicate()
-    found = re.search(r"weights after step \d+: SHA-256 (\w{64})", out)
-    if process.returncode or not found:
+    sha = re.search(r"weights after step \d+: SHA-256 (\w{64})", out)
+    if process.returncode or not sha:
         raise RuntimeError(f"exit status {process.returncode}:\n{out}\n{err or ''}")
-    return found[1]
+    return sha[1]
 
 
 def undisturbed_run(folder: Path, options: list[str]) -> tuple[str, float]:
-    """The SHA-256 of a run that nothing ends, and how many seconds its steps took."""
+    """The SHA-256 of a run that nothing interrupts, and how many seconds its steps take."""
     process = train("--out", str(folder), *options)
     begin(process)
     start = time.monotonic()
@@ -55,30 +55,30 @@ def undisturbed_run(folder: Path, options: list[str]) -> tuple[str, float]:
 
 def killed_runs(folder: Path, options: list[str], moments: int, longest: float,
                 rng: np.random.Generator) -> tuple[set[str], int]:
-    """Start, kill, resume, kill ... so many times, then let it end.
+    """Start a run, kill it and resume it, in turns, until `moments` kills are done; then let it end.
 
     Returns
     -------
-    the SHA-256 of every run that ended, and how many kills left a folder to go on with
+    The SHA-256 of every run that ended, and how many kills left a folder to resume.
     """
     ended: list[str] = []
-    kills = hits = 0
+    kills = resumable = 0
     while True:
         name = folder / f"killed-{len(ended)}"
         how = ["--resume", str(name)] if name.exists() else ["--out", str(name), *options]
         process = train(*how, "--threads", str(rng.integers(1, 3, endpoint=True)))
         if kills < moments and _kill(process, longest, rng):
             kills += 1
-            hits += name.exists()
+            resumable += name.exists()
             print(f"kill {kills}: {_where(name)}", flush=True)
             continue
         ended.append(finish(process))
         if kills == moments:
-            return set(ended), hits
+            return set(ended), resumable
 
 
 def _kill(process: subprocess.Popen, longest: float, rng: np.random.Generator) -> bool:
-    """Kill it within so many seconds from now on, or from its first step on; False if it ends before."""
+    """Kill a process within `longest` seconds from now or from its first step; False if it ends before."""
     if rng.random() < 0.5:
         begin(process)
     try:
@@ -91,6 +91,7 @@ def _kill(process: subprocess.Popen, longest: float, rng: np.random.Generator) -
 
 
 def _where(folder: Path) -> str:
+    """How far a killed run had come, and which files it had not finished."""
     metrics = folder / "metrics.jsonl"
     steps = re.findall(r'"step": (\d+)', metrics.read_text()) if metrics.exists() else []
     unfinished = [path.name for path in folder.glob("*.unfinished")]
@@ -99,16 +100,17 @@ def _where(folder: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--moments", type=int, default=20, help="kills (default: 20)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--moments", type=int, default=20, help="how often to kill (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments (default: 0)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         expected, longest = undisturbed_run(Path(folder, "undisturbed"), OPTIONS)
-        found, hits = killed_runs(Path(folder), OPTIONS, options.moments, longest,
-                                  np.random.default_rng(options.seed))
-    print(f"undisturbed              {expected}\nkilled {options.moments:3d} times,\nresumed {hits:3d} times")
-    print("\n".join(f"ended with               {sha}" for sha in sorted(found)))
-    return not (hits and found == {expected})
+        hashes, resumable = killed_runs(Path(folder), OPTIONS, options.moments, longest,
+                                        np.random.default_rng(options.seed))
+    print(f"undisturbed              {expected}")
+    print(f"killed {options.moments:3d} times,\nresumed {resumable:3d} times")
+    print("\n".join(f"ended with               {sha}" for sha in sorted(hashes)))
+    return not (resumable and hashes == {expected})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training runs of a second, for the tests of whatever trains."""
+"""Training runs that take about a second, for every test that trains."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ SMALL = dict(digits=(1, 3), test_digits=2, hidden=16, window=7, batch=8, steps=2
 
 
 def small_trainer(**changes):
-    """A trainer on 24 digits of noise, which takes no time."""
+    """A tiny trainer on 24 images of noise."""
     rng = np.random.default_rng(1)
     digits = rng.integers(256, size=(24, 28, 28), dtype=np.uint8), rng.integers(10, size=24, dtype=np.uint8)
     return Trainer(Settings(**{**SMALL, "hidden": 3, "layers": 1, "window": 14, **changes}), digits, digits)
@@ -33,7 +33,7 @@ def write_digits(folder):
 
 
 def use_few_digits(monkeypatch, mnist):
-    """Short evaluations: the first 400 validation and test digits."""
+    """Let runs evaluate on the first 400 validation and test digits only."""
     few = mnist._replace(test_images=mnist.test_images[:400], test_labels=mnist.test_labels[:400])
     train_part, (images, labels) = training_split(mnist)
     monkeypatch.setattr(training, "load_mnist", lambda folder: few)
@@ -41,11 +41,11 @@ def use_few_digits(monkeypatch, mnist):
 
 
 def draw_nothing(monkeypatch):
-    """Two figures take longer than all the rest of a small run."""
+    """Let runs draw no figures, which take longer than the rest of a small run."""
     monkeypatch.setattr(RunFolder, "draw", lambda run: None)
     monkeypatch.setattr(RunFolder, "show_readings", lambda run, model, mnist: None)
 
 
 def records(folder):
-    """The metrics of a run."""
+    """The lines of a run's metrics.jsonl."""
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -31,14 +31,16 @@ def test_the_rate_of_an_evaluation_is_that_of_the_readings(rng, mnist):
     images, labels = mnist.test_images[:90], mnist.test_labels[:90]
     rows, truth = consecutive_rows(images, labels, 3)
     read = read_rows(model, rows)
-    found = evaluate(model, images, labels, 3)
-    assert found.label_error_rate == label_error_rate(read, truth) > 0
-    assert found.row_accuracy == sequence_accuracy(read, truth) and found.rows == 30
+    evaluation = evaluate(model, images, labels, 3)
+    assert evaluation.label_error_rate == pytest.approx(label_error_rate(read, truth), rel=1e-12)
+    assert evaluation.label_error_rate > 0
+    assert evaluation.row_accuracy == pytest.approx(sequence_accuracy(read, truth), rel=1e-12)
+    assert evaluation.rows == 30
 
 
 def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     images, labels = mnist.test_images[:6], np.array([1, 2, 3, 4, 5, 6], np.uint8)
     monkeypatch.setattr(evaluation_module, "read_rows", lambda *_: [[1, 2, 7], [4, 6]])
     evaluation = evaluate(None, images, labels, 3)
-    assert evaluation.label_error_rate == 2 / 6 and evaluation.row_accuracy == 0
+    assert evaluation.label_error_rate == pytest.approx(2 / 6, rel=1e-12) and evaluation.row_accuracy == 0
     assert evaluation.confusions == {(7, 3): 1, (None, 5): 1}

@@ -18,7 +18,7 @@ from tests.tools.small_runs import small_trainer
 
 
 def state(trainer):
-    """All that decides what a trainer does next."""
+    """Everything that decides what a trainer does next."""
     arrays = {name: array.tobytes() for name, array in trainer.arrays().items()}
     return arrays, trainer.position(), trainer.best
 
@@ -32,7 +32,7 @@ def restored(path):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A checkpoint, and the trainer that it holds."""
+    """The path of a checkpoint, and the trainer that was written to it."""
     trainer = small_trainer()
     trainer.rng.random(7)
     write_checkpoint(trainer, tmp_path / "checkpoint.npz", tmp_path / "before.npz", metrics=0)
@@ -44,8 +44,8 @@ def test_a_restored_trainer_is_the_saved_one(saved):
     assert state(restored(path)) == state(trainer) != state(small_trainer())
 
 
-def places(path, rng):
-    """Bytes of every kind: of the header, an array, the zip file's own tables; and some more."""
+def offsets_to_damage(path, rng):
+    """Offsets in the header, in an array, in the zip file's own tables, and 100 random ones."""
     whole, (first, array) = path.read_bytes(), list(members(path))[:2]
     starts = [whole.index(b"PK\x03\x04"), whole.index(first.encode()), whole.index(b"\x93NUMPY"),
               whole.index(b'{\0\0\0"\0\0\0f\0\0\0'), whole.index(array.encode()) - 30,
@@ -56,26 +56,27 @@ def places(path, rng):
 
 
 def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(saved, rng):
-    """Each is an error that names the file, or falls where nothing of ours is stored."""
+    """Each raises an error that names the file, or lies where nothing of ours is stored."""
     path, trainer = saved
-    whole, expected, noticed, tried = path.read_bytes(), state(trainer), 0, places(path, rng)
-    for place in tried:
+    whole, expected, noticed = path.read_bytes(), state(trainer), 0
+    offsets = offsets_to_damage(path, rng)
+    for offset in offsets:
         damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.integers(8)
+        damaged[offset] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
         try:
-            assert state(restored(path)) == expected, f"byte {place}"
+            assert state(restored(path)) == expected, f"byte {offset}"
         except ArchiveError as error:
             assert str(path) in str(error)
             noticed += 1
-    assert noticed > 0.6 * len(tried), f"{noticed} of {len(tried)}"
+    assert noticed > 0.6 * len(offsets), f"{noticed} of {len(offsets)}"
 
 
 def test_every_cut_of_a_checkpoint_is_noticed(saved, rng):
     path, _ = saved
     whole = path.read_bytes()
-    some = rng.integers(len(whole), size=40).tolist()
-    for size in [*range(40), *some, *range(len(whole) - 40, len(whole))]:
+    random_sizes = rng.integers(len(whole), size=40).tolist()
+    for size in [*range(40), *random_sizes, *range(len(whole) - 40, len(whole))]:
         path.write_bytes(whole[:size])
         with pytest.raises(ArchiveError, match=f"found {size} bytes that are no whole archive"):
             restored(path)
@@ -86,7 +87,7 @@ NASTY = [None, True, -1, 0.5, 10**30, 10**400, 1e308, float("nan"), float("inf")
 
 
 def leaves(value, path=()):
-    """The way to each value in a header, those of dicts and lists too."""
+    """The keys that lead to each value in a header, including its dicts and lists."""
     yield path
     for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
         yield from leaves(value[key], (*path, key))
@@ -94,20 +95,20 @@ def leaves(value, path=()):
 
 @pytest.mark.slow
 def test_no_value_in_a_header_is_trusted(saved):
-    """Whatever stands there with a right checksum: ArchiveError, or a run that can take a step."""
+    """A wrong value with a right checksum raises ArchiveError, or gives a run that can take a step."""
     path, trainer = saved
     whole = path.read_bytes()
-    refused, ways = 0, [way for way in leaves(json.loads(json.dumps(header_of(path)))) if way]
-    assert len(ways) > 50
-    for way in ways:
+    refused, paths = 0, [keys for keys in leaves(json.loads(json.dumps(header_of(path)))) if keys]
+    assert len(paths) > 50
+    for keys in paths:
         for nasty in NASTY:
             path.write_bytes(whole)
-            rewrite(path, lambda header, arrays: put(header, way, nasty))
+            rewrite(path, lambda header, arrays: put(header, keys, nasty))
             try:
                 checkpoint = read_checkpoint(path)
                 settings = checkpoint.settings
                 if settings.batch * settings.digits[1] > 1000:
-                    continue    # allowed, but more than a test should do
+                    continue    # allowed, but too slow for a test
                 digits = trainer.validation_part
                 other = Trainer(settings, digits, digits)
                 restore(other, checkpoint)
@@ -119,16 +120,16 @@ def test_no_value_in_a_header_is_trusted(saved):
             except DivergedError:
                 pass
             except Exception as error:
-                raise AssertionError(f"{way} = {nasty!r:.40}") from error
-    assert refused > 0.7 * len(ways) * len(NASTY), f"{refused} of {len(ways) * len(NASTY)}"
+                raise AssertionError(f"{keys} = {nasty!r:.40}") from error
+    assert refused > 0.7 * len(paths) * len(NASTY), f"{refused} of {len(paths) * len(NASTY)}"
 
 
 def header_of(path):
     return read_checkpoint(path).header
 
 
-def put(header, way, value):
-    *before, last = way
+def put(header, keys, value):
+    *before, last = keys
     for key in before:
         header = header[key]
     header[last] = value

@@ -1,4 +1,4 @@
-"""Shards of a batch add up to its gradient, whoever computes them."""
+"""The shards of a batch add up to its gradient, wherever they are computed."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_shards_add_up_to_the_gradient_of_the_whole_batch(rng, digits):
 
 
 def test_any_mapper_in_any_order_gives_the_same_bits(rng, digits):
-    """The seam: here the shards go to another copy of the model, the last one first."""
+    """Here a copy of the model computes the shards, the last one first."""
     model = RowReader(hidden=20, window=7, rng=rng)
     batch = RowSampler(*digits, (1, 4), rng).batch(12)
 

@@ -55,23 +55,23 @@ def test_an_impossible_folder_is_one_clear_error(tmp_path):
 
 
 @pytest.mark.slow
-def test_of_two_that_make_the_same_folder_one_gives_way(small, tmp_path, monkeypatch):
-    """The other one makes it while this one loads its kernels."""
+def test_of_two_runs_that_make_the_same_folder_the_later_one_is_refused(small, tmp_path, monkeypatch):
+    """The other one makes the folder while this one loads its kernels."""
     load = training._load_kernels
 
-    def other_is_faster(*arguments):
+    def the_other_is_faster(*arguments):
         load(*arguments)
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "notes.txt").write_text("theirs")
 
-    monkeypatch.setattr(training, "_load_kernels", other_is_faster)
+    monkeypatch.setattr(training, "_load_kernels", the_other_is_faster)
     with pytest.raises(OptionError, match="exists: a run is never overwritten"):
         train(small)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "run"]
 
 
 @pytest.mark.slow
-def test_a_damaged_line_of_metrics_is_a_gap_in_a_figure(tmp_path, digits):
+def test_a_damaged_line_of_metrics_does_not_keep_a_run_from_resuming(tmp_path, digits):
     folder = tmp_path / "run"
     train(Settings(**{**SMALL, "data": str(digits), "out": str(folder)}))
     metrics = folder / "metrics.jsonl"
@@ -84,7 +84,7 @@ def test_a_damaged_line_of_metrics_is_a_gap_in_a_figure(tmp_path, digits):
 
 @pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_digits(tmp_path, digits):
-    """A plain IDX file has no checksum that a flipped bit of a pixel would break; the run has one."""
+    """A plain IDX file has no checksum that would reveal a flipped bit; the run keeps one."""
     folder, data = tmp_path / "run", tmp_path / "digits"
     shutil.copytree(digits, data)
     train(Settings(**{**SMALL, "data": str(data), "out": str(folder)}))
@@ -100,7 +100,7 @@ def test_a_run_does_not_go_on_with_other_digits(tmp_path, digits):
 
 
 @pytest.mark.slow
-def test_digits_are_found_from_another_folder_and_where_they_have_gone(tmp_path, digits, monkeypatch, capsys):
+def test_digits_are_found_from_another_working_folder_and_after_a_move(tmp_path, digits, monkeypatch, capsys):
     draw_nothing(monkeypatch)
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
@@ -118,7 +118,7 @@ def test_digits_are_found_from_another_folder_and_where_they_have_gone(tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_runs")
-def test_a_profile_has_all_parts_of_a_step(tmp_path, capsys):
+def test_a_profile_lists_all_parts_of_a_step(tmp_path, capsys):
     train(Settings(**SMALL, out=str(tmp_path / "run")), show_profile=True)
     lines = capsys.readouterr().out.split("a training step, mean of 20\n")[1].splitlines()[:6]
     assert [line.split()[0] for line in lines] == ["data", "forward", "CTC", "backward", "optimiser", "all"]

@@ -1,11 +1,11 @@
-"""Progress is step / steps, or what the clock leaves of it; and it always comes to its end."""
+"""Progress is step / steps unless time runs out, and it always reaches 1."""
 
 import pytest
 
 from ctc_scratch.digits.training.schedule import Schedule
 
 
-def test_without_a_budget_progress_is_the_share_of_steps():
+def test_without_a_limit_progress_is_step_over_steps():
     schedule = Schedule(7, minutes=0)
     for step in range(1, 8):
         assert not schedule.finished
@@ -14,7 +14,7 @@ def test_without_a_budget_progress_is_the_share_of_steps():
     assert schedule.finished
 
 
-def test_a_budget_that_suffices_changes_nothing():
+def test_a_limit_that_suffices_changes_nothing():
     schedule = Schedule(50, minutes=1)
     for step in range(1, 51):
         schedule.advance(seconds=step)
@@ -22,7 +22,7 @@ def test_a_budget_that_suffices_changes_nothing():
     assert schedule.finished and schedule.step == 50
 
 
-def test_a_slow_first_step_is_not_taken_for_the_pace():
+def test_a_slow_first_step_does_not_count_as_the_pace():
     schedule = Schedule(1000, minutes=10)
     for step in range(1, 1001):
         schedule.advance(seconds=1 + 0.5 * step)
@@ -32,7 +32,7 @@ def test_a_slow_first_step_is_not_taken_for_the_pace():
 
 @pytest.mark.parametrize("pace", [lambda step: 1.0, lambda step: 1 + step / 50, lambda step: 3 - step / 50],
                          ids=["steady", "slowing", "quickening"])
-def test_a_budget_too_small_is_kept_with_no_jump_in_progress(pace):
+def test_a_limit_that_is_too_short_is_kept_without_a_jump_in_progress(pace):
     schedule, seconds, before, step = Schedule(1000, minutes=1), 0.0, 0.0, 0
     while not schedule.finished:
         seconds += pace(step)
@@ -40,7 +40,7 @@ def test_a_budget_too_small_is_kept_with_no_jump_in_progress(pace):
         schedule.advance(seconds)
         assert before < schedule.progress <= before + 0.2, f"step {step}"
         before = schedule.progress
-    assert 60 - 2 * pace(step) < seconds <= 60 + pace(step), "ends in time, and not before"
+    assert 60 - 2 * pace(step) < seconds <= 60 + pace(step), "ends in time, and not early"
 
 
 def test_a_schedule_goes_on_from_what_a_checkpoint_keeps():
@@ -54,7 +54,7 @@ def test_a_schedule_goes_on_from_what_a_checkpoint_keeps():
         assert one.progress == two.progress
 
 
-def test_a_clock_that_has_run_out_ends_at_once():
+def test_a_schedule_ends_at_once_when_time_has_run_out():
     schedule = Schedule(100, minutes=1)
     schedule.advance(seconds=61)
     assert schedule.finished

@@ -41,7 +41,7 @@ def test_bad_settings_are_refused_before_a_folder_is_made(tmp_path, wrong, messa
     assert not (tmp_path / "run").exists()
 
 
-def test_presets_are_settings_that_can_be_used_and_changed():
+def test_presets_are_valid_settings_and_can_be_changed():
     for name in PRESETS:
         with_preset(name).check()
     assert with_preset("best", layers=3) == Settings(**{**PRESETS["best"], "layers": 3})

@@ -60,7 +60,7 @@ def test_a_signal_ends_a_run_between_two_steps(tmp_path, monkeypatch, capsys, nu
         train(Settings(**SMALL, out=str(tmp_path / "run")))
     assert stopped.value.signal == number and signal.getsignal(number) == before
     out = capsys.readouterr().out
-    assert f"after step {len(steps) - 1}" in out, "one step compiled kernels"
+    assert f"after step {len(steps) - 1}" in out, "one step loaded the kernels"
     assert f"--resume {tmp_path / 'run'}" in out and "ctc-scratch evaluate" in out
     load_model(tmp_path / "run" / "model.npz")
     assert [line["step"] for line in records(tmp_path / "run") if "loss" in line] == [10]
@@ -73,13 +73,13 @@ SPOIL = pytest.mark.parametrize("spoil, message", [
 
 
 def diverge(folder, monkeypatch, spoil, **changes):
-    """A run that is spoilt in its 7th step: the message, and the last line of metrics as it was drawn."""
+    """The message of a run that is spoilt in its 7th step, and its last record when the curve was drawn."""
     steps, drawn = [], []
 
     def spoilt(model, *arguments):
         loss, grads, shards = batch_gradients(model, *arguments)
         steps.append(1)
-        if len(steps) == 8:     # the first one loads kernels
+        if len(steps) == 8:     # the first step loads the kernels
             spoil(model, grads)
         return loss, grads, shards
 
@@ -93,7 +93,7 @@ def diverge(folder, monkeypatch, spoil, **changes):
 
 
 @SPOIL
-def test_a_diverging_run_says_so_and_keeps_what_validation_rows_chose(tmp_path, monkeypatch, spoil, message):
+def test_a_diverging_run_says_so_and_keeps_the_weights_chosen_before(tmp_path, monkeypatch, spoil, message):
     said, last = diverge(tmp_path / "run", monkeypatch, spoil, evaluations=5)
     assert re.fullmatch(rf"step [78]: .*{message}: training diverged, try a smaller --rate than 0.015; the "
                         rf"weights of step 4, the best by validation rows, are in {tmp_path / 'run'}/", said)
@@ -111,7 +111,7 @@ def test_a_run_that_diverges_before_an_evaluation_has_none_to_keep(tmp_path, mon
 
 
 def test_gradients_that_explode_end_the_run(tmp_path):
-    """A real one: the rate is ten thousand times too high."""
+    """They really explode: the rate is ten thousand times too high."""
     with pytest.raises(DivergedError, match="the gradients explode: for 20 steps the loss .*smaller --rate"):
         train(Settings(**{**SMALL, "steps": 200, "rate": 300.0}, out=str(tmp_path / "run")))
 
@@ -126,7 +126,7 @@ def test_the_plateau_is_explained_once(tmp_path, monkeypatch, capsys):
 
 
 def test_it_learns_to_read_single_digits(tmp_path):
-    """A minute-long claim in ten seconds: 200 small steps get most lone digits right."""
+    """250 small steps, about ten seconds, are enough to read most single digits."""
     evaluation = train(Settings(digits=(1, 2), test_digits=1, hidden=48, window=7, batch=32, steps=250,
                                 evaluations=1, rate=1e-2, out=str(tmp_path / "run")))
     assert evaluation.label_error_rate < 0.3, f"label error rate {evaluation.label_error_rate:.1%}"

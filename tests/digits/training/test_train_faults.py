@@ -1,4 +1,4 @@
-"""A training run meets signals, a second run, full disks: one clear line, nothing lost, the same bits after.
+"""Signals, a second process and full disks: the run says one clear line, and resumes to the same bits.
 
 `tests/digits/training/test_resume.py` has what goes on inside a process; here are whole ones.
 """
@@ -45,17 +45,17 @@ def read_until(process, words):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, digits):
-    """The SHA-256 of the weights of a run that nothing ended."""
+    """The SHA-256 of the weights of a run that nothing interrupted."""
     return finish(start("--out", tmp_path_factory.mktemp("undisturbed") / "run", "--data", digits, *OPTIONS))
 
 
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
-def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, undisturbed, number):
+def test_a_signal_ends_a_process_that_says_how_to_go_on(tmp_path, digits, undisturbed, number):
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
-    lines = read_until(process, "averaged")     # the table has begun; what is said comes at once
+    lines = read_until(process, "averaged")     # the table has begun: output is not held back
     assert f"training in {folder}/\n" in lines
     process.send_signal(number)
     out, err = process.communicate()
@@ -65,9 +65,9 @@ def test_a_signal_ends_a_process_with_a_word_on_how_to_go_on(tmp_path, digits, u
     assert finish(start("--resume", folder)) == undisturbed
 
 
-def raise_signals(monkeypatch, where, name, *numbers):
-    """Each of these signals comes when the function is called the next time."""
-    left, function = list(numbers), getattr(where, name)
+def raise_signals(monkeypatch, where, name, *flags):
+    """Send SIGTERM at each call of a function whose flag is 1: the first call has the first flag."""
+    left, function = list(flags), getattr(where, name)
 
     def signalled(*arguments, **options):
         if left and left.pop(0):
@@ -79,9 +79,9 @@ def raise_signals(monkeypatch, where, name, *numbers):
 
 @pytest.mark.slow
 def test_a_second_signal_ends_a_run_at_once_and_loses_nothing(small, tmp_path, monkeypatch):
-    """The first comes in a step, the second while the checkpoint after it is being written."""
+    """The first signal comes within a step, the second while the checkpoint after it is being written."""
     with monkeypatch.context() as patch:
-        raise_signals(patch, Trainer, "step", 0, 0, 0, 0, 1)      # one loads kernels
+        raise_signals(patch, Trainer, "step", 0, 0, 0, 0, 1)      # the first step loads the kernels
         raise_signals(patch, os, "fsync", *12 * [0], 1)
         with pytest.raises(StoppedError, match=f"stopped by SIGTERM at once; go on .*: ctc-scratch train "
                                                f"--resume {tmp_path / 'run'}"):
@@ -124,7 +124,7 @@ def test_a_signal_after_the_last_step_says_how_to_go_on(small, tmp_path, monkeyp
 
 
 def test_a_signal_that_is_ignored_stays_so(monkeypatch):
-    """Under nohup, and in the background of a script."""
+    """SIGINT is ignored under nohup, and in the background of a script."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with training._StopSignals() as stop:
@@ -135,7 +135,7 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch):
         signal.signal(signal.SIGINT, before)
 
 
-# ---- two at once, outputs -----------------------------------------------------------------
+# ---- a second process, output -----------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, dig
     folder = tmp_path / "run"
     first = start("--out", folder, "--data", digits, *OPTIONS)
     read_until(first, "averaged")
-    first.send_signal(signal.SIGSTOP)     # so that it cannot end before the second one has come
+    first.send_signal(signal.SIGSTOP)     # so that it cannot end before the second one starts
     assert main(["train", "--resume", str(folder)]) == 2
     assert main(["train", "--resume", str(folder / run_module.PREVIOUS)]) == 2
     assert main(["train", "--out", str(folder)]) == 2
@@ -158,7 +158,7 @@ def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, dig
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_a_reader_of_the_output_who_leaves_costs_nothing(tmp_path, digits, undisturbed):
+def test_a_closed_pipe_ends_the_run_and_loses_nothing(tmp_path, digits, undisturbed):
     """ctc-scratch train | head"""
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
@@ -172,7 +172,7 @@ def test_a_reader_of_the_output_who_leaves_costs_nothing(tmp_path, digits, undis
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_an_output_that_takes_nothing_is_one_line():
+def test_an_output_that_cannot_be_written_ends_in_one_line():
     command = [sys.executable, "-m", "ctc_scratch", "diagnose", "--target", "1", "--frames", "3"]
     with open("/dev/full", "w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -185,11 +185,11 @@ def test_an_output_that_takes_nothing_is_one_line():
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 needs_mount = pytest.mark.skipif(
     not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode,
-    reason="no mounts of one's own here")
+    reason="this machine allows no mounts")
 
 
 def in_a_small_disk(tmp_path, size, script):
-    """Run shell commands in tmp_path/disk, a disk of its own of that size, that nobody else sees."""
+    """Run shell commands in tmp_path/disk, a disk of this size that no other process sees."""
     disk = tmp_path / "disk"
     disk.mkdir()
     commands = f"set -u; mount -t tmpfs -o size={size} tmpfs {disk}; cd {disk}\n{script}"
@@ -201,7 +201,7 @@ def in_a_small_disk(tmp_path, size, script):
 @pytest.mark.slow
 @needs_mount
 def test_a_disk_that_runs_full_loses_nothing(tmp_path, digits, undisturbed):
-    """A real one, with room for two checkpoints but not for three."""
+    """A real disk, with room for two checkpoints but not for three."""
     out, err = in_a_small_disk(tmp_path, "600k", f"""
         $TRAIN --out run --data {digits} {' '.join(OPTIONS)}; echo "status $?"; ls run
         mount -o remount,size=64m {tmp_path / 'disk'}

@@ -1,4 +1,4 @@
-"""A run that was ended, however, goes on to the same bits; what cannot be resumed is named."""
+"""A run resumes to the same bits however it ended; a file that cannot be resumed is named."""
 
 import os
 import resource
@@ -31,7 +31,7 @@ LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, mnist):
-    """What a run gives that nothing ended: metrics without the time."""
+    """The metrics, without times, of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     with pytest.MonkeyPatch.context() as patch:
         use_few_digits(patch, mnist)
@@ -45,12 +45,12 @@ def timeless(folder):
 
 
 class PowerCut(BaseException):
-    """Ends a run as nothing in it expects."""
+    """Ends a run in a way that nothing in it expects."""
 
 
 def run_until(folder, monkeypatch, step, what, **changes):
-    """A run in which `what` happens in place of the gradients of a step."""
-    count = [-1]    # the step that loads kernels
+    """A run in which `what()` is called before the gradients of this step are computed."""
+    count = [-1]    # one step loads the kernels
 
     def fails(*arguments):
         count[0] += 1
@@ -71,7 +71,7 @@ def cut_power():
 
 
 @pytest.mark.parametrize("step", [1, 2, 10, 11, 15, 29, 30])
-def test_a_run_that_breaks_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, undisturbed, step):
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, monkeypatch, undisturbed, step):
     with pytest.raises(PowerCut):
         run_until(tmp_path / "run", monkeypatch, step, cut_power)
     resume(tmp_path / "run")
@@ -79,17 +79,17 @@ def test_a_run_that_breaks_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, u
 
 
 @pytest.mark.parametrize("step", [9, 10, 21])
-def test_so_does_one_whose_checkpoints_are_far_apart(tmp_path, monkeypatch, undisturbed, step):
-    """Steps and lines of metrics after the last checkpoint are done and written again."""
+def test_a_run_with_few_checkpoints_resumes_to_the_same_bits(tmp_path, monkeypatch, undisturbed, step):
+    """Steps after the last checkpoint are taken again, and their lines of metrics written again."""
     with pytest.raises(PowerCut):
         run_until(tmp_path / "run", monkeypatch, step, cut_power, save_every=1e9)
     with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
-        file.write('{"step": 99, "lo')      # a line that was being written
+        file.write('{"step": 99, "lo')      # the run ended while it wrote this line
     resume(tmp_path / "run")
     assert timeless(tmp_path / "run") == undisturbed
 
 
-def test_so_does_one_that_was_stopped_more_than_once(tmp_path, monkeypatch, undisturbed):
+def test_a_run_that_is_stopped_twice_resumes_to_the_same_bits(tmp_path, monkeypatch, undisturbed):
     with pytest.raises(StoppedError):
         run_until(tmp_path / "run", monkeypatch, 7, lambda: signal.raise_signal(signal.SIGTERM))
     count = []
@@ -108,7 +108,7 @@ def test_so_does_one_that_was_stopped_more_than_once(tmp_path, monkeypatch, undi
     assert timeless(tmp_path / "run") == undisturbed
 
 
-def test_resuming_a_run_that_is_over_repeats_its_end(tmp_path, undisturbed):
+def test_resuming_a_finished_run_repeats_its_end(tmp_path, undisturbed):
     train(Settings(**LONG, out=str(tmp_path / "run")))
     resume(tmp_path / "run")
     assert timeless(tmp_path / "run") == undisturbed
@@ -119,9 +119,9 @@ def test_kill_9_at_random_moments(tmp_path, rng):
     options = ("--steps 60 --hidden 16 --batch 16 --shards 3 --window 14 --evaluations 3 --average 0.9 "
                "--save-every 0").split()
     expected, longest = undisturbed_run(tmp_path / "undisturbed", options)
-    found, hits = killed_runs(tmp_path, options, 2, longest, rng)
-    assert found == {expected}
-    assert hits, "no kill left a folder to go on with"
+    hashes, resumable = killed_runs(tmp_path, options, 2, longest, rng)
+    assert hashes == {expected}
+    assert resumable, "no kill left a folder to resume"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
@@ -143,7 +143,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint(tmp_path, monkeypatc
 
 
 @pytest.fixture
-def broken_off(tmp_path, monkeypatch):
+def interrupted(tmp_path, monkeypatch):
     with pytest.raises(PowerCut):
         run_until(tmp_path / "run", monkeypatch, 12, cut_power)
     return tmp_path / "run"
@@ -157,7 +157,7 @@ def rewritten(change):
     return lambda path: rewrite(path, change)
 
 
-SPOILT = {
+DAMAGED = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
     "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
     "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
@@ -190,50 +190,51 @@ def flipped(content):
     return content
 
 
-@pytest.mark.parametrize("spoil, message", SPOILT.values(), ids=SPOILT.keys())
-def test_a_spoilt_checkpoint_is_named_and_the_previous_one_goes_on(broken_off, undisturbed, spoil, message):
-    spoil(broken_off / run_folder.CHECKPOINT)
-    files = {path: path.read_bytes() for path in broken_off.iterdir()}
+@pytest.mark.parametrize("damage, message", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_resumes(
+        interrupted, undisturbed, damage, message):
+    damage(interrupted / run_folder.CHECKPOINT)
+    files = {path: path.read_bytes() for path in interrupted.iterdir()}
     with pytest.raises(ArchiveError, match=f"{run_folder.CHECKPOINT}: .*{message}.*"
-                                           f"--resume {broken_off / run_folder.PREVIOUS}"):
-        resume(broken_off)
-    with pytest.raises(ArchiveError, match=f"--resume {broken_off / run_folder.PREVIOUS}"):
-        resume(broken_off / run_folder.CHECKPOINT)
-    assert files == {path: path.read_bytes() for path in broken_off.iterdir()}, "nothing was changed"
-    resume(broken_off / run_folder.PREVIOUS)
-    assert timeless(broken_off) == undisturbed
+                                           f"--resume {interrupted / run_folder.PREVIOUS}"):
+        resume(interrupted)
+    with pytest.raises(ArchiveError, match=f"--resume {interrupted / run_folder.PREVIOUS}"):
+        resume(interrupted / run_folder.CHECKPOINT)
+    assert files == {path: path.read_bytes() for path in interrupted.iterdir()}, "nothing was changed"
+    resume(interrupted / run_folder.PREVIOUS)
+    assert timeless(interrupted) == undisturbed
 
 
 @pytest.mark.parametrize("change, message", [
     (dict(data=1), "the run learnt from other digits than those of this package; put them back to go on$"),
     (dict(version=1), "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch checkpoint' .* 1$"),
 ], ids=["data", "version"])
-def test_where_the_previous_checkpoint_is_no_better_it_is_not_advised(broken_off, change, message):
-    rewrite(broken_off / run_folder.CHECKPOINT, lambda header, arrays: header.update(change))
+def test_the_previous_checkpoint_is_not_suggested_where_it_would_fail_too(interrupted, change, message):
+    rewrite(interrupted / run_folder.CHECKPOINT, lambda header, arrays: header.update(change))
     with pytest.raises(ArchiveError, match=f"{run_folder.CHECKPOINT}: {message}"):
-        resume(broken_off)
+        resume(interrupted)
 
 
-def test_a_run_killed_between_two_renames_goes_on_with_the_previous(broken_off, undisturbed, capsys):
-    (broken_off / run_folder.CHECKPOINT).unlink()
-    resume(broken_off)
-    assert timeless(broken_off) == undisturbed
+def test_a_run_killed_between_two_renames_resumes_from_the_previous(interrupted, undisturbed, capsys):
+    (interrupted / run_folder.CHECKPOINT).unlink()
+    resume(interrupted)
+    assert timeless(interrupted) == undisturbed
     assert "is replaced" not in capsys.readouterr().out
 
 
-def test_a_file_that_is_resumed_stays_and_an_unfinished_copy_does_not(broken_off, undisturbed, capsys):
-    mine = broken_off / "mine.npz"
-    shutil.copyfile(broken_off / run_folder.PREVIOUS, mine)
+def test_a_file_that_is_resumed_stays_and_leaves_no_unfinished_copy(interrupted, undisturbed, capsys):
+    mine = interrupted / "mine.npz"
+    shutil.copyfile(interrupted / run_folder.PREVIOUS, mine)
     before = mine.read_bytes()
     resume(mine)
-    assert mine.read_bytes() == before and not list(broken_off.glob("*.unfinished"))
-    assert timeless(broken_off) == undisturbed
-    assert (f"{broken_off / run_folder.CHECKPOINT}, after step 11, is replaced by {mine}, after step 10\n"
+    assert mine.read_bytes() == before and not list(interrupted.glob("*.unfinished"))
+    assert timeless(interrupted) == undisturbed
+    assert (f"{interrupted / run_folder.CHECKPOINT}, after step 11, is replaced by {mine}, after step 10\n"
             in capsys.readouterr().out)
 
 
-def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
-    """Loading, and the look at the test rows, take no time by it."""
+def test_the_metrics_count_the_seconds_of_training_only(interrupted, monkeypatch):
+    """Loading kernels and reading test rows do not count."""
     hours = [0.0]
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600 * hours[0])
@@ -247,19 +248,19 @@ def test_the_clock_of_the_metrics_is_that_of_training(broken_off, monkeypatch):
 
     monkeypatch.setattr(training, "_load_kernels", later(load))
     monkeypatch.setattr(run_folder.RunFolder, "show_readings", later(show))
-    resume(broken_off)
-    seconds = [line["seconds"] for line in records(broken_off)]
+    resume(interrupted)
+    seconds = [line["seconds"] for line in records(interrupted)]
     assert hours == [2.0] and seconds == sorted(seconds) and seconds[-1] < 1800
 
 
-def test_where_the_digits_have_gone_is_known_from_then_on(broken_off):
-    resume(broken_off, data="gone")     # `quick_runs` finds them everywhere
-    settings = checkpoint.read_checkpoint(broken_off / run_folder.CHECKPOINT).settings
+def test_a_new_folder_of_digits_is_remembered(interrupted):
+    resume(interrupted, data="gone")     # `quick_runs` finds digits in any folder
+    settings = checkpoint.read_checkpoint(interrupted / run_folder.CHECKPOINT).settings
     assert settings.data == os.path.abspath("gone")
 
 
-def test_a_folder_may_be_named_like_a_file(broken_off, undisturbed):
-    folder = broken_off.rename(broken_off.with_name("run.npz"))
+def test_a_folder_may_be_named_like_a_file(interrupted, undisturbed):
+    folder = interrupted.rename(interrupted.with_name("run.npz"))
     resume(folder)
     assert timeless(folder) == undisturbed
 
@@ -274,22 +275,22 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, make, message):
         resume(tmp_path / "run")
 
 
-def test_other_versions_are_told(broken_off, monkeypatch, capsys):
+def test_changed_versions_are_reported(interrupted, monkeypatch, capsys):
     change = dict(numpy="1.0", cpu="z80")
-    rewrite(broken_off / run_folder.CHECKPOINT, lambda header, arrays: header["versions"].update(change))
-    resume(broken_off)
+    rewrite(interrupted / run_folder.CHECKPOINT, lambda header, arrays: header["versions"].update(change))
+    resume(interrupted)
     assert f"it began with numpy 1.0, now {np.__version__}; cpu z80, now " in capsys.readouterr().out
 
 
-def test_two_processes_do_not_train_in_one_folder(broken_off):
-    with run_folder.locked(broken_off), \
+def test_two_processes_do_not_train_in_one_folder(interrupted):
+    with run_folder.locked(interrupted), \
             pytest.raises(OptionError, match="being trained by another process"):
-        resume(broken_off)
+        resume(interrupted)
 
 
-def test_a_checkpoint_is_no_model(broken_off):
+def test_a_checkpoint_is_refused_as_a_model(interrupted):
     with pytest.raises(ArchiveError, match="expected 'ctc_scratch model' version 1, found 'ctc_s"):
-        load_model(broken_off / run_folder.CHECKPOINT)
+        load_model(interrupted / run_folder.CHECKPOINT)
 
 
 def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
@@ -305,8 +306,8 @@ def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name, value", [
     ("params/output.bias", np.nan), ("optimiser/square.output.bias", -1.0), ("best/output.bias", np.inf)])
 @pytest.mark.slow
-def test_weights_that_are_no_numbers_end_in_one_line(tmp_path, digits, name, value, capsys):
-    """A checksum does not say that weights make sense."""
+def test_weights_that_are_not_finite_end_the_run_in_one_line(tmp_path, digits, name, value, capsys):
+    """A right checksum does not make weights finite."""
     folder = tmp_path / "run"
     settings = {**SMALL, "evaluations": 0, "steps": 4, "data": str(digits), "out": str(folder)}
     train(Settings(**settings))

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]
 
 @pytest.fixture
 def rates(monkeypatch):
-    """Label error rates that evaluations are to find, one after the other."""
+    """A list for the test to fill: the label error rates of the evaluations to come."""
     planned = []
 
     def planned_evaluation(model, images, labels, digits):
@@ -60,7 +60,7 @@ def test_averaged_weights_are_kept_where_they_read_better(tmp_path, rates, capsy
     assert len({line.get_linestyle() for line in rates.lines}) == len(rates.lines), "not by colour alone"
 
 
-def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, monkeypatch, capsys):
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path, rates, monkeypatch, capsys):
     rates += [0.5, 0.2, 0.3, 0.2]
     monkeypatch.setattr(trainer_module, "batch_rates", lambda *arguments: (0.5, 0.8))
     train(Settings(**{**SMALL, "evaluations": 10, "patience": 2}, out=str(tmp_path / "run")))
@@ -70,13 +70,13 @@ def test_patience_ends_a_run_that_becomes_no_better(tmp_path, rates, monkeypatch
 
 def test_patience_waits_for_the_end_of_the_plateau(tmp_path, rates, monkeypatch, capsys):
     rates += [1.0] * 6 + [0.5, 0.5]
-    blanks = iter([1.0] * 7 + [0.9] * 2)    # the first one is that of loading the kernels
+    blanks = iter([1.0] * 7 + [0.9] * 2)    # the first step loads the kernels
     monkeypatch.setattr(trainer_module, "batch_rates", lambda *arguments: (1.0, next(blanks)))
     train(Settings(**{**SMALL, "evaluations": 20, "patience": 1}, out=str(tmp_path / "run")))
     assert "ended after step 8: an evaluation without a better one" in capsys.readouterr().out
 
 
-def test_a_budget_of_time_ends_the_whole_schedule(tmp_path):
+def test_a_limit_of_minutes_ends_the_run_at_the_end_of_its_schedule(tmp_path):
     train(Settings(**{**SMALL, "steps": 10**6, "minutes": 0.02}, out=str(tmp_path / "run")))
     lines = records(tmp_path / "run")
     trained = [line for line in lines if "rate" in line]

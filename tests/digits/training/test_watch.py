@@ -1,4 +1,4 @@
-"""A run that goes wrong is told from one that goes as it should."""
+"""Watch tells a run that goes wrong from one that goes as it should."""
 
 import json
 
@@ -14,7 +14,7 @@ def report(step, blank_rate):
     return Report(step, 11.5, 1.0, blank_rate, 3.0, 1e-3)
 
 
-def test_a_run_that_learns_is_left_alone():
+def test_a_run_that_learns_raises_and_says_nothing():
     watch = Watch(Settings())
     for step in range(500):
         watch.step(34 / (1 + step), 14 / (1 + step) + (40 if step % 50 == 0 else 0))
@@ -22,18 +22,18 @@ def test_a_run_that_learns_is_left_alone():
 
 
 @pytest.mark.parametrize("norm", [np.nan, np.inf])
-def test_a_norm_that_is_no_number_ends_it_at_once(norm):
+def test_a_norm_that_is_not_finite_ends_the_run_at_once(norm):
     with pytest.raises(DivergedError, match=f"the gradient's norm is {norm}"):
         Watch(Settings()).step(1.0, norm)
 
 
 @pytest.mark.parametrize("loss, norm", [(200, 10), (30, 2000)], ids=["loss", "norm"])
-def test_an_explosion_must_last(loss, norm):
+def test_an_explosion_ends_the_run_only_if_it_lasts(loss, norm):
     watch = Watch(Settings())
     watch.step(34, 14)
     for _ in range(IN_A_ROW - 1):
         watch.step(loss, norm)
-    watch.step(33, 14)          # it recovers
+    watch.step(33, 14)          # one good step starts the count anew
     for _ in range(IN_A_ROW - 1):
         watch.step(loss, norm)
     with pytest.raises(DivergedError, match=f"now {loss} nats, at first 34.*now {norm}, at first 14"):
@@ -64,18 +64,18 @@ def test_a_run_that_ends_on_the_plateau_was_too_short():
         assert watch.end(0) is None
         watch.report(report(10, 1.0))
         assert "it has seen 640 rows" in watch.end(10) and watch.end(10).endswith(more)
-    assert watch.end(2000) is None, "by then it is stuck, which is said elsewhere"
+    assert watch.end(2000) is None, "by then it is stuck, and `report` says so"
     watch.report(report(20, 0.9))
     assert watch.end(20) is None
 
 
-def test_the_state_is_all_there_is_and_goes_through_json():
+def test_the_state_survives_json_and_is_all_that_a_watch_remembers():
     one, two = Watch(Settings()), Watch(Settings())
     one.step(34.5, 14.5)
     for _ in range(IN_A_ROW - 1):
         one.step(200.0, 14.0)
     one.report(report(10, 1.0))
     two.state.update(json.loads(json.dumps(one.state)))
-    assert two.report(report(20, 1.0)) is None, "what was said is said"
+    assert two.report(report(20, 1.0)) is None, "a sentence is said once"
     with pytest.raises(DivergedError):
         two.step(200.0, 14.0)
