@@ -21,6 +21,15 @@ MAX_PATHS = 2_000_000
 """More paths than this are refused: the sums would take minutes."""
 
 
+def _paths(classes: Sequence[int], T: int) -> itertools.product:
+    if len(classes) ** T > MAX_PATHS:
+        raise ValueError(
+            f"{len(classes)} classes in T={T} frames make {len(classes)}**{T} paths; "
+            f"enumeration stops at {MAX_PATHS}, use ctc_scratch.ctc.reference"
+        )
+    return itertools.product(classes, repeat=T)
+
+
 def alignments(labels: Sequence[int], T: int, blank: int = 0) -> list[tuple[int, ...]]:
     """Every path of T frames that collapses to the labels, in lexical order.
 
@@ -53,37 +62,16 @@ def count_alignments(labels: ArrayLike, T: int) -> int:
     return math.comb(T + U - r, 2 * U) if T >= U + r else 0
 
 
-def uniform_gamma(labels: ArrayLike, T: int) -> NDArray[np.float64]:
-    """gamma (T, S) where all classes are equally likely at every frame: the share of the alignments.
-
-    A path that has read u labels, r of them repeats, and stands in the blank behind them at its
-    n-th frame, has come there in binomial(n + u - 1 - r, 2u) ways; one that stands in the last of
-    them in binomial(n + u - 1 - r, 2u - 1). The same holds from the end. The target must fit.
-
-    >>> (15 * uniform_gamma([1, 2], T=4)).round(9).tolist()[0]
-    [5.0, 10.0, 0.0, 0.0, 0.0]
-    """
-    labels = np.asarray(labels)
-    total = count_alignments(labels, T)
-    if total == 0:
-        r = count_repeats(labels)
-        raise ValueError(f"{len(labels)} labels with {r} repeats do not fit in {T} frames")
-    forward, backward = _ways(labels, T), _ways(labels[::-1], T)
-    S = 2 * len(labels) + 1
-    # Exact integers, divided at the end: Python's division of integers rounds once.
-    return np.array([
-        [forward[s][t] * backward[S - 1 - s][T - 1 - t] / total for s in range(S)] for t in range(T)
-    ]).reshape(T, S)
+def _log_prob(log_probs: NDArray, path: Sequence[int]) -> float:
+    return math.fsum(log_probs[t, c] for t, c in enumerate(path))
 
 
-def _ways(labels: NDArray, T: int) -> list[list[int]]:
-    """In how many ways each state is reached at each frame."""
-    ways = []
-    for s in range(2 * len(labels) + 1):
-        u = (s + 1) // 2
-        spare = u - 1 - count_repeats(labels[:u])
-        ways.append([math.comb(n + spare, s) if n + spare >= 0 else 0 for n in range(1, T + 1)])
-    return ways
+def _log_sum(log_terms: Iterable[float]) -> float:
+    terms = list(log_terms)
+    top = max(terms, default=-math.inf)
+    if top == -math.inf:
+        return top
+    return top + math.log(math.fsum(math.exp(term - top) for term in terms))
 
 
 def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> float:
@@ -149,24 +137,3 @@ def labelling_distribution(log_probs: NDArray, blank: int = 0) -> dict[tuple[int
     for path in _paths(range(C), T):
         terms.setdefault(tuple(collapse(path, blank)), []).append(math.exp(_log_prob(log_probs, path)))
     return {labels: math.fsum(probs) for labels, probs in terms.items()}
-
-
-def _paths(classes: Sequence[int], T: int) -> itertools.product:
-    if len(classes) ** T > MAX_PATHS:
-        raise ValueError(
-            f"{len(classes)} classes in T={T} frames make {len(classes)}**{T} paths; "
-            f"enumeration stops at {MAX_PATHS}, use ctc_scratch.ctc.reference"
-        )
-    return itertools.product(classes, repeat=T)
-
-
-def _log_prob(log_probs: NDArray, path: Sequence[int]) -> float:
-    return math.fsum(log_probs[t, c] for t, c in enumerate(path))
-
-
-def _log_sum(log_terms: Iterable[float]) -> float:
-    terms = list(log_terms)
-    top = max(terms, default=-math.inf)
-    if top == -math.inf:
-        return top
-    return top + math.log(math.fsum(math.exp(term - top) for term in terms))

@@ -1,14 +1,13 @@
-"""The kernel to read: `reference`, line beside line, compiled by Numba.
+"""The kernel to read: the functions of `reference`, compiled by Numba, for a batch.
 
-One sequence at a time, in log space with a true -inf; the states are float64
-whatever the logits are. The kernels fill arrays that the caller owns and
-allocate, raise and print nothing. Shapes, for one sequence:
+Each function has the name and the arguments of its twin in `reference`. What the twin returns goes into an
+array that the caller owns, given as a last argument; intermediate results go into such arrays, too. So the
+functions for one sequence allocate, raise and print nothing. They work in log space with a true -inf, and in
+float64 whatever the type of the logits. `solve_samples` calls them for the sequences of a batch.
 
-    rows       (R, C)   the logits of the whole batch, one row per frame and sequence;
-                        frame t of this sequence is row  first + t * stride
-    labels     (U,)     ext, skips (S,)
-    log_probs  (T, C)   log_alpha, log_beta (T, S)
-    occupancy  (C,)     of one frame; weight is the factor of the loss in a reduction
+Shapes, for one sequence:
+
+    logits, log_probs, occupancy, grad (T, C)    labels (U,)    log_alpha, log_beta, gamma (T, S), S = 2U + 1
 """
 
 import math
@@ -17,9 +16,25 @@ import numpy as np
 
 from ..compiled.cache import cached_njit
 
-# nogil: the driver runs batches on several threads. cache: compiled once a machine.
-# error_model: no test for division by zero. No fastmath: -inf has to stay -inf.
+# nogil: several threads solve one batch. error_model: no test for division by zero. No fastmath: -inf has to
+# stay -inf.
 kernel = cached_njit(nogil=True, error_model="numpy")
+
+
+@kernel
+def log_softmax(logits, log_probs):
+    """ln y: the logits, shifted so that every row sums to 1 after exp."""
+    T, C = log_probs.shape
+    for t in range(T):
+        top = logits[t, 0]
+        for c in range(1, C):
+            top = max(top, logits[t, c])
+        total = 0.0
+        for c in range(C):
+            log_probs[t, c] = np.float64(logits[t, c]) - np.float64(top)
+            total += math.exp(log_probs[t, c])
+        for c in range(C):
+            log_probs[t, c] -= math.log(total)
 
 
 @kernel
@@ -32,120 +47,126 @@ def log_add(a, b, c):
 
 
 @kernel
-def log_softmax(rows, first, stride, log_probs):
-    """log_probs[t] = rows[first + t * stride] - ln sum exp of it."""
-    T, C = log_probs.shape
-    for t in range(T):
-        row = rows[first + t * stride]
-        top = row[0]
-        for c in range(1, C):
-            top = max(top, row[c])
-        total = 0.0
-        for c in range(C):
-            log_probs[t, c] = np.float64(row[c]) - np.float64(top)
-            total += math.exp(log_probs[t, c])
-        for c in range(C):
-            log_probs[t, c] -= math.log(total)
+def emitted(labels, blank, s):
+    """The class that state s emits, l'_s: even states emit the blank, state 2u + 1 emits label u."""
+    return labels[s // 2] if s % 2 == 1 else blank
 
 
 @kernel
-def extend(labels, blank, ext, skips):
-    """ext = blanks before, between and after the labels; skips[s] = ext[s] != ext[s-2]."""
-    for s in range(len(ext)):
-        ext[s] = labels[s // 2] if s % 2 == 1 else blank
-        skips[s] = s >= 2 and ext[s] != ext[s - 2]
+def can_skip(labels, s):
+    """Whether state s may be entered from state s - 2: it is a label, and differs from the label before."""
+    return s % 2 == 1 and s >= 3 and labels[s // 2] != labels[s // 2 - 1]
 
 
 @kernel
-def forward(log_probs, ext, skips, log_alpha):
-    """alpha_t(s) = [alpha_{t-1}(s) + alpha_{t-1}(s-1) + alpha_{t-1}(s-2) if skips(s)] y_t(l'_s)."""
+def forward(log_probs, labels, blank, log_alpha):
+    """alpha_t(s) = [alpha_{t-1}(s) + alpha_{t-1}(s-1) + alpha_{t-1}(s-2) if can_skip(s)] y_t(l'_s)."""
     T, S = log_alpha.shape
-    for s in range(S):
-        log_alpha[0, s] = log_probs[0, ext[s]] if s < 2 else -np.inf
+    if T == 0:
+        return
+    for s in range(S):  # a path begins with the blank or the first label
+        log_alpha[0, s] = log_probs[0, emitted(labels, blank, s)] if s < 2 else -np.inf
     for t in range(1, T):
         for s in range(S):
             stay = log_alpha[t - 1, s]
             step = log_alpha[t - 1, s - 1] if s >= 1 else -np.inf
-            skip = log_alpha[t - 1, s - 2] if skips[s] else -np.inf
-            log_alpha[t, s] = log_add(stay, step, skip) + log_probs[t, ext[s]]
+            skip = log_alpha[t - 1, s - 2] if can_skip(labels, s) else -np.inf
+            log_alpha[t, s] = log_add(stay, step, skip) + log_probs[t, emitted(labels, blank, s)]
 
 
 @kernel
-def backward(log_probs, ext, skips, log_beta):
+def backward(log_probs, labels, blank, log_beta):
     """beta_t(s) = sum over the three moves to s' of beta_{t+1}(s') y_{t+1}(l'_{s'})."""
     T, S = log_beta.shape
-    for s in range(S):
+    if T == 0:
+        return
+    for s in range(S):  # a path ends with the last label or the blank after it
         log_beta[T - 1, s] = 0.0 if s >= S - 2 else -np.inf
     for t in range(T - 2, -1, -1):
-        after, emit = log_beta[t + 1], log_probs[t + 1]
+        after, y = log_beta[t + 1], log_probs[t + 1]
         for s in range(S):
-            stay = after[s] + emit[ext[s]]
-            step = after[s + 1] + emit[ext[s + 1]] if s + 1 < S else -np.inf
-            skip = after[s + 2] + emit[ext[s + 2]] if s + 2 < S and skips[s + 2] else -np.inf
+            stay = after[s] + y[emitted(labels, blank, s)]
+            step = after[s + 1] + y[emitted(labels, blank, s + 1)] if s + 1 < S else -np.inf
+            skip = after[s + 2] + y[emitted(labels, blank, s + 2)] if (
+                s + 2 < S and can_skip(labels, s + 2)) else -np.inf
             log_beta[t, s] = log_add(stay, step, skip)
 
 
 @kernel
-def log_likelihood(log_alpha):
-    """ln p(labels | x): ln of the sum of the last frame's last two alphas."""
+def log_likelihood(log_probs, labels, blank, log_alpha):
+    """ln p(labels | x): ln of the sum of the last two alphas of the last frame; fills log_alpha."""
     T, S = log_alpha.shape
-    last = log_alpha[T - 1]
-    return log_add(last[S - 1], last[S - 2] if S > 1 else -np.inf, -np.inf)
+    if T == 0:
+        return 0.0 if S == 1 else -np.inf
+    forward(log_probs, labels, blank, log_alpha)
+    return log_add(log_alpha[T - 1, S - 1], log_alpha[T - 1, S - 2] if S > 1 else -np.inf, -np.inf)
 
 
 @kernel
-def gradient(log_probs, log_alpha, log_beta, ext, weight, first, stride, occupancy, grad):
-    """grad[row of t] = weight * (probs - occupancy), occupancy_t(c) = sum of gamma_t(s) over l'_s = c."""
-    T, C = log_probs.shape
-    S = len(ext)
+def gamma(log_probs, labels, blank, log_alpha, posterior):
+    """alpha beta / p(labels | x), the posterior (T, S); log_alpha is the one of `forward`."""
+    T, S = posterior.shape
+    backward(log_probs, labels, blank, posterior)  # which holds log beta until the end of its frame
     for t in range(T):
         top = -np.inf
         for s in range(S):
-            top = max(top, log_alpha[t, s] + log_beta[t, s])
+            posterior[t, s] += log_alpha[t, s]
+            top = max(top, posterior[t, s])
         total = 0.0
         for s in range(S):
-            total += math.exp(log_alpha[t, s] + log_beta[t, s] - top)
-        occupancy[:] = 0.0
+            posterior[t, s] = math.exp(posterior[t, s] - top)
+            total += posterior[t, s]
         for s in range(S):
-            occupancy[ext[s]] += math.exp(log_alpha[t, s] + log_beta[t, s] - top) / total
-        for c in range(C):
-            grad[first + t * stride, c] = weight * (math.exp(log_probs[t, c]) - occupancy[c])
+            posterior[t, s] /= total
 
 
 @kernel
-def loss_and_grad(rows, first, stride, labels, blank, weight, work, log_probs, log_alpha, log_beta, grad):
-    """The loss of one sequence; its rows of grad are filled, or left alone where no path exists."""
-    ext, skips, occupancy = work
-    if len(log_probs) == 0:
-        return 0.0 if len(labels) == 0 else np.inf
-    log_softmax(rows, first, stride, log_probs)
-    extend(labels, blank, ext, skips)
-    forward(log_probs, ext, skips, log_alpha)
-    loss = 0.0 - log_likelihood(log_alpha)  # never -0.0
-    if loss < np.inf:
-        backward(log_probs, ext, skips, log_beta)
-        gradient(log_probs, log_alpha, log_beta, ext, weight, first, stride, occupancy, grad)
+def occupancy(log_probs, labels, blank, log_alpha, state_posterior, posterior):
+    """The posterior (T, C) of emitting class c at frame t: gamma, state_posterior, summed over its states."""
+    gamma(log_probs, labels, blank, log_alpha, state_posterior)
+    T, S = state_posterior.shape
+    posterior[:] = 0.0
+    for t in range(T):
+        for s in range(S):
+            posterior[t, emitted(labels, blank, s)] += state_posterior[t, s]
+
+
+@kernel
+def loss_and_grad(logits, labels, blank, log_probs, log_alpha, state_posterior, grad):
+    """The loss -ln p(labels | x); grad = probs - occupancy, or 0 where no path exists."""
+    log_softmax(logits, log_probs)
+    loss = 0.0 - log_likelihood(log_probs, labels, blank, log_alpha)  # never -0.0
+    if loss == np.inf:
+        grad[:] = 0.0
+        return loss
+    occupancy(log_probs, labels, blank, log_alpha, state_posterior, grad)
+    T, C = grad.shape
+    for t in range(T):
+        for c in range(C):
+            grad[t, c] = math.exp(log_probs[t, c]) - grad[t, c]
     return loss
 
 
 @kernel
-def batch(samples, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, losses, grad):
-    """losses[n] and the gradient rows of every n in samples; sequence n has labels[offsets[n]:offsets[n+1]].
+def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, losses, grad):
+    """losses[n] and weights[n] * gradient of every n in samples; the one function here that allocates.
 
-    The one place that allocates: scratch for the largest of the samples.
+    rows and grad hold the frames of all sequences as (R, C): frame t of sequence n is row
+    n * n_stride + t * t_stride. The target of sequence n is labels[offsets[n]:offsets[n + 1]].
     """
     C = rows.shape[1]
-    longest, widest, cells = 0, 0, 0
+    longest, cells = 0, 0
     for n in samples:
         T, S = lengths[n], 2 * (offsets[n + 1] - offsets[n]) + 1
-        longest, widest, cells = max(longest, T), max(widest, S), max(cells, T * S)
-    log_probs = np.empty((longest, C))
-    alpha_cells, beta_cells = np.empty(cells), np.empty(cells)
-    ext, skips, occupancy = np.empty(widest, np.intp), np.empty(widest, np.bool_), np.empty(C)
+        longest, cells = max(longest, T), max(cells, T * S)
+    log_probs, its_grad = np.empty((longest, C)), np.empty((longest, C))
+    alpha_cells, posterior_cells = np.empty(cells), np.empty(cells)
     for n in samples:
         T, S = lengths[n], 2 * (offsets[n + 1] - offsets[n]) + 1
+        first, end = n * n_stride, n * n_stride + T * t_stride
         losses[n] = loss_and_grad(
-            rows, n * n_stride, t_stride, labels[offsets[n]:offsets[n + 1]], blank, weights[n],
-            (ext[:S], skips[:S], occupancy), log_probs[:T],
-            alpha_cells[:T * S].reshape(T, S), beta_cells[:T * S].reshape(T, S), grad,
-        )
+            rows[first:end:t_stride], labels[offsets[n]:offsets[n + 1]], blank, log_probs[:T],
+            alpha_cells[:T * S].reshape(T, S), posterior_cells[:T * S].reshape(T, S), its_grad[:T])
+        for t in range(T):
+            for c in range(C):
+                grad[first + t * t_stride, c] = weights[n] * its_grad[t, c]

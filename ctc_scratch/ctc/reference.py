@@ -28,6 +28,21 @@ def log_softmax(logits: NDArray) -> NDArray[np.float64]:
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
+def log_add(*terms: NDArray) -> NDArray[np.float64]:
+    """ln of the sum of exp of the terms, elementwise; -inf where all of them are."""
+    return np.logaddexp.reduce(terms)
+
+
+def _shift(row: NDArray, by: int) -> NDArray[np.float64]:
+    """The row moved `by` states to the right (to the left if negative), -inf moving in."""
+    moved = np.full_like(row, -np.inf)
+    if by > 0:
+        moved[by:] = row[:-by]
+    else:
+        moved[:by] = row[-by:]
+    return moved
+
+
 def forward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
     """log alpha (T, S): all ways to reach state s at frame t (2006, eq. 5-7; 2012, section 7.3).
 
@@ -117,18 +132,3 @@ def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tup
     if loss == np.inf:
         return loss, np.zeros_like(logits)
     return loss, np.exp(log_probs) - occupancy(log_probs, labels, blank)
-
-
-def log_add(*terms: NDArray) -> NDArray[np.float64]:
-    """ln of the sum of exp of the terms, elementwise; -inf where all of them are."""
-    return np.logaddexp.reduce(terms)
-
-
-def _shift(row: NDArray, by: int) -> NDArray[np.float64]:
-    """The row moved `by` states to the right (to the left if negative), -inf moving in."""
-    moved = np.full_like(row, -np.inf)
-    if by > 0:
-        moved[by:] = row[:-by]
-    else:
-        moved[:by] = row[-by:]
-    return moved

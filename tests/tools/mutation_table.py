@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # The tests of each module, as arguments of pytest; those first that see most in the shortest time.
-CERTIFIED = ["tests/ctc/test_recursion.py::test_minus_inf_entries_equal_enumeration",
+CERTIFIED = ["tests/ctc/test_loss_vs_enumeration.py::test_minus_inf_entries_equal_enumeration",
              "tests/ctc/certified/test_certified.py", "tests/ctc/certified/test_certified_ways.py",
              "-k", "not counterexample and not long"]
 EXACT = ["tests/ctc/exact/test_layout.py", "tests/ctc/exact/test_pairs.py", "tests/ctc/exact/test_exact.py",
          "-k", "not 690 and not 300"]
 TARGETS = {
     "ctc_scratch/ctc/reference.py":
-        ["tests/ctc/test_recursion.py", "-k", "recursion or hand"],
+        ["tests/ctc/test_reference.py"],
     "ctc_scratch/ctc/kernels.py":
-        ["tests/ctc/test_recursion.py", "tests/ctc/test_loss_laws.py", "-k", "kernel or log"],
+        ["tests/ctc/test_kernels.py", "tests/ctc/test_loss_laws.py", "-k", "kernels or log"],
     **{f"ctc_scratch/ctc/exact/{name}.py": EXACT
         for name in ("batch", "emissions", "layout", "pairs", "posterior", "recursion")},
     "ctc_scratch/compiled/bits.py": EXACT,

@@ -143,7 +143,7 @@ def _run_log(problem: Problem, plan: Plan, outputs: Outputs) -> None:
 
     @_quietly
     def task(shard):
-        kernels.batch(samples[shard], *arguments, outputs.losses, outputs.grad)
+        kernels.solve_samples(samples[shard], *arguments, outputs.losses, outputs.grad)
 
     T, U = problem.frames.lengths[samples], problem.targets.lengths[samples]
     threads.run(task, T * (2 * U + 1 + problem.frames.rows.shape[1]))

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ...ctc import enumeration, greedy_decode, label_error_rate
+from ...ctc import greedy_decode, label_error_rate
+from ...ctc.enumeration import count_alignments
 from ...ctc.paths.lattice import lattice
 from ...ctc.reference import log_softmax
 from ...nn import Adam, clip_by_global_norm
@@ -28,6 +29,7 @@ from ..model.reader import BLANK, C, RowReader, digits_to_labels
 from ..training.gradients import ShardGradients, batch_gradients, on_threads, shard_gradients
 from .example import state_names, unseen_row
 from .output import LessonFolder
+from .uniform import uniform_gamma
 
 T, U = 35, 5
 """Frames (of four columns) and digits of a row."""
@@ -80,7 +82,7 @@ def show_plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[
 
     mnist = load_mnist(data or None)
     folder = LessonFolder(out)
-    gamma, blind = enumeration.uniform_gamma(range(1, U + 1), T), best_blind()
+    gamma, blind = uniform_gamma(range(1, U + 1), T), best_blind()
     uniform = float(gamma[:, 0::2].sum(axis=1).mean())
     bias = float(np.log(blind.blank / (1 - blind.blank) * (C - 1)))
     row, digits = unseen_row(mnist)
@@ -109,7 +111,7 @@ def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, b
                  with_prior: PlateauRun) -> str:
     return f"""\
         Rows of {U} digits, {T} frames of four columns. Before training all classes have 1/{C} = {1 / C:.2f}
-        of each frame, and every one of the {enumeration.count_alignments(range(1, U + 1), T)} alignments is
+        of each frame, and every one of the {count_alignments(range(1, U + 1), T)} alignments is
         equally likely. Gamma is then a quotient of binomials: the {U + 1} blanks between and around the
         digits hold {uniform:.2f} of a frame on average, a digit of the row {(1 - uniform) / U:.2f}, and a
         digit seen over many rows {(1 - uniform) / 10:.3f}, half of what it has. The gradient,

@@ -11,6 +11,7 @@ import pytest
 from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss, enumeration
 from ctc_scratch.ctc.labels import extend, states_of
 from ctc_scratch.ctc.paths.lattice import lattice
+from ctc_scratch.digits.lessons.uniform import uniform_gamma
 from tests.conftest import assert_close
 from tests.ctc.paths.enumerated import enumerated, feasible_problems, on_all_small_problems, problems
 
@@ -88,10 +89,10 @@ def test_gamma_of_uniform_outputs_in_closed_form(T):
         for labels in itertools.product((1, 2), repeat=U):
             its = lattice(np.zeros((T, 3)), labels)
             if its.num_alignments:
-                assert_close(enumeration.uniform_gamma(labels, T), its.gamma, 1e-13, "gamma")
+                assert_close(uniform_gamma(labels, T), its.gamma, 1e-13, "gamma")
             else:
                 with pytest.raises(ValueError, match="do not fit"):
-                    enumeration.uniform_gamma(labels, T)
+                    uniform_gamma(labels, T)
 
 
 # ---- single alignments

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from ctc_scratch import plots
-from ctc_scratch.ctc import enumeration
 from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.lessons.example import first_row, state_names
 from ctc_scratch.digits.lessons.memorise import Moment, stage_of
 from ctc_scratch.digits.lessons.mistake import sum_not_columns
+from ctc_scratch.digits.lessons.uniform import uniform_gamma
 from ctc_scratch.digits.model.reader import BLANK, C
 from tests.plots.conftest import all_texts, render
 
@@ -27,7 +27,7 @@ def figures(row, rng):
             for f, label in ((0.2, "mistake: 5 frames"), (1.0, "mended"), (0.5, "and four columns a frame"))]
     curve = {"blank": np.linspace(0.1, 0.8, 50), "cost": costs}
     curves = {label: curve for label in ("as usual", "prior", "bias")}
-    gamma = enumeration.uniform_gamma(range(1, 6), 35)
+    gamma = uniform_gamma(range(1, 6), 35)
     for used in (140, 5):
         stage = stage_of(moments[49], moments, digits, used)
         yield plots.stage_figure(image, stage, names, BLANK, used, 100)

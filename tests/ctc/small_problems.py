@@ -1,0 +1,38 @@
+"""Problems small enough to enumerate every path, and what enumeration makes of them."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from ctc_scratch.ctc import enumeration
+
+LABELLINGS = {C: [labels for U in range(4) for labels in itertools.product(range(1, C), repeat=U)]
+              for C in (1, 2, 3)}
+
+on_all_small_sizes = pytest.mark.parametrize("T, C, scale", [
+    (T, C, scale) for T in range(7) for C in (1, 2, 3) for scale in (0, 1, 5)])
+"""T <= 6 frames and C <= 3 classes, logits of three standard deviations."""
+
+on_some_labellings = pytest.mark.parametrize("labels", [(), (1,), (1, 1), (1, 2), (1, 1, 1)], ids=str)
+
+
+def small_problems(rng, T, C, scale):
+    """(logits, labels, blank, loss, gradient) of all labellings of up to 3 labels; the blank is any class."""
+    for labels, blank in itertools.product(LABELLINGS[C], range(C)):
+        labels = [(c + blank) % C for c in labels]  # rename the classes so that `blank` is the blank
+        logits = scale * rng.standard_normal((T, C))
+        yield logits, labels, blank, *enumeration.loss_and_grad(logits, labels, blank)
+
+
+def problems_with_minus_inf(rng, labels):
+    """200 times (logits, loss, gradient): 5 frames of 3 classes, each logit -inf with probability 0.3."""
+    infeasible = 0
+    for _ in range(200):
+        logits = rng.standard_normal((5, 3))
+        logits[rng.random((5, 3)) < 0.3] = -np.inf
+        logits[np.arange(5), rng.integers(3, size=5)] = 0.5  # each frame keeps one class
+        loss, grad = enumeration.loss_and_grad(logits, labels)
+        infeasible += loss == np.inf
+        yield logits, loss, grad
+    assert 0 < infeasible < 200, "both kinds must be drawn"
