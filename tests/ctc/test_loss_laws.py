@@ -24,8 +24,9 @@ The laws of each public function, and where they are tested; "bits" says that no
 ⁵ But for gamma and xi, which are log_partition's.
 ⁶ method="exact"; the other one's error is its bound.
 
-ctc_loss here, both ways that "auto" has for short sequences; the lattice in test_laws_lattice.py, layers in
-test_laws_layers.py, the rest in test_laws_decoding.py.
+This file tests ctc_loss, in both ways that "auto" has for short sequences. The others are in
+tests/ctc/paths/test_lattice_laws.py, tests/ctc/decoding/test_decoding_laws.py and test_metrics_laws.py,
+tests/ctc/diagnosis/test_diagnose_laws.py, tests/ctc/test_labels_laws.py and tests/nn/test_layers_laws.py.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Laws of the layers, on random shapes. The table is in test_properties.py."""
+"""Laws of the layers, on random shapes. The table is in tests/ctc/test_loss_laws.py."""
 
 import numba
 import numpy as np

@@ -25,7 +25,7 @@ def test_the_kernel_is_its_twin(rng):
 @pytest.mark.parametrize("prune", [np.inf, 0.0])
 @pytest.mark.parametrize("blank", [0, 3])
 @pytest.mark.parametrize("width", range(1, 12))
-def test_ties_are_broken_as_the_twin_breaks_them(width, blank, prune):
+def test_ties_are_broken_as_in_the_twin(width, blank, prune):
     logits = np.zeros((3, 4))
     found = prefix_beam_search(logits, beam_width=width, blank=blank, top=width, prune=prune)
     twin = reference_beam.prefix_beam_search(log_softmax(logits), width, blank, prune)
@@ -46,7 +46,7 @@ def test_the_kernel_is_its_twin_with_a_language_model(rng):
 
 
 @pytest.mark.parametrize("blank", range(5))
-def test_whichever_class_leads_log_softmax_does_not_overflow(blank):
+def test_log_softmax_does_not_overflow_whichever_class_leads(blank):
     best, = prefix_beam_search(1000 * np.eye(5), blank=blank)
     assert best.labels == [c for c in range(5) if c != blank]
     assert_close(best.log_prob, 0.0, 1e-12, "log_prob")

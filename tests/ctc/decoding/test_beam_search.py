@@ -100,7 +100,7 @@ def test_empty_inputs():
 
 
 @pytest.mark.parametrize("model", [None, "pairs"])
-def test_in_pieces_it_is_the_same_to_the_last_bit(rng, model):
+def test_a_stream_gives_the_same_to_the_last_bit(rng, model):
     logits = rng.standard_normal((50, 5))
     options = dict(beam_width=7, blank=1, prune=20.0, language_model=model and pairs_with_a_gap(rng, 5))
     stream, t = BeamStream(**options), 0
@@ -113,7 +113,7 @@ def test_in_pieces_it_is_the_same_to_the_last_bit(rng, model):
             (h.labels, h.log_score, h.log_prob, h.spans) for h in whole]
 
 
-def test_a_beam_of_one_that_is_certain_reads_as_greedy_does():
+def test_where_the_frames_are_certain_a_beam_of_one_finds_what_greedy_decoding_does():
     path = [0, 1, 1, 0, 1, 2, 2, 0]
     logits = 50.0 * np.eye(3)[path]
     best, = prefix_beam_search(logits, beam_width=1)
@@ -143,7 +143,7 @@ FRAMES = np.zeros((4, 3))
     (lambda: BeamStream().push(FRAMES[None]), ValueError, r"a stream takes the frames \(T, C\) of one"),
     (lambda: BeamStream().hypotheses(), ValueError, "no frames yet"),
 ])
-def test_what_is_wrong_is_said(call, error, message):
+def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -163,3 +163,10 @@ def test_a_language_model_must_give_scores(value):
 
     with pytest.raises(ValueError, match=rf"language_model.score gave {value} for the labels \[1, 1\]"):
         prefix_beam_search(FRAMES, language_model=Broken())
+
+
+def test_repr_of_a_stream_fits_a_line():
+    stream = BeamStream(beam_width=4)
+    stream.push(FRAMES)
+    stream.push(FRAMES)
+    assert repr(stream) == "BeamStream(beam_width=4, blank=0, 8 frames so far)"

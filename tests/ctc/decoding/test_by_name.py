@@ -70,6 +70,6 @@ def test_no_frames():
     (lambda: decode("beam", np.zeros((2, 3))),
      r"decode takes the logits \(T, N, C\) of a batch, got \(2, 3\)"),
 ])
-def test_what_is_wrong_is_said(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

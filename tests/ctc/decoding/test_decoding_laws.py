@@ -1,4 +1,4 @@
-"""Laws of decoders, metrics, labellings and the diagnosis. The table is in test_properties.py."""
+"""Laws of the decoders, on random problems. The table of all laws is in tests/ctc/test_loss_laws.py."""
 
 import numpy as np
 import pytest
@@ -8,25 +8,17 @@ from hypothesis import strategies as st
 from ctc_scratch.ctc import (
     BeamStream,
     GreedyStream,
-    can_skip,
     collapse,
     ctc_loss,
-    diagnose,
-    edit_distance,
     enumeration,
-    extend,
     greedy_decode,
-    label_error_rate,
     map_decode,
     min_frames,
     prefix_beam_search,
     reference,
-    sequence_accuracy,
 )
-from ctc_scratch.ctc.labels import states_of
 from tests.conftest import assert_close
 from tests.tools.strategies import (
-    labellings,
     laws,
     one_by_one,
     problems,
@@ -42,26 +34,23 @@ def greedy(logits, lengths=None, blank=0):
 
 
 def beam(logits, lengths=None, blank=0):
-    found = prefix_beam_search(logits, lengths, blank=blank, beam_width=5, top=3)
-    return [[(tuple(h.labels), h.log_score, h.log_prob) for h in one] for one in found]
+    beams = prefix_beam_search(logits, lengths, blank=blank, beam_width=5, top=3)
+    return [[(tuple(h.labels), h.log_score, h.log_prob) for h in hypotheses] for hypotheses in beams]
 
 
 def most_probable(logits, lengths=None, blank=0):
-    found = map_decode(logits, lengths, blank=blank, budget=50)
-    return [(tuple(one.labels), one.log_prob, one.gap, one.prefixes) for one in found]
+    results = map_decode(logits, lengths, blank=blank, budget=50)
+    return [(tuple(labels), *numbers) for labels, *numbers in results]
 
 
 every_decoder = pytest.mark.parametrize("decode", [greedy, beam, most_probable])
 small = dict(most_frames=6, most_classes=4, most_sequences=3, holes=True)
 
 
-def labels_of(found):
-    """The labels alone, best first."""
+def labels_of(answers):
+    """The labels alone, best first, of what a decoder gives for each sequence."""
     return [one if not one or isinstance(one[0], int) else one[0] if isinstance(one, tuple)
-            else [labels for labels, *_ in one] for one in found]
-
-
-# ---- decoders
+            else [labels for labels, *_ in one] for one in answers]
 
 
 @every_decoder
@@ -72,8 +61,8 @@ def test_the_batch_may_be_permuted_and_split(decode, problem, random):
     random.shuffle(order)
     cut, whole = random.randint(0, len(order)), decode(problem.logits, problem.logit_lengths, problem.blank)
     parts = []
-    for some in (order[:cut], order[cut:]):
-        part = reordered(problem, some)
+    for numbers in (order[:cut], order[cut:]):
+        part = reordered(problem, numbers)
         parts += decode(part.logits, part.logit_lengths, part.blank)
     assert parts == [whole[n] for n in order]
 
@@ -125,7 +114,7 @@ def test_closed_classes_and_float32_change_nothing(decode, problem):
 
 @laws
 @given(problem=tiny_problems(holes=True))
-def test_decoders_against_the_distribution_over_all_labellings(problem):
+def test_decoders_agree_with_the_distribution_over_all_labellings(problem):
     for logits, _ in one_by_one(problem):
         log_probs = reference.log_softmax(logits)
         right = enumeration.labelling_distribution(log_probs, problem.blank)
@@ -160,102 +149,15 @@ def test_scores_are_those_of_ctc_loss(problem):
 
 @laws
 @given(problem=problems(**small), random=random)
-def test_frames_may_come_in_pieces(problem, random):
+def test_frames_may_arrive_in_pieces(problem, random):
     for logits, _ in one_by_one(problem):
         cuts = sorted(random.randint(0, len(logits)) for _ in range(3))
-        one, other = GreedyStream(blank=problem.blank), BeamStream(blank=problem.blank, beam_width=4)
+        greedy_stream = GreedyStream(blank=problem.blank)
+        beam_stream = BeamStream(blank=problem.blank, beam_width=4)
         for piece in np.split(logits, cuts):
-            one.push(piece)
-            other.push(piece)
-        assert one.labels == greedy_decode(logits, blank=problem.blank)
+            greedy_stream.push(piece)
+            beam_stream.push(piece)
+        assert greedy_stream.labels == greedy_decode(logits, blank=problem.blank)
         found = prefix_beam_search(logits, blank=problem.blank, beam_width=4, top=4)
-        assert [(h.labels, h.log_score, h.log_prob) for h in other.hypotheses(4)] == [
+        assert [(h.labels, h.log_score, h.log_prob) for h in beam_stream.hypotheses(4)] == [
             (h.labels, h.log_score, h.log_prob) for h in found]
-
-
-# ---- diagnosis
-
-
-@laws
-@given(problem=problems(fits=False, holes=True), random=random)
-def test_the_diagnosis_finds_an_error_where_ctc_loss_does(problem, random):
-    logits, targets, lengths, blank = problem
-    found = diagnose(logits, targets, lengths, blank=blank)
-    wrong = ctc_loss(logits, targets, lengths, blank=blank, infeasible="inf").loss == np.inf
-    assert bool(found.errors) == wrong.any()
-    assert [fit.dead_frame is not None for fit in found.fits] == wrong.tolist()
-
-    order = list(range(len(targets)))
-    random.shuffle(order)
-    other = reordered(problem, order)
-    permuted = diagnose(other.logits, other.targets, other.logit_lengths, blank=blank)
-    assert [fit._replace(n=0) for fit in permuted.fits] == [found.fits[n]._replace(n=0) for n in order]
-    swapped = diagnose(logits.transpose(1, 0, 2), targets, lengths, blank=blank, layout="NTC")
-    assert swapped.fits == found.fits
-    padded = np.concatenate([logits, np.full((2, *logits.shape[1:]), np.nan)])
-    assert diagnose(padded, targets, lengths, blank=blank).fits == found.fits
-    for n, fit in enumerate(found.fits):
-        alone = diagnose(logits[:lengths[n], n], targets[n], blank=blank)
-        assert [one._replace(n=n) for one in alone.fits] == [fit]
-
-
-# ---- labellings
-
-
-@laws
-@given(labels=labellings(), blank=st.sampled_from([0, 9]), random=random)
-def test_paths_collapse_to_the_labels_they_pass(labels, blank, random):
-    ext = extend(labels, blank)
-    assert ext[1::2].tolist() == labels and (ext[::2] == blank).all() and len(ext) == 2 * len(labels) + 1
-    skips = [u > 0 and labels[u] != labels[u - 1] for u in range(len(labels))]
-    assert can_skip(ext)[1::2].tolist() == skips and not can_skip(ext)[::2].any()
-    path = [c for c in ext.tolist() for _ in range(random.randint(1, 3))]
-    assert collapse(path, blank) == labels
-    assert ext[states_of(path, blank)].tolist() == path
-    assert min_frames(labels) == len(labels) + sum(a == b for a, b in zip(labels, labels[1:]))
-    # The fewest frames, and not one less.
-    shortest = [c for u, c in enumerate(labels) for c in ([blank] if u and labels[u - 1] == c else []) + [c]]
-    assert len(shortest) == min_frames(labels) and collapse(shortest, blank) == labels
-
-
-@laws
-@given(path=st.lists(st.integers(0, 3), max_size=12), random=random)
-def test_collapsing_is_blind_to_repeated_frames_and_keeps_names(path, random):
-    labels = collapse(path)
-    assert min_frames(labels) <= len(path)
-    assert collapse([c for c in path for _ in range(random.randint(1, 3))]) == labels
-    name = [0, *random.sample([1, 2, 3], 3)]
-    assert collapse([name[c] for c in path]) == [name[c] for c in labels]
-
-
-# ---- metrics
-
-
-@laws
-@given(a=labellings(), b=labellings(), c=labellings(), random=random)
-def test_edit_distance_is_a_distance(a, b, c, random):
-    assert edit_distance(a, a) == 0 and (edit_distance(a, b) == 0) == (a == b)
-    assert edit_distance(a, b) == edit_distance(b, a) == edit_distance(a[::-1], b[::-1])
-    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
-    assert abs(len(a) - len(b)) <= edit_distance(a, b) <= max(len(a), len(b))
-    assert edit_distance(c + a, c + b) == edit_distance(a, b) == edit_distance(a + c, b + c)
-    name = random.sample(range(50), 9)
-    assert edit_distance([name[x] for x in a], [name[x] for x in b]) == edit_distance(a, b)
-
-
-@laws
-@given(pairs=st.lists(st.tuples(labellings(), labellings()), max_size=5), random=random)
-def test_rates_are_blind_to_the_order_of_the_batch(pairs, random):
-    def rates(pairs):
-        read, true = [a for a, _ in pairs], [b for _, b in pairs]
-        return label_error_rate(read, true), sequence_accuracy(read, true)
-
-    rate, accuracy = rates(pairs)
-    assert rates(random.sample(pairs, len(pairs))) == (rate, accuracy)
-    assert rate >= 0 and 0 <= accuracy <= 1
-    assert (rate == 0) == (accuracy == 1)
-    labels = sum(len(b) for _, b in pairs)
-    if labels:
-        assert_close(rate * labels, sum(edit_distance(a, b) for a, b in pairs), 1e-12, "edits")
-    perfect = [(b, b) for _, b in pairs]
-    assert rates(perfect) == (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Greedy decoding: what it does, and that it is not the most probable labelling."""
+"""Greedy decoding gives the labels of the best path, which often are not the most probable ones."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_batch_lengths_and_blank():
     assert greedy_decode(np.zeros((5, 0, 4))) == []
 
 
-def test_padding_may_hold_anything_and_used_frames_may_not():
+def test_padding_may_hold_nan_and_used_frames_may_not():
     logits = np.stack([_logits([1, 2, 3])], axis=1)
     logits[2] = np.nan
     assert greedy_decode(logits, [2]) == [[1, 2]]
@@ -30,7 +30,7 @@ def test_padding_may_hold_anything_and_used_frames_may_not():
 
 
 def test_greedy_often_misses_the_most_probable_labelling(rng):
-    """At T=6, C=3 it is wrong in a good share of random cases: a fact the README states."""
+    """At T=6, C=3 it is wrong in a good share of random cases."""
     missed = 0
     for _ in range(100):
         log_probs = log_softmax(rng.standard_normal((6, 3)))
@@ -39,7 +39,7 @@ def test_greedy_often_misses_the_most_probable_labelling(rng):
     assert 25 <= missed <= 75, f"greedy missed {missed} of 100"
 
 
-def test_in_pieces_it_is_the_same(rng):
+def test_a_stream_gives_the_same_labels(rng):
     for blank in (0, 2):
         logits = rng.standard_normal((40, 3))
         stream, new, t = GreedyStream(blank=blank), [], 0
@@ -49,10 +49,16 @@ def test_in_pieces_it_is_the_same(rng):
             assert stream.labels == new == greedy_decode(logits[:t], blank=blank)
 
 
-def test_a_stream_says_what_is_wrong():
+def test_a_stream_refuses_bad_pieces():
     stream = GreedyStream(blank=2)
     stream.push(np.zeros((1, 3)))
     with pytest.raises(ValueError, match="a stream that began with 3 classes got 4"):
         stream.push(np.zeros((1, 4)))
     with pytest.raises(ValueError, match="blank is 5"):
         GreedyStream(blank=5).push(np.zeros((1, 3)))
+
+
+def test_repr_fits_a_line():
+    stream = GreedyStream()
+    stream.push(_logits([1, 1, 0, 1, 2]))
+    assert repr(stream) == "GreedyStream(blank=0, 3 labels so far)"

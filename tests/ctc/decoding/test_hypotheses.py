@@ -1,4 +1,4 @@
-"""Hypotheses: exact probabilities, and where the labels stand."""
+"""Hypotheses give exact probabilities and the frames of their labels."""
 
 import numpy as np
 
@@ -19,9 +19,17 @@ def test_log_prob_is_that_of_ctc_loss_and_spans_rise(make_problem):
             assert all(a.last < b.first for a, b in zip(h.spans, h.spans[1:]))
 
 
-def test_the_answer_does_not_change_with_the_array_it_came_from(rng):
+def test_a_hypothesis_keeps_its_own_copy_of_the_logits(rng):
     logits = rng.standard_normal((20, 4))
     early, late = prefix_beam_search(logits, top=1), prefix_beam_search(logits, top=1)
     before = early[0].log_prob
     logits[:] = 0.0
     assert late[0].log_prob == before
+
+
+def test_repr_fits_a_line():
+    best, = prefix_beam_search(np.log([[0.6, 0.4], [0.6, 0.4]]))
+    assert repr(best) == "Hypothesis(labels=[1], log_score=-0.446287)"
+    assert repr(best.posteriors) == "Posteriors(T=2, C=2, blank=0)"
+    long, = prefix_beam_search(9.0 * np.eye(3)[[1, 2] * 300])
+    assert repr(long).startswith("Hypothesis(U=600, log_score=-")

@@ -1,4 +1,4 @@
-"""The most probable labelling: found, proved, and bounded where the search has to stop."""
+"""The most probable labelling: it is found and proved; where the search has to stop, the gap bounds it."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_it_is_the_best_of_the_enumeration_and_of_the_unpruned_beam(rng, monkeyp
         assert_close(result.log_prob, np.log(distribution[best]), 1e-11, "log_prob")
         greedy = distribution[tuple(greedy_decode(logits, blank=blank))]
         greedy_missed += greedy < distribution[best] - 1e-12
-    assert greedy_missed > 50, "cases that greedy decoding reads as well prove little"
+    assert greedy_missed > 50, "the cases must be hard enough for greedy decoding to fail"
 
 
 def test_examples_worked_by_hand():
@@ -36,14 +36,14 @@ def test_examples_worked_by_hand():
     result = map_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))
     assert result.labels == [1] and result.gap == 0
     assert_close(np.exp(result.log_prob), 0.64, 1e-15, "probability")
-    # Every beam of width 1 is lured by the blank; (1) has 0.52, (2) 0.0, () 0.48.
+    # The likeliest path is again all blanks; (1) has 0.52 and () 0.48.
     result = map_decode(np.log([[0.6, 0.4], [0.8, 0.2]]))
     assert result.labels == [1]
     assert_close(np.exp(result.log_prob), 0.52, 1e-15, "probability")
 
 
 def test_no_labelling_is_above_the_bound_of_its_prefix(rng):
-    """For every prefix: best labelling that begins with it <= bound <= all that begin with it."""
+    """For every prefix: the best labelling that begins with it <= the bound <= the sum of all that do."""
     close = 0
     for _ in range(60):
         logits, blank = random_case(rng, most_frames=6)
@@ -69,10 +69,10 @@ def test_no_labelling_is_above_the_bound_of_its_prefix(rng):
                 assert best <= bound + 1e-13, f"{(*prefix, c)}: {best} is above its bound {bound}"
                 assert bound <= mass + 1e-13, f"{(*prefix, c)}: bound {bound} is above the mass {mass}"
                 close += bound < mass - 1e-3
-    assert close > 100, "a bound no better than the mass is not worth its time"
+    assert close > 100, "the bound must often be closer than the mass"
 
 
-def test_where_it_stops_the_truth_is_within_the_gap(rng):
+def test_where_the_budget_ends_the_search_the_truth_is_within_the_gap(rng):
     gaps = []
     for _ in range(20):
         logits = rng.standard_normal((25, 5))
@@ -86,15 +86,16 @@ def test_where_it_stops_the_truth_is_within_the_gap(rng):
     assert max(gaps) > 0.1, "the budget never mattered"
 
 
-def test_it_never_reads_worse_than_the_beam(rng):
+def test_it_is_never_worse_than_the_beam(rng):
     for _ in range(10):
         logits = rng.standard_normal((60, 6))
         beam, = prefix_beam_search(logits)
-        assert map_decode(logits, budget=3).log_prob >= beam.log_prob
+        log_prob = map_decode(logits, budget=3).log_prob
+        assert log_prob >= beam.log_prob - 1e-12, f"{log_prob} is below {beam.log_prob}, that of the beam"
 
 
-def test_long_and_nearly_certain_takes_few_prefixes(rng):
-    """What a trained network gives: a spike for each label, some of them in doubt."""
+def test_a_long_sequence_that_is_nearly_certain_takes_few_prefixes(rng):
+    """As from a trained network: one spike per label, some of them in doubt."""
     T, C = 400, 20
     logits = rng.standard_normal((T, C))
     logits[:, 0] += 9.0
@@ -126,6 +127,12 @@ def test_empty_inputs():
     (lambda: map_decode(np.zeros(3)), ValueError, r"logits must have shape \(T, N, C\) or \(T, C\)"),
     (lambda: map_decode(np.zeros((4, 3)), blank=-1), ValueError, "blank is -1"),
 ])
-def test_what_is_wrong_is_said(call, error, message):
+def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_repr_fits_a_line():
+    result = map_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))
+    assert repr(result) == "MapResult(labels=[1], log_prob=-0.446287, gap=0, prefixes=1)"
+    assert repr(result._replace(labels=[1] * 200)).startswith("MapResult(U=200, log_prob=")

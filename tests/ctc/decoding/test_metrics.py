@@ -1,4 +1,4 @@
-"""Edit distance against a brute-force definition; rates against counts made by hand."""
+"""The edit distance agrees with its definition, the rates with counts made by hand."""
 
 import functools
 
@@ -16,7 +16,7 @@ def slow_distance(a, b):
                slow_distance(a[1:], b[1:]) + (a[0] != b[0]))
 
 
-def test_edit_distance_is_the_cheapest_recursion(rng):
+def test_edit_distance_is_that_of_the_definition(rng):
     for _ in range(200):
         a, b = (tuple(rng.integers(3, size=rng.integers(7)).tolist()) for _ in range(2))
         assert edit_distance(a, b) == slow_distance(a, b), (a, b)
@@ -48,6 +48,6 @@ def test_rates():
     (lambda: sequence_accuracy([[1.7]], [[1]]), r"^hypothesis must be a sequence of integers.*got \[1.7\]"),
     (lambda: edit_distance([1], [[1]]), "^reference must be a sequence of integers"),
 ])
-def test_what_is_wrong_is_said(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()

@@ -1,4 +1,4 @@
-"""The n-gram model: a distribution, the counts it was made of, and what it does to a beam."""
+"""The n-gram model is a distribution, follows its counts, and changes what a beam search finds."""
 
 import itertools
 import math
@@ -14,12 +14,12 @@ YEARS = [[int(digit) for digit in str(year)] for year in range(1900, 2030)]
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
-def test_it_is_a_distribution_behind_every_prefix(order):
+def test_it_is_a_distribution_after_every_prefix(order):
     model = NGram(YEARS[::3], order, labels=range(10))
     for prefix in [(), (1,), (1, 9), (2, 0), (7, 7, 7), (1, 9, 9, 9), (1, 9, 9, 9, 9)]:
         probs = [model.prob(prefix, c) for c in (*range(10), END)]
         assert min(probs) > 0
-        assert_close(sum(probs), 1.0, 1e-14, f"sum behind {prefix}")
+        assert_close(sum(probs), 1.0, 1e-14, f"sum after {prefix}")
 
 
 def test_all_sequences_together_have_probability_1():
@@ -30,7 +30,7 @@ def test_all_sequences_together_have_probability_1():
 
 
 def test_probabilities_by_hand():
-    """(1, 2, 1, 2), (1, 2): behind 1 always 2; behind 2 the end twice and 1 once."""
+    """In (1, 2, 1, 2) and (1, 2), 1 is always followed by 2, and 2 twice by the end and once by 1."""
     model = NGram([[1, 2, 1, 2], [1, 2]], 2)
     alone = {c: (count + 3 * (1 / 3)) / (8 + 3) for c, count in ((1, 3), (2, 3), (END, 2))}
     assert_close(model.prob((), 1), (2 + 1 * alone[1]) / (2 + 1), 1e-15, "P(1 | begin)")
@@ -52,8 +52,8 @@ def test_weight_and_bonus():
     assert_close(weighted.end((1, 9, 8, 4)), 0.5 * plain.end((1, 9, 8, 4)), 1e-15, "end")
 
 
-def test_it_decides_where_the_frames_do_not():
-    """1_99: the frames leave open whether 4 or 9 was meant."""
+def test_it_decides_where_the_frames_leave_a_choice():
+    """The frames read 1_99; whether 4 or 9 stands in the gap is nearly open."""
     logits = np.full((8, 11), -10.0)
     logits[np.arange(8), [0, 2, 0, 5, 0, 10, 0, 10]] = 0.0   # digit d is class d + 1
     logits[3, 10] = -0.5  # 9 is nearly as likely as 4
@@ -78,6 +78,11 @@ def test_it_decides_where_the_frames_do_not():
     (lambda: NGram([[1]], bonus="x"), TypeError, "^bonus must be a real number, got 'x'"),
     (lambda: NGram([[1]]).prob((), 3), ValueError, r"label 3 is none of the labels \[1\]"),
 ])
-def test_what_is_wrong_is_said(call, error, message):
+def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_repr_fits_a_line():
+    model = NGram(YEARS, 2, weight=0.5)
+    assert repr(model) == "NGram(order=2, 10 labels, weight=0.5, bonus=0)"

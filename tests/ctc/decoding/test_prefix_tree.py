@@ -1,4 +1,4 @@
-"""The prefix tree: it forgets what no prefix needs, and grows if that is not enough."""
+"""The prefix tree drops the nodes that are not needed, and grows where that is not enough."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tests.ctc.decoding.cases import pairs_with_a_gap
 
 
 def test_forgetting_keeps_the_children_of_the_empty_prefix():
-    """Of the prefixes (), 1, 2, 12, 122, 3 the beam holds (), 12 and 3; 1 stays, too, as 12 needs it."""
+    """Of the prefixes (), 1, 2, 12, 122, 3 the beam holds (), 12 and 3; 1 is kept as the parent of 12."""
     tree = np.array([[-1, -1, 5, -1, 2], [0, 1, 3, -1, -1], [0, 2, -1, 1, -1], [1, 2, 4, -1, 0],
                      [3, 2, -1, -1, -1], [0, 3, -1, 2, 1]])
     priors, nodes, counts = np.arange(6.0), np.array([3, 5, 0]), np.array([6, 3, 6])
@@ -22,7 +22,7 @@ def test_forgetting_keeps_the_children_of_the_empty_prefix():
 
 
 def test_a_full_tree_forgets_and_grows(rng):
-    """Prefixes that nothing needs any more go, so the tree stays small; the answer is the twin's."""
+    """The tree drops the prefixes that are not needed and stays small; the answer is that of the twin."""
     logits = 3.0 * rng.standard_normal((400, 5))
     search = Search(5, check_options(5, 8, 0, None, None))
     search._state = search._state._replace(tree=search._state.tree[:40].copy())
@@ -34,7 +34,7 @@ def test_a_full_tree_forgets_and_grows(rng):
     assert_close([h.log_score for h in found], [score for _, score in twin], 1e-10, "log_score")
 
 
-def test_a_tree_that_grows_asks_its_language_model_no_less(rng):
+def test_a_language_model_is_asked_as_often_where_the_tree_grows(rng):
     logits, model = rng.standard_normal((60, 4)), pairs_with_a_gap(rng, 4)
     options = check_options(4, 6, 0, None, model)
     small, large = Search(4, options), Search(4, options)

@@ -1,4 +1,4 @@
-"""Laws of what looks into one sequence: log_partition, lattice, align. The table is in test_properties.py."""
+"""Laws of log_partition, lattice and align. The table of all laws is in tests/ctc/test_loss_laws.py."""
 
 import math
 
