@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.years")
     parser.add_argument("run", nargs="?", help="the folder of a run of ctc-scratch train")
     parser.add_argument("--rows", type=int, default=2000, help="years to read (default: 2000)")
-    parser.add_argument("--steps", type=int, default=300, help="steps to train if no run is named (default: 300)")
+    parser.add_argument("--steps", type=int, default=300, help="steps, if no run is named (default: 300)")
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)
