@@ -89,21 +89,22 @@ def show_memorising(out: str, seed: int, data: str = "", iterations: int = ITERA
 
 
 def _explanation(digits: list[int], frames: int, moments: list[Moment]) -> str:
+    """The text that explains the figures, with the numbers of this run."""
     spans = lattice(moments[-1].logits, digits_to_labels(digits), blank=BLANK).spans()
     spans_text = ", ".join(f"{span.first}-{span.last}" for span in spans)
     return f"""\
         One row of {len(digits)} digits, {frames} frames of one column of pixels each. Cost:
-        {costs_text(moments)} (nats). The shades are what the network says, the discs gamma, what it would
-        say if it knew the digits; the gradient is the difference of the two. The boxes are the best
-        alignment.
+        {costs_text(moments)} (nats). In the figures the shades are the network's probabilities. The discs
+        are gamma, the probabilities that it would have if it knew the digits; the gradient is the
+        difference of the two. The boxes are the best alignment.
 
-        At iteration 1 all classes are about equally likely, and gamma is spread over all alignments. In the
-        end the network says {greedy_reading(moments[-1].logits)}. But look where: the best alignment has the
-        digits at the frames {spans_text}, not where they stand in the image. A single row can be known by
-        heart. The recurrent state starts from zero and passes through the same values each time, and to
-        learn the digits by these is easier than to learn what they look like; CTC does not mind where a
-        digit is said. To learn to read takes many rows: ctc-scratch show --original-mistake, or ctc-scratch
-        train.
+        At iteration 1 all classes are about equally likely, and gamma is spread over all alignments. At the
+        end the network reads {greedy_reading(moments[-1].logits)}. But look where: the best alignment has
+        the digits at the frames {spans_text}, not where they stand in the image. A single row can be learnt
+        by heart. The recurrent state starts from zero and passes through the same values each time, and it
+        is easier to learn the digits from these values than from their shapes; CTC does not prescribe at
+        which frame a digit is read. Learning to read takes many rows: ctc-scratch show --original-mistake,
+        or ctc-scratch train.
         """
 
 

@@ -51,7 +51,7 @@ class Setup(NamedTuple):
 
 MISTAKE = Setup("mistake: 5 frames", DIGITS, 1, NO_CLIP, 1.0, RATE)
 MENDED = Setup("one line mended, and clipping: 140 frames", None, 1, CLIP, 0.1, RATE)
-WIDE = Setup("and four columns a frame, rate 0.1: 35 frames", None, 4, CLIP, 0.1, 0.1)
+WIDE = Setup("and four columns per frame, rate 0.1: 35 frames", None, 4, CLIP, 0.1, 0.1)
 
 
 class BatchRun(NamedTuple):
@@ -119,34 +119,36 @@ def show_mistake(out: str, seed: int, data: str = "", iterations: int = ITERATIO
 
 def _explanation(moments: list[Moment], frames: int, runs: dict[str, BatchRun],
                  no_path_expected: float) -> str:
+    """The text that explains the figures, with the numbers of this run."""
     mistake, mended, wide = runs.values()
     return f"""\
-        The number of digits, {DIGITS}, given as the number of frames: the loss sees five columns of
+        The number of digits, {DIGITS}, is given as the number of frames: the loss sees five columns of
         pixels, nearly all of them empty margin.
 
         One row. Cost: {costs_text(moments)} (the original reported 12.728, 0.398 and 0.118). It seems to
-        work: {DIGITS} fixed digits can be memorised by the recurrent state, without any input. A uniform
-        output costs 5 ln 11 = {5 * np.log(11):.1f}. In the figures everything from frame {DIGITS} on is
-        hatched: it never entered the loss, so nothing ever told the network what to say there. (Output
-        weights start with a standard deviation of 1 here, which meets the original's pace; with smaller
-        ones the same takes longer.)
+        work: the recurrent state can memorise {DIGITS} fixed digits without any input. A uniform output
+        costs 5 ln 11 = {5 * np.log(11):.1f}. In the figures everything from frame {DIGITS} on is hatched:
+        it never entered the loss, so nothing ever told the network what to answer there. (The output
+        weights start with a standard deviation of 1 here, which matches the original's pace; smaller ones
+        take longer.)
 
-        Batches. The cost stays at {np.mean(mistake.costs[-20:]):.1f} for the rows that have a path, by
-        5 ln 10 = {5 * np.log(10):.1f}: five columns say nothing about the digits, so the best answer is
-        1/10 each. {np.mean(mistake.no_path):.0%} of the rows have no valid path (1 - 0.9^4 =
-        {no_path_expected:.0%}): any two equal neighbours need a blank between them, a sixth frame.
+        Batches. The cost of the rows that have a path stays at {np.mean(mistake.costs[-20:]):.1f}, close to
+        5 ln 10 = {5 * np.log(10):.1f}: five columns say nothing about the digits, so the best answer gives
+        each digit 1/10. {np.mean(mistake.no_path):.0%} of the rows have no valid path (1 - 0.9^4 =
+        {no_path_expected:.0%}): two equal neighbours need a blank between them, which is a sixth frame.
 
-        The fix is one line, the lengths: {frames} in place of {DIGITS}; and clipping, for gradients
-        are large at first. The cost falls from {mended.costs[0]:.0f} to {np.mean(mended.costs[-20:]):.1f},
-        every row has a path, and the run is where CTC's normal beginning is, at the all-blank plateau (see
-        ctc-scratch show --plateau). With frames one column wide that lasts long; with four columns a frame
-        and a rate of 0.1 the same network leaves it within {len(wide.costs)} steps: cost
-        {np.mean(wide.costs[-20:]):.1f}, label errors {wide.error_rate:.0%}. mended.png is how it reads
-        the first row of the test digits: each digit is a spike near its own columns, blank what is between.
+        The fix is one line, the lengths: {frames} in place of {DIGITS}. Clipping helps too, because
+        gradients are large at first. The cost falls from {mended.costs[0]:.0f} to
+        {np.mean(mended.costs[-20:]):.1f}, every row has a path, and the run has reached CTC's normal
+        beginning, the all-blank plateau (see ctc-scratch show --plateau). With frames one column wide the
+        plateau lasts long. With four columns per frame and a rate of 0.1 the same network leaves it within
+        {len(wide.costs)} steps: cost {np.mean(wide.costs[-20:]):.1f}, label errors {wide.error_rate:.0%}.
+        mended.png shows how it reads the first row of the test digits: each digit is a spike near its own
+        columns, with blank in between.
 
-        What its author looked for, one output column for each digit inside the loss, is not there: the loss
-        sums over the alignments of all frames (sum_not_columns.png). To collapse a path to digits is the
-        decoder's work, after it.
+        The original's author looked for one output column per digit inside the loss. There is none: the
+        loss sums over the alignments of all frames (sum_not_columns.png). Collapsing a path to digits is
+        the work of the decoder, after the loss.
         """
 
 

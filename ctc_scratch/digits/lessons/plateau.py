@@ -109,28 +109,29 @@ def show_plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[
 
 def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, biased: PlateauRun,
                  with_prior: PlateauRun) -> str:
+    """The text that explains the figures, with the numbers of this run."""
     return f"""\
-        Rows of {U} digits, {T} frames of four columns. Before training all classes have 1/{C} = {1 / C:.2f}
-        of each frame, and every one of the {count_alignments(range(1, U + 1), T)} alignments is
+        Rows of {U} digits, {T} frames of four columns. Before training each class has 1/{C} = {1 / C:.2f}
+        of each frame, and each of the {count_alignments(range(1, U + 1), T)} alignments is
         equally likely. Gamma is then a quotient of binomials: the {U + 1} blanks between and around the
-        digits hold {uniform:.2f} of a frame on average, a digit of the row {(1 - uniform) / U:.2f}, and a
-        digit seen over many rows {(1 - uniform) / 10:.3f}, half of what it has. The gradient,
-        probs - occupancy, so raises blank at every frame and, over many rows, lowers all digits, whatever
-        the input.
+        digits hold {uniform:.2f} of a frame on average, each digit of the row {(1 - uniform) / U:.2f}, and
+        each digit, averaged over many rows, {(1 - uniform) / 10:.3f}, half of what the network gives it. The
+        gradient, probs - occupancy, therefore raises blank at every frame and, over many rows, lowers all
+        digits, whatever the input.
 
-        The more blank has, the more of gamma goes to alignments with many blanks. The best that can be said
-        without looking at the input is blank with probability {blind.blank:.3f}, one frame a digit left
+        The more blank has, the more of gamma goes to alignments with many blanks. The best output that
+        ignores the input is blank with probability {blind.blank:.3f}, which leaves one frame per digit
         ((T - U) / T = {(T - U) / T:.3f}), at a cost of {blind.cost:.2f} nats: that is the plateau. It is
         also why digits come out as spikes: from there on a digit needs one frame, not all of its columns.
 
-        Training as usual: cost below 10 nats from step {_first_below(usual.cost)} on, label errors of the
-        last ten batches {np.mean(usual.errors[-10:]):.0%}, blank {np.mean(usual.blank[-10:]):.2f}. With a
-        blank bias of {bias:.1f}, which starts at the plateau's own share: from step
-        {_first_below(biased.cost)} on, {np.mean(biased.errors[-10:]):.0%}, blank
-        {np.mean(biased.blank[-10:]):.2f}. With a label prior (scores less {PRIOR} times the logarithm of the
-        mean probability of each class, in gamma and in decoding): from step {_first_below(with_prior.cost)}
-        on, {np.mean(with_prior.errors[-10:]):.0%}, blank {np.mean(with_prior.blank[-10:]):.2f}: what blank
-        has by being frequent is taken from it.
+        Training as usual: the cost is below 10 nats from step {_first_below(usual.cost)} on, the last ten
+        batches have {np.mean(usual.errors[-10:]):.0%} label errors, and blank's mean probability is
+        {np.mean(usual.blank[-10:]):.2f}. With a blank bias of {bias:.1f}, which starts at the plateau's own
+        share: from step {_first_below(biased.cost)} on, {np.mean(biased.errors[-10:]):.0%},
+        {np.mean(biased.blank[-10:]):.2f}. With a label prior (the scores less {PRIOR} times the logarithm
+        of each class's mean probability, in gamma and in decoding): from step
+        {_first_below(with_prior.cost)} on, {np.mean(with_prior.errors[-10:]):.0%},
+        {np.mean(with_prior.blank[-10:]):.2f}: the prior takes from blank what it has by being frequent.
         """
 
 

@@ -120,7 +120,7 @@ def _check_position(path: str | os.PathLike, header: dict[str, Any], example: di
     """ArchiveError unless the header says where the run stood, in values of the same kind."""
     for name, value in {**example, "metrics": 0}.items():
         if name not in header or not same_kind(header[name], value):
-            raise ArchiveError(f"{path}: expected where a run stood, found {name} = "
+            raise ArchiveError(f"{path}: expected the position of a run, found {name} = "
                                f"{brief(header.get(name))}")
 
 

@@ -56,7 +56,7 @@ def new_folder(settings: Settings) -> Path:
                           f"on with a run: ctc-scratch train --resume {folder}")
     parent = next(path for path in folder.absolute().parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise OptionError(f"--out {folder} cannot be made: {parent} is no folder that can be written to")
+        raise OptionError(f"--out {folder} cannot be made: {parent} is not a folder that can be written to")
     return folder
 
 
@@ -122,6 +122,7 @@ class RunFolder:
         self._saved_at = time.monotonic()
 
     def checkpoint_is_due(self) -> bool:
+        """Whether the last checkpoint is older than the settings allow."""
         return time.monotonic() - self._saved_at >= self.settings.save_every
 
     def go_back(self, file: str | os.PathLike, metrics_size: int) -> None:

@@ -41,6 +41,7 @@ class Schedule:
 
     @property
     def finished(self) -> bool:
+        """All steps are done, or there is no time for another one."""
         return self.progress >= 1
 
     def advance(self, seconds: float) -> None:

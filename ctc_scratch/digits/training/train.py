@@ -239,7 +239,7 @@ def _load_kernels(trainer: Trainer) -> None:
     has been reported by now.
     """
     settings = trainer.settings
-    print("loading compiled kernels (a first run compiles them, in half a minute) ...", flush=True)
+    print("loading compiled kernels (the first run compiles them, about half a minute) ...", flush=True)
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
                     window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1)
     few_digits = trainer.sampler.images[:9], trainer.sampler.labels[:9]
@@ -280,6 +280,7 @@ class _StopSignals:
             self._is_deferred = False
 
     def _handle(self, number, frame):
+        """Python calls this when a signal comes."""
         if not self._is_deferred or self.received:
             raise StoppedError(number)
         self.received = number

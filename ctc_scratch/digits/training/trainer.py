@@ -137,10 +137,12 @@ class Trainer:
 
     @property
     def evaluation_is_due(self) -> bool:
+        """Whether the run has come further than its evaluations."""
         return self._evaluations_by_now > self.evaluations
 
     @property
     def _evaluations_by_now(self) -> int:
+        """How many evaluations the progress so far calls for."""
         # 1e-9 makes up for rounding: step / steps * evaluations may fall just below a whole number.
         return int(self.schedule.progress * self.settings.evaluations + 1e-9)
 

@@ -93,7 +93,7 @@ class Watch:
         if report.step * settings.batch > PLATEAU_ROWS and state["blank"] >= IN_A_ROW:
             return self._once("stuck", (
                 f"WARNING: after {report.step} steps the network still answers blank at every frame, where "
-                f"digits usually come within {PLATEAU_ROWS // settings.batch // 2}: it does not learn; try "
+                f"digits usually appear within {PLATEAU_ROWS // settings.batch // 2}: it does not learn; try "
                 f"a --rate other than {settings.rate:g}, a --window below {settings.window} or more --hidden "
                 f"than {settings.hidden}."))
         return self._once("plateau", PLATEAU)
@@ -109,9 +109,10 @@ class Watch:
         rows = step * self.settings.batch
         more = "--steps or --minutes" if self.settings.minutes else "--steps"
         return (f"The run has ended while the network answers blank at every frame: it has seen {rows} rows, "
-                f"and digits come after about 10 000 to 30 000; give it more {more}.")
+                f"and digits appear after about 10 000 to 30 000; give it more {more}.")
 
     def _once(self, key: str, sentence: str) -> str | None:
+        """The sentence if it has not been said under this key, else None."""
         if key in self.state["told"]:
             return None
         self.state["told"].append(key)

@@ -236,7 +236,7 @@ def test_a_disk_that_cannot_be_written_to_is_named(tmp_path, digits, undisturbed
     assert re.findall(r"status (\d+)", out) == ["0", "2", "2", "0"], err
     assert len(set(re.findall(r"SHA-256 (\w+)", out))) == 1
     errors = [line for line in err.splitlines() if "error:" in line]
-    assert re.search("--out other cannot be made: .* is no folder that can be written to", errors[0])
+    assert re.search("--out other cannot be made: .* is not a folder that can be written to", errors[0])
     assert re.search("run/metrics.jsonl: Read-only file system: ended after step 9, the last checkpoint is "
                      "whole; once that is mended, go on: ctc-scratch train --resume run", errors[1])
     assert len(errors) == 2

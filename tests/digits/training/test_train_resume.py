@@ -177,7 +177,7 @@ DAMAGED = {
     "generator": (rewritten(lambda header, arrays: header["generator"].update(bit_generator="MT19937")),
                   "expected the state of a generator"),
     "step": (rewritten(lambda header, arrays: header.pop("step")),
-             "expected where a run stood, found step = None"),
+             "expected the position of a run, found step = None"),
     "other_step": (rewritten(lambda header, arrays: header.update(step=3)),
                    "expected optimiser/step = 3, the steps of the run, found 11"),
     "best": (rewritten(lambda header, arrays: header["best"].append(1)), "expected the best evaluation"),
