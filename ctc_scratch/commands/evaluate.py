@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
         help="greedy, beam or map, which finds the most probable digits; several are compared "
         "(default: greedy)")
-    add("--data", default="", metavar="DIR", help="folder of MNIST's IDX files (default: the packaged ones)")
+    add("--data", default="", metavar="DIR",
+        help="folder of MNIST's IDX files (default: those of this package)")
 
 
 def run(options: argparse.Namespace) -> int:

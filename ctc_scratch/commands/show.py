@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder of the figures and text, which replace older ones (default: runs/show, "
                         "runs/mistake or runs/plateau)")
     parser.add_argument("--data", default="", metavar="DIR",
-                        help="folder of MNIST's IDX files (default: the packaged ones)")
+                        help="folder of MNIST's IDX files (default: those of this package)")
 
 
 def run(options: argparse.Namespace) -> int:

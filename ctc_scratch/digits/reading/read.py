@@ -24,6 +24,9 @@ from .row import Row, load_row
 BUDGET = 1000
 """How many prefixes "map" may extend per image; a trained model needs few."""
 
+TABLE_WIDTH = 80
+"""Columns of the table of readings."""
+
 
 class Digit(NamedTuple):
     """A digit that was read, and where.
@@ -184,15 +187,27 @@ def draw(path: str, row: Row, logits: np.ndarray, window: int, reading: Reading,
 
 
 def describe(paths: Sequence[str], readings: Sequence[Sequence[Reading]]) -> str:
-    """A table with one line per reading: its digits, its probability, the confidence of each digit."""
-    lines = [("image", "digits", "probability", "confidence of each digit")]
+    """A table with one line per reading: its digits, its probability, the confidence of each digit.
+
+    Confidences that do not fit in TABLE_WIDTH columns go on in the next line.
+    """
+    lines = [("image", "digits", "probability")]
+    confidences = [["confidence of each digit"]]
     for path, found in zip(paths, readings):
         for k, reading in enumerate(found):
             lines.append((
                 os.fspath(path) if k == 0 else "", reading.text or "nothing",
                 f"{reading.probability:.4f}{' (highest)' if reading.proved else ''}",
-                "  ".join(f"{digit.digit} {digit.confidence:.3f}" for digit in reading.digits),
             ))
+            confidences.append([f"{digit.digit} {digit.confidence:.3f}" for digit in reading.digits])
     widths = [max(len(line[k]) for line in lines) for k in range(3)]
-    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[3]]).rstrip()
-                     for line in lines)
+    indent = sum(widths) + 6
+    at_once = (TABLE_WIDTH - indent + 2) // len("9 0.999  ")
+    if at_once < 3:     # names too long for any table of this width
+        at_once = max(map(len, confidences))
+    text = []
+    for line, cells in zip(lines, confidences):
+        left = "".join(cell.ljust(width + 2) for cell, width in zip(line, widths))
+        for k in range(0, max(len(cells), 1), at_once):
+            text.append((left if k == 0 else " " * indent) + "  ".join(cells[k:k + at_once]))
+    return "\n".join(line.rstrip() for line in text)

@@ -61,6 +61,18 @@ def test_read_prints_a_table_and_draws_pictures(rows, tmp_path, capsys):
             assert picture.width > 400
 
 
+def test_a_table_of_long_rows_fits_80_columns():
+    digits = [reading.Digit(k % 10, 0.9 + k / 1000, 0, 1, 0, 1) for k in range(13)]
+    found = [[reading.Reading(digits, 0.5, True)], [reading.Reading(digits[:2], 0.25, False)]]
+    lines = reading.describe(["one.png", "two.png"], found).splitlines()
+    assert len(lines) == 1 + 4 + 1 and max(map(len, lines)) <= 80
+    confidences = " ".join(lines[1:5]).partition("(highest)")[2]
+    assert confidences.split() == [text for k in range(13) for text in (str(k % 10), f"{0.9 + k / 1000:.3f}")]
+    assert lines[5].split() == ["two.png", "01", "0.2500", "0", "0.900", "1", "0.901"]
+    lines = reading.describe(["x" * 70], found[:1]).splitlines()
+    assert len(lines) == 2, "a name too long for such a table does not cut it up"
+
+
 def test_each_image_goes_through_the_network_once(rows, tmp_path, monkeypatch, capsys):
     names = [str(tmp_path / f"{k}.png") for k in range(2)]
     for name, row in zip(names, rows):
