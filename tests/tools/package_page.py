@@ -16,9 +16,9 @@ import ctc_scratch
 
 ROOT = Path(ctc_scratch.__file__).parent
 PAGE = ROOT / "README.md"
-LINES_PER_MINUTE = 15
+LINES_PER_MINUTE = 20
 
-# The rooms from the bottom of the house to its top: a room imports only what stands above it.
+# The rooms from the bottom of the house to its top.
 ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/inputs", "ctc/running", "ctc/paths",
          "ctc/decoding", "ctc/diagnosis", "nn", "plots", "digits", "digits/data", "digits/model",
          "digits/training", "digits/reading", "digits/lessons", "commands"]
@@ -31,13 +31,13 @@ FIRST = {
 
 HEAD = """# The package, file by file
 
-Rooms stand in the order of their imports: a room imports only what stands above it, and `tests/test_house.py` checks
-that. The reading order for a newcomer is in the [README of the project](../README.md#reading-order). Minutes are
-estimates for a first reading."""
+Rooms stand in the order of their imports: a room imports only what stands above it, and `tests/test_house.py`
+checks that. The [reading order for a newcomer](../README.md#reading-order) is on the page of the project. Minutes
+are estimates for a first reading."""
 
 
 def summary(docstring: str | None) -> str:
-    """The first sentence of a docstring's first line, without its full stop."""
+    """The first line of a docstring without its full stop."""
     line = inspect.cleandoc(docstring or "").split("\n")[0]
     return line.rstrip(".").replace("|", "\\|")
 
