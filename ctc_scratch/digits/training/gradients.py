@@ -33,16 +33,12 @@ class DivergedError(RuntimeError):
 class ShardGradients(NamedTuple):
     """The losses and the gradient of one shard, N rows of a batch."""
 
+    loss: float  # nats, summed over the rows
     losses: np.ndarray  # (N,) nats; inf for a row that has no path
-    grads: dict[str, np.ndarray]  # of the sum of the losses, by the names of the parameters
+    grads: dict[str, np.ndarray]  # of `loss`, by the names of the parameters
     logits: np.ndarray  # (T, N, C)
     lengths: np.ndarray  # (N,) frames of each row
     seconds: tuple[float, float, float]  # spent in forward, CTC, backward
-
-    @property
-    def loss(self) -> float:
-        """The sum of the losses, rounded as `ctc_loss(..., reduction="sum")` rounds it."""
-        return float(np.dot(np.ones_like(self.losses), self.losses))
 
     def __repr__(self) -> str:
         return f"ShardGradients({len(self.losses)} rows, {self.loss:.4g} nats, {len(self.grads)} gradients)"
@@ -72,7 +68,7 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     Parameters
     ----------
     claimed_frames : how many frames each row is claimed to have, in place of those it has. A row that
-        needs more has an infinite loss and no gradient.
+        needs more has an infinite loss and a gradient of 0.
     log_prior : (C,) array in the logits' dtype, taken from the logits before CTC computes gamma. The
         gradient stays probs - occupancy, as if gamma were given: an expectation step under the prior,
         a maximisation step without it. The losses are those without the prior.
@@ -106,7 +102,8 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     ctc = time.perf_counter()
     grads = model.backward(dlogits, cache)
     seconds = forward - start, ctc - forward, time.perf_counter() - ctc
-    return ShardGradients(result.loss, grads, logits, lengths, seconds)
+    loss = float(np.dot(np.ones_like(result.loss), result.loss))    # as reduction="sum" adds them
+    return ShardGradients(loss, result.loss, grads, logits, lengths, seconds)
 
 
 def on_threads(model: RowReader, shards: list[RowBatch],

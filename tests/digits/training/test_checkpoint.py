@@ -44,6 +44,12 @@ def test_a_restored_trainer_is_the_saved_one(saved):
     assert state(restored(path)) == state(trainer) != state(small_trainer())
 
 
+def test_trainer_and_checkpoint_print_in_one_line(saved):
+    path, trainer = saved
+    assert repr(trainer) == "Trainer(after step 0 of 20)"
+    assert repr(read_checkpoint(path)) == f"Checkpoint({str(path)!r}, after step 0)"
+
+
 def offsets_to_damage(path, rng):
     """Offsets in the header, in an array, in the zip file's own tables, and 100 random ones."""
     whole, (first, array) = path.read_bytes(), list(members(path))[:2]

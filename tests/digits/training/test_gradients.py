@@ -5,7 +5,7 @@ import pytest
 
 from ctc_scratch.ctc import get_num_threads, set_num_threads
 from ctc_scratch.digits.data.mnist_files import load_mnist
-from ctc_scratch.digits.data.rows import RowSampler
+from ctc_scratch.digits.data.rows import RowBatch, RowSampler
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.training.gradients import (
     batch_gradients,
@@ -62,3 +62,23 @@ def test_any_mapper_in_any_order_gives_the_same_bits(rng, digits):
 def test_each_shard_says_where_its_time_went(rng, digits):
     shard = shard_gradients(RowReader(hidden=6, window=7, rng=rng), RowSampler(*digits, (1, 4), rng).batch(3))
     assert len(shard.seconds) == 3 and min(shard.seconds) > 0
+
+
+def test_a_row_that_needs_more_than_the_claimed_frames_has_an_infinite_loss_and_no_gradient(rng, digits):
+    """With 2 frames (1, 2) has a path, and (1, 1), which needs a blank in between, has none."""
+    model = RowReader(hidden=6, window=7, rng=rng, dtype=np.float64)
+    images = rng.random((2, 28, 56))
+    both = RowBatch(images, np.array([56, 56]), [np.array([1, 2]), np.array([1, 1])])
+    first = RowBatch(images[:1], np.array([56]), [np.array([1, 2])])
+    result, expected = (shard_gradients(model, shard, claimed_frames=2) for shard in (both, first))
+    assert np.isfinite(result.losses[0]) and result.losses[1] == np.inf
+    assert result.losses[0] == pytest.approx(expected.losses[0], rel=1e-12)
+    for name in model.params:
+        np.testing.assert_allclose(result.grads[name], expected.grads[name], atol=1e-12, err_msg=name)
+
+
+def test_results_print_in_one_line(rng, digits):
+    model = RowReader(hidden=6, window=7, rng=rng)
+    result = batch_gradients(model, RowSampler(*digits, (1, 4), rng).batch(3))
+    assert repr(result) == f"BatchGradients({result.loss:.4g} nats per row, 2 shards)"
+    assert repr(result.shards[0]).startswith("ShardGradients(1 rows, ")

@@ -1,9 +1,12 @@
 """Settings that cannot be used are refused; presets are settings that can."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from ctc_scratch.digits.errors import OptionError
-from ctc_scratch.digits.training.settings import PRESETS, Settings, with_preset
+from ctc_scratch.digits.training.settings import PRESETS, Settings, from_json, with_preset
 from ctc_scratch.digits.training.train import train
 from tests.tools.small_runs import SMALL
 
@@ -48,3 +51,21 @@ def test_presets_are_valid_settings_and_can_be_changed():
     assert with_preset("") == Settings()
     with pytest.raises(OptionError, match="--preset must be one of best, not worst"):
         with_preset("worst")
+
+
+def test_settings_survive_json():
+    settings = with_preset("best", seed=2**64 - 1, out="runs/one")
+    assert from_json(json.loads(json.dumps(asdict(settings)))) == settings
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda values: values.pop("rate"), "no rate"),
+    (lambda values: values.update(colour="red"), "unknown setting 'colour'"),
+    (lambda values: values.update(digits=[1, 2, 3]), r"digits = \[1, 2, 3\]"),
+    (lambda values: values.update(hidden="64"), "hidden = '64'"),
+], ids=["missing", "unknown", "length", "type"])
+def test_settings_of_another_kind_are_refused(change, message):
+    values = json.loads(json.dumps(asdict(Settings())))
+    change(values)
+    with pytest.raises(TypeError, match=message):
+        from_json(values)
