@@ -1,15 +1,15 @@
-"""Rows that no writer wrote: each digit is warped before it takes its place, and places vary.
+"""Augmentation: each digit of a row is warped at random, and the spaces between digits vary.
 
-A digit is seen through a map from the pixels of its box, 28 x 28, back into its image:
+A digit is drawn by a map from the pixels of its box, 28 x 28, back into its image:
 
-    source = M (place - centre - shift) + centre + wave(place)
+    source = M (pixel - centre - shift) + centre + wave(pixel)
 
-M undoes a rotation, a shear and a scale of each axis; the wave is the elastic distortion of Simard,
-Steinkraus and Platt (2003), white noise smoothed by a Gaussian, written as what is left of it: a sum
-of a few low cosines. Cosines mean that the noise is mirrored at the edges of the box, and they leave
-out its mean. What a map asks for between pixels is interpolated linearly, and paper is empty outside
-the image. A `plain` digit has the map that changes nothing, and no wave. Where two boxes overlap, the
-darker ink stays.
+M undoes a rotation, a shear and a scaling of each axis. The wave is the elastic distortion of Simard,
+Steinkraus and Platt (2003): white noise smoothed by a Gaussian. The Gaussian leaves little but a few
+low frequencies, so the wave is drawn as a sum of low cosines. With cosines the noise is mirrored at the
+edges of the box; its mean is left out. Between pixels the image is interpolated linearly, and outside
+the image there is empty paper. A `plain` digit has the map that changes nothing, and no wave. Where two
+boxes overlap, the darker ink stays.
 
 Shapes: K digits in all, in N rows of W pixels.
 
@@ -17,7 +17,7 @@ Shapes: K digits in all, in N rows of W pixels.
     maps        (K, 6)      source y = m0 + m1 y + m2 x, source x = m3 + m4 y + m5 x
     waves       (K, 2, 6, 6)  pixels; for y and for x the weights of cos_a(y) cos_b(x), where
                             cos_a(y) = cos(pi a (y + 1/2) / 28)
-    rows, lefts (K,)        the row of a digit, and the first column of its box there
+    rows, lefts (K,)        the row of each digit, and the first column of its box in that row
     canvas      (N, 28, W)  float32 in [0, 1], zeros where no digit stands
 """
 
@@ -35,49 +35,49 @@ SMOOTH = 4.5
 """Standard deviation of the Gaussian that smooths the noise of a wave [pixels]."""
 
 A = 6
-"""Cosines an axis: of the next one the Gaussian would leave a hundredth."""
+"""Cosines per axis; of the next one the Gaussian would leave a hundredth."""
 
 COSINES = np.cos(np.pi * np.outer(np.arange(A), np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
-"""(A, 28) Line a is cos_a, the 0-th constant."""
+"""(A, 28): row a is cos_a at each pixel; row 0 is constant."""
 
-# nogil: drawing a batch need not keep other threads waiting. error_model: no test for division by zero.
+# nogil: other threads run while a batch is drawn. error_model: no test for division by zero.
 compiled = cached_njit(nogil=True, error_model="numpy")
 
 
 class Augmentation(NamedTuple):
-    """How far chance may go; each field alone, and 0 switches it off.
+    """The largest change of each kind; 0 switches a kind off.
 
-    Every amount is drawn for each digit, uniformly between minus and plus the field, but for
-    `wave`, which is normal at each pixel. A map, be it ever so small, takes ink from between pixels
-    and blurs it: who never sees a `plain` digit has never seen an edge as sharp as those of MNIST.
+    For each digit an amount of each kind is drawn, uniformly between minus and plus the field; only
+    `wave` is normally distributed at each pixel. Every map, however small, interpolates between pixels
+    and so blurs the ink. Only `plain` digits keep edges as sharp as those of MNIST.
     """
 
     rotate: float = 0.0     # degrees
-    scale: float = 0.0      # of height and width, each by itself: 0.1 is 10 % larger or smaller
-    shear: float = 0.0      # pixels sideways for each pixel of height: slant
+    scale: float = 0.0      # of height and width separately: 0.1 is 10 % larger or smaller
+    shear: float = 0.0      # pixels sideways per pixel of height: slant
     shift: float = 0.0      # pixels sideways
     jitter: float = 0.0     # pixels up or down
-    wave: float = 0.0       # pixels, root mean square over the box, of y and x each; 0.77 of it in the ink
-    plain: float = 0.0      # the part of the digits that all of the above spares, as chance picks them
-    gap: int = 0            # most empty columns between two digits
-    overlap: int = 0        # most columns that two digits share
+    wave: float = 0.0       # pixels, root mean square over the box, for y and x each; 0.77 of it in the ink
+    plain: float = 0.0      # the share of digits, chosen at random, to which nothing of the above is done
+    gap: int = 0            # the most empty columns between two digits
+    overlap: int = 0        # the most columns that two digits share
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, counts: np.ndarray,
                  rng: np.random.Generator) -> RowBatch:
-        """Put digits side by side, changed by chance; `rows.assemble_rows` without the changes.
+        """Put digits side by side like `rows.assemble_rows`, with random changes.
 
         Parameters
         ----------
         images : (K, 28, 28) uint8 array
         labels : (K,) integer array
-        counts : (N,) integer array, digits in each row; their sum is K
-        rng : the only source of chance. It gives the same number of draws whatever is switched
-            off, so that switching one change leaves the others as they were.
+        counts : (N,) integer array, digits per row; their sum is K
+        rng : the only source of chance. The number of draws does not depend on what is switched off,
+            so switching one kind of change leaves the others as they were.
 
         Returns
         -------
         RowBatch
-            with widths of 28 a digit, plus the gaps and minus the overlaps between them
+            with 28 columns per digit, plus the gaps and minus the overlaps
         """
         K, N = len(images), len(counts)
         chance = rng.uniform(-1, 1, (K, 6))
@@ -86,11 +86,11 @@ class Augmentation(NamedTuple):
         plain = rng.random(K) < self.plain
         chance[plain], waves[plain] = 0, 0
 
-        first = np.cumsum(counts) - counts          # of each row
+        first = np.cumsum(counts) - counts          # the first digit of each row
         gaps[first] = 0
         steps = SIDE + gaps
         rows = np.repeat(np.arange(N), counts)
-        lefts = np.cumsum(steps) - steps + gaps     # as if all stood in one row
+        lefts = np.cumsum(steps) - steps + gaps     # as if all digits stood in one row
         lefts -= lefts[first][rows]
         widths = np.add.reduceat(steps, first)
         canvas = np.zeros((N, SIDE, int(widths.max())), np.float32)
@@ -99,24 +99,25 @@ class Augmentation(NamedTuple):
 
 
 def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:
-    """The maps (K, 6) from places to sources, float32.
+    """The maps (K, 6) from the pixels of boxes to those of images, float32.
 
     Parameters
     ----------
-    chance : (K, 6) array in [-1, 1]: rotation, height, width, shear, shift, jitter, each as a part
-        of what `amounts` allows; turned clockwise, larger, top to the right, right, down
+    chance : (K, 6) array in [-1, 1]: rotation, height, width, shear, shift, jitter, each as a share
+        of what `amounts` allows. Positive values turn clockwise, enlarge, lean the top to the right,
+        move to the right, and move down.
     """
     angle = np.radians(amounts.rotate) * chance[:, 0]
     height, width = 1 + amounts.scale * chance[:, 1], 1 + amounts.scale * chance[:, 2]
     shear = amounts.shear * chance[:, 3]
     right, down = amounts.shift * chance[:, 4], amounts.jitter * chance[:, 5]
 
-    # The digit is scaled, sheared, then turned: (y, x) -> A (y, x). Maps go back, so A is inverted.
+    # A digit is scaled, sheared, then turned: (y, x) -> A (y, x). A map leads back, so A is inverted.
     cos, sin = np.cos(angle), np.sin(angle)
     yy, yx = cos * height - sin * shear * height, sin * width
     xy, xx = -sin * height - cos * shear * height, cos * width
     det = yy * xx - yx * xy
-    my, mx = np.array([xx, -yx]) / det, np.array([-xy, yy]) / det       # M, line by line
+    my, mx = np.array([xx, -yx]) / det, np.array([-xy, yy]) / det       # M, row by row
     centre = (SIDE - 1) / 2
     away_y, away_x = centre + down, centre + right
     return np.stack([centre - my[0] * away_y - my[1] * away_x, my[0], my[1],
@@ -124,13 +125,13 @@ def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:
 
 
 def spectrum() -> np.ndarray:
-    """Standard deviations (A, A) of a wave's weights: the expected mean square over the box is 1.
+    """The standard deviations (A, A) of a wave's weights; the expected mean square over the box is 1.
 
-    Single waves vary. What is mirrored adds up at the edges: the root mean square is 1.65 in the
-    corners of the box, 0.71 in its middle, and 0.77 where MNIST has its ink.
+    Mirrored noise adds up at the edges: the root mean square is 1.65 in the corners of the box, 0.71 in
+    its middle, and 0.77 where MNIST has its ink.
 
-    The Gaussian keeps exp(-(pi SMOOTH a / 28)^2 / 2) of cos_a. The constant is left out: it only
-    shifts, which `shift` and `jitter` do.
+    The Gaussian leaves exp(-(pi SMOOTH a / 28)^2 / 2) of cos_a. The constant is left out, because it
+    only shifts the digit, which `shift` and `jitter` do already.
     """
     kept = np.exp(-(np.pi * SMOOTH * np.arange(A) / SIDE) ** 2 / 2)
     kept[1:] *= np.sqrt(2)              # the mean square of a cosine is 1/2, of a constant 1
@@ -142,12 +143,12 @@ def spectrum() -> np.ndarray:
 
 @compiled
 def draw(images, maps, waves, rows, lefts, canvas):
-    """Draw every digit into its row, canvas = max(canvas, image at its source); arrays as above.
+    """Draw every digit into its row: canvas = max(canvas, image at the source); arrays as above.
 
-    The distance to the pixel above and to the left decides how much of each neighbour is taken; at
-    a distance of 0 that is all of the pixel and exactly nothing of the next. Most of a box is paper:
-    sources out of the ink's reach are left out. A frame of paper around the image spares all other
-    questions about borders; an unsigned index spares the question whether it counts from the end.
+    The four pixels around a source are weighted by their distance to it. At a distance of 0 a pixel
+    counts in full and its neighbours count exactly nothing. Most of a box is paper, so sources that the
+    ink cannot reach are skipped. Around the image lies a frame of paper, so no other test for borders
+    is needed. Indices are unsigned, so none is tested for counting from the end.
     """
     K, side = images.shape[0], images.shape[1]
     width = side + 2
@@ -169,7 +170,7 @@ def draw(images, maps, waves, rows, lefts, canvas):
                     low_y, high_y = min(low_y, np.float32(y)), max(high_y, np.float32(y + 2))
                     low_x, high_x = min(low_x, np.float32(x)), max(high_x, np.float32(x + 2))
         for y in range(side):
-            # Along a line of pixels: a slope and the cosines of x. The frame adds one to all.
+            # Along a row of pixels only a slope and the cosines of x change. The frame adds 1 to each source.
             for b in range(A):
                 along_y[b] = along_x[b] = nothing
                 for a in range(A):

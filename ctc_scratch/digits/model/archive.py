@@ -1,11 +1,12 @@
-"""Files that need no pickle and are written whole or not at all: models, and archives in general.
+"""Archives: files of named arrays that need no pickle and are written whole or not at all.
 
-An archive is one `.npz` with a `header`, JSON in a 0-d unicode array that names what kind it is,
-and arrays, nothing compressed. That of a model has one array for each parameter, named `params/NAME`.
+An archive is one uncompressed `.npz`. It holds arrays and a `header`: JSON in a 0-d unicode array,
+which names the kind of the archive (its format and version). Models (`model_file.py`) and the
+checkpoints of training are archives.
 
-A file may come from anyone. Its table of contents, the header and the shapes of the arrays are read
-first, and no array before they all fit what is expected: so no file takes more memory than it is
-long, and none that does not fit takes any.
+A file may come from anyone, so it is checked before it is used. First its table of contents is read,
+then the header and the shapes of the arrays, and the arrays themselves only if all of that is as
+expected. So no file takes more memory than its own length, and a file that does not fit takes none.
 """
 
 import io
@@ -24,11 +25,11 @@ import numpy as np
 from ..errors import ArchiveError, UnfitError
 
 MOST_HEADER = 1 << 20
-"""Bytes of the header of any archive; ours have some 10 000."""
+"""The most bytes in a header; the headers that are written here have about 10 000."""
 
 
 class Entry(NamedTuple):
-    """What the file says of one of its arrays."""
+    """What a file says about one of its arrays."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -36,9 +37,15 @@ class Entry(NamedTuple):
 
 def check_shapes(path: str | os.PathLike, expected: Iterable[tuple[str, tuple[int, ...]]],
                  found: Mapping[str, Entry], group: str = "") -> None:
-    """ArchiveError unless arrays of these names, behind that of their group, and shapes are all there are.
+    """Raise ArchiveError unless the arrays found have exactly the expected names and shapes.
 
-    `expected` may go on for ever: the first name that is not there ends it.
+    Parameters
+    ----------
+    path : named in the error
+    expected : names and shapes. There may be endlessly many, as a hostile file may ask for endlessly
+        many layers; the first name that the file lacks ends the check.
+    found : the arrays of the file
+    group : what the file puts before each expected name, such as "params/"
     """
     left = set(found)
     for name, shape in expected:
@@ -53,14 +60,16 @@ def check_shapes(path: str | os.PathLike, expected: Iterable[tuple[str, tuple[in
         raise ArchiveError(f"{path}: expected no {name}, found {name}")
 
 
-def brief(value: Any, say=repr) -> str:
-    """What a file holds, cut short for a message, and without what would break its line."""
+def brief(value: Any, say: Callable[[Any], str] = repr) -> str:
+    """A value from a file as text for a message: at most 100 characters, on one line."""
     text = "".join(c if c.isprintable() else "?" for c in say(value))
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def same_kind(value: Any, example: Any) -> bool:
-    """Whether a value from JSON is built like the example: types, keys, lengths of tuples; no number below 0.
+    """Whether a value from JSON has the structure of an example, and no number in it is negative.
+
+    Structure means types, the keys of dicts and the lengths of tuples, which are lists in JSON.
 
     >>> same_kind({"a": [1, 2.5]}, {"a": (0, 0.0)}), same_kind({"a": [1, 2.5]}, {"a": (0, 0)})
     (True, False)
@@ -73,31 +82,37 @@ def same_kind(value: Any, example: Any) -> bool:
     if isinstance(example, float) and type(value) is float:
         return value >= 0
     if type(example) in (int, float):
-        return type(value) is int and 0 <= value < 1 << 128     # the state of a generator has so many
+        return type(value) is int and 0 <= value < 1 << 128     # the state of a generator has 128 bits
     return type(value) is type(example)
 
 
 def write_archive(path: str | os.PathLike, header: Mapping, arrays: Mapping[str, np.ndarray],
                   previous: str | os.PathLike | None = None) -> None:
-    """Write `header` (anything JSON can hold) and named arrays to one `.npz`, atomically.
+    """Write a header and named arrays to one `.npz`, atomically.
 
-    The file that stood at `path` goes on under the name `previous`, if one is given. A crash
-    between the two renames leaves that one alone, and whole.
+    Parameters
+    ----------
+    path : where to; an old file of this name is replaced
+    header : anything that JSON can hold
+    previous : the name under which the old file is kept, if any. A crash between the two renames
+        leaves the old file whole under this name, and no file at `path`.
     """
-    # Whole before it goes to a disk that may be full: NumPy 1 would leave its archive open and close it late.
+    # The archive is built in memory first: on a full disk NumPy 1 would close its file late.
     archive = io.BytesIO()
-    np.savez(archive, header=np.array(json.dumps(header)), **arrays)
+    members: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
+    np.savez(archive, **members)
     _write(path, lambda file: file.write(archive.getbuffer()), previous)
 
 
 def copy_file(source: str | os.PathLike, path: str | os.PathLike) -> None:
-    """Put a copy of a file in the place of another one, atomically."""
+    """Copy a file to `path`, atomically."""
     with open(source, "rb") as whole:
         _write(path, lambda file: shutil.copyfileobj(whole, file))
 
 
 def _write(path: str | os.PathLike, fill: Callable[[IO[bytes]], Any],
            previous: str | os.PathLike | None = None) -> None:
+    """Let `fill` write a new file beside `path`, then rename it to `path`; see `write_archive`."""
     path = os.path.abspath(path)
     unfinished = f"{path}.unfinished"
     try:
@@ -116,7 +131,7 @@ def _write(path: str | os.PathLike, fill: Callable[[IO[bytes]], Any],
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """The names are in the folder; a power cut may lose them until it is on disk too."""
+    """Write a folder itself to disk; until then a power cut may lose the names of new files in it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -126,7 +141,15 @@ def sync_folder(folder: str | os.PathLike) -> None:
 
 
 def read_header(path: str | os.PathLike, format: str, version: int) -> tuple[dict, dict[str, Entry]]:
-    """The header that `write_archive` wrote, and what arrays there are; or ArchiveError."""
+    """Read the header of an archive and what it says about its arrays.
+
+    Raises
+    ------
+    ArchiveError
+        The file is missing, damaged or of another format.
+    UnfitError
+        It has the right format but another version.
+    """
     with _opened(path, format.removeprefix("ctc_scratch ")) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         if "header" not in members:
@@ -144,9 +167,9 @@ def read_header(path: str | os.PathLike, format: str, version: int) -> tuple[dic
 
 
 def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], format: str) -> None:
-    """Write the arrays of a file into those of the same names; or ArchiveError, and they are of no use.
+    """Read arrays of a file into existing arrays of the same names and shapes.
 
-    Weights may be in less precision in the file.
+    The arrays in the file may have less precision. After an ArchiveError the targets are unusable.
     """
     with _opened(path, format.removeprefix("ctc_scratch ")) as archive:
         for name, target in targets.items():
@@ -155,7 +178,7 @@ def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], form
 
 @contextmanager
 def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
-    """The archive of a file; whatever goes wrong while it is open is damage: ArchiveError."""
+    """Open an archive; whatever goes wrong while it is open counts as damage and becomes an ArchiveError."""
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"
         raise ArchiveError(f"{path}: expected a {kind} file, found {found}")
@@ -173,16 +196,16 @@ def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
             with zipfile.ZipFile(file) as archive:
                 _check_members(archive.infolist(), size)
                 yield archive
-        # The zip, npy and JSON readers answer damage with almost any exception there is.
+        # In the readers of zip, npy and JSON a damaged file can raise almost any exception.
         except Exception as error:
             raise ArchiveError(f"{path}: expected a {kind} file, found one that is damaged or of "
                                f"another kind: {brief(error, str)}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """ValueError unless the members fit side by side into so many bytes, each under a name of its own.
+    """Raise ValueError unless the members have different, harmless names and fit into `size` bytes together.
 
-    No name is ever used as a path; one that could be is none of ours.
+    No name is ever used as a path. A name that could be one was not written by `write_archive`.
     """
     names = {member.filename for member in members}
     for name in names:
@@ -198,7 +221,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[Entry, bool, int]:
-    """What is said of an array, whether it is in Fortran's order, and where in the member it begins."""
+    """Read the npy header of a member: the entry, whether it has Fortran order, where its data begin."""
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with archive.open(member) as file:
         shape, fortran, dtype = read[np.lib.format.read_magic(file)](file)
@@ -212,7 +235,7 @@ def _entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[Entry, bo
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """An array of this shape, its checksum compared."""
+    """Read an array of this shape; its checksum is compared on the way."""
     entry, fortran, start = _entry(archive, member)
     if entry.shape != shape:
         raise ValueError(f"{member.filename} has shape {entry.shape}, not {shape}")

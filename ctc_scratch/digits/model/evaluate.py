@@ -1,4 +1,4 @@
-"""How well a model reads: label error rate, rows right, and what it confuses."""
+"""How well a model reads: its label error rate, its share of right rows, and the digits it confuses."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .parallel import run_tasks
 from .reader import BLANK, RowReader, labels_to_digits
 
 FRAMES_AT_ONCE = 2_000
-"""Frames of all rows in one forward pass: bounds the memory on long rows, and makes tasks for threads."""
+"""Frames of all rows in one forward pass. This bounds the memory on long rows and makes tasks for threads."""
 
 MAP_BUDGET = 200
 """Prefixes that "map" extends per row. A trained model needs hardly more than the row has digits."""
 
 
 class Evaluation(NamedTuple):
-    """Readings of rows of `digits` digits each, and their rates as fractions."""
+    """How well a model has read rows of `digits` digits each; rates are fractions."""
 
     digits: int
     rows: int
     label_error_rate: float
     row_accuracy: float
-    confusions: Counter  # (digit read or None, true digit or None) -> how often
+    confusions: Counter  # from (digit read or None, true digit or None) to how often
     decoder: Decoder = "greedy"
 
 
@@ -43,20 +43,20 @@ def evaluate(
     ----------
     images : (count, 28, 28) uint8 array
     labels : (count,) integer array
-    digits : in a row; what is left over at the end is dropped
+    digits : per row; digits left over at the end are dropped
     decoder : "greedy", "beam" or "map"
     """
     rows, truth = consecutive_rows(images, labels, digits)
     read = read_rows(model, rows, decoder)
     confusions = Counter(pair for h, r in zip(read, truth) if h != r
                          for pair in edits(h, r) if pair[0] != pair[1])
-    # Each confusion is one edit of a shortest list of edits, so together they are the distance.
+    # Each confusion is one edit of a shortest list of edits, so their number is the edit distance.
     errors = confusions.total() / (digits * len(truth))
     return Evaluation(digits, len(truth), errors, sequence_accuracy(read, truth), confusions, decoder)
 
 
 def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy") -> list[list[int]]:
-    """The digits that the model reads in rows (N, 28, W) of the same width."""
+    """Read rows (N, 28, W) of one width; returns the digits of each."""
     N, _, W = rows.shape
     at_once = max(1, FRAMES_AT_ONCE * model.window // max(W, SIDE))
     chunks = [rows[i:i + at_once] for i in range(0, N, at_once)]
@@ -71,14 +71,14 @@ def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy") -
 
 
 def model_logits(model: RowReader, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The logits (T, N, C) and frame counts (N,) of rows (N, 28, W) of the same width."""
+    """The logits (T, N, C) and the numbers of frames (N,) of rows (N, 28, W) of one width."""
     x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
     logits, _ = model.forward(x, lengths)
     return logits, lengths
 
 
 def describe(evaluations: Sequence[Evaluation]) -> str:
-    """A table, one line an evaluation, and each decoder's most frequent confusions."""
+    """A table with one line per evaluation, and below it the most frequent confusions of each decoder."""
     lines = ["digits   rows   decoder   label error rate   rows right"]
     for e in evaluations:
         lines.append(f"{e.digits:6d} {e.rows:6d}   {e.decoder:7s} {100 * e.label_error_rate:16.2f} % "

@@ -1,14 +1,16 @@
-"""The file of a model: its settings and its weights, written and read; and which file a command means.
+"""Model files: writing and reading the settings and weights of a model, and finding its file.
 
-The file is an archive (`archive.py`) with one array for each parameter, named `params/NAME`.
+A model file is an archive (`archive.py`) with one array per parameter, named `params/NAME`.
 """
 
 import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import ArchiveError
 from .archive import brief, check_shapes, read_arrays, read_header, write_archive
@@ -21,13 +23,14 @@ PARAMS = "params/"
 PACKAGED = Path(__file__).with_name("trained.npz")
 
 
-def save_model(path: str | os.PathLike, model: RowReader, dtype=None) -> None:
-    """Write a model to one file, so that a crash leaves the old file or the new one.
+def save_model(path: str | os.PathLike, model: RowReader, dtype: DTypeLike | None = None) -> None:
+    """Write a model to one file. A crash leaves either the old file or the new one.
 
     Parameters
     ----------
     path : where to; an old file of this name is replaced
-    dtype : of the weights in the file; np.float16 halves it, and keeps 3 of 7 decimal places
+    dtype : of the weights in the file; None keeps that of the model, np.float16 halves the file and keeps
+        3 of 7 decimal places
 
     Notes
     -----
@@ -39,17 +42,17 @@ def save_model(path: str | os.PathLike, model: RowReader, dtype=None) -> None:
 
 
 def load_model(path: str | os.PathLike) -> RowReader:
-    """Read a model that `save_model` has written.
+    """Read a model file.
 
     Returns
     -------
     RowReader
-        in the dtype that was saved; float32 where that was float16
+        in the dtype of the file, or float32 if that is float16
 
     Raises
     ------
     ArchiveError
-        The file is missing, damaged, of another kind, or its weights do not fit its settings.
+        The file is missing, damaged or of another kind, or its weights do not fit its settings.
     """
     header, entries = read_header(path, MODEL_FORMAT, MODEL_VERSION)
     saved = {name: entry for name, entry in entries.items() if name.startswith(PARAMS)}
@@ -57,7 +60,7 @@ def load_model(path: str | os.PathLike) -> RowReader:
     if dtypes not in (["float16"], ["float32"], ["float64"]):
         raise ArchiveError(f"{path}: expected weights all float16, all float32 or all float64, "
                            f"found {', '.join(dtypes) or 'none'}")
-    config = header.get("config")
+    config: Any = header.get("config")
     try:
         check_config(**config)
     except (TypeError, ValueError) as error:
@@ -70,12 +73,16 @@ def load_model(path: str | os.PathLike) -> RowReader:
 
 
 def find_model(run: str | os.PathLike = "") -> str:
-    """The model file of a run's folder, or the file itself; without either, the one of this package.
+    """The path of a model file.
+
+    Parameters
+    ----------
+    run : a model file, or the folder of a run, which holds one; empty for the model of this package
 
     Raises
     ------
     ArchiveError
-        None is asked for, and the package has none.
+        `run` is empty, and the package holds no model.
     """
     if run:
         is_file = Path(run).suffix == ".npz" and not os.path.isdir(run)
@@ -87,7 +94,7 @@ def find_model(run: str | os.PathLike = "") -> str:
 
 
 def digest(params: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of weights: of their names in order, types, shapes and bytes.
+    """The SHA-256 of a model's weights, over their names in order, their types, shapes and bytes.
 
     >>> digest({"bias": np.zeros(2)}) == digest({"bias": np.zeros(2)})
     True

@@ -1,36 +1,43 @@
-"""Tasks that run side by side, each with one BLAS thread."""
+"""Run tasks side by side on threads, each with a single BLAS thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ...ctc.running import threads
 
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
-def run_tasks(task: Callable, parts: Sequence, sizes: list[int]) -> list:
-    """What task(part) gives for each part, run side by side, each with one BLAS thread.
 
-    Parts are shared out by their `sizes`, the pixels to be read or the weights to be changed.
+def run_tasks(task: Callable[[Part], Result], parts: Sequence[Part], sizes: Sequence[int]) -> list[Result]:
+    """Call task(part) for each part on several threads; returns the results in the order of the parts.
 
-    The products of an LSTM are so small that a second BLAS thread slows them
-    down; it pays to give each thread a task of its own.
+    The matrix products of an LSTM are so small that a second BLAS thread slows them down. It is faster
+    to give each thread a task of its own.
+
+    Parameters
+    ----------
+    sizes : the work in each part, in pixels to read or weights to change; parts are shared out by it
     """
-    found: list = [None] * len(parts)
+    results: list[Any] = [None] * len(parts)
 
-    def some(samples):
-        for k in samples:
-            found[k] = task(parts[k])
+    def run_some(indices: np.ndarray) -> None:
+        for k in indices:
+            results[k] = task(parts[k])
 
     with _libraries().limit(limits=1, user_api="blas"):
-        threads.run(some, costs=100 * np.array(sizes))  # a pixel costs about 100 lattice cells, a weight too
-    return found
+        # A pixel or a weight costs about as much as 100 cells of a lattice.
+        threads.run(run_some, costs=100 * np.array(sizes))
+    return results
 
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """To look for the loaded libraries takes half a millisecond, too long for every step."""
+    """The BLAS libraries that are loaded. Looking for them takes half a millisecond, so it is done once."""
     return ThreadpoolController()

@@ -1,8 +1,8 @@
-"""The reader: columns of a row of digits -> stacked LSTM -> scores for CTC.
+"""The reader: a network that turns the pixel columns of a row of digits into scores for CTC.
 
-A row is cut into windows of a few columns, one frame each, from left to right; a first layer may
-read each frame from top to bottom, the others read the row. The blank is class 0 and digit d is
-class d + 1; nothing outside this file needs to know.
+A row is cut into frames of a few columns each, from left to right. Stacked LSTM layers read the
+frames; before them, another layer may read each frame from top to bottom. The blank is class 0 and
+digit d is class d + 1; `digits_to_labels` and `labels_to_digits` translate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...nn.layers import Layer, Linear, Stack
+from ...nn.layers import Layer, Linear, Stack, StackCache
 from ...nn.lstm import LSTM, BiLSTM
 from ..data.mnist_files import SIDE
 from .vertical import HEIGHTS, VerticalLSTM, patch_size
@@ -21,7 +21,7 @@ C = len(CLASS_NAMES)
 
 
 def digits_to_labels(digits: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The CTC labels (U,) of the digits 0..9 of a row.
+    """The CTC labels (U,) of a row's digits, which are 0..9.
 
     >>> digits_to_labels([7, 0, 0]).tolist()
     [8, 1, 1]
@@ -33,7 +33,7 @@ def digits_to_labels(digits: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The digits (U,) of CTC labels without blanks, 1..10.
+    """The digits (U,) of CTC labels, which are 1..10 and hold no blanks.
 
     >>> labels_to_digits([8, 1, 1]).tolist()
     [7, 0, 0]
@@ -45,7 +45,7 @@ def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any, vertical: Any = 0) -> None:
-    """TypeError or ValueError for what cannot be the `config` of a reader."""
+    """Raise TypeError or ValueError unless this can be the `config` of a reader."""
     for name, value, least in (("hidden", hidden, 1), ("layers", layers, 1), ("window", window, 1),
                                ("vertical", vertical, 0)):
         if type(value) is not int:
@@ -58,7 +58,7 @@ def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any, vert
 
 def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int,
                  vertical: int = 0) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each parameter of such a reader, one after the other, without making it.
+    """Yield the name and shape of each parameter of a reader with this `config`, without making one.
 
     >>> dict(param_shapes(hidden=2, layers=1, bidirectional=False, window=1))["lstm1.weight_ih"]
     (8, 28)
@@ -83,24 +83,23 @@ def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int,
 
 
 class RowReader:
-    """Reads a row of digits, `window` columns a frame.
+    """A network that reads rows of digits, `window` columns per frame.
 
     Parameters
     ----------
-    hidden : units of each layer, in each direction
-    layers : LSTM layers, one on the other
-    bidirectional : read from both ends; if not, from left to right only
-    window : pixel columns in a frame; frames do not overlap
-    vertical : units in each direction of a first layer that reads each frame, and two columns on either
-        side, from top to bottom, see `VerticalLSTM`; 0: none, the pixels of a frame go to the LSTM as
-        they are
+    hidden : units per direction in each layer
+    layers : number of LSTM layers, each of which reads the output of the one before
+    bidirectional : whether to read from both ends, or from left to right only
+    window : pixel columns per frame; frames do not overlap
+    vertical : units per direction in a first layer that reads each frame from top to bottom
+        (`VerticalLSTM`); with 0 there is no such layer, and the LSTM reads the pixels of each frame
     rng : draws the initial weights
-    dtype : float32 or float64, of the weights and all that is computed with them
+    dtype : float32 or float64, of the weights and of everything that is computed with them
 
     Attributes
     ----------
-    params : dict from name to array, the arrays the layers compute with
-    config : dict of the first five parameters; `RowReader(**config, rng=rng)` has the same shape
+    params : dict from name to array; these are the arrays that the layers compute with
+    config : dict of the first five parameters; `RowReader(**config, rng=rng)` has the same shapes
     """
 
     def __init__(self, hidden: int = 128, layers: int = 1, bidirectional: bool = True,
@@ -123,8 +122,13 @@ class RowReader:
         self.stack = Stack({**named, "output": Linear(D, C, rng, dtype)})
         self.params = self.stack.params
 
+    def __repr__(self) -> str:
+        config = ", ".join(f"{name}={value}" for name, value in self.config.items())
+        weights = sum(param.size for param in self.params.values())
+        return f"RowReader({config}): {weights} {self.dtype} weights"
+
     def with_weights(self, params: Mapping[str, Any]) -> "RowReader":
-        """Another reader of the same shape, with a copy of these weights."""
+        """A new reader of the same config and dtype, with a copy of these weights."""
         reader = RowReader(**self.config, rng=np.random.default_rng(0), dtype=self.dtype)
         for name, param in params.items():
             reader.params[name][...] = param
@@ -136,19 +140,19 @@ class RowReader:
         Parameters
         ----------
         images : (N, 28, W) array in [0, 1]
-        widths : (N,) integer array, pixels of each row; what lies right of them is not read
+        widths : (N,) integer array, width of each row in pixels; nothing to the right of it is read
 
         Returns
         -------
-        x : (T, N, D) array, D = window * 28: the columns of a frame from left to right, each
-            from top to bottom; zeros where the row has ended
-        lengths : (N,) int64 array, ceil(width / window) frames of each row
+        x : (T, N, D) array with D = window * 28: the columns of a frame from left to right, each
+            from top to bottom; zeros after the end of a row
+        lengths : (N,) int64 array, the ceil(width / window) frames of each row
 
         Raises
         ------
         ValueError
-            Images are not 28 pixels high, hold whole numbers (0..255 in place of [0, 1]), or a
-            width is negative or more than W.
+            Images are not 28 pixels high or hold integers (0..255 in place of [0, 1]), or a width
+            is negative or more than W.
         """
         widths = np.asarray(widths, dtype=np.int64)
         if images.ndim != 3 or images.shape[1] != SIDE or widths.shape != images.shape[:1]:
@@ -174,11 +178,11 @@ class RowReader:
 
     @property
     def matrices(self) -> dict[str, int]:
-        """What `Muon` should make orthogonal: the weights of the LSTMs, which are 4 gates each."""
+        """The parameters that `Muon` orthogonalises, the weights of all LSTMs, and the 4 gates of each."""
         return {name: 4 for name in self.params if ".weight_" in name}
 
-    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, object]:
-        """The CTC scores of frames.
+    def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, StackCache]:
+        """Compute the CTC scores of frames.
 
         Parameters
         ----------
@@ -191,13 +195,13 @@ class RowReader:
         """
         return self.stack.forward(x, lengths)
 
-    def backward(self, dlogits: np.ndarray, cache: object) -> dict[str, np.ndarray]:
-        """The gradient of each parameter, under its name in `params`.
+    def backward(self, dlogits: np.ndarray, cache: StackCache) -> dict[str, np.ndarray]:
+        """Compute the gradient of each parameter; returns a dict with the names of `params`.
 
         Parameters
         ----------
         dlogits : (T, N, 11) array, the gradient of the loss with respect to `logits`
-        cache : from `forward`
+        cache : as `forward` returned it
         """
         _, grads = self.stack.backward(dlogits, cache, input_gradient=False)
         return grads

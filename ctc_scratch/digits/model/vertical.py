@@ -1,4 +1,4 @@
-"""A layer that reads each frame from top to bottom, before others read the row from left to right."""
+"""A layer that reads each frame from top to bottom, before the other layers read the row across."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from ...nn.lstm import BiLSTM
 from ..data.mnist_files import SIDE
 
 PATCH = 4
-"""Rows of pixels in a patch."""
+"""Pixel rows per patch."""
 
 STRIDE = 2
-"""Rows from one patch to the next, a divisor of 28: a thin stroke cut by one patch is whole in the next."""
+"""Pixel rows from one patch to the next, a divisor of 28. Patches overlap: a stroke that one of them cuts
+is whole in the next."""
 
 STEPS = SIDE // STRIDE
 
 MARGIN = 2
-"""Columns on either side that are seen with a frame."""
+"""Columns on either side of a frame that are read with it."""
 
 KEPT = 2
-"""Of so many steps the last is handed on, steps 1, 3 ... 13: 7 heights tell the next layer enough."""
+"""One in this many steps is an output: steps 1, 3 ... 13. Seven heights are enough for the next layer."""
 
 HEIGHTS = STEPS // KEPT
 
@@ -31,24 +32,25 @@ HEIGHTS = STEPS // KEPT
 class VerticalCache(NamedTuple):
     """What `VerticalLSTM.forward` keeps for `backward`."""
 
-    running: np.ndarray     # (T, N) bool: is this frame one of its sequence, or padding?
-    inside: Any             # of the BiLSTM
+    running: np.ndarray     # (T, N) bool, False in padding
+    inside: Any             # the cache of the BiLSTM
 
 
 class VerticalLSTM:
-    """What a bidirectional LSTM says at 7 heights of a frame, side by side.
+    """A bidirectional LSTM that reads each frame from above and from below.
 
-    A layer that takes a frame whole has a weight for each of its pixels, and learns a stroke anew
-    at every height where it can stand. This one cuts the frame, and two columns on either side of
-    it, into patches of 4 rows, each two rows below the one before; the same LSTM reads them all,
-    from above and from below, and so knows a stroke wherever it has met one (the idea is that of
-    ReNet, Visin et al. 2015). The 14 patches of a frame are its time, the frames of all rows its
-    batch; what it says at every second patch is handed on.
+    A layer that takes a frame as a whole has a weight for each pixel, so it has to learn a stroke
+    separately at every height where it may stand. This layer cuts a frame, with two columns on either
+    side of it, into patches of 4 pixel rows, each two rows below the one before. The same LSTM reads
+    all patches, so a stroke learnt at one height is known at every height (the idea is that of ReNet,
+    Visin et al. 2015). The 14 patches of a frame are the time axis of this LSTM, and the frames of all
+    rows are its batch. Its outputs at every second patch, 7 heights, stand side by side in the output
+    of the layer.
 
     Parameters
     ----------
-    window : pixel columns in a frame
-    H : units in each direction
+    window : pixel columns per frame
+    H : units per direction
     rng, dtype : as for `BiLSTM`, whose `params` are those of this layer
 
     Examples
@@ -66,7 +68,7 @@ class VerticalLSTM:
         self.dtype, self.params = self.lstm.dtype, self.lstm.params
 
     def forward(self, x: np.ndarray, lengths: Any = None) -> tuple[np.ndarray, VerticalCache]:
-        """What is read in each frame, and the cache for `backward`.
+        """Read each frame from top to bottom.
 
         Parameters
         ----------
@@ -75,8 +77,8 @@ class VerticalLSTM:
 
         Returns
         -------
-        y : (T, N, 7 * 2H), height after height; 0 in padded frames, which are never read
-        cache : to be handed to `backward`
+        y : (T, N, 7 * 2H) array, height after height; 0 in padded frames, which are never read
+        cache : what `backward` needs
 
         Raises
         ------
@@ -100,7 +102,13 @@ class VerticalLSTM:
 
     def backward(self, dy: np.ndarray, cache: VerticalCache, *, input_gradient: bool = True
                  ) -> tuple[np.ndarray | None, Arrays]:
-        """dx (T, N, window * 28), None without `input_gradient`, and the gradients of `params`."""
+        """The gradients of the input and of the parameters.
+
+        Returns
+        -------
+        dx : (T, N, window * 28) array; None without `input_gradient`
+        grads : dict with the names of `params`
+        """
         running, inside = cache
         T, N = running.shape
         dy = check_frames("dy", dy, (T, N, self.outputs), self.dtype)
@@ -115,26 +123,27 @@ class VerticalLSTM:
         spread[running] = dpatches.reshape(STEPS, -1, wide, PATCH).transpose(1, 0, 2, 3)
         spread = spread.transpose(1, 0, 2, 3, 4)
         dpage = self._page(T, N)
-        for column, row in np.ndindex(wide, PATCH):     # patches overlap, one pixel of each does not
+        # Patches overlap, but the pixels at one place of each patch do not.
+        for column, row in np.ndindex(wide, PATCH):
             dpage[:, column:column + T * self.window:self.window, row:row + SIDE:STRIDE] += (
                 spread[:, :, :, column, row])
         dx = self._inner(dpage, T).transpose(1, 0, 2, 3).reshape(T, N, self.window * SIDE)
         return np.where(running[:, :, None], dx, 0), grads
 
     def _page(self, T: int, N: int) -> np.ndarray:
-        """Empty paper (N, columns, rows) for T frames of N sequences, and what patches see around them.
+        """Empty paper (N, columns, rows) for T frames of N sequences and the margins around them.
 
-        For no frame at all it has the room of one, as a window is never wider than what it slides over.
+        With T = 0 it has room for one frame, because no window may be wider than what it slides over.
         """
         return np.zeros((N, max(T, 1) * self.window + 2 * MARGIN, SIDE + PATCH - STRIDE), self.dtype)
 
     def _inner(self, page: np.ndarray, T: int) -> np.ndarray:
-        """The frames (N, T, window, 28) of a page, a view."""
+        """The frames (N, T, window, 28) on a page, as a view."""
         above = (PATCH - STRIDE) // 2
         frames = page[:, MARGIN:MARGIN + T * self.window, above:above + SIDE]
         return frames.reshape(len(page), T, self.window, SIDE)
 
 
 def patch_size(window: int) -> int:
-    """Pixels in a patch of a frame of so many columns."""
+    """Pixels per patch of a frame of `window` columns."""
     return (window + 2 * MARGIN) * PATCH
