@@ -16,7 +16,7 @@ from ctc_scratch.commands.main import main
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.model_file import load_model, save_model
 from ctc_scratch.digits.model.reader import RowReader
-from ctc_scratch.digits.training.checkpoint import read_checkpoint
+from ctc_scratch.digits.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.tools.archives import MEGABYTE, members, npy, npy_header, refused, rewrite, write_members
 from tests.tools.small_runs import small_trainer
 
@@ -192,7 +192,7 @@ def test_no_pickle_no_eval_in_the_sources(path):
 ])
 def test_hostile_settings_of_a_run_take_no_memory(tmp_path, change, message):
     path = tmp_path / "checkpoint.npz"
-    small_trainer().save(path, tmp_path / "previous.npz", metrics=0)
+    write_checkpoint(small_trainer(), path, tmp_path / "previous.npz", metrics=0)
     rewrite(path, lambda header, arrays: header["settings"].update(change))
     with refused(ArchiveError, f"checkpoint.npz: .*{message}"):
         read_checkpoint(path)
