@@ -7,7 +7,8 @@ from ...compiled.exp import exp_row, exp_split
 from .flags import kernel
 from .pairs import fold
 
-LIMIT = 2.0**1000  # where logits saturate
+LARGEST_LOGIT = 2.0**1000
+"""Finite logits saturate here, so that the difference of any two is finite."""
 
 
 @kernel
@@ -15,7 +16,7 @@ def load(frames, t, x):
     """x = the logits of frame t as float64, saturated, -inf as EMPTY: all their differences are finite."""
     for c in range(x.shape[0]):
         value = frames.double[t, c] if frames.double.shape[0] > 0 else np.float64(frames.single[t, c])
-        x[c] = min(max(value, -LIMIT), LIMIT) if value > -np.inf else EMPTY
+        x[c] = min(max(value, -LARGEST_LOGIT), LARGEST_LOGIT) if value > -np.inf else EMPTY
 
 
 @kernel

@@ -14,15 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..exact.emissions import LARGEST_LOGIT
 from ..inputs.options import check_blank
 from ..inputs.targets import check_targets, first_infeasible
 from ..inputs.values import check_logits
 from . import band_kernels
 from .band import band_of, best_states, classes_used
 from .svg import alignment_svg
-
-LARGEST_LOGIT = 2.0**1000
-"""Finite logits saturate here, so that the difference of any two is finite."""
 
 MOST_SHOWN = 20
 """A `repr` lists the labels of a target up to this many."""

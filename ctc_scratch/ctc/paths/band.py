@@ -43,7 +43,7 @@ def band_of(columns: NDArray[np.intp], T: int) -> Band:
     U = len(columns)
     first_frames, windows = np.empty(U, np.intp), np.empty((T, 2), np.intp)
     find_first_frames(columns, first_frames)
-    find_windows(first_frames, windows)
+    find_windows(first_frames, windows)  # at frame t the states windows[t, 0] to windows[t, 1] - 1
     repeats = np.zeros(U + 2, np.bool_)
     repeats[1:U] = columns[1:] == columns[:-1]
     return Band(windows[:, 0] // 2, (windows[:, 1] - 1) // 2, repeats)

@@ -48,7 +48,7 @@ import math
 
 import numpy as np
 
-from ...compiled.bits import unsigned
+from ...compiled.bits import LN2, unsigned
 from ...compiled.cache import cached_njit
 
 # nogil: the driver runs batches on several threads. error_model: no test for division by zero. No fastmath:
@@ -66,7 +66,6 @@ SUM_HEADROOM = 960
 SUM_ONE = 2.0**SUM_HEADROOM  # stands for a probability of 1
 SUM_FLOOR_EXPONENT = -900
 SUM_FLOOR = 2.0**SUM_FLOOR_EXPONENT  # times an emission this is a normal number, or it does not matter
-LN2 = math.log(2.0)
 
 
 # ---- windows --------------------------------------------------------------------------------------
