@@ -46,7 +46,7 @@ def test_the_table_is_that_of_the_cases():
     assert table == errors.page(), "the table is stale: python -m tests.errors"
 
 
-def test_the_table_is_worth_reading():
+def test_each_case_is_a_sentence_and_none_stands_twice():
     """Messages that name what they found, advice for each, and nothing twice."""
     cases = [*CALLS, *COMMANDS]
     assert len(cases) >= 40

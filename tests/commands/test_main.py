@@ -98,17 +98,17 @@ sys.exit(main(sys.argv[1:]))"""
     (["evaluate", "nowhere", "--decoder", "best"], "expected some of greedy, beam, map, like greedy,beam"),
     (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),
 ])
-def test_what_the_user_got_wrong_is_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
+def test_a_wrong_call_gets_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = run(*arguments)
     assert ended.returncode == 2
     assert message in ended.stderr and len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert not any(tmp_path.iterdir()), "nothing is written"
+    assert not any(tmp_path.iterdir()), "something was written"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [1, 2], ids=["stdout", "stderr"])
-def test_a_stream_that_is_closed_is_only_not_written_to(closed, tmp_path):
+def test_a_closed_stream_does_no_harm(closed, tmp_path):
     ended = subprocess.run([*COMMAND, "lattice", "--out", str(tmp_path)], capture_output=True, text=True,
                            preexec_fn=lambda: os.close(closed))
     assert ended.returncode == 0 and "rror" not in ended.stderr
@@ -122,7 +122,7 @@ def test_a_name_that_the_terminal_cannot_show_is_no_error(tmp_path):
     assert ended.returncode == 0 and "z\\xfcrich" in ended.stdout, ended.stderr
 
 
-def test_ctrl_c_while_modules_are_loaded_is_one_line(monkeypatch, capsys):
+def test_ctrl_c_while_modules_are_imported_is_one_line(monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The gates' own tanh and sigmoid: accurate to a few units in the last place, bounded, NaN-proof."""
+"""tanh and σ of the gates are accurate to a few units in the last place and bounded, and NaN stays NaN."""
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ def test_every_gradient_is_right(make, rng):
 
 
 def test_one_wrong_entry_is_found_and_named(rng):
-    """Right but for one entry: the report says which, with both numbers."""
+    """One entry of a right gradient is changed: the report names it and gives both numbers."""
     params = {"w": rng.standard_normal((4, 5))}
 
     def f():
@@ -65,8 +65,8 @@ def test_large_arrays_are_sampled_with_their_largest_entries(rng):
     assert check.place == (17, 4) and check.compared == 12 and len(calls) == 1 + 4 * 12
 
 
-def test_random_directions_see_what_no_sampled_entry_shows(rng):
-    """Every entry off by a little: a direction sums the errors up."""
+def test_random_directions_find_what_sampled_entries_miss(rng):
+    """Every entry is slightly wrong: along a direction the errors add up."""
     params = {"w": rng.standard_normal(2000)}
     exact = np.zeros(2000)
     exact[0] = 1.0
@@ -82,7 +82,7 @@ def test_random_directions_see_what_no_sampled_entry_shows(rng):
     assert check.place == "random direction 0" and check.error > 1e-4
 
 
-def test_relative_error_has_its_floor(rng):
+def test_the_relative_error_has_a_floor(rng):
     """|a - n| / max(|a|, |n|, 1e-3 of the largest entry), over all parameters."""
     params = {"large": np.array([2.0]), "small": np.array([0.0])}
     checks = check_grad(lambda: (1000 * params["large"].sum(),
@@ -99,7 +99,7 @@ def test_nan_is_the_worst_error():
         assert_grad(lambda: (params["w"].sum(), {"w": np.array([1.0, np.nan])}), params)
 
 
-def test_parameters_come_back_exactly(rng):
+def test_parameters_are_restored_exactly(rng):
     params = {"w": rng.standard_normal(5)}
     before = params["w"].copy()
     check_grad(lambda: ((params["w"] ** 2).sum(), {"w": 2 * params["w"]}), params)
@@ -115,7 +115,7 @@ def test_parameters_come_back_exactly(rng):
     assert (params["w"] == before).all()
 
 
-def test_what_is_refused():
+def test_float32_and_gradients_that_do_not_fit_are_refused():
     single = {"w": np.ones(2, np.float32)}
     with pytest.raises(ValueError, match="float64, but parameter w is float32"):
         check_grad(lambda: (0.0, single), single)

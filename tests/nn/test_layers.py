@@ -1,4 +1,4 @@
-"""Linear is torch's Linear; a Stack is its layers one after the other, under its names."""
+"""Linear equals torch's Linear; a Stack equals its layers applied one after the other."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.conftest import assert_close
 
 
 @pytest.mark.parametrize("dtype, atol", [(np.float64, 1e-12), (np.float32, 1e-5)])
-def test_linear_is_torch(dtype, atol, rng):
+def test_linear_equals_torch(dtype, atol, rng):
     layer = Linear(5, 3, rng, dtype)
     layer.params["bias"][...] = rng.standard_normal(3)
     x, dy = rng.standard_normal((6, 4, 5)).astype(dtype), rng.standard_normal((6, 4, 3)).astype(dtype)
@@ -62,7 +62,7 @@ def test_stack_params_are_the_layers_own(rng):
                                   lambda rng: BiLSTM(3, 2, rng),
                                   lambda rng: Stack([BiLSTM(3, 4, rng), BiLSTM(8, 2, rng)])],
                          ids=["Linear", "LSTM", "BiLSTM", "Stack"])
-def test_gradients_of_parameters_do_without_dx(make, rng):
+def test_gradients_of_parameters_do_not_need_dx(make, rng):
     layer = make(rng)
     x = rng.standard_normal((6, 3, 3)).astype(np.float32)
     y, cache = layer.forward(x, [6, 2, 4])

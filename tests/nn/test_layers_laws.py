@@ -1,4 +1,4 @@
-"""Laws of the layers, on random shapes. The table is in tests/ctc/test_loss_laws.py."""
+"""Laws that every layer obeys, on random shapes. The table is in tests/ctc/test_loss_laws.py."""
 
 import numba
 import numpy as np
@@ -23,14 +23,14 @@ both_types = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 @st.composite
 def batches(draw):
-    """Frames T, sequences N, inputs D, units H, how many frames each sequence has, and a seed."""
+    """T frames, N sequences, D inputs, H units, the number of frames of each sequence, and a seed."""
     T, N, D, H = (draw(st.integers(1, most)) for most in (7, 9, 4, 9))
     lengths = draw(st.lists(st.integers(0, T), min_size=N, max_size=N))
     return T, N, D, H, lengths, draw(st.integers(0, 2**32 - 1))
 
 
 def drawn(name, dtype, batch):
-    """A layer, its input, lengths, and a gradient of its output that leaves the padding alone."""
+    """A layer, its input, lengths, and a gradient of its output that is 0 in the padding."""
     T, N, D, H, lengths, seed = batch
     rng = np.random.default_rng(seed)
     layer, x = LAYERS[name](D, H, rng, dtype), rng.standard_normal((T, N, D)).astype(dtype)
@@ -45,7 +45,7 @@ def run(layer, x, lengths, dy):
 
 
 def assert_same(name, found, expected):
-    """To the bit where products are our own; BLAS, which plain Python and Linear ask, may round otherwise."""
+    """Equal bits where the product is ours; BLAS, used in Linear and by plain Python, may round differently."""
     for what, one, other in zip(("y", "dx"), found, expected):
         bits = name in ("LSTM", "BiLSTM") and not numba.config.DISABLE_JIT
         assert_close(one, other, 0.0 if bits else 1e-5 if other.dtype == np.float32 else 1e-13, what)

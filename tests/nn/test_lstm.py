@@ -1,4 +1,4 @@
-"""The LSTM is torch's LSTM: outputs and all gradients, ragged batches, both directions, stacks."""
+"""The LSTM equals torch's LSTM: outputs and all gradients, ragged batches, both directions, stacks."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,7 +54,7 @@ def by_direction(params):
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("kind", [LSTM, BiLSTM])
-def test_one_layer_is_torch(kind, lengths, rng):
+def test_one_layer_equals_torch(kind, lengths, rng):
     D, H, T, N = 5, 7, max(lengths), len(lengths)
     layer = kind(D, H, rng, np.float64)
     reference = torch_lstm([by_direction(layer.params)], D, H)
@@ -73,7 +73,7 @@ def test_one_layer_is_torch(kind, lengths, rng):
 
 
 @pytest.mark.parametrize("kind", [LSTM, BiLSTM])
-def test_two_layers_are_torch(kind, rng):
+def test_two_layers_equal_torch(kind, rng):
     D, H, T, lengths = 4, 5, 8, [8, 3, 5]
     width = H * (1 + (kind is BiLSTM))
     layers = [kind(D, H, rng, np.float64), kind(width, H, rng, np.float64)]
@@ -93,7 +93,7 @@ def test_two_layers_are_torch(kind, rng):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_shapes_are_torch(seed):
+def test_random_shapes_equal_torch(seed):
     rng = np.random.default_rng(seed)
     T, N, D, H = rng.integers(1, [12, 7, 9, 9]).tolist()
     lengths = rng.integers(1, T + 1, N)
@@ -114,7 +114,7 @@ def test_random_shapes_are_torch(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(35, 64, 112, 128), (50, 3, 28, 33)], ids=str)
-def test_large_layer_is_torch(size, rng):
+def test_a_large_layer_equals_torch(size, rng):
     T, N, D, H = size
     lengths = rng.integers(1, T + 1, N)
     lengths[1] = T
@@ -155,7 +155,7 @@ def test_float32_follows_float64(kind, rng):
 @pytest.mark.parametrize("poison", [np.nan, np.inf, 1e30], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_padding_changes_nothing(dtype, poison, rng):
-    """Not a bit of it, in x or in dy; and it comes out as 0."""
+    """Whatever stands in the padding of x and dy changes no bit; the padding of y and dx is 0."""
     D, H, T, lengths = 3, 4, 7, np.array([7, 0, 2, 5])
     stack = Stack([BiLSTM(D, H, rng, dtype), LSTM(2 * H, H, rng, dtype)])
     padded = np.arange(T)[:, None] >= lengths
@@ -173,7 +173,7 @@ def test_padding_changes_nothing(dtype, poison, rng):
     assert not results[1]["y"][padded].any() and not results[1]["dx"][padded].any()
 
 
-def test_a_sequence_does_not_see_its_batch(rng):
+def test_a_sequence_does_not_depend_on_its_batch(rng):
     D, H, T, lengths = 3, 4, 6, [6, 2, 4]
     layer = BiLSTM(D, H, rng, np.float64)
     x = rng.standard_normal((T, 3, D))
@@ -183,8 +183,8 @@ def test_a_sequence_does_not_see_its_batch(rng):
         assert_close(y[:length, n], alone[:, 0], 1e-14, f"sequence {n}")
 
 
-def test_reverse_reads_from_each_end(rng):
-    """The reverse direction is the forward one on sequences turned round at their own length."""
+def test_the_reverse_direction_reads_each_sequence_from_its_own_end(rng):
+    """It equals the forward direction on reversed sequences."""
     D, H, T, lengths = 3, 4, 6, [6, 1, 4]
     both, ahead = BiLSTM(D, H, rng, np.float64), LSTM(D, H, rng, np.float64)
     for name, array in ahead.params.items():

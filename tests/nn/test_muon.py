@@ -1,4 +1,4 @@
-"""Muon is torch's, and its steps of a matrix are orthogonal."""
+"""Muon equals torch's Muon, and `orthogonal` makes all singular values about 1."""
 
 import numpy as np
 import pytest
@@ -24,8 +24,8 @@ def test_orthogonal_keeps_the_directions_and_brings_their_lengths_near_one(rng, 
 
 
 @pytest.mark.parametrize("power", [-140, -60, 60, 120])
-def test_orthogonal_does_not_care_how_long_a_matrix_is(rng, power):
-    """Nor whether the squares of its entries are numbers of its type."""
+def test_orthogonal_does_not_depend_on_the_length_of_a_matrix(rng, power):
+    """Not even if the squares of its entries underflow or overflow."""
     matrix = rng.uniform(1, 2, (3, 5)).astype(np.float32)
     found = orthogonal(np.ldexp(matrix, power))
     # Of numbers near 1e-42 a few bits are left.
@@ -38,8 +38,8 @@ def test_orthogonal_of_nothing_is_nothing():
         assert found.dtype == dtype and found.shape == (3, 5) and not found.any()
 
 
-def test_muon_is_torch(rng):
-    """torch takes its products in bfloat16, so that its updates are good to some hundredths."""
+def test_muon_equals_torch(rng):
+    """torch computes its products in bfloat16, so that its updates are good to a few hundredths."""
     params = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in MATRICES.items()}
     blocks = {"ih": 4, "hh": 4, "one": 1}
     mirror = {(name, k): torch.tensor(block) for name, count in blocks.items()
@@ -61,7 +61,7 @@ def test_muon_is_torch(rng):
         assert np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs), name
 
 
-def test_muon_leaves_what_is_no_matrix_to_adam(rng):
+def test_adam_steps_the_parameters_that_are_not_matrices(rng):
     params = arrays(rng)
     same = {name: param.copy() for name, param in params.items()}
     muon, adam = Muon(params, {"a": 1}), Adam(same)
@@ -73,7 +73,7 @@ def test_muon_leaves_what_is_no_matrix_to_adam(rng):
     assert (params["a"] != same["a"]).all()
 
 
-def test_muon_does_not_care_who_steps_a_matrix_and_when(rng):
+def test_the_order_in_which_matrices_are_stepped_changes_nothing(rng):
     params = {name: rng.standard_normal(shape) for name, shape in MATRICES.items()}
     same = {name: param.copy() for name, param in params.items()}
     blocks = {"ih": 4, "hh": 4, "one": 1}
@@ -94,7 +94,7 @@ def test_muon_does_not_care_who_steps_a_matrix_and_when(rng):
     ({"d": 1}, "d cannot be 1 matrices, one below the other: there is no such parameter"),
     ({"e": 1}, r"e cannot be 1 matrices, one below the other: its shape is \(\)"),
 ], ids=["vector", "uneven", "none", "unknown", "scalar"])
-def test_what_cannot_be_made_orthogonal_is_refused(rng, matrices, message):
+def test_parameters_that_are_not_matrices_are_refused(rng, matrices, message):
     with pytest.raises(ValueError, match=message):
         Muon({**arrays(rng), "e": np.zeros(())}, matrices)
 

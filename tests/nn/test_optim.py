@@ -1,4 +1,4 @@
-"""The optimisers and clipping are torch's; the learning rate is one cycle."""
+"""The optimisers and clipping equal torch's; averages and the one-cycle rate follow their formulas."""
 
 import math
 import time
@@ -25,7 +25,7 @@ def arrays(rng, dtype=np.float64, scale=1.0):
     (lambda p: Adam(p, betas=(0.8, 0.95), eps=1e-3),
      lambda p: torch.optim.Adam(p, lr=1, betas=(0.8, 0.95), eps=1e-3)),
 ], ids=["SGD", "SGD_no_momentum", "Adam", "Adam_betas_eps"])
-def test_steps_are_torch(ours, theirs, dtype, atol, rng):
+def test_steps_equal_torch(ours, theirs, dtype, atol, rng):
     params = arrays(rng, dtype)
     mirror = {name: torch.tensor(p) for name, p in params.items()}      # torch.tensor copies
     optimiser, reference = ours(params), theirs(list(mirror.values()))
@@ -91,13 +91,13 @@ def test_a_decay_out_of_range_is_refused(decay):
     (lambda: Muon({}, {}, momentum=1.0), r"momentum must be in \[0, 1\), not 1.0"),
     (lambda: Muon({}, {}, momentum=-0.1), "momentum"),
 ], ids=["momentum=1", "momentum<0", "beta=1", "beta<0", "muon=1", "muon<0"])
-def test_memories_out_of_range_are_refused(make, message):
+def test_momentum_and_betas_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_no_memory_at_all_is_legal():
-    """Adam then steps by the rate in each gradient's direction, and an average is the last parameters."""
+def test_betas_and_decay_may_be_zero():
+    """Adam then steps by the rate in the direction of each gradient; the average equals the parameters."""
     params = {"w": np.array([1.0, 2.0])}
     average = Average(params, decay=0.0)
     optimiser = Adam(params, betas=(0.0, 0.0))
@@ -123,7 +123,7 @@ def test_parameters_that_cannot_be_stepped_are_refused(kind, param):
 
 @pytest.mark.parametrize("kind", [SGD, Adam, muon])
 def test_state_is_all_there_is_to_save(kind, rng):
-    """Parameters and state, written into a new optimiser's arrays, go on where the old one was."""
+    """A new optimiser that gets the parameters and the state of an old one continues in its place."""
     params = arrays(rng, np.float32)
     optimiser = kind(params)
     first, second = arrays(rng, np.float32), arrays(rng, np.float32)
@@ -159,7 +159,7 @@ def test_wrong_gradients_are_refused(kind, rng):
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-12), (np.float32, 1e-6)])
-def test_clip_is_torch(dtype, rtol, scale, rng):
+def test_clipping_equals_torch(dtype, rtol, scale, rng):
     grads = arrays(rng, dtype, scale)
     mirror = [torch.zeros(shape, dtype=torch.from_numpy(grads["a"]).dtype) for shape in SHAPES.values()]
     for tensor, grad in zip(mirror, grads.values()):
@@ -182,7 +182,7 @@ def test_norm_is_summed_in_float64():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
-def test_non_finite_norm_is_seen_and_nothing_touched(bad, rng):
+def test_a_non_finite_norm_is_returned_and_nothing_is_scaled(bad, rng):
     grads = arrays(rng)
     grads["b"][3] = bad
     before = {name: grad.copy() for name, grad in grads.items()}
@@ -191,7 +191,7 @@ def test_non_finite_norm_is_seen_and_nothing_touched(bad, rng):
         np.testing.assert_array_equal(grad, before[name])
 
 
-def test_clip_refuses_what_it_cannot_change():
+def test_clipping_refuses_what_it_cannot_change_in_place():
     with pytest.raises(ValueError, match="gradient of g must be C-contiguous"):
         clip_by_global_norm({"g": np.ones((3, 4)).T}, 1.0)
     with pytest.raises(ValueError, match="max_norm must be positive, not 0"):

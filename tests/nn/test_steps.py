@@ -1,4 +1,4 @@
-"""Each backward line of the LSTM, with its sign flipped, is found by the gradient check and named."""
+"""A flipped sign in any backward line of the LSTM is found by the gradient check, and named."""
 
 import inspect
 import textwrap
@@ -41,7 +41,7 @@ GATES = {
 
 
 @pytest.mark.parametrize("line, wrong", GATES.values(), ids=GATES)
-def test_wrong_sign_in_the_gates_is_found(line, wrong, monkeypatch, rng):
+def test_a_wrong_sign_in_the_gates_is_found(line, wrong, monkeypatch, rng):
     f, params = make_problem(LSTM(3, 2, rng, np.float64), rng)
     assert_grad(f, params, rng, tolerance=TOLERANCE, entries=8)
     names = {**vars(steps), "gates_backward": planted(steps.gates_backward, line, wrong)}
@@ -66,7 +66,7 @@ ASSEMBLY = {
 
 
 @pytest.mark.parametrize("function, line, wrong, names", ASSEMBLY.values(), ids=ASSEMBLY)
-def test_wrong_assembly_is_found_where_it_is(function, line, wrong, names, monkeypatch, rng):
+def test_a_wrong_gradient_is_found_in_its_own_array(function, line, wrong, names, monkeypatch, rng):
     f, params = make_problem(LSTM(3, 2, rng, np.float64), rng)
     monkeypatch.setattr(lstm, function.__name__, planted(function, line, wrong))
     checks = check_grad(f, params, rng, entries=8)

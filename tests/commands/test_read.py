@@ -1,0 +1,21 @@
+"""`ctc-scratch read`: its options reach the reader."""
+
+import pytest
+
+from ctc_scratch.commands import read as verb
+from ctc_scratch.commands.main import main
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["a.png"], (["a.png"], "the model of ''", "beam", 1, "")),
+    (["a.png", "b.jpg", "--model", "m", "--decoder", "map", "--figure", "f"],
+     (["a.png", "b.jpg"], "the model of 'm'", "map", 1, "f")),
+    (["a.png", "--top", "3"], (["a.png"], "the model of ''", "beam", 3, "")),
+], ids=["default", "all", "top"])
+def test_options_reach_the_reader(arguments, expected, monkeypatch):
+    calls = []
+    monkeypatch.setattr(verb, "find_model", repr)
+    monkeypatch.setattr(verb, "load_model", lambda path: f"the model of {path}")
+    monkeypatch.setattr(verb, "read_files", lambda *given: calls.append(given))
+    assert main(["read", *arguments]) == 0
+    assert calls == [expected]
