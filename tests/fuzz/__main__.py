@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`."""
+"""Runs the fuzzer: `python -m tests.fuzz`, see `run`."""
 
 import sys
 

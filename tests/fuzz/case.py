@@ -1,4 +1,4 @@
-"""One case of the fuzzer: a call, what its outcome must be, and how it is described."""
+"""A case of the fuzzer: a call, the check of its outcome, and its description."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from ctc_scratch.ctc import Workspace
 
 @dataclass
 class Case:
-    """One call, and what its outcome must be."""
+    """One call and the check of its outcome.
+
+    call : makes the call
+    check : gets what was returned or raised, and the oracle's answers; AssertionError if it is wrong
+    words : describes the call to people
+    problems : what the oracle has to solve for the check
+    """
 
     call: Callable[[], Any]
-    check: Callable[[Any, list], None]  # of what was returned or raised, and the oracle's answers
-    words: Callable[[], str]  # what it is, for people
-    problems: list = field(default_factory=list)  # for the oracle
+    check: Callable[[Any, list], None]
+    words: Callable[[], str]
+    problems: list = field(default_factory=list)
 
     @property
     def what(self):
@@ -28,19 +34,19 @@ class Case:
         """Call and check; AssertionError if the outcome is not what it must be."""
         try:
             outcome = self.call()
-        except Exception as error:  # any other than those expected is a finding
+        except Exception as error:  # the check says whether it is the right one
             outcome = error
         self.check(outcome, answers)
 
 
 def expect(truth, what, *values):
-    """An assertion; {} in `what` stand for the values, which are printed only if it fails."""
+    """An assertion. Each {} in `what` stands for one of the values, which are printed only if it fails."""
     if not truth:
         raise AssertionError(what.format(*values) if values else what)
 
 
 def expect_close(actual, right, allowed, what):
-    """Each entry is within what is allowed of it; infinities are equal."""
+    """Each entry differs from the right one by no more than is allowed there; infinities are equal."""
     actual = np.asarray(actual, dtype=np.longdouble)
     with np.errstate(invalid="ignore"):
         wrong = ~((actual == right) | (np.abs(actual - right) <= allowed))
@@ -52,14 +58,14 @@ def expect_close(actual, right, allowed, what):
 
 
 def returned(outcome):
-    """The outcome, unless it is an error."""
+    """The outcome, if the call returned; AssertionError if it raised."""
     if isinstance(outcome, Exception):
         raise AssertionError(f"{type(outcome).__name__}: {outcome}") from outcome
     return outcome
 
 
 def describe(name, arguments, conditions=None):
-    """A call in words, when they are asked for: printing arrays takes longer than most calls."""
+    """A function that describes a call. It is rarely called: printing arrays takes longer than most cases."""
     return partial(_words, name, arguments, conditions)
 
 

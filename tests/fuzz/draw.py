@@ -1,4 +1,4 @@
-"""Random batches for `fuzz`: every number in them comes from a seed and the number of the case."""
+"""Random batches for the fuzzer. Every number comes from the seed and the number of the case."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.tools import oracle
 
 
 class Draw(random.Random):
-    """The choices of one case; `arrays` draws many numbers at a time."""
+    """The random choices of one case. `arrays` is a Generator, for many numbers at a time."""
 
     def __init__(self, seed, number):
         super().__init__(f"{seed} {number}")
         self.arrays = np.random.Generator(np.random.Philox(key=self.getrandbits(128)))
 
     def __new__(cls, *_):
-        return super().__new__(cls)  # Random's own wants to hash its arguments
+        return super().__new__(cls)  # random.Random would hash the arguments
 
     def chance(self, p):
         return self.random() < p
@@ -30,23 +30,30 @@ class Draw(random.Random):
 
 
 class Batch(NamedTuple):
-    """Logits and targets as they are meant; how they are passed is another question."""
+    """Logits and targets. In which form they are passed to a function is drawn later.
 
-    logits: np.ndarray  # (T, N, C), of the dtype in which they are passed; padding holds anything
-    clean: np.ndarray  # the same numbers as float64, padding 0
-    lengths: np.ndarray  # (N,)
-    targets: list  # of lists of labels
+    logits : (T, N, C) in the dtype in which they are passed; the padding holds anything
+    clean : the same numbers as float64, with padding 0
+    lengths : (N,)
+    targets : a list of labels for each sequence
+    blank : which class is the blank
+    """
+
+    logits: np.ndarray
+    clean: np.ndarray
+    lengths: np.ndarray
+    targets: list
     blank: int
 
     @property
     def computed(self):
-        """The dtype that logits are computed in."""
+        """The dtype in which the library computes with these logits."""
         dtype = self.logits.dtype
         return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
 
     @property
     def required(self):
-        """The frames that each target needs."""
+        """How many frames each target needs."""
         return np.array([min_frames(target) for target in self.targets], dtype=int)
 
     @property
@@ -54,7 +61,7 @@ class Batch(NamedTuple):
         return np.array([count_repeats(target) for target in self.targets], dtype=int)
 
     def problems(self, log_probs):
-        """What the oracle is to solve, one a sequence; log_probs (T, N, C), or scores of another kind."""
+        """One problem per sequence for the oracle; log_probs (T, N, C), or unnormalised scores."""
         return [oracle.Problem(log_probs[:T, n], target, self.blank)
                 for n, (T, target) in enumerate(zip(self.lengths.tolist(), self.targets))]
 
@@ -66,7 +73,7 @@ SIZES = {  # the largest T, N, C
 
 
 def draw_batch(draw, size=None, single=False, misfit=0.1):
-    """A batch; a share `misfit` of them holds targets that do not fit."""
+    """A random batch. With probability `misfit` it may hold targets that do not fit their frames."""
     size = size or draw.weighted(small=72, lanes=5, medium=17, wide=3, long=0.7, none=2)
     most_T, most_N, most_C = SIZES[size]
     T = draw.randint(0 if draw.chance(0.05) else 1, most_T)
@@ -93,6 +100,7 @@ def draw_batch(draw, size=None, single=False, misfit=0.1):
 
 
 def draw_target(draw, T, C, blank, misfit):
+    """A target that fits T frames, or with `misfit` perhaps one that does not."""
     classes = [c for c in range(C) if c != blank]
     if not classes:
         return []
@@ -108,7 +116,10 @@ def draw_target(draw, T, C, blank, misfit):
 
 
 def draw_values(draw, T, lengths, C, targets, blank):
-    """Logits (T, N, C), float64, and the dtype they fit in; each row has an entry above -inf."""
+    """Logits (T, N, C) in float64, and the dtype that they are to be passed in.
+
+    Each row has at least one entry above -inf.
+    """
     rng, N = draw.arrays, len(lengths)
     scale = draw.choice([0.01, 1.0, 1.0, 5.0, 30.0, 10.0 ** draw.uniform(-3, 5)])
     x = scale * rng.standard_normal((T, N, C))
@@ -117,9 +128,9 @@ def draw_values(draw, T, lengths, C, targets, blank):
         x = np.round(np.clip(x, -3, 3))
     elif style == "flat":
         x[:] = scale
-    elif style == "same":  # frames or samples that are alike may lie in one place
+    elif style == "same":  # all frames, or all sequences, are equal
         x[:] = x[:1] if draw.chance(0.5) else x[:, :1]
-    elif style == "peaks":  # a path that is likely, perhaps nearly certain
+    elif style == "peaks":  # one path is likely, perhaps nearly certain
         height = 10.0 ** draw.uniform(0, 2.8)
         for n, path in enumerate(map(draw_path, [draw] * N, targets, lengths.tolist(), [blank] * N)):
             x[np.arange(len(path)), n, path] += height
@@ -129,7 +140,7 @@ def draw_values(draw, T, lengths, C, targets, blank):
         x *= 10.0 ** rng.uniform(-6, 3, (T, N, 1))
     elif style == "offset":
         x += 1e5 * rng.uniform(-1, 1, (T, N, 1))
-    elif style == "lure":  # a way that is likely at first and impossible later
+    elif style == "lure":  # blanks are likely at first and nearly impossible later
         x[:T // 2, :, blank] += draw.choice([5.0, 100.0])
         x[T // 2:, :, blank] -= draw.choice([5.0, 100.0, 1000.0])
     if draw.chance(0.03):
@@ -148,14 +159,14 @@ def draw_values(draw, T, lengths, C, targets, blank):
         else:
             x[rng.random(x.shape) < draw.choice([0.03, 0.2, 0.5])] = -np.inf
         np.put_along_axis(x, kept, np.take_along_axis(open_, kept, 2), 2)
-        if draw.chance(0.5):  # a path is left
+        if draw.chance(0.5):  # at least one path stays possible
             for n, path in enumerate(map(draw_path, [draw] * N, targets, lengths.tolist(), [blank] * N)):
                 x[np.arange(len(path)), n, path] = open_[np.arange(len(path)), n, path]
     return x, dtype
 
 
 def draw_path(draw, target, T, blank):
-    """An alignment of the target in T frames; none, [], if it does not fit."""
+    """An alignment of the target in T frames, or [] if it does not fit."""
     path = []
     for u, label in enumerate(target):
         path += [blank] * (u > 0 and target[u - 1] == label) + [label]
@@ -170,5 +181,5 @@ def draw_path(draw, target, T, blank):
 
 
 def spelt(path, blank):
-    """The labels of a path, in other words than those of `collapse`."""
+    """The labels of a path, computed in another way than by `collapse`."""
     return [c for c, _ in itertools.groupby(path) if c != blank]

@@ -1,4 +1,4 @@
-"""The same numbers in another form: layouts in memory, byte orders, lists, types of integers."""
+"""The same numbers in other forms: memory layouts, byte orders, lists, integer types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def dress(draw, array, lists=True):
-    """The same numbers in another place in memory, read-only or not, or as nested lists."""
+    """The same array with another layout in memory, read-only, of a subclass, or as nested lists."""
     form = draw.weighted(plain=40, fortran=10, strided=10, reversed=10, swapped=6, frozen=10, transposed=6,
                          unaligned=4, list=6, matrix=2, broadcast=6)
     array = np.asarray(array)
@@ -33,12 +33,12 @@ def dress(draw, array, lists=True):
         raw[...] = array
         return raw
     if form == "broadcast":
-        part = array  # of which the rest is repetitions, and lies nowhere
+        part = array  # where all entries along an axis are equal, one is kept and repeated with stride 0
         for axis in range(array.ndim):
             once = part.take(range(min(1, part.shape[axis])), axis)
             part = once if part.size and (part == once).all() else part
         return np.broadcast_to(part, array.shape)
-    if form == "list" and lists and 0 < array.size < 300:  # an empty one would lose its shape
+    if form == "list" and lists and 0 < array.size < 300:  # an empty list would lose the shape
         return array.tolist()
     if form == "matrix" and array.ndim == 2:
         return array.view(Subclass)
@@ -46,11 +46,11 @@ def dress(draw, array, lists=True):
 
 
 class Subclass(np.ndarray):
-    """Some array type of a user's own."""
+    """An array type of a user's own."""
 
 
 def dress_integers(draw, values, most):
-    """Integers as a list, a tuple or an array of some type that holds them."""
+    """Integers up to `most` as a list, a tuple or an array of an integer type that holds them."""
     form = draw.weighted(list=3, tuple=1, array=4)
     if form == "list":
         return list(values)

@@ -1,17 +1,17 @@
 """Random calls of the public functions, each compared with an oracle of its own: `python -m tests.fuzz`.
 
-    python -m tests.fuzz --minutes 2                   as many cases as fit
-    python -m tests.fuzz --cases 500000 --seed 1       so many
-    python -m tests.fuzz --seed 1 --only 4711          that one alone, in this process, with a traceback
+    python -m tests.fuzz --minutes 2                   as many cases as two minutes allow
+    python -m tests.fuzz --cases 500000 --seed 1       this many cases
+    python -m tests.fuzz --seed 1 --only 4711          a single case, in this process, with a traceback
 
-A case is one call. Everything in it comes from the seed and its number: shapes, dtypes, memory
-layouts, lengths, targets, logits from 1e-3 to 1e5 and their patterns of -inf, options, or one bad
-argument. The right answer comes from `oracle`, the recursion in long double; what is allowed is
-what the result's own `bound` claims. Bad arguments must raise ValueError or TypeError, name the
-argument and leave `out` as it was.
+A case is one call. The seed and the number of the case determine all of it: shapes, dtypes, memory
+layouts, lengths, targets, logits from 1e-3 to 1e5 with patterns of -inf, options, or one bad argument.
+The right answer comes from `tests/tools/oracle.py`, the recursion in long double. The result may differ
+from it by what its own `bound` claims. For a bad argument, the call must raise ValueError or TypeError,
+name the argument and leave `out` as it was.
 
-Cases run in a child process. If it crashes, or stands still for ten minutes, that is a failure too, and
-the next child goes on behind it. The exit status is 1 if anything failed.
+Cases run in a child process. If it crashes or makes no progress for ten minutes, that is a failure too,
+and another child goes on with the next case. The exit status is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -41,15 +41,19 @@ KINDS = {
     bad_diagnose_case: 11, labels_case: 20,
 }
 """How many of 1000 cases are of each kind."""
+
 TOGETHER = 1000
-"""Cases that the oracle solves at a time."""
+"""How many cases the oracle solves at a time."""
+
 STILL = 600
-"""Seconds after which so many cases do not come to an end any more."""
+"""A child that does not finish its group of cases in this many seconds is ended."""
+
 MOST_FAILURES = 10
+"""The run ends after this many failures."""
 
 
 def make_case(seed, number):
-    """The case of this seed and number, whatever ran before."""
+    """The case of this seed and number. It does not depend on the cases before it."""
     draw = Draw(seed, number)
     kind, = draw.choices(list(KINDS), KINDS.values())
     return kind(draw)
@@ -62,7 +66,7 @@ def answers_of(cases):
 
 
 def failing(seed, numbers, make=make_case, doing=lambda what, number: None):
-    """(number, what it was, what is wrong) of each case that fails; `doing` hears what comes next."""
+    """Yield (number, description, error) of each case that fails; `doing` is told of each next step."""
     cases = []
     for number in numbers:
         doing(MAKING, number)
@@ -78,17 +82,17 @@ def failing(seed, numbers, make=make_case, doing=lambda what, number: None):
 
 
 def run_cases(seed, numbers, make=make_case):
-    """What `failing` finds, as a list."""
+    """The failures that `failing` yields, as a list."""
     return list(failing(seed, numbers, make))
 
 
 MAKING, SOLVING, RUNNING = range(3)
 STAGE, NUMBER, NEXT, FAILED = range(4)
-"""Places in what the processes share: what is done, with which case; the first not run; failures so far."""
+"""Entries of the array that the processes share: the stage, its case, the next case, failures so far."""
 
 
 def child(seed, stop, until, shared, skipped, make, still):
-    """Run the cases from the next to stop - 1 without the skipped, while there is time; print what fails."""
+    """Run the cases from shared[NEXT] to stop - 1, except those skipped, until time is up; print failures."""
     faulthandler.enable()
     warnings.simplefilter("error")
 
@@ -100,7 +104,7 @@ def child(seed, stop, until, shared, skipped, make, still):
     told = time.time()
     limit = 2 * still if make is make_case else still  # the first cases compile
     while shared[NEXT] < stop and time.time() < until and shared[FAILED] < MOST_FAILURES:
-        # It ends this process, whatever that is doing, and shows where it was.
+        # If the time is up, this ends the process, whatever it is doing, and prints a traceback.
         faulthandler.dump_traceback_later(limit, exit=True)
         limit, group = still, range(shared[NEXT], min(shared[NEXT] + TOGETHER, stop))
         numbers = [number for number in group if number not in skipped]
@@ -115,7 +119,7 @@ def child(seed, stop, until, shared, skipped, make, still):
 
 
 def fuzz(seed, first, stop, minutes, make=make_case, still=STILL):
-    """Run cases first..stop-1 in child processes, print what fails; which is next, and how many failed."""
+    """Run the cases first to stop - 1 in child processes; returns the next case and how many failed."""
     context = multiprocessing.get_context("spawn")
     shared, skipped = context.Array("q", [RUNNING, first, first, 0], lock=False), []
     until = time.time() + 60 * minutes
@@ -141,17 +145,17 @@ def fuzz(seed, first, stop, minutes, make=make_case, still=STILL):
 def _ending(exitcode, still):
     if exitcode < 0:
         return f"signal {signal.Signals(-exitcode).name}"
-    return f"for it stood still for {still} seconds, if a traceback is above"
+    return f"for it made no progress for {still} seconds, if there is a traceback above"
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, metavar="M",
-                        help="stop after so long (2, unless --cases is given)")
-    parser.add_argument("--cases", type=int, metavar="N", help="stop after so many")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which cases (0)")
+                        help="stop after M minutes (2, unless --cases is given)")
+    parser.add_argument("--cases", type=int, metavar="N", help="stop after N cases")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of all cases (0)")
     parser.add_argument("--first", type=int, default=0, metavar="K", help="begin with case K (0)")
-    parser.add_argument("--only", type=int, metavar="K", help="run case K of the seed alone, in this process")
+    parser.add_argument("--only", type=int, metavar="K", help="run case K alone, in this process")
     options = parser.parse_args(argv)
     if options.only is not None:
         case = make_case(options.seed, options.only)
@@ -159,7 +163,7 @@ def main(argv=None):
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # as in a run of many
             case.run(*answers_of([case]))
-        print("as it should be")
+        print("passed")
         return 0
     minutes = options.minutes or (float("inf") if options.cases else 2.0)
     start, first = time.time(), options.first
@@ -169,7 +173,7 @@ def main(argv=None):
     frames = [len(problem.log_probs) for k in range(first, min(after, first + 1000))
               for problem in make_case(options.seed, k).problems]
     print(f"seed {options.seed}: {cases} cases, {first} to {after - 1}, in {seconds:.0f} s, "
-          f"{cases / seconds:.0f} a second; median T {statistics.median(frames or [0]):.0f}; "
+          f"{cases / seconds:.0f} per second; median T {statistics.median(frames or [0]):.0f}; "
           f"{failures} failures")
     return 1 if failures else 0
 

@@ -1,4 +1,4 @@
-"""The fuzzer finds nothing in a short run, finds what is planted, and its oracle is right."""
+"""The fuzzer finds nothing in a short run and finds every planted error; its oracle is right."""
 
 import dataclasses
 import os
@@ -15,13 +15,14 @@ from ctc_scratch.ctc.diagnosis.findings import Diagnosis, Finding
 from ctc_scratch.ctc.running import plan, solver, threads
 from tests.fuzz import run
 from tests.fuzz.case import Case
-from tests.fuzz.cases.loss import WORKSPACE, loss_case, under
+from tests.fuzz.cases.loss import WORKSPACE, loss_case
+from tests.fuzz.conditions import under
 from tests.fuzz.draw import Draw
 from tests.tools import oracle, truth
 
 
 def test_the_oracle_is_the_truth():
-    """Likelihood, posterior and best path, within the error it claims, to logits of 1e5."""
+    """Likelihood, posterior and best path are within the error it claims, for logits up to 1e5."""
     rng, feasible = np.random.default_rng(0), 0
     problems, problems_of_truth = [], []
     for k in range(40):
@@ -48,11 +49,11 @@ def test_the_oracle_is_the_truth():
         grad = np.exp(problem.log_probs) - answer.occupancy
         assert np.abs(grad - true.grad).max(initial=0) <= answer.error + once
         assert oracle.best(problem) <= answer.log_likelihood + answer.error
-        assert answer.error < 1e-10, "it must be better than what it judges"
+        assert answer.error < 1e-10, "the oracle must be more exact than what it judges"
     assert feasible > 20
 
 
-def test_a_case_is_made_by_its_seed_and_number_alone():
+def test_seed_and_number_determine_a_case():
     for number in (0, 7, 12345):
         one, two = (loss_case(Draw(3, number)) for _ in range(2))
         assert one.what == two.what
@@ -70,7 +71,7 @@ def test_a_very_short_run_finds_nothing():
     assert run.run_cases(1, range(40)) == []
 
 
-def test_the_cases_are_of_the_sizes_they_should_be():
+def test_cases_have_the_intended_sizes():
     problems = [problem for number in range(400) for problem in run.make_case(0, number).problems]
     frames = np.array([len(problem.log_probs) for problem in problems])
     assert np.median(frames) <= 20 and frames.max() > 100 and (frames == 0).any()
@@ -79,7 +80,7 @@ def test_the_cases_are_of_the_sizes_they_should_be():
     assert any((problem.log_probs == -np.inf).any() for problem in problems)
 
 
-# ---- what is planted is found
+# ---- planted errors are found
 
 
 def spoil_grad(losses, grad):
@@ -106,7 +107,7 @@ def forget_the_last_sequence(losses, grad):
 @pytest.mark.parametrize("spoil", [spoil_grad, spoil_loss, put_nan, shift_a_frame, forget_the_last_sequence])
 @pytest.mark.parametrize("method", ["auto", "exact", "log"])
 def test_a_planted_error_is_found(monkeypatch, spoil, method):
-    """Whichever kernel it is in, within 150 cases."""
+    """Errors in any kernel are found within 150 cases."""
 
     def wrong(problem, grad, used, *others):
         solution = solver.solve(problem, grad, used, *others)
@@ -120,7 +121,7 @@ def test_a_planted_error_is_found(monkeypatch, spoil, method):
 
 @pytest.mark.slow
 def test_too_good_a_bound_is_found(monkeypatch):
-    """Answers a hair off that claim not to be."""
+    """Answers that are off by slightly more than their bound are found."""
 
     def wrong(problem, grad, *others):
         solution = solver.solve(problem, grad, *others)
@@ -137,7 +138,7 @@ def make_loss_case(seed, number):
 
 
 def spoilt(value):
-    """Something like this value, but another one; itself if there is nothing in it."""
+    """Another value of the same kind; an empty one stays as it is."""
     if isinstance(value, Exception):
         return IndexError("planted")
     if isinstance(value, Diagnosis):
@@ -164,7 +165,7 @@ def fields(value):
 
 
 def spoilt_in_one_part(outcome):
-    """(part, the outcome with this part spoilt) for each of its parts."""
+    """Yield (part, the outcome with only this part changed) for each of its parts."""
     if isinstance(outcome, Exception):
         yield "error", spoilt(outcome)
         yield "no error", 3
@@ -179,12 +180,12 @@ def spoilt_in_one_part(outcome):
 
 
 UNPROVED = {("loss_case", "exact"), ("log_partition_case", "exact"), ("log_partition_case", "bound")}
-"""Parts of outcomes that say how they came about, and have no right answer."""
+"""Parts of outcomes that tell how the answer was found; no check can call them wrong."""
 
 
 @pytest.mark.parametrize("kind", run.KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_case_finds_each_part_spoilt(kind):
-    """What the call returns, or raises, is another in one part: a check has to say so, and not to break."""
+    """If one part of what a call returns or raises is changed, the check must fail with an AssertionError."""
     parts, found = set(), set()
     for number in range(40):
         case = kind(Draw(0, number))
@@ -205,12 +206,12 @@ def test_every_kind_of_case_finds_each_part_spoilt(kind):
 
 
 def crash(seed, number):
-    """A case that ends the process."""
+    """Case 3 ends the process."""
     call = (lambda: os.kill(os.getpid(), signal.SIGKILL)) if number == 3 else lambda: None
     return Case(call, lambda *_: None, lambda: "a crash")
 
 
-def crash_behind_a_failure(seed, number):
+def crash_after_a_failure(seed, number):
     return fail(seed, 4) if number == 2 else crash(seed, number)
 
 
@@ -236,12 +237,12 @@ def _must_not_raise(outcome, _):
 @pytest.mark.slow
 @pytest.mark.parametrize("make, still, said", [
     (crash, 60, {3: "signal SIGKILL"}),
-    pytest.param(hang, 3, {2: "stood still for 3 seconds"}, marks=pytest.mark.alone),
+    pytest.param(hang, 3, {2: "made no progress for 3 seconds"}, marks=pytest.mark.alone),
     (fail, 60, {4: "division by zero"}),
-    (crash_behind_a_failure, 60, {2: "division by zero", 3: "signal SIGKILL"}),
+    (crash_after_a_failure, 60, {2: "division by zero", 3: "signal SIGKILL"}),
     (crash_while_it_is_made, 60, {3: "signal SIGKILL\n    while it was made", 1: "division by zero",
                                   6: "division by zero"}),
-], ids=["crash", "hang", "failure", "crash behind a failure", "crash while a case is made"])
+], ids=["crash", "hang", "failure", "crash after a failure", "crash while a case is made"])
 def test_crashes_and_hangs_are_found_and_the_run_goes_on(capfd, make, still, said):
     assert run.fuzz(5, 0, 8, 30.0, make, still) == (8, len(said))
     out = capfd.readouterr().out
@@ -250,7 +251,7 @@ def test_crashes_and_hangs_are_found_and_the_run_goes_on(capfd, make, still, sai
         assert words in of_this
 
 
-def test_a_failure_is_told_before_the_next_case_runs():
+def test_a_failure_is_reported_before_the_next_case_runs():
     ran = []
 
     def make(seed, number):
@@ -261,8 +262,8 @@ def test_a_failure_is_told_before_the_next_case_runs():
     assert list(failures) == [] and ran == [0, 1, 3, 4]
 
 
-def test_a_case_alone_fails_of_what_it_fails_among_others(monkeypatch, capsys):
-    """Of a warning, though this process may be one that shows them only."""
+def test_a_single_case_fails_as_it_does_among_others(monkeypatch, capsys):
+    """A warning is an error there, too, even if this process only shows warnings."""
     case = Case(lambda: warnings.warn("planted"), _must_not_raise, lambda: "a warning")
     monkeypatch.setattr(run, "make_case", lambda seed, number: case)
     with warnings.catch_warnings():
@@ -271,7 +272,7 @@ def test_a_case_alone_fails_of_what_it_fails_among_others(monkeypatch, capsys):
             run.main(["--only", "5"])
 
 
-def test_garbage_is_planted_in_whatever_workspace_there_is():
+def test_garbage_is_planted_in_every_workspace():
     seen = []
 
     def call():
@@ -294,7 +295,7 @@ def test_conditions_end_with_their_call():
 
 def test_command_line(capsys, monkeypatch):
     assert run.main(["--seed", "0", "--only", "5"]) == 0
-    assert capsys.readouterr().out.endswith("as it should be\n")
+    assert capsys.readouterr().out.endswith("passed\n")
     monkeypatch.setattr(run, "fuzz", lambda *_: (100, 2))
     assert run.main(["--cases", "100"]) == 1
     assert "100 cases, 0 to 99" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import numpy as np
 
 from ctc_scratch.ctc import InfeasibleTargetError, Workspace, ctc_loss, diagnose
 from tests.fuzz.case import Case, describe, expect
-from tests.fuzz.cases.loss import draw_conditions, under
+from tests.fuzz.conditions import draw_conditions, under
 from tests.fuzz.draw import draw_batch
 from tests.fuzz.dress import dress
 
@@ -21,7 +21,7 @@ NO_CHOICE = ["", "None", "TNT", "fast", None, 3, b"none", ["none"], np.array(["n
 
 
 def used_frame(draw, arguments):
-    """t, n of a frame that is used, for arguments of `plain_arguments`."""
+    """A frame t of sequence n that is used, for arguments of `plain_arguments`."""
     lengths = arguments["logit_lengths"]
     n = draw.choice(np.flatnonzero(lengths).tolist())
     return draw.randrange(int(lengths[n])), n
@@ -33,7 +33,7 @@ def spoilt(array, place, value):
     return array
 
 
-# One function for each argument: (draw, arguments of `plain_arguments`) -> what to pass instead.
+# One function for each argument: from draw and `plain_arguments` to what is passed instead.
 
 
 def bad_logits(draw, arguments):
@@ -91,7 +91,7 @@ def bad_targets(draw, arguments):
 
 
 def bad_lengths(name, most):
-    """Lengths that are none, or that exceed `most` (an array (N,)) of what there is."""
+    """A function that draws bad lengths: no integers, of the wrong shape, or above `most(arguments)` (N,)."""
 
     def bad(draw, arguments):
         lengths, top = np.array(arguments[name]), most(arguments)
@@ -140,7 +140,7 @@ def bad_out(draw, arguments):
         return {"out": out}
     if kind == 4:
         return {"out": out.astype(out.dtype.newbyteorder())}
-    if kind == 5 and out.size > 1:      # a single number is contiguous, whatever its strides
+    if kind == 5 and out.size > 1:  # an array of one number is always contiguous
         return {"out": np.full((*out.shape[:2], 2 * out.shape[2] + 2), 7.0, out.dtype)[..., :-2:2]}
     both = np.zeros(2 * logits.size, logits.dtype)
     shift = draw.randrange(min(logits.size, 9))
@@ -178,7 +178,7 @@ MISTAKES = {
 
 
 def plain_arguments(draw):
-    """Good arguments of `ctc_loss`, all of them, the logits and lengths as arrays, targets as lists."""
+    """All arguments of `ctc_loss`, good ones: logits and lengths as arrays, targets as lists."""
     while True:
         batch = draw_batch(draw, draw.choice(["small", "small", "lanes"]))
         if batch.lengths.any():
@@ -193,7 +193,7 @@ def plain_arguments(draw):
 
 
 def bad_loss_case(draw):
-    """A call of `ctc_loss` with one bad argument, all others in order."""
+    """A call of `ctc_loss` with one bad argument; all others are good."""
     names = list(MISTAKES)
     name, = draw.choices(names, [MISTAKES[name][0] for name in names])
     arguments = plain_arguments(draw)
@@ -218,7 +218,7 @@ def bad_loss_case(draw):
 
 
 def bad_diagnose_case(draw):
-    """What `ctc_loss` refuses is an error to `diagnose`, which raises nothing."""
+    """`diagnose` reports as an error what `ctc_loss` refuses, and raises nothing."""
     names = ["logits", "targets?", "logit_lengths", "target_lengths", "blank", "layout"]
     name, = draw.choices(names, [MISTAKES[name][0] for name in names])
     arguments = plain_arguments(draw)
@@ -240,7 +240,7 @@ def bad_diagnose_case(draw):
 
 
 def check_refusal(outcome, named):
-    """ValueError or TypeError, and the message names the argument."""
+    """The outcome is a ValueError or TypeError whose message names the argument."""
     expect(isinstance(outcome, Exception), f"no error, but {outcome!r:.200}")
     kind = type(outcome)
     expect(kind in (ValueError, TypeError), f"{kind.__name__}: {outcome}")

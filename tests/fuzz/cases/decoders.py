@@ -24,7 +24,7 @@ from tests.tools import oracle
 
 
 def _decoder_arguments(draw, batch):
-    """Whether it is one sequence without the batch axis; arguments; where to cut it in pieces, or None."""
+    """Is the batch passed as one sequence (T, C); the arguments; where to cut it into pieces, or None."""
     single, lists = len(batch.targets) == 1 and draw.chance(0.5), batch.logits.dtype in (float, int)
     if not single:
         lengths = dress_integers(draw, batch.lengths.tolist(), len(batch.logits))
@@ -80,13 +80,13 @@ def beam_case(draw):
 
     def check(outcome, _):
         found = returned(outcome)
-        expect(len(found) == len(batch.targets), f"{len(found)} readings")
+        expect(len(found) == len(batch.targets), f"{len(found)} answers")
         problems, said = [], []
         for n, (one, problem) in enumerate(zip(found, batch.problems(oracle.log_softmax(batch.clean)))):
             expect(1 <= len(one) <= options["top"], f"{len(one)} hypotheses")
             scores = [score for _, score, _, _ in one]
             expect(scores == sorted(scores, reverse=True), f"scores {scores}")
-            expect(len({tuple(labels) for labels, *_ in one}) == len(one), "a labelling comes twice")
+            expect(len({tuple(labels) for labels, *_ in one}) == len(one), "a labelling occurs twice")
             problems += [problem._replace(labels=labels) for labels, *_ in one]
             said += one
             if len(problem.log_probs) <= 5 and width <= 3 and "prune" not in options:
@@ -102,7 +102,7 @@ def beam_case(draw):
 
 
 def _check_beam(found, problem, width, model):
-    """The textbook's beam finds the same; where entries are equal, ties may be broken otherwise."""
+    """The readable beam search finds the same, unless equal entries allow ties to be broken differently."""
     log_probs = problem.log_probs.astype(float)
     entries = log_probs[log_probs > -np.inf]
     if len(np.unique(entries)) == len(entries):
@@ -133,7 +133,7 @@ def map_case(draw):
     def check(outcome, _):
         found = returned(outcome)
         found = [found] if single else found
-        expect(len(found) == len(lengths), f"{len(found)} readings")
+        expect(len(found) == len(lengths), f"{len(found)} answers")
         for n, (T, one) in enumerate(zip(lengths.tolist(), found)):
             log_probs = oracle.log_softmax(logits[:T, n].astype(float)).astype(float)
             with np.errstate(under="ignore"):

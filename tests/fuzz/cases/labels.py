@@ -26,7 +26,7 @@ from tests.tools import oracle
 
 
 def diagnose_case(draw):
-    """It never raises, and finds an error where `ctc_loss` does."""
+    """`diagnose` never raises, and finds an error where `ctc_loss` would raise one."""
     batch = draw_batch(draw, draw.weighted(small=80, lanes=10, wide=5, none=5), misfit=0.3)
     arguments = draw_arguments(draw, batch)
     taken = ("logits", "targets", "logit_lengths", "target_lengths", "blank", "layout")
@@ -50,7 +50,7 @@ def diagnose_case(draw):
 
 
 def labels_case(draw):
-    """The facts about labellings, and distances between them."""
+    """The functions of labels and paths, and the distances between labellings."""
     C, blank = draw.randint(2, 5), 0
     a, b, c = (draw_target(draw, draw.randint(0, 8), C, blank, False) for _ in range(3))
     frames = draw.randint(0, 30)
@@ -80,7 +80,7 @@ def labels_case(draw):
 
 
 def _distance(a, b):
-    """Levenshtein's, by its definition."""
+    """The edit distance, by its definition."""
     known = {}
 
     def distance(i, j):

@@ -1,4 +1,4 @@
-"""Cases of `ctc_loss`: arguments in every form, conditions that must not matter, and batches cut in two."""
+"""Cases of `ctc_loss`: good arguments in every form, and batches that are cut in two."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ctc_scratch.ctc import Workspace, ctc_loss, exact
-from ctc_scratch.ctc.running import plan, solver, threads
+from ctc_scratch.ctc import Workspace, ctc_loss
 from tests.fuzz.case import Case, describe, expect, returned
 from tests.fuzz.cases.loss_check import check_loss
+from tests.fuzz.conditions import draw_conditions, under
 from tests.fuzz.draw import draw_batch
 from tests.fuzz.dress import dress, dress_integers
 from tests.tools import oracle
 
 WORKSPACE = Workspace()
-
-
-# ---- what is passed
+"""One workspace for all cases, so that it holds the remains of other calls."""
 
 
 def draw_arguments(draw, batch):
-    """Keyword arguments of `ctc_loss` that mean this batch."""
+    """Keyword arguments that pass this batch to `ctc_loss`, in one of many forms."""
     single = len(batch.targets) == 1 and draw.chance(0.4)
     layout = draw.choice(["TNC", "NTC"])
     logits = batch.logits[:, 0] if single else batch.logits
@@ -50,7 +48,7 @@ def draw_arguments(draw, batch):
 
 
 def draw_targets(draw, batch, single):
-    """The targets in one of the forms that they may have."""
+    """The targets in one of the forms of `ctc_loss`: lists, a padded array, or joined in one sequence."""
     targets, C = batch.targets, batch.logits.shape[2]
     longer = max(map(len, targets), default=0) + draw.randint(0, 2)
     if single:
@@ -73,55 +71,14 @@ def draw_targets(draw, batch, single):
         return {"targets": padded, "target_lengths": dress_integers(draw, U, longer)}
     if form == "joined" and targets:
         joined = [label for target in targets for label in target]
-        # An empty list would be a list of no targets; an empty array has any dtype.
+        # An empty list would be a list of no targets. The dtype of an empty array does not matter.
         joined = dress_integers(draw, joined, C) if joined else np.empty(0, draw.choice([int, float]))
         return {"targets": joined, "target_lengths": U}
     return {"targets": [dress_integers(draw, target, C) for target in targets]}
 
 
-def draw_conditions(draw):
-    """What the call must not depend on: budgets that ask for checkpoints, threads, what a workspace holds,
-    and whether short sequences go side by side or alone."""
-    conditions = {}
-    if draw.chance(0.06):
-        conditions["budget"] = draw.choice([1, 300])
-    if draw.chance(0.02):
-        conditions["threads"] = True
-    if draw.chance(0.15):
-        conditions["alone"] = True
-    if draw.chance(0.03):
-        conditions["garbage"] = draw.choice([np.nan, np.inf, -1e300])
-    return conditions
-
-
-def under(conditions, function, arguments):
-    """function(**arguments) under conditions that users cannot ask for."""
-    costs = threads.SERIAL_COST, threads.TOGETHER_COST
-    kept = solver.BUDGET, plan.SHORT, exact.solve_samples, Workspace._take
-
-    def planted(workspace, size):
-        numbers = kept[-1](workspace, size)
-        numbers[:] = conditions["garbage"]
-        return numbers
-
-    try:
-        if "budget" in conditions:
-            solver.BUDGET = conditions["budget"]
-            exact.solve_samples = lambda *rest: kept[2](*rest, budget=conditions["budget"])
-        if "alone" in conditions:
-            plan.SHORT = 0
-        if "threads" in conditions:
-            threads.SERIAL_COST = threads.TOGETHER_COST = 0
-        if "garbage" in conditions:
-            Workspace._take = planted
-        return function(**arguments)
-    finally:
-        solver.BUDGET, plan.SHORT, exact.solve_samples, Workspace._take = kept
-        threads.SERIAL_COST, threads.TOGETHER_COST = costs
-
-
 def loss_case(draw):
-    """A call of `ctc_loss` that is in order."""
+    """A call of `ctc_loss` with good arguments."""
     batch = draw_batch(draw)
     arguments, conditions = draw_arguments(draw, batch), draw_conditions(draw)
     before, out = np.array(arguments["logits"]), arguments.get("out")
@@ -134,7 +91,7 @@ def loss_case(draw):
         check_loss(batch, log_probs, arguments, outcome, answers)
         if out is not None and not isinstance(outcome, Exception):
             expect(outcome.grad is out, "grad is not out")
-        elif out is not None and too_short:  # known before anything is computed
+        elif out is not None and too_short:  # which is known before anything is computed
             expect(np.array_equal(out, untouched, equal_nan=True), "out was written to")
 
     what = describe("ctc_loss", arguments, conditions)
@@ -143,7 +100,7 @@ def loss_case(draw):
 
 
 def twice_case(draw):
-    """The same batch cut in two, in another order: `ctc_loss` gives the same bits."""
+    """A batch, and the same batch cut in two and in another order: `ctc_loss` gives the same bits."""
     batch = draw_batch(draw, draw.choice(["small", "lanes", "medium"]))
     method = draw.choice(["auto", "auto", "exact", "log"])
     options = {"blank": batch.blank, "infeasible": "inf", "method": method}
@@ -151,10 +108,10 @@ def twice_case(draw):
     order = draw.sample(range(N), N)
     cut = draw.randint(0, N)
 
-    def solve(some):
-        some = list(some)
-        return ctc_loss(np.ascontiguousarray(batch.logits[:, some]), [batch.targets[n] for n in some],
-                        batch.lengths[some], **options)
+    def solve(samples):
+        samples = list(samples)
+        return ctc_loss(np.ascontiguousarray(batch.logits[:, samples]), [batch.targets[n] for n in samples],
+                        batch.lengths[samples], **options)
 
     def call():
         return solve(range(N)), solve(order[:cut]), solve(order[cut:])

@@ -1,4 +1,4 @@
-"""What `ctc_loss` must return: the loss, the gradient and the bound, each within what the bound claims."""
+"""What `ctc_loss` must return. Loss and gradient may differ from the oracle by what the bound allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ U64, U32 = 2.0**-53, 2.0**-24
 
 
 def check_loss(batch: Batch, log_probs, arguments, outcome, answers):
-    """The loss, the gradient and the bound that these arguments must give; or the error."""
+    """The result has the loss, gradient and bound that these arguments must give, or is the right error."""
     single, N = np.ndim(arguments["logits"]) == 2, len(batch.targets)
     log_p = np.array([answer.log_likelihood for answer in answers], dtype=np.longdouble)
     impossible = log_p == -np.inf
@@ -46,7 +46,7 @@ def check_loss(batch: Batch, log_probs, arguments, outcome, answers):
     allowed = (off + 2 * emissions.sum(axis=(0, 2)))[:, None] + 4 * unit * (y + occupancy)
     if emissions.any():
         allowed = allowed + y * depth(batch)
-    allowed = np.where((y > 0) | (occupancy > 0), weights * allowed, 0)  # elsewhere it is exactly 0
+    allowed = np.where((y > 0) | (occupancy > 0), weights * allowed, 0)  # elsewhere grad is exactly 0
     expect_close(grad, weights * (y - occupancy), allowed, "grad[t, n, c] ")
 
     losses = np.where(impossible, np.inf if arguments["infeasible"] == "inf" else 0.0, -log_p)
@@ -61,7 +61,7 @@ def check_loss(batch: Batch, log_probs, arguments, outcome, answers):
 
 
 def check_infeasible(batch, impossible, outcome):
-    """The error that names the first target that is too long, or else the first without a path."""
+    """The error names the first target that needs too many frames, or else the first without a path."""
     expect(isinstance(outcome, InfeasibleTargetError), f"no InfeasibleTargetError, but {outcome!r:.200}")
     too_short = batch.lengths < batch.required
     n = int(np.argmax(too_short if too_short.any() else impossible))
@@ -72,20 +72,20 @@ def check_infeasible(batch, impossible, outcome):
 
 
 def check_bounds(batch, method, bound, by_exact, impossible):
-    """What is claimed for the answers must be worth something."""
+    """The bounds that `ctc_loss` claims for its answers must be small enough to mean something."""
     T, C = batch.lengths, batch.clean.shape[2]
     if method == "log":
         expect(np.isnan(bound[~impossible & (T > 0)]).all() and not by_exact.any(), "bounds of log space")
         return
     width = 1e-6 if batch.computed == np.float32 else 1e-12
     most = width + (20 + min(C, 67) + C / 512) * T * U64
-    expect(((bound >= 0) & (bound <= 1.001 * most)).all(), "bound {}, but it can be {} at most", bound, most)
+    expect(((bound >= 0) & (bound <= 1.001 * most)).all(), "bound {}, which may be at most {}", bound, most)
     expect(not bound[impossible].any(), "an impossible target has a bound")
     expect(method == "auto" or by_exact[~impossible & (T > 0)].all(), "the exact kernel was asked for")
 
 
 def reduction_weights(batch, reduction):
-    """What each loss counts."""
+    """The weight of each loss in the reduction."""
     N = len(batch.targets)
     if reduction == "mean":
         return np.array([1 / (N * max(len(target), 1)) for target in batch.targets])
@@ -93,11 +93,11 @@ def reduction_weights(batch, reduction):
 
 
 def allowance(batch, method, bound, by_exact, answers, occupancy):
-    """What each posterior (N,) may be off by, and (T, N, C) what the emissions of float32 add to it.
+    """By how much each posterior (N,) may be off, and (T, N, C) what emissions in float32 add to that.
 
-    A path whose emissions are off by D in all has its probability multiplied by e^D: ln p is off
-    by the mean of D over the posterior, and a sum of gamma by twice that. Of the higher orders
-    there is 1 %, as D stays below 0.01.
+    If the emissions of a path are off by D in all, its probability is multiplied by e^D. Then ln p is off
+    by the mean of D over the posterior, and a sum of gamma by at most twice that. Higher orders add 1 % at
+    most, as D stays below 0.01.
     """
     error = np.array([answer.error for answer in answers])
     none = np.zeros((1, len(answers), 1))
@@ -111,7 +111,7 @@ def allowance(batch, method, bound, by_exact, answers, occupancy):
 
 
 def depth(batch):
-    """What each emission in float32 may be off by, relatively: (3 + min(C, 67) + |x - max|) 2^-24."""
+    """The relative error that an emission in float32 may have: (3 + min(C, 67) + |x - max|) 2^-24."""
     x = batch.clean
     below = x.max(axis=2, keepdims=True, initial=-np.inf) - x
     return (3 + min(x.shape[2], 67) + np.where(below < np.inf, below, 0.0)) * U32

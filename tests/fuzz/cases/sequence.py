@@ -8,22 +8,23 @@ import numpy as np
 
 from ctc_scratch.ctc import InfeasibleTargetError, align, enumeration, lattice, log_partition
 from tests.fuzz.case import Case, describe, expect, expect_close, returned
-from tests.fuzz.cases.loss import draw_conditions, under
 from tests.fuzz.cases.loss_check import U64
+from tests.fuzz.conditions import draw_conditions, under
 from tests.fuzz.draw import draw_batch, spelt
 from tests.fuzz.dress import dress, dress_integers
 from tests.tools import oracle
 
 
-def _one(draw, size=None, misfit=0.1, name="logits"):
-    """A batch of one sequence, and it as arguments: logits (T, C) of its own frames, target, blank."""
+def draw_sequence(draw, size=None, misfit=0.1, name="logits"):
+    """A batch of one sequence, and the arguments that pass it: logits (T, C), target, blank."""
     batch = draw_batch(draw, size or draw.weighted(small=80, medium=17, wide=3), single=True, misfit=misfit)
     rows = dress(draw, batch.logits[:batch.lengths[0], 0], lists=batch.logits.dtype in (float, int))
     target = dress_integers(draw, batch.targets[0], batch.logits.shape[2])
     return batch, {name: rows, "target": target, "blank": batch.blank}
 
 
-def _check_infeasible(batch, outcome):
+def check_infeasible_target(batch, outcome):
+    """The error holds the numbers of this target."""
     expect(isinstance(outcome, InfeasibleTargetError), f"no InfeasibleTargetError, but {outcome!r:.200}")
     right = 0, int(batch.required[0]), int(batch.lengths[0]), int(batch.repeats[0])
     said = outcome.index, outcome.required, outcome.available, outcome.repeats
@@ -31,7 +32,7 @@ def _check_infeasible(batch, outcome):
 
 
 def log_partition_case(draw):
-    batch, arguments = _one(draw, name="scores")
+    batch, arguments = draw_sequence(draw, name="scores")
     arguments["method"] = draw.choice(["auto", "exact"])
     conditions = draw_conditions(draw)
 
@@ -58,11 +59,11 @@ def log_partition_case(draw):
 
 
 def align_case(draw):
-    batch, arguments = _one(draw)
+    batch, arguments = draw_sequence(draw)
 
     def check(outcome, answers):
         if answers[0].log_likelihood == -np.inf:
-            return _check_infeasible(batch, outcome)
+            return check_infeasible_target(batch, outcome)
         alignment = returned(outcome)
         log_probs, target = problem.log_probs, batch.targets[0]
         path = alignment.path.tolist()
@@ -83,16 +84,16 @@ def align_case(draw):
 
 
 def lattice_case(draw):
-    batch, arguments = _one(draw, "small")
+    batch, arguments = draw_sequence(draw, "small")
     seed = draw.getrandbits(32)
 
     def call():
-        found = lattice(**arguments)
-        values = found.gamma, found.occupancy, found.xi, found.log_likelihood, found.num_alignments
-        if found.num_alignments == 0:
+        result = lattice(**arguments)
+        values = result.gamma, result.occupancy, result.xi, result.log_likelihood, result.num_alignments
+        if result.num_alignments == 0:
             return (*values, None, None, None, None)
-        samples = found.sample(5, np.random.default_rng(seed))
-        return (*values, found.entropy, found.k_best(3), samples, found.first_frames())
+        samples = result.sample(5, np.random.default_rng(seed))
+        return (*values, result.entropy, result.k_best(3), samples, result.first_frames())
 
     def check(outcome, answers):
         gamma, occupancy, xi, log_p, number, entropy, best, samples, firsts = returned(outcome)
@@ -108,14 +109,14 @@ def lattice_case(draw):
             return
         if not (batch.clean[:T] == -np.inf).any():
             expect(number == enumeration.count_alignments(target, T), f"{number} alignments")
-        # A move is a quotient of log-space numbers, whose errors are those of their size.
+        # A posterior of a move is a quotient of numbers in log space, whose errors grow with their size.
         coarse = off + answer.error * 8 * U64 / oracle.EPS
         expect_close(xi.sum(axis=0), answer.gamma[:-1], coarse, "sum of xi over the moves ")
         expect(-coarse <= entropy <= math.log(number) + T * coarse * (1 + math.log(number)),
                f"entropy {entropy} of {number} alignments")
         expect(len(best) == min(3, number), f"{len(best)} of 3 best alignments of {number}")
         paths = [alignment.path.tolist() for alignment in best]
-        expect(len({*map(tuple, paths)}) == len(paths), "an alignment comes twice")
+        expect(len({*map(tuple, paths)}) == len(paths), "an alignment occurs twice")
         for path in paths + samples.tolist():
             expect(spelt(path, batch.blank) == target, f"{path} does not spell {target}")
         scores = [alignment.log_prob for alignment in best]
