@@ -128,8 +128,8 @@ class RunFolder:
     def go_back(self, file: str | os.PathLike, metrics_size: int) -> None:
         """Return the folder to a checkpoint: cut off the metrics written after it.
 
-        A copy of the file becomes the latest checkpoint, so that the next checkpoint does not rename
-        the user's file to the previous one.
+        A copy of the file becomes the latest checkpoint; the next checkpoint renames that copy to the
+        previous one, and leaves the file as it is.
         """
         latest = self.folder / CHECKPOINT
         if Path(file) != latest:
@@ -262,8 +262,7 @@ def locked(folder: Path):
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of a run, from its own path or that of a checkpoint in it; ArchiveError if there is none.
-    """
+    """The folder of a run, given its path or that of a checkpoint in it; ArchiveError if it is not there."""
     folder = path.parent if path.suffix == ".npz" and not path.is_dir() else path
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
