@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..inputs.options import check_blank, check_count, check_not_negative
-from ..inputs.values import check_logits
+from ..inputs.values import check_logits, check_piece
 from ..running import threads
 from . import beam_kernels, prefix_tree
 from .beam_kernels import TOTAL, Scratch, State
-from .greedy import check_piece
 from .hypotheses import Hypothesis, Posteriors
 from .prefix_tree import BEAM, FRESH, NODES
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from ..inputs.frames import Frames
 from ..inputs.options import check_blank
-from ..inputs.values import check_logits
+from ..inputs.values import check_logits, check_piece
 from ..labels import collapse
 
 
@@ -86,13 +85,3 @@ class GreedyStream:
         self._last = path[-1]
         self.labels += new
         return new
-
-
-def check_piece(logits: ArrayLike, C: int | None) -> Frames:
-    """The next frames (T, C) of a stream, checked; C is the number of classes so far, if known."""
-    frames = check_logits(logits)
-    if not frames.single:
-        raise ValueError(f"a stream takes the frames (T, C) of one sequence, got {frames.logits.shape}")
-    if C is not None and frames.rows.shape[1] != C:
-        raise ValueError(f"a stream that began with {C} classes got {frames.rows.shape[1]}")
-    return frames

@@ -45,6 +45,16 @@ def check_logits(
     return check_values(check_shape(logits, lengths, layout, name, what))
 
 
+def check_piece(logits: ArrayLike, C: int | None) -> Frames:
+    """The next frames (T, C) of a stream, whose earlier pieces had C classes, if there were any."""
+    frames = check_logits(logits)
+    if not frames.single:
+        raise ValueError(f"a stream takes the frames (T, C) of one sequence, got {frames.logits.shape}")
+    if C is not None and frames.rows.shape[1] != C:
+        raise ValueError(f"a stream that began with {C} classes got {frames.rows.shape[1]}")
+    return frames
+
+
 def check_values(frames: Frames) -> Frames:
     """An error if a used frame holds NaN or +inf, or nothing but -inf; padding may hold anything."""
     # Long rows come from memory only once, so there the tops are found in the same pass.
