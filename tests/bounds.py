@@ -1,10 +1,10 @@
-"""Does a kernel touch memory that is not its own? The suite, every index checked against its array.
+"""Does a kernel touch memory beyond its arrays? Runs the suite with every index checked.
 
     python -m tests.bounds
     python -m tests.bounds tests/ctc/decoding/test_beam_search.py
 
-An index outside raises IndexError, which fails a test. (Compiled kernels do not look otherwise, and
-plain Python takes a negative index to count from the end.) The arguments are pytest's.
+An index outside its array raises IndexError, which fails a test. (Otherwise compiled kernels do not
+check, and in plain Python a negative index counts from the end.) Arguments are passed on to pytest.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tests.tools.suite import ROOT, copy_project, run_suite
 
 
 def main() -> int:
-    # Kernels cached elsewhere do not look, and those made here would be slow there. Hence a cache of its own,
-    # and a copy, since some tests start processes that keep their kernels beside the source.
+    # Kernels that are cached elsewhere do not check, and kernels made here would be slow there: hence a cache
+    # of its own. And hence a copy, as some tests start processes that keep their kernels beside the source.
     with tempfile.TemporaryDirectory() as folder:
         project = copy_project(ROOT, Path(folder, "project"))
         return not run_suite("NUMBA_BOUNDSCHECK=1", project, sys.executable, *sys.argv[1:],

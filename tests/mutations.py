@@ -1,4 +1,4 @@
-"""Do the tests notice? Change the code in one place, run the tests of its module, and so on.
+"""Do the tests notice a mistake? Changes the code in one place at a time and runs the tests of its module.
 
     python -m tests.mutations --minutes 30
     python -m tests.mutations --only beam_kernels
@@ -6,11 +6,13 @@
 
 A mutation flips a sign, drops a term, a factor, a statement or a branch, shifts an index or the bound
 of a loop, exchanges < and <=, == and !=, and/or, min/max. It is *killed* if a test fails, crashes or
-runs for far too long. One that survives is equivalent, and then stands in the table below with the
-reason, or a test is missing. All happens in copies of the project, two at a time, as plain Python,
-since compiling each mutation would take a minute (which asks for NumPy 2: before it np.uintp(3) + 1
-is a float64). A seed puts the mutations in order, and what the minutes do not reach is left out, and
-counted; parts of one order have no mutation in common.
+runs for far too long. If it survives, either it changes no answer, and then it stands with the reason
+in `tests/tools/mutation_table.py`, or a test is missing.
+
+Two mutations are tried at a time, in copies of the project and as plain Python, because compiling each
+of them would take a minute. (This needs NumPy 2: before it, np.uintp(3) + 1 was a float64.) The seed
+determines the order of the mutations. Mutations that are not reached in time are counted; the parts of
+one order have no mutation in common.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ from tests.tools.suite import ROOT, copy_project
 
 def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent], minutes: float,
           seed: int, part: tuple[int, int] = (1, 1)) -> int:
-    """Print the survivors as they are found, and a table; returns how many there are.
+    """Print each survivor when it is found, and a table at the end; returns how many survived.
 
-    `targets` names the modules, from the folder `root` on, and the arguments of pytest for each;
-    `part` (k, n) is each n-th mutation from the k-th on.
+    `targets` names the modules, relative to the folder `root`, and the arguments of pytest for each;
+    `part` (k, n) takes every n-th mutation, beginning with the k-th.
     """
     os.environ |= {"NUMBA_DISABLE_JIT": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     sources = {path: (root / path).read_bytes() for path in targets}
@@ -70,11 +72,11 @@ def part_of(text: str) -> tuple[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=30, help="stop after so many (default: 30)")
-    parser.add_argument("--only", metavar="MODULE", help="only the modules with this in their name")
-    parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
+    parser.add_argument("--minutes", type=float, default=30, help="stop after this time (default: 30)")
+    parser.add_argument("--only", metavar="MODULE", help="only modules whose names contain this")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order (default: 0)")
     parser.add_argument("--part", type=part_of, default=(1, 1), metavar="K/N",
-                        help="the K-th of N parts, for a run in several goes")
+                        help="the K-th of N parts, to split a run")
     options = parser.parse_args()
     targets = {path: tests for path, tests in TARGETS.items() if not options.only or options.only in path}
     if not targets:

@@ -3,9 +3,9 @@
     python -m tests.versions
     python -m tests.versions --only oldest
 
-Each set gets fresh virtual environments: of this Python, and of the oldest or the newest one found on
-the path that there are packages for. The default build of torch is gigabytes, so that other Pythons
-than this one do without it, and without the tests that import it.
+Each set is tried in new virtual environments: one of this Python, and one of the oldest or newest
+Python on the path for which there are packages. The default build of torch takes gigabytes, so other
+Pythons than this one go without torch and without the tests that import it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 
 from tests.tools.suite import ROOT, copy_project, run_suite
 
-# What others bring along must have been there for them: matplotlib 3.8 calls what pyparsing warns of from 3.3
-# on, and warnings are errors in the suite.
+# Old packages need old packages: matplotlib 3.8 calls functions that pyparsing 3.3 warns about, and in the
+# suite warnings are errors.
 BESIDE_THE_OLDEST = ["pyparsing<3.3"]
 
 
 def requirements(text: str, oldest: bool, torch: bool) -> list[str]:
-    """What a `setup.cfg` asks for at run time and for its tests: the oldest there may be, or what it says."""
+    """The requirements of a `setup.cfg` at run time and for the tests, at run time the oldest on demand."""
     config = configparser.ConfigParser()
     config.read_string(text)
     needed = config["options"]["install_requires"].split()
@@ -45,7 +45,7 @@ def only_the_oldest(line: str) -> str:
 
 
 def pythons(text: str) -> list[str]:
-    """The Pythons on the path that a `setup.cfg` allows, the oldest first."""
+    """The Pythons on the path that a `setup.cfg` allows, from the oldest to the newest."""
     least = int(re.search(r"python_requires = >=3\.(\d+)", text)[1])
     found = [shutil.which(f"python3.{minor}") for minor in range(least, least + 20)]
     return [python for python in found if python and subprocess.run(
@@ -53,7 +53,7 @@ def pythons(text: str) -> list[str]:
 
 
 def environment(folder: Path, python: str, packages: list[str]) -> str:
-    """The Python of a new virtual environment with these packages; "" if pip finds none that fit."""
+    """Make a virtual environment with these packages; returns its Python, or "" if pip finds no fit."""
     subprocess.run([python, "-m", "venv", folder], check=True)
     made = folder / "bin" / "python"
     pip = subprocess.run([made, "-m", "pip", "install", "-q", "--only-binary=:all:", *packages],
@@ -65,20 +65,20 @@ def environment(folder: Path, python: str, packages: list[str]) -> str:
 
 
 def name(python: str) -> str:
-    """The versions in an environment."""
+    """The versions in an environment, for a line of the report."""
     code = "import sys, numpy, numba; print(sys.version.split()[0], numpy.__version__, numba.__version__)"
     run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     return "Python {}, numpy {}, numba {}".format(*run.stdout.split())
 
 
 def files_that_need_torch(project: Path) -> list[str]:
-    """The test files that import torch, from the project's folder on."""
+    """The test files that import torch, relative to the project's folder."""
     return sorted(str(path.relative_to(project)) for path in (project / "tests").rglob("test_*.py")
                   if re.search(r"^\s*(import|from) torch", path.read_text(), re.MULTILINE))
 
 
 def try_versions(which: str, project: Path, folder: Path) -> bool:
-    """A line for each environment; True if no test failed."""
+    """Run the suite in each environment and print a line; returns whether all tests passed."""
     text = (project / "setup.cfg").read_text()
     this = f"python3.{sys.version_info.minor}"
     others = [python for python in pythons(text) if Path(python).name != this]

@@ -1,4 +1,4 @@
-"""Mutations of a module's source: each changes the code in one place, as a wrong hand might.
+"""Mutations of a module's source: each changes the code in one place, as a slip of the pen would.
 
 A mutation flips a sign, drops a term, a factor, a statement or a branch, shifts an index or the bound
 of a loop, exchanges < and <=, == and !=, and/or, min/max.
@@ -34,14 +34,14 @@ class Mutation(NamedTuple):
         return source[:self.start] + self.text + source[self.end:]
 
     def shown(self, source: bytes) -> tuple[int, str, str]:
-        """The number of its line, and the lines before and after, in one line each."""
+        """The line's number, and its text before and after the mutation, each joined to one line."""
         first, last = source.rfind(b"\n", 0, self.start) + 1, source.find(b"\n", self.end)
         lines = source[first:last], source[first:self.start] + self.text + source[self.end:last]
         return source.count(b"\n", 0, self.start) + 1, *(" ".join(line.decode().split()) for line in lines)
 
 
 class Source:
-    """A module's text and the bytes where each node of its tree begins and ends."""
+    """A module's text and its tree, with the bytes at which each node begins and ends."""
 
     def __init__(self, text: bytes):
         self.text = text
@@ -59,7 +59,7 @@ class Source:
         return self.text[start:end]
 
     def operator(self, left: ast.AST, right: ast.AST, sign: str) -> tuple[int, int]:
-        """Where the operator between two operands stands: their brackets and comments may be there too."""
+        """Where the operator between two operands stands, among brackets and comments."""
         start, end = self.span(left)[1], self.span(right)[0]
         at = self.text.index(sign.encode(), start, end)
         return at, at + len(sign)
@@ -74,7 +74,7 @@ def mutations(path: str, text: bytes) -> list[Mutation]:
 
 
 def computing(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """The nodes that compute, and whether in a function: no types, no errors, nothing only compiled."""
+    """The nodes that compute, each with whether it is in a function; types and errors are left out."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
             continue
@@ -88,7 +88,7 @@ def computing(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
 
 
 def only_compiled(node: ast.AST) -> bool:
-    """What Numba calls while it compiles, which plain Python never does."""
+    """Whether Numba alone calls this, while it compiles; plain Python never does."""
     decorators = " ".join(map(ast.unparse, getattr(node, "decorator_list", [])))
     arguments = [argument.arg for argument in node.args.args] if isinstance(node, ast.FunctionDef) else []
     return "builder" in arguments or any(
@@ -97,7 +97,7 @@ def only_compiled(node: ast.AST) -> bool:
 
 
 def changes(source: Source, node: ast.AST, inside: bool) -> Iterator[tuple[int, int, bytes]]:
-    """What may be changed at one node: start, end, and the text that goes there."""
+    """The possible changes at one node: start, end, and the new text."""
     start, end = source.span(node) if hasattr(node, "lineno") else (0, 0)
     if isinstance(node, ast.BinOp) and type(node.op) in SWAPPED | DROPPED:
         yield from operation(source, node, start, end)
@@ -134,7 +134,7 @@ def changes(source: Source, node: ast.AST, inside: bool) -> Iterator[tuple[int, 
             first, end = (index.lower, index.upper) if isinstance(index, ast.Slice) else (index, None)
             if first and not is_text(first):
                 yield *source.span(first), b"(" + source.of(first) + b") + 1"
-            if end:     # one more would often be room that nobody uses
+            if end:     # one more often changes only unused memory
                 yield *source.span(end), b"(" + source.of(end) + b") - 1"
 
 
@@ -151,7 +151,7 @@ def operation(source, node, start, end):
 
 
 def call(source, node):
-    """min and max change places; a loop begins one later, or ends one earlier."""
+    """Exchange min and max; begin a loop one later, or end it one earlier."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name in FUNCTIONS:
         end = source.span(node.func)[1]
@@ -169,7 +169,7 @@ def is_text(node):
 
 def excused(sources: dict[str, bytes], found: dict[str, list[Mutation]], equivalent: list[Equivalent]
             ) -> Iterator[Mutation]:
-    """The mutations known to be equivalent."""
+    """The mutations that the table says change no answer."""
     for entry in equivalent:
         if entry.path in found:
             lines = {mutation: mutation.shown(sources[entry.path])[1:] for mutation in found[entry.path]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# The tests of each module, as arguments of pytest; those first that see most in the shortest time.
+# The tests of each module, as arguments of pytest. Tests that find most in the shortest time stand first.
 CERTIFIED = ["tests/ctc/test_loss_vs_enumeration.py::test_minus_inf_entries_equal_enumeration",
              "tests/ctc/certified/test_certified.py", "tests/ctc/certified/test_certified_ways.py",
              "-k", "not counterexample and not long"]
@@ -61,9 +61,9 @@ TARGETS = {
 
 
 class Equivalent(NamedTuple):
-    """Mutations of the line `before` that no answer depends on; `after` is what it becomes, "*" any of them.
+    """A mutation that changes no answer: the line `before` becomes `after`, or anything if that is "*".
 
-    An entry that matches no mutation is an error, so that none outlives its line.
+    An entry that matches no mutation is an error, so an entry is removed with its line.
     """
 
     path: str
@@ -85,26 +85,26 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
     ],
     "ctc_scratch/ctc/certified/batch.py": [
         ("segments = (T + G - 1) // G", ["segments = (T + G) // G", "segments = (T + G + 1) // G"],
-         "a stretch more without a frame; what it keeps is overwritten"),
+         "one more segment without a frame; what it keeps is overwritten"),
     ],
     "ctc_scratch/ctc/certified/layout.py": [
         ("if L == 1 and not dense:", ["if L == 1 or not dense:"],
-         "where every class is a column nobody asks which label has which"),
+         "if every class has a column, nothing uses the columns of labels"),
         ("K = C if is_dense(C, U, L) else min(U + 1, C)", ["K = C if is_dense(C, U, L) else max(U + 1, C)"],
-         "room that nobody uses"),
+         "memory that is not used"),
         ("return T if 3 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))",
          ["return T if 3 * (T + 1) * width < budget else int(math.ceil(math.sqrt(T)))",
           "return (int(math.ceil(math.sqrt(T))))"],
-         "how many frames are kept at a time changes no bit"),
+         "the number of frames that are kept at a time changes no bit"),
         ("steady = max(steady, need[(widths[j] - 1) * L + j])",
          ["steady = min(steady, need[(widths[j] - 1) * L + j])"],
          "a wider window holds states more that are 0, as none can be reached"),
         ("while first < widths[j] and left[first * L + j] >= lengths[j] - t:",
          ["while first < widths[j] and left[first * L + j] > lengths[j] - t:"],
-         "a label more that cannot finish: its beta is 0"),
+         "one more label that cannot finish: its beta is 0"),
         ("while first > 0 and left[(first - 1) * L + j] < lengths[j] - t:",
          ["while first > 0 and left[(first - 1) * L + j] <= lengths[j] - t:"],
-         "a label more that cannot finish: its beta is 0"),
+         "one more label that cannot finish: its beta is 0"),
     ],
     "ctc_scratch/ctc/certified/emissions.py": [
         ("for start in range(0, whole, 512):", ["for start in range(0, (whole) - 1, 512):"],
@@ -112,16 +112,16 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
         ("for k in range(start, min(start + 512, whole), 8):",
          ["for k in range(start, (min(start + 512, whole)) - 1, 8):"],
          "the end is a multiple of 8, so the last Eight begins before"),
-        ("if done + 8 <= C:", ["if done + 8 < C:"], "the last Eight is written behind the loop"),
-        ("while k + 8 <= stop:", ["while k + 8 < stop:"], "the last Eight is looked at behind the loop"),
+        ("if done + 8 <= C:", ["if done + 8 < C:"], "the last Eight is written after the loop"),
+        ("while k + 8 <= stop:", ["while k + 8 < stop:"], "the last Eight is checked after the loop"),
         ("return value * inverse if value > floor else -floor * inverse",
          ["return value * inverse if value >= floor else -floor * inverse"],
-         "an emission that is its floor need not be marked, and may be"),
+         "it makes no difference whether an emission equal to its floor is marked"),
         ("k, stop = r * C, (r + 1) * C", ["k, stop = r * C, (1) * C"],
-         "what these loops leave out the one behind them looks at"),
+         "the loop after these checks what they leave out"),
         ("past_cache = not at.dense and group.T * C * rows.itemsize > PAST_CACHE",
          "*",
-         "the same numbers are written by another way, or twice"),
+         "the same numbers are written in another way, or twice"),
     ],
     "ctc_scratch/ctc/certified/frame.py": [
         ("for k in range(0, 8 * blocks, 8):", ["for k in range(0, (8 * blocks) - 1, 8):"],
@@ -222,7 +222,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
         ("if 2 * (counts[NODES] + W) > capacity:", ["if (counts[NODES] + W) > capacity:"],
          "it forgets more often before it grows"),
         ("if 2 * (counts[NODES] + W) > capacity:", ["if 2 * (counts[NODES] + W) >= capacity:"],
-         "the tree grows a frame sooner"),
+         "the tree grows a frame earlier"),
         ("while size > 1 and scores[size - 1] < scores[0] - prune:",
          ["while size >= 1 and scores[size - 1] < scores[0] - prune:"], "the best is not worse than itself"),
     ],

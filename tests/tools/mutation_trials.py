@@ -1,4 +1,4 @@
-"""The tests of mutated modules, run in copies of the project, two at a time."""
+"""Run the tests of mutated modules, in two copies of the project at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.tools.mutants import Mutation
 
 
 class Trial(NamedTuple):
-    """A mutation whose tests are running in one of the copies."""
+    """A mutation whose tests are running, in one of the copies."""
 
     mutation: Mutation
     folder: Path
@@ -31,15 +31,15 @@ class Trial(NamedTuple):
 
 
 def run_tests(folder: Path, path: str, arguments: list[str], seconds: float | None) -> None:
-    """In a forked process: the tests, in this folder; it exits with pytest's status."""
+    """Run the tests in this folder and exit with the status of pytest; called in a forked process."""
     os.setsid()
-    sys.dont_write_bytecode = seconds is not None   # the original's is written once, a mutation's never
-    resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))    # what the original cannot do kills nothing
+    sys.dont_write_bytecode = seconds is not None   # bytecode is kept of the original only
+    resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))    # 4 GB
     if seconds is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     ours = {entry.stem for entry in folder.iterdir()}
     for name in [name for name in sys.modules if name.split(".")[0] in ours]:
-        del sys.modules[name]                       # `tests` has come from the folder this was started in
+        del sys.modules[name]                       # they were imported from another folder
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     with open(folder / "log", "w") as log:
@@ -49,7 +49,7 @@ def run_tests(folder: Path, path: str, arguments: list[str], seconds: float | No
     if not package or not Path(str(package.origin)).is_relative_to(folder):
         raise ImportError(f"{path} would not be imported from {folder}")
     status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-n0", "-m", "not slow", "-W",
-                          "ignore::pytest.PytestAssertRewriteWarning", *arguments])   # of what is imported
+                          "ignore::pytest.PytestAssertRewriteWarning", *arguments])
     (folder / "modules").write_text("\n".join(name for name in sys.modules if name.split(".")[0] not in ours))
     sys.stdout.flush()
     os._exit(int(status))
@@ -63,7 +63,7 @@ def start(folder: Path, path: str, arguments: list[str], seconds: float | None) 
 
 
 def baseline(copies: list[Path], path: str, arguments: list[str]) -> float:
-    """How many seconds of computing a mutation gets; without one the tests must pass, in all copies."""
+    """Check that the tests pass without a mutation; returns how many seconds of CPU time a mutation gets."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     processes = [start(folder, path, arguments, None) for folder in copies]
     for process in processes:
@@ -74,17 +74,17 @@ def baseline(copies: list[Path], path: str, arguments: list[str]) -> float:
         if process.exitcode != 0:
             raise RuntimeError(f"the tests of {path} fail as it is:\n{(folder / 'log').read_text()}")
         for compiled in folder.joinpath(path).parent.glob(f"__pycache__/{Path(path).stem}.*"):
-            compiled.unlink()   # a mutation may have the size and the second of the original
+            compiled.unlink()   # a mutation can have the size and the time of the original
     for name in (copies[0] / "modules").read_text().split():
         with contextlib.suppress(Exception):
-            importlib.import_module(name)   # once, for all processes forked off from now on
+            importlib.import_module(name)   # once, for all forked processes
     print(f"{path}: its tests take {spent:.1f} s", flush=True)
     return 5 + 3 * spent
 
 
 def run_all(copies: list[Path], targets: dict[str, list[str]], order: list[Mutation],
             limits: dict[str, float], deadline: float) -> dict[Mutation, str]:
-    """killed, late or survived for each mutation that was reached."""
+    """The outcome of each mutation that was reached in time: killed, late or survived."""
     outcomes: dict[Mutation, str] = {}
     free, running, waiting = list(copies), [], iter(order)
     while True:
@@ -93,7 +93,7 @@ def run_all(copies: list[Path], targets: dict[str, list[str]], order: list[Mutat
             original = (folder / mutation.path).read_bytes()
             (folder / mutation.path).write_bytes(mutation.apply(original))
             process = start(folder, mutation.path, targets[mutation.path], seconds)
-            # Seconds on the clock are many more where others compute too.
+            # On a busy machine the clock goes much faster than the processor time.
             running.append(Trial(mutation, folder, original, process, time.monotonic() + 20 * seconds))
         if not running:
             return outcomes
@@ -106,10 +106,10 @@ def run_all(copies: list[Path], targets: dict[str, list[str]], order: list[Mutat
 
 
 def end(trial: Trial) -> str:
-    """What became of a mutation, whose copy is as it was again."""
+    """The outcome of a trial; its copy of the project is restored."""
     overdue = trial.process.is_alive()
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(trial.process.pid, signal.SIGKILL)    # and what its tests may have started
+        os.killpg(trial.process.pid, signal.SIGKILL)    # with all processes that its tests have started
     trial.process.join()
     (trial.folder / trial.mutation.path).write_bytes(trial.original)
     if overdue or trial.process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL):

@@ -1,10 +1,11 @@
 """The recursion of `reference` for many sequences at once, in long double: what `fuzz` compares with.
 
-It shares no line with the kernels. A long double has 64 bits where a float64 has 53, so that
-log space, which loses some eps * |log alpha|, still has 12 digits to spare at logits of 1e5.
-(Where a platform's long double is a float64, EPS says so, and comparisons allow for it.)
+It shares no line with the kernels. A long double has 64 bits of precision where a float64 has 53. Log
+space loses about eps * |log alpha|, which leaves 12 digits even at logits of 1e5. (On some platforms a
+long double is a float64; EPS is larger there, and comparisons allow for it.)
 
-beta is alpha of the sequence read backwards, its frames and its labels; so one recursion does both.
+beta equals alpha of the reversed sequence, with frames and labels in reverse order, so one recursion
+computes both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 EPS = float(np.finfo(np.longdouble).eps)
 GROUP = 40_000
-"""Cells that go through the recursion side by side."""
+"""How many cells are solved side by side."""
 
 
 class Problem(NamedTuple):
@@ -27,12 +28,12 @@ class Problem(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is true of it; log_likelihood is -inf and the rest 0 where there is no alignment."""
+    """The true answer; log_likelihood is -inf and the arrays are 0 if there is no alignment."""
 
     log_likelihood: np.longdouble
     gamma: np.ndarray  # (T, S)
     occupancy: np.ndarray  # (T, C)
-    error: float  # what all three may be off by, absolutely
+    error: float  # the largest absolute error of all three
 
 
 def log_softmax(logits):
@@ -57,7 +58,7 @@ def solve(problems):
 
 
 def _rounded(n):
-    """Sizes that are alike: 6, 8, 12, 16, 24, ... at least n, so that little is padding."""
+    """n rounded up to 6, 8, 12, 16, 24, ...: similar sizes are solved together, with little padding."""
     power = 1 << max(n - 1, 7).bit_length()
     return 3 * power // 4 if 4 * n <= 3 * power else power
 
@@ -102,7 +103,7 @@ def _solve_group(problems):
 
 
 def _forward(emit, skips, add=None):
-    """log alpha (T + 1, B, S), the state before the first frame in row 0: all in the first blank."""
+    """log alpha (T + 1, B, S); in row 0, before the first frame, all probability is in the first blank."""
     add = add or _log_add
     log_alpha = np.full(emit.shape, -np.inf, np.longdouble)
     log_alpha[0, :, 0] = 0

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: random CTC problems, and labellings alone."""
+"""Hypothesis strategies that draw random CTC problems and random labellings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ctc_scratch.ctc.labels import min_frames
 from tests.conftest import Problem
 
-# No deadline: the first example compiles. In plain Python an example takes a hundred times as long.
+# There is no deadline, as the first example compiles. Plain Python takes a hundred times as long per example.
 laws = settings(max_examples=5 if numba.config.DISABLE_JIT else 50, deadline=None, derandomize=True)
 
 random = st.randoms(use_true_random=False)
@@ -46,7 +46,7 @@ def problems(draw, most_frames=12, most_sequences=4, most_classes=5, fits=True, 
 
 
 def tiny_problems(**options):
-    """Problems that can be enumerated: 3^5 paths at most."""
+    """Problems small enough to enumerate: at most 3^5 paths."""
     return problems(most_frames=5, most_sequences=2, most_classes=3, **options)
 
 
@@ -56,7 +56,7 @@ def labellings(most_labels=8, most_classes=4):
 
 
 def renamed(problem, random):
-    """The problem with its classes renamed, and the new name of each."""
+    """The new name of each class, and the problem with its classes renamed."""
     name = list(range(problem.logits.shape[2]))
     random.shuffle(name)
     logits = np.empty_like(problem.logits)
@@ -66,12 +66,12 @@ def renamed(problem, random):
 
 
 def reordered(problem, order):
-    """The sequences of this order alone."""
+    """The problem that consists of these sequences, in this order."""
     return Problem(problem.logits[:, order], [problem.targets[n] for n in order],
                    problem.logit_lengths[order], problem.blank)
 
 
 def one_by_one(problem):
-    """Logits (T, C), used frames alone, and target of each sequence."""
+    """Yield the logits (T, C), without padding, and the target of each sequence."""
     for n, (target, T) in enumerate(zip(problem.targets, problem.logit_lengths)):
         yield problem.logits[:T, n], target

@@ -1,4 +1,4 @@
-"""The mutation check finds what tests do not notice, and nothing else."""
+"""The mutation check reports the mutations that no test notices, and no others."""
 
 import subprocess
 import sys

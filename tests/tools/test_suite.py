@@ -1,4 +1,4 @@
-"""The scripts that run the suite elsewhere: they see failures, check bounds and read `setup.cfg`."""
+"""The scripts that run the suite elsewhere notice failures, check bounds and read `setup.cfg`."""
 
 import os
 import re
@@ -109,10 +109,10 @@ def test_a_line_for_a_run_and_all_it_said_if_a_test_failed(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_an_index_behind_the_array_is_found(tmp_path, capsys, monkeypatch):
+def test_an_index_beyond_the_array_is_found(tmp_path, capsys, monkeypatch):
     test = tmp_path / "test_planted.py"
-    test.write_text("import numba\nimport numpy as np\n\n\n@numba.njit\ndef behind(x):\n"
-                    "    return x[len(x)]\n\n\ndef test():\n    behind(np.zeros(3))\n")
+    test.write_text("import numba\nimport numpy as np\n\n\n@numba.njit\ndef beyond(x):\n"
+                    "    return x[len(x)]\n\n\ndef test():\n    beyond(np.zeros(3))\n")
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
     monkeypatch.delenv("NUMBA_BOUNDSCHECK", raising=False)  # this suite may itself run with it
     assert run_suite("unchecked", tmp_path, sys.executable), "Numba does not look"

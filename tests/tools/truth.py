@@ -1,13 +1,12 @@
 """The truth: loss, gradient and posterior of one sequence in arbitrary precision.
 
-The recursion of `reference`, in linear space and in mpmath's binary floats: as many
-bits as one asks for, and exponents without bounds, so that nothing underflows,
-nothing needs a logarithm on the way and nothing is rescaled. Logits are taken as the
-exact numbers that their floats are. Neither windows nor tricks; a cell costs
-microseconds, so keep T times U in the ten thousands.
+The recursion of `reference` in linear space, in mpmath's binary floats. They have as many bits as one
+asks for and unbounded exponents, so nothing underflows, no logarithm is needed on the way and nothing
+is rescaled. Logits are taken as the exact numbers that their floats represent. There are no windows
+and no tricks. A cell costs microseconds, so T times U should stay in the ten thousands.
 
-256 bits leave 60 true digits for any problem of this size. Only a loss near 0 needs
-more: 1 - p has as many digits as `bits` holds beyond -log2(loss).
+256 bits leave 60 correct digits for any problem of this size. Only a loss near 0 needs more: 1 - p has
+as many digits as `bits` holds beyond -log2(loss).
 """
 
 from typing import NamedTuple
@@ -43,7 +42,7 @@ def solve(logits, labels, blank=0, *, normalise=True, bits=256):
             row = [_sum(row[s], row[s - 1] if s >= 1 else 0, row[s - 2] if skips[s] else 0) for s in range(S)]
             row = [_times(value, y[t][ext[s]]) for s, value in enumerate(row)]
             alpha.append(row)
-        beta, row = [], [mpf(0)] * (S - 1) + [mpf(1)]  # behind the last frame, in the last blank
+        beta, row = [], [mpf(0)] * (S - 1) + [mpf(1)]  # after the last frame, in the last blank
         for t in range(T - 1, -1, -1):
             row += [0, 0]
             row = [_sum(row[s], row[s + 1], row[s + 2] if skips[s + 2] else 0) for s in range(S)]
@@ -67,7 +66,7 @@ def solve(logits, labels, blank=0, *, normalise=True, bits=256):
         return Truth(-mp.log(likelihood), grad, gamma)
 
 
-# Many states of a long target are 0, and testing for that is cheaper than mpmath's arithmetic.
+# Many states of a long target are 0, and a test for 0 is cheaper than mpmath's arithmetic.
 def _sum(stay, step, skip):
     total = stay + step if stay and step else stay or step
     return total + skip if total and skip else total or skip
@@ -78,7 +77,7 @@ def _times(a, b):
 
 
 def relative_error(value, exact):
-    """|value - exact| / |exact| as a float, 0 where both are the same infinity or 0."""
+    """|value - exact| / |exact| as a float; 0 if both are 0 or the same infinity."""
     if value == exact:
         return 0.0
     with mp.workprec(1200):
