@@ -227,9 +227,8 @@ def nowhere(tmp_path):
     package = Path(ctc_scratch.__file__).parent
     copy = tmp_path / "ctc_scratch"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
-    for folder in [copy, *copy.iterdir()]:
-        if folder.is_dir():
-            (folder / "__pycache__").write_text("a file, where a folder would have to be")
+    for folder in [copy, *filter(Path.is_dir, list(copy.rglob("*")))]:
+        (folder / "__pycache__").write_text("a file, where a folder would have to be")
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     return dict(PYTHONPATH=str(tmp_path), XDG_CACHE_HOME=os.devnull, HOME=os.devnull, TMPDIR=str(temporary))
@@ -241,7 +240,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="a cache has anoth
 @on_linux
 def test_without_a_place_for_kernels_a_process_has_its_own(nowhere, expected):
     found, said = losses(start(**nowhere))
-    assert found == expected and said.count("RuntimeWarning: compiled kernels can be kept neither") == 1
+    assert found == expected and said.count("RuntimeWarning: compiled kernels cannot be kept") == 1
     assert not os.listdir(nowhere["TMPDIR"]), "and takes it away at its end"
 
 
