@@ -28,7 +28,7 @@ from ctc_scratch import (
     set_num_threads,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]  # slow as plain Python
+pytestmark = pytest.mark.slow  # as plain Python
 
 
 @pytest.fixture(autouse=True)
