@@ -33,3 +33,11 @@ def test_log_softmax_is_that_of_the_reference_wherever_the_logits_lie(rng, shift
     again = np.empty((5, 2))
     log_probs_of_classes(logits, norms, classes, again)
     assert_close(again, log_probs[:, classes], 1e-15, "log_probs of two classes")
+
+
+@pytest.mark.parametrize("c", range(4))
+def test_log_softmax_does_not_overflow_whichever_class_leads(c):
+    rows, log_probs, norm = 1000.0 * np.eye(4), np.empty(4), np.empty(2)
+    log_softmax(rows, c, log_probs, norm)
+    assert_close(log_probs, rows[c] - 1000.0, 1e-12, "log_probs")
+    assert_close(norm, [1000.0, 0.0], 1e-12, "norm")
