@@ -39,7 +39,7 @@ def render(figure):
 
 
 def all_texts(figure):
-    """What is written in a figure; a tick outside the axis has a label that is not drawn."""
+    """All texts that are drawn in a figure. Labels of ticks outside the axis exist, but are not drawn."""
     for ax in figure.axes:
         yield from (text for text in ax.findobj(Text) if text.get_visible() and text.get_text().strip()
                     and not any(text in (tick.label1, tick.label2) and not low <= tick.get_loc() <= high

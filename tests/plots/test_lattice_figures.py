@@ -72,7 +72,7 @@ def test_gradient_tells_signs_apart_without_colour(ax, rng):
     np.testing.assert_allclose(seen, grad)
 
 
-def test_evolution_has_a_panel_a_stage():
+def test_evolution_has_one_panel_per_stage():
     its, names = lattice_of(12, [1, 2])
     gammas = [its.gamma, its.gamma**2]
     figure = plots.gamma_evolution_figure(gammas, ["first", "second"], names)

@@ -33,7 +33,7 @@ def test_learning_curve_hides_no_rate_above_100_or_at_0():
     plots.learning_curve(ax_loss, ax_rate, RECORDS)
     low, high = ax_rate.get_ylim()
     assert low <= 0 and high > 150, f"0 and 150 must show, the axis goes from {low} to {high}"
-    # A linear piece at the foot keeps a rate of 0 on a logarithmic axis.
+    # The axis is linear at the foot, so a rate of 0 has a place on it.
     assert np.isfinite(ax_rate.transScale.transform([[1, 0.0]])).all()
 
 

@@ -22,7 +22,7 @@ def test_row_image_shows_the_pixels_dark_on_white_at_their_place(ax, rng):
 
 
 @pytest.mark.parametrize("blank", [0, 4, 10])
-def test_posteriors_set_each_class_on_its_line_and_the_blank_apart(ax, rng, blank):
+def test_posteriors_draw_each_class_on_its_line_and_the_blank_apart(ax, rng, blank):
     names = [*"0123456789"]
     names.insert(blank, "blank")
     probs = make_probs(rng, T=9)
@@ -59,7 +59,7 @@ def test_greedy_path_writes_each_frame_before_merging(ax):
     ([], [3, 1], "read: nothing    truth: 2 0    WRONG"),
     ([3] * 20, [3] * 20, "read:" + 20 * " 2" + "\ntruth:" + 20 * " 2" + "    right"),
 ], ids=["right", "deletion", "nothing", "long"])
-def test_title_sets_the_decoded_labels_beside_the_truth(ax, decoded, truth, title):
+def test_the_title_shows_the_decoded_labels_and_the_truth(ax, decoded, truth, title):
     plots.greedy_path(ax, np.zeros(5, int), WINDOW, NAMES, 0, decoded, truth)
     assert ax.get_title() == title
 
@@ -88,7 +88,7 @@ def test_reading_figure_aligns_the_panels_of_every_row(rng, widths):
         for t, c in enumerate(row.probs.argmax(axis=1)):
             assert symbols.get((t + 0.5) * WINDOW, "blank") == NAMES[c], f"row {n}, frame {t}"
         assert bottom.get_title() == "read: 2 0    truth: 2 0    right"
-        # Pixel x stands above pixel x, in the data and on the paper.
+        # The same pixels stand above one another, in the data and on the paper.
         for ax in (image, middle, bottom):
             assert ax.get_xlim() == image.get_xlim() == figure.axes[0].get_xlim()
             assert ax.get_window_extent().bounds[::2] == pytest.approx(
@@ -110,7 +110,7 @@ def test_no_label_of_a_reading_figure_covers_another(rng):
             assert not box.overlaps(other_box), f"{name!r} at {box} covers {other!r} at {other_box}"
 
 
-def test_figures_are_drawn_alike_in_any_thread(rng):
+def test_figures_are_drawn_the_same_in_any_thread(rng):
     rows = [make_reading(rng)]
     expected = render(plots.reading_figure(rows, WINDOW, NAMES, 0))
     drawn = []

@@ -1,4 +1,4 @@
-"""Archives read and written by hand, sound ones and others, for the tests of what reads them."""
+"""Sound and damaged archives, read and written by hand, for the tests of the code that reads them."""
 
 import io
 import json
@@ -14,14 +14,14 @@ MEGABYTE = 1 << 20
 
 
 def read(path):
-    """Header and arrays, by NumPy's own reader."""
+    """The header and arrays of an archive, by NumPy's own reader."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return json.loads(str(arrays.pop("header"))), arrays
 
 
 def rewrite(path, change):
-    """Let `change(header, arrays)` spoil a sound archive; its checksums are right again."""
+    """Change a sound archive by `change(header, arrays)`; the checksums of the result are right."""
     header, arrays = read(path)
     change(header, arrays)
     archive.write_archive(path, header, arrays)
@@ -35,7 +35,7 @@ def npy(array):
 
 
 def npy_header(shape, descr="<f4"):
-    """The header of an array of any shape, and nothing behind it."""
+    """The npy header of an array of any shape, without data."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, dict(shape=shape, fortran_order=False, descr=descr))
     return buffer.getvalue()
@@ -48,14 +48,14 @@ def members(path):
 
 
 def write_members(path, contents, compression=zipfile.ZIP_STORED):
-    """A zip file of pairs (name, bytes), which may repeat a name."""
+    """Write a zip file of pairs (name, bytes); names may repeat."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in contents:
             archive.writestr(name, content)
 
 
 class refused:
-    """The block ends with this error, whose message is one line, and took less than a few megabytes."""
+    """Checks that a block ends with this error and a message of one line, in at most `most` bytes."""
 
     def __init__(self, error, match, most=4 * MEGABYTE):
         self.raises, self.most = pytest.raises(error, match=match), most

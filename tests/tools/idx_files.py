@@ -1,4 +1,4 @@
-"""IDX files and random digits, for the tests of what reads them."""
+"""IDX files and random digits, for the tests of the code that reads them."""
 
 import struct
 
@@ -13,7 +13,7 @@ def idx_bytes(array, magic=None):
 
 
 def make_digits(rng, count):
-    """Random images whose every pixel is at least 1, so that padding is told apart."""
+    """Random images without zeros, which can be told from padding, and random labels."""
     images = rng.integers(1, 256, size=(count, SIDE, SIDE), dtype=np.uint8)
     labels = rng.integers(10, size=count, dtype=np.uint8)
     return images, labels

@@ -1,4 +1,4 @@
-"""Digits are warped and placed as the options say: exactly where exactness is possible."""
+"""Digits are warped and placed as the options say, and exactly so where that is possible."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ each_alone = pytest.mark.parametrize("name", [name for name in Augmentation._fie
 
 @pytest.fixture
 def digits(rng):
-    """Six images with ink up to the edge, their labels."""
+    """Six images with ink up to the edge, and their labels."""
     images = rng.integers(256, size=(6, 28, 28)).astype(np.uint8)
     images[rng.random(images.shape) < 0.5] = 0
     return images, np.array([3, 1, 4, 1, 5, 9], np.uint8)
 
 
 def drawn(images, maps, waves=None):
-    """Each image in a row of its own, through its map."""
+    """Draw each image through its map into a row of its own."""
     K = len(images)
     waves = np.zeros((K, 2, A, A), np.float32) if waves is None else waves
     canvas = np.zeros((K, 28, 28), np.float32)
@@ -32,7 +32,7 @@ def drawn(images, maps, waves=None):
 
 
 def through(images, **amounts):
-    """All images through the map in which chance goes to the positive end of each amount."""
+    """Draw all images through the map for which each amount has its largest positive value."""
     chance = np.zeros((len(images), 6))
     for k, name in enumerate(("rotate", "height", "width", "shear", "shift", "jitter")):
         chance[:, k] = name in amounts or (name in ("height", "width") and "scale" in amounts)
@@ -102,20 +102,20 @@ def test_any_map_and_wave_agree_with_the_formula(digits, rng):
 
 
 def test_a_wave_moves_as_far_and_as_smoothly_as_it_says(rng):
-    """Root mean square 1; pixels d apart part like Gaussian noise of SMOOTH, 1 - exp(-(d / 2 SMOOTH)²)."""
+    """Its root mean square is 1; pixels d apart differ as in Gaussian noise, 1 - exp(-(d / 2 SMOOTH)²)."""
     cosines = np.cos(np.outer(np.arange(A), np.pi * (np.arange(28) + 0.5) / 28))
     field = np.einsum("kab,ay,bx->kyx", spectrum() * rng.standard_normal((4000, A, A)), cosines, cosines)
     assert_close(np.sqrt((field**2).mean()), 1, 0.01, "root mean square of a wave")
     near, far = (((field[:, :, 14 + d] - field[:, :, 14]) ** 2).mean() for d in (3, 6))
     expected = np.expm1(-((3 / (2 * SMOOTH)) ** 2)) / np.expm1(-((6 / (2 * SMOOTH)) ** 2))
-    assert_close(near / far, expected, 0.02, "parting of pixels 3 and 6 apart")
+    assert_close(near / far, expected, 0.02, "difference of pixels 3 and 6 apart")
 
 
 # ---- as far as the amounts say ------------------------------------------------------------
 
 
 def handed_to_draw(monkeypatch, rng, **amounts):
-    """Maps and waves of 3000 digits."""
+    """The maps and waves that `draw` is given for 3000 digits."""
     caught = []
     monkeypatch.setattr(augment, "draw", lambda images, maps, waves, *more: caught.append((maps, waves)))
     empty, labels = np.zeros((3000, 28, 28), np.uint8), np.zeros(3000, np.uint8)
@@ -127,7 +127,7 @@ def test_the_weights_of_a_wave_are_as_large_as_its_spectrum_times_the_amount(mon
     _, waves = handed_to_draw(monkeypatch, rng, wave=0.7)
     assert waves.shape == (3000, 2, A, A) and not waves[:, :, 0, 0].any()
     expected = 0.7 * spectrum()
-    expected[0, 0] = 1      # to divide by
+    expected[0, 0] = 1      # a divisor
     for axis, name in enumerate("yx"):
         found = waves[:, axis].std(axis=0) / expected
         found[0, 0] = 1
@@ -144,7 +144,7 @@ def test_amounts_are_reached_both_ways_and_never_passed(monkeypatch, rng, name, 
     assert -most * 1.0001 < found.min() < -0.99 * most < 0.99 * most < found.max() < most * 1.0001
 
 
-def test_plain_digits_stay_exactly_as_they_are_and_are_as_many_as_it_says(rng):
+def test_plain_digits_stay_exactly_as_they_are_and_are_the_share_asked_for(rng):
     images = rng.integers(1, 256, size=(400, 28, 28)).astype(np.uint8)
     for share in (0, 0.3, 1):
         amounts = ALL._replace(plain=share, gap=0, overlap=0)
@@ -154,7 +154,7 @@ def test_plain_digits_stay_exactly_as_they_are_and_are_as_many_as_it_says(rng):
     assert same.all()
 
 
-def test_plain_digits_leave_the_others_as_they_were(digits):
+def test_the_share_of_plain_digits_does_not_change_the_other_digits(digits):
     images, labels = digits
     without, half, with_all = (
         ALL._replace(plain=share, gap=0, overlap=0)(*digits, np.ones(6, int), np.random.default_rng(0)).images
@@ -175,7 +175,7 @@ def test_nothing_switched_on_gives_the_plain_rows(digits, rng):
 
 
 @each_alone
-def test_each_amount_changes_something_alone_and_nothing_when_off(digits, name):
+def test_each_amount_alone_changes_what_it_should(digits, name):
     images, labels = digits
     plain = Augmentation()(*digits, COUNTS, np.random.default_rng(7))
     alone = Augmentation(**{name: getattr(ALL, name)})(*digits, COUNTS, np.random.default_rng(7))
@@ -186,7 +186,7 @@ def test_each_amount_changes_something_alone_and_nothing_when_off(digits, name):
     assert 0 <= alone.images.min() and alone.images.max() <= 1
 
 
-def test_the_same_generator_gives_the_same_rows_and_takes_the_same_draws(digits):
+def test_the_same_generator_gives_the_same_rows_and_uses_the_same_draws(digits):
     one, two = (ALL(*digits, COUNTS, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one.images, two.images)
     after = []
@@ -194,7 +194,7 @@ def test_the_same_generator_gives_the_same_rows_and_takes_the_same_draws(digits)
         rng = np.random.default_rng(5)
         amounts(*digits, COUNTS, rng)
         after.append(rng.bit_generator.state)
-    assert after[0] == after[1], "what is switched off still takes its draws"
+    assert after[0] == after[1], "what is switched off still uses its draws"
 
 
 @pytest.mark.parametrize("gap, overlap", [(0, 5), (5, 0), (2, 3)])

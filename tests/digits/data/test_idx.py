@@ -1,4 +1,4 @@
-"""An IDX file is read as written, and a broken one is named with what was expected and found."""
+"""IDX files are read as they were written; errors for broken ones say what was expected and found."""
 
 import gzip
 import re
@@ -50,7 +50,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content, message", BROKEN.values(), ids=BROKEN.keys())
-def test_broken_file_is_named_with_expected_and_found(tmp_path, content, message):
+def test_the_error_for_a_broken_file_names_it_and_what_was_expected_and_found(tmp_path, content, message):
     path = tmp_path / "broken"
     if content is not None:
         path.write_bytes(content)
@@ -58,13 +58,13 @@ def test_broken_file_is_named_with_expected_and_found(tmp_path, content, message
         read_idx(path)
 
 
-def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+def test_the_error_for_a_folder_in_place_of_a_file_says_so(tmp_path):
     with pytest.raises(DataError, match="expected a readable file"):
         read_idx(tmp_path)
 
 
 def test_each_flipped_bit_of_packed_data_is_noticed_or_does_no_harm(tmp_path, rng):
-    """gzip has a checksum; its header has places that nobody reads."""
+    """gzip has a checksum, but a few bytes of its header are never read."""
     digits = rng.integers(256, size=(2, 3, 3), dtype=np.uint8)
     whole = gzip.compress(idx_bytes(digits), mtime=0)
     noticed = 0

@@ -1,4 +1,4 @@
-"""The digits arrive as published; files that do not fit are named, and hostile ones take no memory."""
+"""MNIST is loaded as published; files that do not fit are named, and hostile ones take no memory."""
 
 import gzip
 import struct
@@ -21,7 +21,7 @@ def test_load_mnist_reads_plain_and_gzipped_files_side_by_side(folder):
     np.testing.assert_array_equal(mnist.test_labels, read_idx(folder / "t10k-labels-idx1-ubyte"))
 
 
-def test_load_mnist_knows_the_spelling_with_a_dot(folder):
+def test_load_mnist_finds_file_names_with_a_dot(folder):
     expected = load_mnist(folder)
     for path in list(folder.iterdir()):
         path.rename(folder / path.name.replace("-idx", ".idx"))
@@ -84,7 +84,7 @@ def test_files_that_do_not_fit_are_named(folder, name, array, message):
         load_mnist(folder)
 
 
-def test_missing_folder_is_told_from_missing_file(tmp_path):
+def test_a_missing_folder_has_another_error_than_a_missing_file(tmp_path):
     with pytest.raises(DataError, match="found no such folder"):
         load_mnist(tmp_path / "nowhere")
 
@@ -97,7 +97,7 @@ def idx_header(*shape):
 
 
 def data_folder(path, **files):
-    """Four sound small files, some of them replaced: images, labels."""
+    """Write four small sound files, with the training images or labels replaced by `files`."""
     for part in ("train", "t10k"):
         (path / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((24, 28, 28), np.uint8)))
         (path / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(24, np.uint8)))
@@ -126,7 +126,7 @@ def test_hostile_data_take_no_memory(tmp_path, files, message):
 
 
 def test_a_sparse_file_takes_no_memory(tmp_path):
-    """Two terabytes of pixels that take no room on the disk; the header fits them."""
+    """Two terabytes of pixels that take no room on the disk, with a header that fits them."""
     data_folder(tmp_path)
     path = tmp_path / "train-images-idx3-ubyte"
     with open(path, "wb") as file:

@@ -1,4 +1,4 @@
-"""Rows are made of digits exactly, and chance draws them evenly."""
+"""Rows hold the pixels of their digits exactly, and random rows are drawn evenly."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_sampled_rows_are_digits_of_the_set_with_their_own_labels(rng):
                                           images[label] / np.float32(255))
 
 
-def test_sampler_draws_every_length_and_every_digit_alike(rng):
+def test_the_sampler_draws_all_lengths_and_all_digits_equally_often(rng):
     images, _ = make_digits(rng, 10)
     batch = RowSampler(images, np.arange(10), (2, 5), rng).batch(20000)
     lengths = np.bincount(batch.widths // 28, minlength=7)
@@ -73,7 +73,7 @@ def test_sampler_draws_every_length_and_every_digit_alike(rng):
         assert np.abs(counts - mean).max() < 5 * deviation, f"{name}: {counts} but mean {mean}"
 
 
-def test_the_generator_alone_decides_what_comes(rng):
+def test_the_same_generator_gives_the_same_rows(rng):
     images, labels = make_digits(rng, 100)
     one, two, other = (RowSampler(images, labels, (1, 5), np.random.default_rng(seed))
                        for seed in (1, 1, 2))
@@ -84,7 +84,7 @@ def test_the_generator_alone_decides_what_comes(rng):
     assert [row.tolist() for row in a.labels] != [row.tolist() for row in other.batch(8).labels]
 
 
-def test_bad_arguments_are_answered_with_their_numbers(rng):
+def test_errors_for_bad_arguments_hold_their_numbers(rng):
     images, labels = make_digits(rng, 4)
     for n in (0, -1, 5):
         with pytest.raises(ValueError, match=f"from 1 to 4 digits .* not {n}"):

@@ -1,4 +1,4 @@
-"""Archives are written whole or not at all, and damaged or foreign ones are named as such."""
+"""Archives are written whole or not at all, and errors for damaged or foreign ones say what was found."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from tests.tools.archives import npy
 # ---- writing -----------------------------------------------------------------------------
 
 
-def test_the_file_needs_no_pickle_and_no_code_of_ours(path):
+def test_a_model_file_can_be_read_without_pickle_and_without_this_package(path):
     model = make_model()
     save_model(path, model)
     with np.load(path, allow_pickle=False) as archive:
@@ -55,7 +55,7 @@ def test_a_new_save_takes_the_place_of_the_old(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_old_file_goes_on_under_the_name_of_the_previous(tmp_path):
+def test_the_old_file_is_kept_under_the_name_previous(tmp_path):
     path, previous = tmp_path / "x.npz", tmp_path / "before.npz"
     for number in range(3):
         header = dict(format="a", version=1, number=number)
@@ -67,7 +67,7 @@ def test_the_old_file_goes_on_under_the_name_of_the_previous(tmp_path):
 # ---- damage ------------------------------------------------------------------------------
 
 
-def test_every_cut_is_noticed(path):
+def test_a_file_cut_anywhere_is_refused(path):
     save_model(path, make_model(hidden=1))
     whole = path.read_bytes()
     for size in range(0, len(whole), 41):
@@ -77,7 +77,7 @@ def test_every_cut_is_noticed(path):
 
 
 def test_no_flipped_bit_ever_changes_a_weight(path, rng):
-    """Each is an error that names the file, or falls where nothing of ours is stored."""
+    """Each flipped bit gives an error that names the file, or lies where nothing is stored."""
     model = make_model(hidden=1)
     save_model(path, model)
     whole = path.read_bytes()
@@ -134,7 +134,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("content, message", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_foreign_file_is_named_with_what_was_found(path, content, message):
+def test_the_error_for_a_foreign_file_says_what_was_found(path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ArchiveError, match=f"{path}: .*{message}"):

@@ -1,4 +1,4 @@
-"""Files made to do harm: refused with one line, before they take memory, and nothing in them is ever run."""
+"""Files made to do harm are refused in one line before they take memory, and nothing in them is ever run."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ def small_model(path):
 
 
 def with_member(name, content, compression=zipfile.ZIP_STORED):
-    """A sound model in which one member, the first array if it is called that, is something else."""
+    """A sound model in which one member is replaced; the name "first" stands for its first array."""
     def make(path):
         small_model(path)
         contents = members(path)
@@ -58,7 +58,7 @@ def bomb(path):
 
 
 def sizes_in_the_directory_lie(path):
-    """The zip file's own table of contents promises 4 GB."""
+    """The table of contents of the zip file promises 4 GB."""
     small_model(path)
     content = bytearray(path.read_bytes())
     entry = content.rindex(b"PK\x01\x02")       # the last one
@@ -85,7 +85,7 @@ def twice(path):
 
 
 def sparse(path):
-    """A sound model behind which the file goes on for a terabyte without taking any room."""
+    """A sound model in a file that continues for a terabyte without taking any room."""
     small_model(path)
     with open(path, "r+b") as file:
         file.truncate(TRILLION)
@@ -130,7 +130,7 @@ def test_a_hostile_model_takes_no_memory(tmp_path, make, message):
 
 
 class Harmful:
-    """Unpickled it makes a folder."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, folder):
         self.folder = str(folder)
@@ -164,7 +164,7 @@ SOURCES = sorted(Path(ctc_scratch.__file__).parent.rglob("*.py"))
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_no_pickle_no_eval_in_the_sources(path):
-    """Names, not words: NumPy's loaders are called with allow_pickle=False, and nothing else unpickles."""
+    """NumPy's loaders are called with allow_pickle=False, and nothing else unpickles or evaluates."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []

@@ -1,4 +1,4 @@
-"""A saved model comes back bit for bit, weights and settings must fit, and a command finds its model."""
+"""A saved model comes back bit for bit, its weights must fit its settings, and commands find it."""
 
 import os
 
@@ -21,7 +21,7 @@ KINDS = pytest.mark.parametrize("settings", [{}, dict(layers=2), dict(bidirectio
 
 
 @KINDS
-def test_the_shapes_of_a_model_are_known_without_one(settings):
+def test_the_shapes_of_a_model_are_known_without_making_it(settings):
     model = make_model(**settings)
     assert list(param_shapes(**model.config)) == [(name, p.shape) for name, p in model.params.items()]
 
@@ -59,7 +59,7 @@ def test_half_precision_in_the_file_is_single_in_memory(path):
         np.testing.assert_allclose(param, model.params[name], rtol=2 ** -11, atol=2 ** -24, err_msg=name)
 
 
-def test_the_digest_knows_every_bit_and_name(rng):
+def test_the_digest_depends_on_every_bit_and_name(rng):
     params = {"a": rng.random((2, 3)), "b": rng.random(4)}
     same = {"b": params["b"].copy(), "a": np.asfortranarray(params["a"])}
     assert digest(params) == digest(same)
@@ -101,7 +101,7 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("change, message", MISFITS.values(), ids=MISFITS.keys())
-def test_weights_and_settings_that_do_not_fit_are_named(path, change, message):
+def test_the_error_for_weights_that_do_not_fit_their_settings_names_both(path, change, message):
     save_model(path, make_model())
     rewrite(path, change)
     with pytest.raises(ArchiveError, match=f"{path}: .*{message}"):
@@ -111,7 +111,7 @@ def test_weights_and_settings_that_do_not_fit_are_named(path, change, message):
 # ---- which file --------------------------------------------------------------------------
 
 
-def test_the_model_is_a_run_s_a_file_or_the_packaged_one(tmp_path, monkeypatch):
+def test_a_model_is_found_in_a_run_as_a_file_or_in_the_package(tmp_path, monkeypatch):
     assert model_file.find_model("runs/one") == os.path.join("runs/one", "model.npz")
     assert model_file.find_model("one.npz") == "one.npz"
     (tmp_path / "run.npz").mkdir()

@@ -34,7 +34,7 @@ def test_digit_d_is_class_d_plus_1_and_blank_is_class_0():
     assert digits_to_labels([]).tolist() == labels_to_digits([]).tolist() == []
 
 
-def test_what_is_no_digit_is_refused():
+def test_what_is_not_a_digit_is_refused():
     with pytest.raises(ValueError, match=r"digits must be 0\.\.9, not 3\.\.10"):
         digits_to_labels([10, 3])
     with pytest.raises(ValueError, match=r"labels of digits must be 1\.\.10, not 0\.\.5"):
@@ -59,7 +59,7 @@ def test_each_frame_holds_its_columns_and_the_last_is_padded(rng, window):
             np.testing.assert_array_equal(x[t, n], columns.T.ravel(), err_msg=f"row {n} frame {t}")
 
 
-def test_what_lies_right_of_a_row_is_not_read(rng):
+def test_nothing_to_the_right_of_a_row_is_read(rng):
     images, widths = make_rows(rng, [84, 30])
     model = RowReader(hidden=1, rng=rng)
     x, lengths = model.frames(images, widths)
@@ -76,7 +76,7 @@ def test_frames_of_nothing(rng):
     assert x.shape == (0, 2, 112) and lengths.tolist() == [0, 0]
 
 
-def test_misfits_are_answered_with_their_numbers(rng):
+def test_errors_for_bad_arguments_hold_their_numbers(rng):
     model = RowReader(hidden=1, rng=rng)
     with pytest.raises(ValueError, match=r"not \(2, 27, 56\) and \(2,\)"):
         model.frames(np.zeros((2, 27, 56)), np.array([56, 56]))
@@ -96,7 +96,7 @@ def test_misfits_are_answered_with_their_numbers(rng):
 
 @any_shape
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_forward_gives_11_scores_a_frame_in_the_dtype_of_the_model(rng, config, dtype):
+def test_forward_gives_11_scores_per_frame_in_the_dtype_of_the_model(rng, config, dtype):
     model = RowReader(**config, rng=rng, dtype=dtype)
     x, lengths = model.frames(*make_rows(rng, [56, 28]))
     logits, _ = model.forward(x, lengths)
@@ -113,7 +113,7 @@ def test_the_matrices_are_the_weights_of_all_lstms(rng):
 
 
 @any_shape
-def test_a_row_is_read_alike_alone_and_in_a_batch(rng, config):
+def test_a_row_is_read_the_same_alone_and_in_a_batch(rng, config):
     model = RowReader(**config, rng=rng, dtype=np.float64)
     images, widths = make_rows(rng, [84, 28, 57])
     logits, _ = model.forward(*model.frames(images, widths))
@@ -124,7 +124,7 @@ def test_a_row_is_read_alike_alone_and_in_a_batch(rng, config):
 
 
 @any_shape
-def test_only_a_bidirectional_reader_looks_ahead_of_what_it_sees(rng, config):
+def test_only_a_bidirectional_reader_depends_on_later_columns(rng, config):
     model = RowReader(**config, rng=rng, dtype=np.float64)
     images, widths = make_rows(rng, [56])
     before, _ = model.forward(*model.frames(images, widths))
@@ -144,7 +144,7 @@ def test_backward_is_the_gradient_of_forward(rng, config):
     x, lengths = model.frames(*make_rows(rng, [40, 28]))
     weights = rng.normal(size=(len(x), 2, 11))
     for n, T in enumerate(lengths):
-        weights[T:, n] = 0      # padded frames take no part in any loss
+        weights[T:, n] = 0      # padded frames do not count in any loss
     _, cache = model.forward(x, lengths)
     grads = model.backward(weights, cache)
     assert grads.keys() == model.params.keys()
@@ -167,7 +167,7 @@ def test_backward_is_the_gradient_of_forward(rng, config):
 
 
 @any_shape
-def test_config_rebuilds_the_shape_and_the_generator_the_weights(config):
+def test_config_gives_the_same_shapes_and_the_generator_the_same_weights(config):
     model, twin, other = (RowReader(**config, rng=np.random.default_rng(seed))
                           for seed in (1, 1, 2))
     rebuilt = RowReader(**model.config, rng=np.random.default_rng(1))

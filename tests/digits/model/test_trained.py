@@ -1,4 +1,4 @@
-"""The model in the package is the one its log speaks of, and small."""
+"""The packaged model is small and reads as well as its log says."""
 
 import re
 import zipfile
@@ -22,7 +22,7 @@ def test_it_is_small_and_its_file_holds_half_precision():
 
 @pytest.mark.slow
 def test_it_reads_as_well_as_its_log_says():
-    """All test digits in rows of 5; another processor may round a digit or two to the other side."""
+    """All test digits in rows of 5. Another processor rounds differently, which may change a digit or two."""
     figures = re.search(r"^ +5 +2000 +greedy +(\S+) % +(\S+) %$", LOG.read_text(), re.MULTILINE).groups()
     rate, right = map(float, figures)
     mnist = load_mnist()

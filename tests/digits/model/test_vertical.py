@@ -21,7 +21,7 @@ def test_each_frame_is_a_sequence_of_patches_from_top_to_bottom(rng, layer):
     for n, length in enumerate(LENGTHS):
         assert not y[length:, n].any()
         row = images[:length, n].reshape(-1, 28)                    # (column, y)
-        paper = np.pad(row, [(2, 2), (1, 1)])                       # 2 columns of the neighbours, or none
+        paper = np.pad(row, [(2, 2), (1, 1)])                       # with 2 columns of the neighbours, if any
         for t in range(length):
             frame = paper[WINDOW * t:WINDOW * (t + 1) + 4]
             patches = [frame[:, 2 * p:2 * p + 4].reshape(1, -1) for p in range(14)]
@@ -74,7 +74,7 @@ def test_no_frames_at_all(layer):
         assert not any(grad.any() for grad in grads.values())
 
 
-def test_misfits_are_answered_with_their_numbers(layer):
+def test_errors_for_bad_arguments_hold_their_numbers(layer):
     with pytest.raises(ValueError, match=r"x must have shape \(\*, \*, 84\), not \(4, 3, 80\)"):
         layer.forward(np.zeros((4, 3, 80)))
     with pytest.raises(ValueError, match=r"lengths\[1\] = 5 is not between 0 and T = 4"):

@@ -1,4 +1,4 @@
-"""Rows of test digits, as pictures; and a small model."""
+"""Rows of test digits as pictures, and a small model."""
 
 import io
 
@@ -24,7 +24,7 @@ def rows(mnist):
 
 
 def paste(row, size=1.0, light=False, margins=(0, 0, 0, 0), quality=0):
-    """A row (28, W) as a picture; with a quality, as JPEG makes it."""
+    """A row (28, W) as a picture; with a quality above 0, as JPEG stores it."""
     picture = draw(row, size, light, margins)
     if quality:
         file = io.BytesIO()
@@ -38,7 +38,7 @@ def grey(picture):
 
 
 def small_model():
-    """It knows nothing, but says so with spread-out probabilities."""
+    """An untrained model whose probabilities are spread out."""
     model = RowReader(hidden=8, window=7, rng=np.random.default_rng(5))
     model.params["output.weight"] *= 20
     return model

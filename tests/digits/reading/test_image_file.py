@@ -1,4 +1,4 @@
-"""An image file of any kind, size and position gives the same grey values."""
+"""Image files of every kind and size are read as the same row."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.digits.reading.conftest import grey, paste
 def test_every_kind_of_pixel_gives_the_same_row(mode, rows, tmp_path):
     picture = paste(rows[0], 2.0, margins=(9, 9, 9, 9))
     expected = make_row(grey(picture)).pixels
-    if mode in ("RGBA", "LA"):      # ink on glass; what lies under glass does not count
+    if mode in ("RGBA", "LA"):      # transparent paper, whose colour does not count
         ink = Image.new(mode, picture.size, 0)
         ink.putalpha(Image.fromarray(255 - np.asarray(picture)))
         picture = ink
@@ -34,7 +34,7 @@ def test_a_photograph_taken_sideways_is_turned_upright(rows, tmp_path):
     np.testing.assert_array_equal(load_row(tmp_path / "row.png").pixels, make_row(grey(picture)).pixels)
 
 
-def test_a_large_image_is_reduced_and_places_count_its_own_pixels(rows, tmp_path):
+def test_a_large_image_is_reduced_and_places_are_in_its_own_pixels(rows, tmp_path):
     paste(rows[0], 20.0, margins=(100, 500, 300, 500)).save(tmp_path / "row.png")
     made = load_row(tmp_path / "row.png")
     assert made.grey.size <= MOST_PIXELS and made.scale == 2

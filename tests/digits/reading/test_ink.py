@@ -1,4 +1,4 @@
-"""Ink is told from paper under uneven light and grain."""
+"""Ink is told from paper under uneven light and in spite of grain."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from ctc_scratch.digits.reading.row import make_row
 from tests.digits.reading.conftest import grey, paste
 
 
-def test_light_that_falls_off_and_grain_are_no_ink(rows, rng):
+def test_uneven_light_and_grain_are_not_taken_for_ink(rows, rng):
     for row in rows[:10]:
         picture = grey(paste(row, 3.0, margins=(60, 40, 60, 40)))
         height, width = picture.shape

@@ -1,4 +1,4 @@
-"""A row is cut into digits, without dirt."""
+"""A row is cut into its digits, and dirt is left out."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Image files are read as rows are, and what cannot be read or asked is answered in one line."""
+"""Image files are read like rows; what cannot be read, or was asked wrongly, gives one line of error."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tests.digits.reading.conftest import grey, paste, small_model
 # ---- what is read ------------------------------------------------------------------------
 
 
-def test_read_says_what_evaluate_would_say_of_the_same_row(rows):
+def test_an_image_is_read_as_evaluate_reads_the_same_row(rows):
     model = small_model()
     for row in rows[:10]:
         made = make_row(grey(paste(row)))
@@ -84,7 +84,7 @@ def test_each_image_goes_through_the_network_once(rows, tmp_path, monkeypatch, c
     assert passes == [1, 1] and len(list((tmp_path / "pictures").iterdir())) == 2
 
 
-def test_rows_and_readings_say_what_they_are_in_one_line(rows):
+def test_rows_and_readings_print_in_one_line(rows):
     made = make_row(grey(paste(rows[0])))
     assert repr(made) == "Row(5 boxes, W=140, from an image of 140 x 28 pixels)"
     one = reading.Reading([reading.Digit(7, 0.98765, 3.2, 17.8, 4, 16)], 0.5, False)
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_status_2(kind, rows, tmp_pat
     (["--top", "2", "--decoder", "map"], "--top 2 needs --decoder beam; map gives a single reading"),
     (["--figure", "PICTURES"], "to the same file"),
 ])
-def test_what_cannot_be_asked(options, message, rows, tmp_path, capsys):
+def test_options_that_cannot_be_used_are_refused(options, message, rows, tmp_path, capsys):
     save_model(tmp_path / "model.npz", small_model())
     paste(rows[0]).save(tmp_path / "row.png")
     row = str(tmp_path / "row.png")

@@ -1,4 +1,4 @@
-"""Images of any size and colour come out as the rows that a model has learnt from."""
+"""Images of any size and colour become rows like those that a model was trained on."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ PASTED = {
 
 @pytest.mark.parametrize("how", PASTED.values(), ids=PASTED)
 def test_a_pasted_row_comes_out_as_it_was(how, rows):
-    """Each digit lies where it lay but for the part of a pixel by which MNIST misses its centre."""
+    """Each digit keeps its place, except for the part of a pixel by which MNIST misses the centre."""
     for row in rows:
         made = make_row(grey(paste(row, **how))).pixels
         assert made.shape == row.shape and made.dtype == np.float32
@@ -42,13 +42,13 @@ def test_uneven_spaces_and_a_crooked_line_become_boxes_side_by_side(rows):
     assert made.pixels.shape == (28, 140)
     assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85
     assert [(box.left, box.right) for box in made.boxes] == [(28 * k, 28 * k + 28) for k in range(5)]
-    for k, left in enumerate(lefts):        # and each place can be found again
+    for k, left in enumerate(lefts):        # each place is found again in the image
         first, last = made.place(28 * k + 5, 28 * k + 20)
         assert abs(first - left - 5) < 1 and abs(last - left - 20) < 1
 
 
 def test_no_place_reaches_over_a_close_neighbour():
-    """Strokes 3 wide and 3 apart, each in a box of 28 columns, whose place ends halfway between them."""
+    """Strokes 3 wide and 3 apart, in boxes of 28 columns; places end halfway to the neighbour."""
     page = np.zeros((40, 90), np.float32)
     for left in (30, 36, 42):
         page[10:30, left:left + 3] = 1
@@ -57,9 +57,10 @@ def test_no_place_reaches_over_a_close_neighbour():
     assert row.place(28, 56) == (2 * 34, 2 * 40)
     assert row.place(0, 28) == pytest.approx((2 * 17, 2 * 34), abs=0.1), "there is no neighbour on the left"
     assert row.place(40, 44) == pytest.approx((2 * 35, 2 * 39), abs=0.1), "what is within stays"
-    for margin in ((28, 32), (52, 56)):         # nothing but what stands for the neighbours' ink
+    for margin in ((28, 32), (52, 56)):         # columns in which only the neighbours' ink could stand
         first, last = row.place(*margin)
-        assert 2 * 34 <= first < last <= 2 * 40 and last - first == row.boxes[1].step
+        assert 2 * 34 <= first < last <= 2 * 40
+        assert last - first == pytest.approx(row.boxes[1].step, rel=1e-12)
 
 
 def test_digits_that_touch_keep_their_places_in_a_box_as_wide_as_two():
