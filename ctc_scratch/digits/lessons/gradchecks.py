@@ -6,13 +6,14 @@ parameters. Inputs are checked like parameters. The last subjects are whole trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ...ctc import ctc_loss
 from ...nn import LSTM, BiLSTM, GradCheck, Linear, Stack, check_grad
+from ...nn.gradcheck import LossAndGrads
 from ...nn.layers import Layer
 from ..data.rows import RowBatch
 from ..model.reader import RowReader
@@ -21,8 +22,6 @@ from ..training.gradients import shard_gradients
 
 TOLERANCE = 1e-6
 """The largest relative error that passes; errors are in fact smaller by orders of magnitude."""
-
-LossAndGrads = Callable[[], tuple[float, dict[str, np.ndarray]]]
 
 
 class CheckedGradient(NamedTuple):

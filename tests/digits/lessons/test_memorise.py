@@ -1,4 +1,4 @@
-"""One row learnt by heart: its cost falls as told, and the figure shows the stage that it is at."""
+"""One row learnt by heart: its cost falls, and the figure shows its probabilities, gamma and alignment."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def row(mnist):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [7, 0])
-def test_over_all_frames_the_cost_falls_from_near_301_to_near_1(row, seed):
+def test_with_all_frames_the_cost_falls_from_about_301_to_about_1(row, seed):
     image, digits = row
     moments = memorise(image, digits, 140, CLIP, 0.1, np.random.default_rng(seed))
     costs = [moment.cost for moment in moments]

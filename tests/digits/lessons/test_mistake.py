@@ -25,7 +25,7 @@ def sampler_of(mnist, rng):
 
 
 @pytest.mark.slow
-def test_the_mistakes_costs_are_those_of_the_original_in_kind(row):
+def test_the_costs_of_the_mistake_are_like_those_of_the_original(row):
     image, digits = row
     moments = memorise(image, digits, 5, NO_CLIP, 1.0, np.random.default_rng(7))
     for iteration, original in ((1, 12.728), (50, 0.398), (100, 0.118)):
@@ -34,7 +34,7 @@ def test_the_mistakes_costs_are_those_of_the_original_in_kind(row):
 
 
 @pytest.mark.slow
-def test_with_the_mistake_nothing_behind_the_fifth_column_matters(row):
+def test_with_the_mistake_nothing_after_the_fifth_column_matters(row):
     image, digits = row
     blotted = image.copy()
     blotted[:, 5:] = 0.5

@@ -21,7 +21,7 @@ from ctc_scratch.digits.lessons.plateau import show_plateau
     (lambda out: show_plateau(out, 0, steps=12),
      ["explanation.txt", "gamma_evolution.png", "plateau.png", "uniform_gamma.png"]),
 ], ids=["show", "original mistake", "plateau"])
-def test_the_files_that_are_named_are_written(run, files, tmp_path, capsys):
+def test_a_lesson_writes_the_files_that_it_names(run, files, tmp_path, capsys):
     written = run(str(tmp_path / "out"))
     assert sorted(map(Path, written)) == sorted((tmp_path / "out").iterdir())
     assert sorted(Path(path).name for path in written) == files
@@ -40,7 +40,7 @@ def test_the_files_that_are_named_are_written(run, files, tmp_path, capsys):
     (["--plateau", "--data", "nowhere"], "nowhere"),
     (["--original-mistake", "--data", "nowhere"], "nowhere"),
 ])
-def test_what_the_user_got_wrong(arguments, message, tmp_path, monkeypatch, capsys):
+def test_a_wrong_option_ends_in_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("in the way")
     assert main(["show", *arguments]) == 2
