@@ -45,7 +45,7 @@ def run(layer, x, lengths, dy):
 
 
 def assert_same(name, found, expected):
-    """Equal bits where the product is ours; BLAS, used in Linear and by plain Python, may round differently."""
+    """Equal bits where the product is ours; BLAS, in Linear and in plain Python, may round differently."""
     for what, one, other in zip(("y", "dx"), found, expected):
         bits = name in ("LSTM", "BiLSTM") and not numba.config.DISABLE_JIT
         assert_close(one, other, 0.0 if bits else 1e-5 if other.dtype == np.float32 else 1e-13, what)
