@@ -32,7 +32,7 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    # The number of a closed stream (`>&-`) would go to the next file opened; devnull takes it.
+    # The next file opened would get the number of a closed stream (`>&-`), and its output: devnull takes it.
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
     if hasattr(sys.stdout, "reconfigure"):      # lines reach a log at once, whatever letters it can show
@@ -63,7 +63,7 @@ def _run(argv: Sequence[str]) -> int:
         return _end(status, f"error: {error}")
     except BrokenPipeError:     # the reader of `ctc-scratch ... | head` has seen enough
         _discard_output()
-        return 128 + signal.SIGPIPE
+        return 141              # 128 + SIGPIPE, which Windows does not define
     except MemoryError as error:
         return _end(2, f"error: there is not enough memory: {error}")
     except OSError as error:
