@@ -23,7 +23,7 @@ def find_misfits(
         lines = [f"Target {fit.n} needs {needs(fit)} but has {fit.given}{how_far(fit, targets)}."
                  for fit in short[:SHOWN]]
         if len(short) > SHOWN:
-            lines.append(f"{len(short) - SHOWN} more do not fit either.")
+            lines.append(f"{count(len(short) - SHOWN, 'more target')} cannot fit.")
         if all(fit.given == fit.labels for fit in short):
             lines.append("There are as many frames as labels: were labels counted in place of frames?")
         diagnosis.add(
@@ -35,11 +35,13 @@ def find_misfits(
     if closed:
         assert batch is not None
         fit = closed[0]
-        others = f" {count(len(closed) - 1, 'more target')} likewise." if len(closed) > 1 else ""
+        what = how_closed(fit, batch.used(fit.n))
+        if len(closed) > 1:
+            what += f" The same is true of {count(len(closed) - 1, 'more target')}."
         diagnosis.add(
-            "minus-infinity", [fit.n for fit in closed], how_closed(fit, batch.used(fit.n)) + others,
-            f"The fewest entries that open a path when they are finite: {entries(fit.opening)}. Look for "
-            "what makes them -inf: a mask, or the logarithm of 0.",
+            "minus-infinity", [fit.n for fit in closed], what,
+            f"The smallest change that opens a path makes {entries(fit.opening)} finite. Look for what puts "
+            "-inf there: a mask, or the logarithm of 0.",
         )
 
 

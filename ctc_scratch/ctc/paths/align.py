@@ -154,7 +154,10 @@ def _spans(labels, firsts, lasts, confidences) -> list[Span]:
 def _emissions(
     rows: NDArray, classes: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """ln y (T, K) of some classes, and (T,) of the most likely class; in chunks, since C may be large."""
+    """ln y (T, K) of these classes, and ln y (T,) of the most likely class of each frame.
+
+    A chunk of frames at a time, because an array for all frames of all C classes may be large.
+    """
     log_probs, tops = np.empty((len(rows), len(classes))), np.empty(len(rows))
     for i in range(0, len(rows), CHUNK):
         chunk = saturated(rows[i:i + CHUNK])
@@ -166,6 +169,6 @@ def _emissions(
 
 
 def saturated(logits: NDArray) -> NDArray[np.float64]:
-    """The logits in float64, finite ones limited to +-LARGEST_LOGIT, so that -inf stays what it was."""
+    """The logits as float64, finite ones limited to +-LARGEST_LOGIT; only -inf stays infinite."""
     logits = np.asarray(logits, dtype=np.float64)
     return np.where(logits == -np.inf, logits, np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT))

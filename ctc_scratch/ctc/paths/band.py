@@ -16,7 +16,7 @@ from ...compiled.targets import find_first_frames, find_windows, number_classes
 from . import band_kernels
 
 FIRST_REACH = 40.0
-"""The first attempt assumes that the best path loses at most this many nats to the likeliest classes."""
+"""How many nats the best path may lose to the most likely class of each frame, in the first attempt."""
 
 
 class Band(NamedTuple):
@@ -84,7 +84,7 @@ def best_states(
         if first_state >= 0:
             band_kernels.trace(moves, rows, first_state, states)
             return states
-        # T - t frames have lost more than `reach`: allow all T frames that rate, and half as much again.
+        # T - t frames lost more than `reach`. Next, allow all T frames that rate and half as much again.
         reach = 1.5 * reach * T / (T - t) if attempt == 0 else np.inf
     return None
 

@@ -17,10 +17,10 @@ than `reach` nats are dropped. If the path found falls short by less, no path th
 good. Otherwise the caller tries a wider reach, and at last an infinite one.
 
 Only the best move from each state is kept: three bits per pair, with the moves of 21 frames in one word.
-Among moves that are equally good, the first is taken. Ties therefore always end in the same one of the
-best paths, whatever the reach. This is why the recursion runs backward: the tie rule then reads forward
-in time. Every 32 frames the top is subtracted from the scores, so that the scores and their rounding
-errors stay small, however long the sequence is.
+Among moves that are equally good, the first is taken. Ties therefore always end in the same one of the best
+paths, whatever the reach is. The recursion runs backward so that this rule reads forward in time. Every 32
+frames the top is subtracted from the scores, so that the scores and their rounding errors stay small,
+however long the sequence is.
 
 **Sum.** The values are probabilities, scaled so that 2^960 stands for 1, and never rescaled. All beginnings
 of t frames together have a probability of at most 1, so dropping state s at frame t changes the sum by at

@@ -1,10 +1,10 @@
 """The paths of a lattice, one after another, the most likely first.
 
-Every state has a best move. Any path but the best one makes, at some frames, a move that is not the best:
-there it *departs*. A departure costs as much as the best move would have been better. All paths form a
-tree: the parent of a path makes the same moves up to the path's last departure, where it makes the best
-move, as it does from there on. A heap yields the paths in the order of their total costs: k of them take
-O(k T log T) time after one O(T U) recursion.
+Every state has a best move. Any path but the best one makes a different move at some frames; there it
+*departs*. The cost of a departure is the score it loses against the best move. All paths form a tree: the
+parent of a path makes the same moves until the path's last departure, and best moves from that frame on.
+A heap yields the paths in the order of their total costs. For k paths this takes O(k T log T) time after
+one O(T U) recursion.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def lattice(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Lattice:
     Returns
     -------
     Lattice
-        A target without any alignment has one too: its `num_alignments` is 0, its `gamma`,
-        `occupancy` and `xi` are 0, and what needs an alignment raises InfeasibleTargetError.
+        A target without any alignment is accepted: `num_alignments`, `gamma`, `occupancy` and
+        `xi` are then 0, and whatever needs an alignment raises InfeasibleTargetError.
 
     Raises
     ------

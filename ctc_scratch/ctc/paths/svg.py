@@ -1,8 +1,8 @@
 """The lattice and an alignment as SVG text, which notebooks show; it needs no drawing library.
 
-The drawings stand on a white ground of their own, so that they look the same in light and dark notebooks,
-and tell apart by darkness, size and outline whatever they tell apart by colour. Long sequences are cut or
-pooled, and the caption says how.
+A drawing has a white background of its own, so that it looks the same in light and dark notebooks. What it
+distinguishes by colour differs in darkness, size or outline too. Long sequences are pooled or cut short,
+and a note under the drawing says how.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 
 from .trellis import hundredths
 
-ACCENT = "#c1432e"  # the target's path
+ACCENT = "#c1432e"  # the target's path, and where its labels stand
 INK, RULE, GROUND = "#22303c", "#8a949e", "#ffffff"
 
 WIDTH, LEFT, RIGHT, TOP = 720, 46, 14, 30  # pixels: the picture, and the margins of the part with frames
 LINE = 16  # pixels from one line of text to the next
 MOST_COLUMNS, MOST_ROWS = 120, 61
+"""More frames or states than this share cells."""
 MOST_NUMBERS = 140
 """A lattice of at most this many cells shows the number in each of them."""
 MOST_SPANS = 120
+"""An alignment shows this many labels, from the first on."""
 BAR_HEIGHT = 80
+"""Pixels of a bar whose confidence is 1."""
 
 
 class LabelSpan(NamedTuple):
@@ -37,11 +40,11 @@ class LabelSpan(NamedTuple):
 
 
 def lattice_svg(gamma: NDArray[np.float64], names: Sequence[str], states: Sequence[int], caption: str) -> str:
-    """gamma as the shade of a cell for each state and frame, and one path through the cells.
+    """A cell for each state and frame, as dark as gamma is large, and a path through the cells.
 
     gamma : (T, S)
     names : what each state is called
-    states : (T,) the states of the path, or none
+    states : (T,) the states of the path; empty if there is no path
     caption : a line about the lattice
     """
     T, S = gamma.shape
@@ -78,7 +81,7 @@ def lattice_svg(gamma: NDArray[np.float64], names: Sequence[str], states: Sequen
 
 
 def alignment_svg(spans: Sequence[tuple[int, int, int, float]], T: int, caption: str) -> str:
-    """Each label as a bar over its frames, as high as its confidence.
+    """A bar for each label, over its frames and as high as its confidence.
 
     spans : label, first frame, last frame and confidence of each label, in order
     T : how many frames there are
@@ -145,7 +148,7 @@ def _numbered_cells(
 
 
 def _shaded_cells(gamma: NDArray[np.float64], width: float, height: float) -> Iterable[str]:
-    """The cells of each of 16 shades as a single path; cells too light to be seen are left out."""
+    """The cells in 16 shades, all cells of one shade as a single path; the lightest are left out."""
     levels = np.rint(16 * gamma).astype(int)
     box = f"h{width:.1f}v{height:.1f}h-{width:.1f}z"
     yield (f'<rect x="{LEFT}" y="{TOP}" width="{len(gamma) * width:.1f}" '
@@ -158,7 +161,7 @@ def _shaded_cells(gamma: NDArray[np.float64], width: float, height: float) -> It
 
 
 def _path(points: Sequence[tuple[float, float]], cell_height: float) -> Iterable[str]:
-    """A line with a white outline, which sets it off from dark cells, and a dot at each of few points."""
+    """A line with a white outline, which keeps it visible on dark cells, and dots if there is room."""
     if not points:
         return
     line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
@@ -171,7 +174,7 @@ def _path(points: Sequence[tuple[float, float]], cell_height: float) -> Iterable
 
 
 def _frame_axis(T: int, frame_width: float, y: float) -> Iterable[str]:
-    """The numbers of some frames below the drawing, each under the middle of its frame."""
+    """Frame numbers at round distances, each below the middle of its frame."""
     spacing = next((n for n in (m * 10**e for e in range(9) for m in (1, 2, 5)) if n * frame_width >= 44), 1)
     for t in range(0, T, spacing):
         name = f"t={t}" if t == 0 else str(t)

@@ -12,7 +12,7 @@ from tests.conftest import assert_close
 
 
 class Plan:
-    """A healthy batch as the arguments of ctc_loss, to be spoilt."""
+    """A healthy batch, as the arguments of ctc_loss, into which a mistake can be planted."""
 
     def __init__(self, seed=0, T=60, N=8, C=11, U=6, blank=0):
         rng = self.rng = np.random.default_rng(seed)
@@ -383,7 +383,7 @@ def test_nothing_is_found_in_1000_healthy_batches():
 
 
 def test_where_minus_infinity_ends_the_last_path(rng):
-    """Against the enumeration: who is the last to die, and how many entries would save one?"""
+    """Against the enumeration: which entries end the last paths, and how few would have to be finite?"""
     seen = 0
     for _ in range(300):
         labels = rng.integers(1, 3, rng.integers(1, 4)).tolist()
@@ -417,7 +417,7 @@ def test_numbers_of_a_target_that_is_too_long():
 
 
 def test_one_target_with_as_many_frames_as_labels():
-    """One may be a coincidence: it is told, not asserted."""
+    """A single target may be a coincidence: the text asks, and the cause is not lengths-in-labels."""
     finding, = diagnose_lengths([1, 1, 2], 3).findings
     assert finding.cause == "too-few-frames" and "were labels counted in place of frames?" in finding.what
     assert diagnose_lengths([1, 2, 3], 3).findings == []
@@ -436,7 +436,7 @@ def test_a_whole_data_set():
 
 
 @pytest.mark.parametrize("targets, frames", [([[1], [2], [3]], [4, 4]), ([[1, 2]], [-1]), ([[1]], [2.5])])
-def test_frames_that_are_none(targets, frames):
+def test_frames_that_are_not_numbers_of_frames(targets, frames):
     assert [f.cause for f in diagnose_lengths(targets, frames).findings] == ["lengths"]
 
 
@@ -444,7 +444,7 @@ def test_frames_that_are_none(targets, frames):
     None, 3, {1: [1]}, {1, 2}, "ab", iter([[1]]), object(), [[1], None], [{}], [[[1], [1, 2]]], [1.5],
     [[1.5]], [None], b"12",
 ], ids=lambda targets: type(targets).__name__)
-def test_targets_that_are_none_are_a_finding(targets):
+def test_targets_that_are_not_targets_are_a_finding(targets):
     for found in (diagnose(np.zeros((5, 1, 3)), targets), diagnose(np.zeros((5, 3)), targets),
                   diagnose_lengths(targets, 4)):
         assert len(found.errors) == 1 and str(found).count("ERROR") == 1
@@ -456,7 +456,7 @@ def test_targets_that_are_none_are_a_finding(targets):
     (dict(classes="3"), "classes"), (dict(classes=0), "classes"), (dict(frames=[[1], [1, 2]]), "frames"),
     (dict(frames="x"), "frames"), (dict(frames=None), "frames"), (dict(frames={}), "frames"),
 ])
-def test_other_arguments_that_are_none_are_a_finding(options, word):
+def test_other_arguments_of_a_wrong_kind_are_a_finding(options, word):
     finding, = diagnose_lengths(**{"targets": [[3, 2]], "frames": 4, **options}).errors
     assert word in finding.what
 

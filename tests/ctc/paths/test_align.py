@@ -1,4 +1,4 @@
-"""align: the likeliest path, whatever ties and however long."""
+"""align: the most likely path, with ties and in long sequences."""
 
 import itertools
 import resource
@@ -100,12 +100,12 @@ def test_a_band_far_narrower_than_the_target(rng):
     (4, [1, 1, 2, 2], r"target 0 needs 6 frames \(4 labels \+ 2 repeats\) but has 4"),
     (0, [1], r"target 0 needs 1 frame \(1 label \+ 0 repeats\) but has 0"),
 ], ids=["too_short", "no_frames"])
-def test_too_few_frames_are_told_by_their_numbers(T, labels, message):
+def test_an_error_about_too_few_frames_holds_the_numbers(T, labels, message):
     with pytest.raises(InfeasibleTargetError, match=message):
         align(np.zeros((T, 3)), labels)
 
 
-def test_minus_infinities_that_close_every_path_are_told_from_too_few_frames():
+def test_an_error_about_closed_paths_differs_from_one_about_too_few_frames():
     logits = np.zeros((6, 3))
     logits[:, 2] = -np.inf
     with pytest.raises(InfeasibleTargetError, match="-inf logits close every path"):
@@ -123,7 +123,7 @@ def test_bad_input_is_refused(logits, target, message):
 
 
 def test_scores_of_a_long_sequence_do_not_round_away(rng):
-    """20 000 frames that offer one path each a clear winner: it is found, and summed to the last digits."""
+    """In 20 000 frames one path is clearly the best: it is found, and its sum keeps the last digits."""
     T, U = (20_000, 200) if not numba.config.DISABLE_JIT else (500, 20)
     labels = rng.integers(1, 5, U)
     path = np.repeat(extend(labels), rng.multinomial(T - 2 * U - 1, np.full(2 * U + 1, 1 / (2 * U + 1))) + 1)
@@ -131,7 +131,7 @@ def test_scores_of_a_long_sequence_do_not_round_away(rng):
     logits[np.arange(T), path] += 8.0
     found = align(logits, labels)
     assert collapse(found.path) == labels.tolist()
-    assert (found.path != path).sum() <= 2  # a frame or two may be likelier otherwise
+    assert (found.path != path).sum() <= 2  # noise may make another class more likely in a frame or two
     ours = reference.log_softmax(logits)[np.arange(T), path].sum()
     assert found.log_prob >= ours - 1e-9
 
@@ -152,7 +152,7 @@ def test_a_hundred_thousand_frames_in_a_minute_and_2_gb(rng):
     assert len(found.spans) == U and found.spans[-1].last < T
 
 
-def test_frames_are_normalised_chunk_after_chunk(rng, monkeypatch):
+def test_frames_are_normalised_in_chunks(rng, monkeypatch):
     monkeypatch.setattr(alignment, "CHUNK", 4)
     rows, classes = rng.standard_normal((11, 5)), np.array([3, 0])
     log_probs, tops = alignment._emissions(rows, classes)

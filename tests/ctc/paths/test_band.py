@@ -17,7 +17,7 @@ LONG = not numba.config.DISABLE_JIT
 
 
 def draw(rng, T, C, scale, digits=None):
-    """Logits (T, C), rounded to make ties, and labels that fit; sometimes those that the frames favour."""
+    """Logits (T, C), rounded to make ties, and labels that fit; half of the time the most likely ones."""
     logits = scale * rng.standard_normal((T, C))
     if digits is not None:
         logits = logits.round(digits)
@@ -52,7 +52,7 @@ def assert_same_spans(spans, expected):
 @pytest.mark.parametrize("reach", [0.0, 2.0, 20.0])
 @pytest.mark.parametrize("digits", [None, 1, 0])
 def test_a_reach_does_not_change_the_path(rng, monkeypatch, reach, digits):
-    """Ties or not, near the likeliest classes or far from them: the path, state by state."""
+    """With and without ties, near the most likely classes or far from them: every state is the same."""
     for _ in range(20):
         logits, labels = draw(rng, int(rng.integers(1, 60)), 5, rng.choice([0.5, 3.0, 30.0]), digits)
         monkeypatch.setattr(band, "FIRST_REACH", np.inf)
@@ -63,8 +63,8 @@ def test_a_reach_does_not_change_the_path(rng, monkeypatch, reach, digits):
 
 
 @pytest.mark.parametrize("reach, found", [(3.0, False), (6.0, True)])
-def test_reach_is_what_a_path_may_lack_to_the_likeliest_classes(reach, found):
-    """Two frames: the likeliest classes are 1, 1; labels (1, 2) lack 4 nats to them."""
+def test_reach_is_how_far_a_path_may_fall_short_of_the_likeliest_classes(reach, found):
+    """In two frames class 1 is the most likely; the labels (1, 2) fall 4 nats short of (1, 1)."""
     log_probs = reference.log_softmax(np.array([[0.0, 5.0, 1.0], [0.0, 5.0, 1.0]]))
     firsts, lasts, repeats = band_of(np.array([1, 2]), 2)
     first, _ = band_kernels.best_moves(
@@ -74,7 +74,7 @@ def test_reach_is_what_a_path_may_lack_to_the_likeliest_classes(reach, found):
 
 
 def in_step(rng, U, prob):
-    """ln y (T, 5) and labels (U,), of which each state has a frame, and in it this probability."""
+    """ln y (T, 5) and labels (U,): each state has one frame, which gives its class this probability."""
     labels = rng.integers(1, 5, U)
     path = extend(labels)
     probs = np.full((len(path), 5), (1 - prob) / 4)
@@ -84,7 +84,7 @@ def in_step(rng, U, prob):
 
 @pytest.mark.parametrize("prob, widest", [(1 - 1e-12, 1), (0.6, 14)])
 def test_a_frame_costs_what_is_in_doubt_there(rng, prob, widest):
-    """Of so many labels, few pairs, far from the end too, where a path has lost more than reach."""
+    """A window has few pairs of 400, even far from the end, where a path has lost more than the reach."""
     log_probs, labels = in_step(rng, 400 if LONG else 60, prob)
     firsts, lasts, repeats = band_of(labels, len(log_probs))
     blanks, letters, emitted = np.empty((3, len(labels) + 2))
@@ -94,12 +94,12 @@ def test_a_frame_costs_what_is_in_doubt_there(rng, prob, widest):
         log_probs, log_probs.max(axis=1), labels, np.where(repeats, -np.inf, 0.0), firsts, lasts, 16.0,
         blanks, letters, emitted, moves, rows)
     assert first == 0
-    words = np.diff(rows[::-1, 0])  # of each 21 frames but the first
+    words = np.diff(rows[::-1, 0])  # for each 21 frames but the first
     assert words.max() <= band_kernels.FRAMES_PER_WORD + widest
     states = np.empty(len(log_probs), np.intp)
     band_kernels.trace(moves, rows, first, states)
     assert states.tolist() == list(range(len(log_probs)))
-    assert blanks[0] == 0.0, "the top has been taken out"
+    assert blanks[0] == 0.0, "the top has been subtracted"
 
 
 def test_moves_take_less_than_two_bits_a_state(rng):
@@ -115,7 +115,7 @@ def test_moves_take_less_than_two_bits_a_state(rng):
 
 
 def test_small_differences_count_however_improbable_all_paths_are():
-    """2^-26 nats in one frame of 300 that cost 2^20 each: beside 2^28 nats it would be rounded away."""
+    """2^-26 nats in one of 300 frames that cost 2^20 nats each; rounding at 2^28 nats would lose it."""
     T, labels = 300, np.array([1])
     log_probs = np.full((T, 2), -2.0**20)
     log_probs[3, 1] += 2.0**-26
@@ -124,7 +124,7 @@ def test_small_differences_count_however_improbable_all_paths_are():
 
 
 @pytest.mark.parametrize("reach", [16.0, np.inf])
-def test_a_path_that_is_closed_is_none(monkeypatch, reach):
+def test_where_every_path_is_closed_there_are_no_states(monkeypatch, reach):
     monkeypatch.setattr(band, "FIRST_REACH", reach)
     log_probs = reference.log_softmax(np.array([[0.0, 1.0, -np.inf]] * 30))
     labels = np.array([1, 2])
@@ -141,8 +141,8 @@ def test_the_sum_is_that_of_all_paths(rng):
 
 @pytest.mark.skipif(not LONG, reason="minutes without compiled kernels")
 @pytest.mark.parametrize("scale, height", [(0.5, 0.0), (1.0, 7.0), (3.0, 9.0)])
-def test_what_a_lower_bound_lets_it_drop_is_below_rounding(rng, scale, height):
-    """800 frames, flat or with spikes, and a bound as loose as that of a beam."""
+def test_what_a_lower_bound_allows_to_drop_is_below_rounding(rng, scale, height):
+    """800 frames, flat or with spikes, and a bound as loose as that of a beam search."""
     T, U = 800, 100
     labels = rng.integers(1, 6, U)
     path = np.zeros(T, np.intp)
@@ -156,7 +156,7 @@ def test_what_a_lower_bound_lets_it_drop_is_below_rounding(rng, scale, height):
 
 @pytest.mark.parametrize("nats, proved", [(1190, True), (1300, False)])
 def test_how_far_down_there_is_a_proof(rng, nats, proved):
-    """One path, of frames that give its class e^(-nats / 30) each."""
+    """A single path; each of its 30 frames gives its class e^(-nats / 30)."""
     probs = np.full((30, 3), np.exp(-nats / 30))
     probs[:, 2] = 1 - probs[:, :2].sum(axis=1)
     labels = np.ones(15, np.intp)
@@ -170,14 +170,14 @@ def test_how_far_down_there_is_a_proof(rng, nats, proved):
 
 @pytest.mark.parametrize("least", [-np.inf, -3e4])
 def test_without_a_proof_there_is_no_sum(rng, least):
-    """Probabilities that a float64 does not hold: nan, and the exact kernel instead."""
+    """A float64 cannot hold the probabilities: nan, and the exact kernel is used instead."""
     logits, labels = 1e3 * rng.standard_normal((40, 4)), rng.integers(1, 4, 12)
     assert np.isnan(log_sum(logits, labels, least))
     truth = -ctc_loss(logits, labels, method="exact").loss
     assert_close(posteriors_of(logits).log_prob(labels.tolist(), least), truth, 1e-11 * abs(truth), "ln P")
 
 
-def test_a_lower_bound_that_is_none_is_noticed(rng):
+def test_a_wrong_lower_bound_is_noticed(rng):
     logits, labels = rng.standard_normal((40, 4)), rng.integers(1, 4, 12)
     truth = -ctc_loss(logits, labels).loss
     assert np.isnan(log_sum(logits, labels, truth + 1.0))
@@ -196,14 +196,15 @@ def test_hypotheses_are_rescored_exactly(rng):
 
 
 def test_reading_hypotheses_in_turns_mixes_nothing_up(rng):
-    """What frames say of the last labels asked for is kept; of no other ones."""
+    """The log-probabilities for the labels asked about last are kept; another question replaces them."""
     logits = 2.0 * rng.standard_normal((30, 5))
     first, second, third = prefix_beam_search(logits, top=3)
     again = prefix_beam_search(logits, top=3)
     in_turns = [first.log_prob, second.spans, third.log_prob, first.spans, third.spans, second.log_prob]
-    at_once = [again[k].log_prob if what else again[k].spans for k, what in
-               [(0, True), (1, False), (2, True), (0, False), (2, False), (1, True)]]
-    assert in_turns == at_once and first.spans != second.spans
+    one_by_one = [(h.log_prob, h.spans) for h in again]
+    (log_prob_1, spans_1), (log_prob_2, spans_2), (log_prob_3, spans_3) = one_by_one
+    assert in_turns == [log_prob_1, spans_2, log_prob_3, spans_1, spans_3, log_prob_2]
+    assert first.spans != second.spans
     for h in (first, second, third):
         assert_close(h.log_prob, -ctc_loss(logits, h.labels).loss, 1e-12, "log_prob")
         assert_same_spans(h.spans, align(logits, h.labels).spans)

@@ -14,11 +14,11 @@ from tests.ctc.paths.enumerated import feasible_problems, on_all_small_problems
 
 @on_all_small_problems
 def test_k_best_is_the_sorted_enumeration(T, kind):
-    for its, paths, log_probs, probs in feasible_problems(T, kind):
-        found = its.k_best(len(paths) + 3)
+    for result, paths, log_probs, probs in feasible_problems(T, kind):
+        found = result.k_best(len(paths) + 3)
         assert_close([a.log_prob for a in found], log_probs, 1e-12, "log-probabilities")
         assert sorted(tuple(a.path) for a in found) == sorted(paths), "each path once"
-        few = its.k_best(3)
+        few = result.k_best(3)
         assert_close([a.log_prob for a in few], log_probs[:3], 1e-12, "log-probabilities")
 
 
@@ -26,20 +26,20 @@ def test_k_best_is_the_sorted_enumeration(T, kind):
 def test_paths_of_equal_scores_come_in_the_order_of_their_departures(labels):
     """All scores 0: every path comes once, and the first one takes the first of the moves."""
     T, skips = 4, can_skip(extend(labels))
-    its = lattice(np.zeros((T, 3)), labels)
-    best_after = np.where(its.gamma > 0, 0.0, -np.inf)
+    result = lattice(np.zeros((T, 3)), labels)
+    best_after = np.where(result.gamma > 0, 0.0, -np.inf)
     paths = [tuple(path.tolist()) for path in paths_by_score(best_after, skips)]
     every = itertools.product(range(len(skips)), repeat=T)
-    legal = {path for path in every if its.gamma[range(T), path].all() and all(
+    legal = {path for path in every if result.gamma[range(T), path].all() and all(
         b - a in (0, 1) or (b - a == 2 and skips[b]) for a, b in zip((-1, *path), path)
         if a >= 0) and path[0] < 2}
-    assert len(paths) == len(set(paths)) == its.num_alignments and set(paths) == legal
-    assert paths[0] == tuple(states_of(its.best().path.tolist()))
+    assert len(paths) == len(set(paths)) == result.num_alignments and set(paths) == legal
+    assert paths[0] == tuple(states_of(result.best().path.tolist()))
 
 
 def test_the_paths_are_found_one_after_another(rng):
     """Of more alignments than could be listed the first three are had at once."""
-    its = lattice(rng.standard_normal((200, 4)), [1, 2, 3] * 20)
-    assert its.num_alignments > 10**40
-    log_probs = [path.log_prob for path in its.k_best(3)]
+    result = lattice(rng.standard_normal((200, 4)), [1, 2, 3] * 20)
+    assert result.num_alignments > 10**40
+    log_probs = [path.log_prob for path in result.k_best(3)]
     assert log_probs == sorted(log_probs, reverse=True)

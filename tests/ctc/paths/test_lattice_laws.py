@@ -43,7 +43,7 @@ def gap_to_second_best(logits, target, blank):
 
 
 def size(x):
-    """What rounding errors are relative to."""
+    """The size that the rounding errors of x are relative to."""
     return max(1.0, abs(x)) if np.isfinite(x) else 1.0
 
 
@@ -85,7 +85,7 @@ def test_a_constant_in_a_frame_adds_to_log_partition(method, problem, random):
 @every_method
 @laws
 @given(problem=problems(fits=False, holes=True), random=random)
-def test_log_partition_knows_neither_names_nor_classes_that_are_closed(method, problem, random):
+def test_log_partition_depends_neither_on_class_numbers_nor_on_closed_classes(method, problem, random):
     name, other = renamed(problem, random)
     for (scores, target, blank), (scores_2, target_2, blank_2) in zip(sequences(problem), sequences(other)):
         before = log_partition(scores, target, blank=blank, method=method)
@@ -174,7 +174,7 @@ def test_a_constant_in_a_frame_leaves_the_lattice_as_it_is(problem, random):
         constants = np.array([[random.randint(-10**6, 10**6)] for _ in logits], dtype=float).reshape(-1, 1)
         a, b = (lattice(x, target, blank=blank) for x in (logits, logits + constants))
         assert a.log_likelihood == b.log_likelihood and a.num_alignments == b.num_alignments
-        # gamma and xi come from `log_partition`, which knows no softmax: its exponents are larger now.
+        # gamma and xi come from `log_partition`, which takes no softmax: its exponents are larger now.
         assert_close(b.gamma, a.gamma, 1e-9, "gamma")
         assert np.array_equal(a.moves, b.moves)
         if a.num_alignments:
@@ -186,7 +186,7 @@ def test_a_constant_in_a_frame_leaves_the_lattice_as_it_is(problem, random):
 
 @laws
 @given(problem=problems(fits=False, holes=True), random=random)
-def test_the_lattice_knows_neither_names_nor_closed_classes_nor_dtypes(problem, random):
+def test_the_lattice_depends_neither_on_class_numbers_nor_on_closed_classes_nor_on_dtypes(problem, random):
     name, other = renamed(problem, random)
     for (logits, target, blank), (logits_2, target_2, blank_2) in zip(sequences(problem), sequences(other)):
         before = lattice(logits, target, blank=blank)
@@ -220,7 +220,7 @@ def test_align_is_the_best_of_all_alignments(problem):
 
 @laws
 @given(problem=problems(fits=False, holes=True), random=random)
-def test_align_spells_its_target_whatever_the_classes_are_called(problem, random):
+def test_align_spells_its_target_under_any_class_numbers(problem, random):
     name, other = renamed(problem, random)
     for (logits, target, blank), (logits_2, target_2, blank_2) in zip(sequences(problem), sequences(other)):
         found = aligned(logits, target, blank)
@@ -236,7 +236,7 @@ def test_align_spells_its_target_whatever_the_classes_are_called(problem, random
             assert 0 < span.confidence <= 1 + 1e-15
         for after in (aligned(logits_2, target_2, blank_2), aligned(widened(logits), target, blank)):
             assert_close(after.log_prob, found.log_prob, 1e-13 * size(loss), "log_prob")
-        # Under other names the softmax adds up in another order, so that rounding decides between ties.
+        # Other class numbers change the order in which the softmax adds up: rounding then decides ties.
         renamed_path = [name[c] for c in found.path]
         if gap_to_second_best(logits, target, blank) > 1e-9 * size(loss):
             assert renamed_path == aligned(logits_2, target_2, blank_2).path.tolist()

@@ -49,11 +49,11 @@ def boxes(path):
     (0, []), (0, [1]), (1, []), (2, [1, 1]), (4, [1, 2]), (300, [1, 2] * 50),
 ], ids=["empty", "no_frames", "no_labels", "too_short", "toy", "long"])
 def test_any_lattice_is_drawn_within_its_frame(rng, T, labels):
-    its = lattice(rng.standard_normal((T, 3)), labels)
-    root = parsed(its)
+    result = lattice(rng.standard_normal((T, 3)), labels)
+    root = parsed(result)
     width, height = float(root.get("width")), float(root.get("height"))
     assert f"T = {T} frames" in texts(root)[0] and f"U = {len(labels)} labels" in texts(root)[0]
-    assert f"log_likelihood = {its.log_likelihood:.6f}" in texts(root)[0]
+    assert f"log_likelihood = {result.log_likelihood:.6f}" in texts(root)[0]
     for rectangle in all_of(root, "rect"):
         x, y, w, h = (float(rectangle.get(name, 0)) for name in ("x", "y", "width", "height"))
         assert 0 <= x and x + w <= width + 0.1 and 0 <= y and y + h <= height
@@ -62,24 +62,24 @@ def test_any_lattice_is_drawn_within_its_frame(rng, T, labels):
 
 
 def test_each_cell_of_a_small_lattice_has_its_gamma(rng):
-    its = lattice(rng.standard_normal((5, 4)), [1, 3, 3])
-    root = parsed(its)
+    result = lattice(rng.standard_normal((5, 4)), [1, 3, 3])
+    root = parsed(result)
     cells = [re.fullmatch(r"t=(\d+), state (\d+) \((.+)\): gamma ([\d.]+)", title)
              for title in titles(root)[1:]]
-    assert len(cells) == its.gamma.size
+    assert len(cells) == result.gamma.size
     for cell in cells:
         t, s = int(cell[1]), int(cell[2])
-        assert cell[3] == ("-" if s % 2 == 0 else str(its.ext[s]))
-        assert_close(float(cell[4]), its.gamma[t, s], 5e-5, "gamma")
+        assert cell[3] == ("-" if s % 2 == 0 else str(result.ext[s]))
+        assert_close(float(cell[4]), result.gamma[t, s], 5e-5, "gamma")
     numbers = [float(text) for text in texts(root) if re.fullmatch(r"\.\d\d|1\.0", text)]
-    assert_close(numbers, its.gamma[its.gamma > 0], 5.1e-3, "numbers in the cells")
+    assert_close(numbers, result.gamma[result.gamma > 0], 5.1e-3, "numbers in the cells")
 
 
 @pytest.mark.parametrize("T, labels", [(6, [1, 2]), (40, [1, 2, 2, 1]), (110, [1] * 20)], ids=str)
 def test_the_line_is_the_best_path(rng, T, labels):
-    its = lattice(2 * rng.standard_normal((T, 3)), labels)
-    points = line_of(parsed(its))
-    states = states_of(its.best().path.tolist())
+    result = lattice(2 * rng.standard_normal((T, 3)), labels)
+    points = line_of(parsed(result))
+    states = states_of(result.best().path.tolist())
     assert len(points) == T and (np.diff(points[:, 0]) > 0).all()
     height = max(np.diff(np.unique(points[:, 1])).max(), 1)
     rows = (points[:, 1] - svg.TOP) / height - 0.5
@@ -88,8 +88,8 @@ def test_the_line_is_the_best_path(rng, T, labels):
 
 
 def test_shades_are_those_of_gamma(rng):
-    its = lattice(3 * rng.standard_normal((60, 3)), [1, 2, 1, 1, 2])
-    root, (T, S) = parsed(its), its.gamma.shape
+    result = lattice(3 * rng.standard_normal((60, 3)), [1, 2, 1, 1, 2])
+    root, (T, S) = parsed(result), result.gamma.shape
     shades = np.zeros((T, S))
     ground = all_of(root, "rect")[1]
     width, height = float(ground.get("width")) / T, float(ground.get("height")) / S
@@ -97,25 +97,25 @@ def test_shades_are_those_of_gamma(rng):
         if path.get("fill") == svg.INK:
             t, s = np.rint((boxes(path) - [svg.LEFT, svg.TOP]) / [width, height]).astype(int).T
             shades[t, s] = float(path.get("fill-opacity")) / 0.9
-    assert_close(shades, its.gamma, 1 / 32 + 1e-3, "shade")
+    assert_close(shades, result.gamma, 1 / 32 + 1e-3, "shade")
 
 
 def test_frames_and_states_that_do_not_fit_are_pooled_and_the_caption_says_so(rng):
-    its = lattice(rng.standard_normal((1000, 5)), rng.integers(1, 5, 150))
-    root = parsed(its)
+    result = lattice(rng.standard_normal((1000, 5)), rng.integers(1, 5, 150))
+    root = parsed(result)
     assert any("each cell is the largest gamma of 9 frames and 5 states" in text for text in texts(root))
-    pooled = svg._largest(its.gamma, 9, 5)
+    pooled = svg._largest(result.gamma, 9, 5)
     assert pooled.shape == (112, 61)
-    assert pooled[3, 0] == its.gamma[27:36, :5].max() and pooled[-1, -1] == its.gamma[999, 300]
+    assert pooled[3, 0] == result.gamma[27:36, :5].max() and pooled[-1, -1] == result.gamma[999, 300]
     assert len(line_of(root)) == 112
 
 
 @pytest.mark.parametrize("T, U", [(100, 30), (2000, 400), (5000, 100)])
 def test_a_drawing_is_small(rng, T, U):
     """Also of noise, where gamma is spread over many cells."""
-    its = lattice(0.1 * rng.standard_normal((T, 9)), rng.integers(1, 9, U))
-    assert len(its._repr_html_()) < 100_000
-    assert len(its.best()._repr_html_()) < 40_000
+    result = lattice(0.1 * rng.standard_normal((T, 9)), rng.integers(1, 9, U))
+    assert len(result._repr_html_()) < 100_000
+    assert len(result.best()._repr_html_()) < 40_000
 
 
 # ---- alignments

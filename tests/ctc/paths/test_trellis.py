@@ -10,49 +10,49 @@ from ctc_scratch.ctc.paths.trellis import gamma_text, number_text, trellis_text
 
 
 def test_text_of_a_trellis_has_a_mark_for_each_move(rng):
-    its = lattice(rng.standard_normal((5, 4)), [1, 2, 2])
-    lines = trellis_text(its).splitlines()
+    result = lattice(rng.standard_normal((5, 4)), [1, 2, 2])
+    lines = trellis_text(result).splitlines()
     assert len(lines) == 1 + 2 * 7 - 1 and max(map(len, lines)) <= 80
-    stay, step, skip = (its.xi > 0).sum(axis=(1, 2))
+    stay, step, skip = (result.xi > 0).sum(axis=(1, 2))
     assert sum(line.count("╲") for line in lines) == step + 3 * skip
     values = [cell for line in lines[1:] for cell in line[6:].replace("─", " ").split() if cell[0] in ".1"]
-    assert len(values) == (its.gamma > 0).sum()
+    assert len(values) == (result.gamma > 0).sum()
 
 
 def test_text_of_gamma_fits_any_width(rng):
-    its = lattice(rng.standard_normal((500, 4)), [1, 2, 2])
+    result = lattice(rng.standard_normal((500, 4)), [1, 2, 2])
     for width in (30, 80):
-        lines = gamma_text(its, width).splitlines()
+        lines = gamma_text(result, width).splitlines()
         assert len(lines) == 8 and max(map(len, lines[:7])) <= width
-    sharp = lattice(4 * its.logits[:40], [1, 2, 2])
+    sharp = lattice(4 * result.logits[:40], [1, 2, 2])
     for s, line in enumerate(gamma_text(sharp).splitlines()[:7]):
         for p, shade in zip(sharp.gamma[:, s], line[6:].ljust(40)):
             assert (shade == " ") == (p == 0) and abs(" .:-=+*#%@".index(shade) / 9 - p) < 0.12
 
 
 def test_without_lines_the_text_is_ascii_and_says_the_same(rng):
-    its = lattice(rng.standard_normal((5, 4)), [1, 2, 2])
-    drawn, plain = trellis_text(its), trellis_text(its, ascii_only=True)
+    result = lattice(rng.standard_normal((5, 4)), [1, 2, 2])
+    drawn, plain = trellis_text(result), trellis_text(result, ascii_only=True)
     assert plain.isascii() and not drawn.isascii()
     assert plain == drawn.replace("─", "-").replace("╲", "\\").replace("·", ".")
 
 
 @pytest.mark.parametrize("encoding, ascii_only", [("utf-8", False), ("ascii", True), ("cp1252", True)])
 def test_print_uses_the_characters_that_the_terminal_has(rng, monkeypatch, encoding, ascii_only):
-    its = lattice(rng.standard_normal((4, 3)), [1, 2])
+    result = lattice(rng.standard_normal((4, 3)), [1, 2])
     terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr("sys.stdout", terminal)
-    print(its)
+    print(result)
     terminal.flush()
     assert terminal.buffer.getvalue().decode(encoding).splitlines() == trellis_text(
-        its, ascii_only=ascii_only).splitlines()
+        result, ascii_only=ascii_only).splitlines()
 
 
 @pytest.mark.parametrize("stdout", [None, io.StringIO()], ids=["none", "no_encoding"])
 def test_a_text_needs_no_terminal(rng, monkeypatch, stdout):
-    its = lattice(rng.standard_normal((4, 3)), [1, 2])
+    result = lattice(rng.standard_normal((4, 3)), [1, 2])
     monkeypatch.setattr("sys.stdout", stdout)
-    assert str(its) == trellis_text(its)
+    assert str(result) == trellis_text(result)
 
 
 def test_a_lattice_of_very_many_states_is_not_printed(rng):
