@@ -32,8 +32,8 @@ FIRST = {
 HEAD = """# The package, file by file
 
 Rooms stand in the order of their imports: a room imports only what stands above it, and
-`tests/test_house.py` checks that. The [reading order for a newcomer](../README.md#reading-order) is on the page
-of the project. Minutes are estimates for a first reading."""
+`tests/test_house.py` checks that. The [reading order for a newcomer](../README.md#reading-order) is on the
+page of the project. Minutes are estimates for a first reading."""
 
 
 def summary(docstring: str | None) -> str:
