@@ -1,8 +1,8 @@
-"""The kernels that most tests need, compiled by several processes at once.
+"""Compile the kernels that most tests need, before several workers run the tests.
 
-A kernel is compiled by the first call that needs it and then kept on disk. When several workers run the
-tests, each of them would compile nearly every kernel for itself. So these calls are made first, in as many
-processes as there will be workers; those that compile longest begin.
+A kernel is compiled by the first call that needs it and then kept on disk. Workers that start together
+would each compile nearly every kernel. So the calls below are made first, in as many processes as there
+will be workers; those that take longest come first.
 """
 
 from __future__ import annotations
@@ -14,74 +14,76 @@ import numba
 import numpy as np
 
 
-def logits(dtype: str) -> np.ndarray:
+def random_logits(dtype: str) -> np.ndarray:
+    """Logits (T, N, C) of a small batch."""
     return np.random.default_rng(0).standard_normal((6, 2, 4)).astype(dtype)
 
 
-def the_loss(dtype: str, method: str) -> None:
+def compile_loss(dtype: str, method: str) -> None:
     from ctc_scratch import ctc_loss
 
-    ctc_loss(logits(dtype), [[1, 2], [3]], method=method)
+    ctc_loss(random_logits(dtype), [[1, 2], [3]], method=method)
 
 
-def the_partition() -> None:
+def compile_log_partition() -> None:
     from ctc_scratch import log_partition
 
-    log_partition(logits("f8")[:, 0], [1, 2])
+    log_partition(random_logits("f8")[:, 0], [1, 2])
 
 
-def the_beam() -> None:
+def compile_beam_search() -> None:
     from ctc_scratch import prefix_beam_search
 
-    prefix_beam_search(logits("f4"), top=2)
-    prefix_beam_search(logits("f8"), top=2)
+    for dtype in ("f4", "f8"):
+        prefix_beam_search(random_logits(dtype), top=2)
 
 
-def the_map() -> None:
+def compile_map_decode() -> None:
     from ctc_scratch import map_decode
 
-    map_decode(logits("f8"))
+    map_decode(random_logits("f8"))
 
 
-def the_alignment() -> None:
+def compile_align() -> None:
     from ctc_scratch import align
 
-    align(logits("f4")[:, 0], [1, 2])
-    align(logits("f8")[:, 0], [1, 2])
+    for dtype in ("f4", "f8"):
+        align(random_logits(dtype)[:, 0], [1, 2])
 
 
-def the_gradients() -> None:
+def compile_network_float64() -> None:
     from ctc_scratch.digits.lessons.gradchecks import run_checks
 
     run_checks(np.random.default_rng(0))
 
 
-def the_training() -> None:
+def compile_training() -> None:
     from tests.tools.small_runs import small_trainer
 
     small_trainer(wave=0.1).step()
     small_trainer(optimiser="muon").step()
 
 
-JOBS = [
-    (the_loss, "f4", "auto"),
-    (the_loss, "f8", "auto"),
-    (the_loss, "f4", "exact"),
-    (the_map,),
-    (the_gradients,),
-    (the_beam,),
-    (the_training,),
-    (the_loss, "f4", "log"),
-    (the_alignment,),
-    (the_partition,),
+CALLS = [
+    (compile_loss, "f4", "auto"),
+    (compile_loss, "f8", "auto"),
+    (compile_loss, "f4", "exact"),
+    (compile_map_decode,),
+    (compile_network_float64,),
+    (compile_beam_search,),
+    (compile_training,),
+    (compile_loss, "f4", "log"),
+    (compile_align,),
+    (compile_log_partition,),
 ]
+"""Functions and their arguments. Later calls find the kernels they share with earlier ones compiled."""
 
 
 def compile_kernels(processes: int) -> None:
-    """Make all the calls, in this many processes; without compiled code there is nothing to do."""
+    """Make all calls, in this many processes. Without compiled code there is nothing to do."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawned) as pool:
-        for job in [pool.submit(*job) for job in JOBS]:
-            job.result()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        for call in [pool.submit(*call) for call in CALLS]:
+            call.result()
