@@ -4,10 +4,10 @@ import numba
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss, enumeration
+from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss
 from ctc_scratch.ctc.diagnosis.diagnose import diagnose, diagnose_lengths
 from ctc_scratch.ctc.diagnosis.findings import CAUSES
-from ctc_scratch.ctc.labels import min_frames, states_of
+from ctc_scratch.ctc.labels import min_frames
 from tests.conftest import assert_close
 
 
@@ -379,50 +379,6 @@ def test_nothing_is_found_in_1000_healthy_batches():
     assert taken >= 1000
 
 
-# ---- the frame at which no path survives
-
-
-def test_where_minus_infinity_ends_the_last_path(rng):
-    """Against the enumeration: which entries end the last paths, and how few would have to be finite?"""
-    seen = 0
-    for _ in range(300):
-        labels = rng.integers(1, 3, rng.integers(1, 4)).tolist()
-        logits = np.where(rng.random((5, 3)) < 0.5, -np.inf, 0.0)
-        logits[np.arange(5), rng.integers(3, size=5)] = 0.0
-        paths = np.array(enumeration.alignments(labels, 5))
-        if not len(paths):
-            continue
-        closed = logits[np.arange(5), paths] == -np.inf
-        fit, = diagnose(logits, labels).fits
-        if not closed.any(axis=1).all():
-            assert fit.dead_frame is None and not fit.killers
-            continue
-        seen += 1
-        dies = closed.argmax(axis=1)
-        assert fit.dead_frame == dies.max()
-        assert set(fit.killers) == {(t, paths[i, t]) for i, t in enumerate(dies)}
-        assert len(fit.opening) == closed.sum(axis=1).min()
-        for t, c in fit.opening:
-            logits[t, c] = 0.0
-        assert np.isfinite(ctc_loss(logits, labels, method="exact").loss)
-    assert seen > 50
-
-
-def test_numbers_of_a_target_that_is_too_long():
-    found = diagnose_lengths([1, 1, 2, 2, 2, 3], 5, classes=4)
-    fit, = found.fits
-    assert (fit.labels, fit.repeats, fit.needed, fit.given, fit.dead_frame) == (6, [1, 3, 4], 9, 5, 5)
-    assert "needs 9 frames (6 labels + 3 repeats, at label 1, 3, 4) but has 5" in " ".join(str(found).split())
-    assert states_of([1, 0, 1, 2, 0])[-1] // 2 == 3 and "begun 3 of 6 labels" in " ".join(str(found).split())
-
-
-def test_one_target_with_as_many_frames_as_labels():
-    """A single target may be a coincidence: the text asks, and the cause is not lengths-in-labels."""
-    finding, = diagnose_lengths([1, 1, 2], 3).findings
-    assert finding.cause == "too-few-frames" and "were labels counted in place of frames?" in finding.what
-    assert diagnose_lengths([1, 2, 3], 3).findings == []
-
-
 def test_a_whole_data_set():
     rng = np.random.default_rng(0)
     targets = [rng.integers(1, 11, 5) for _ in range(2000)]
@@ -433,32 +389,6 @@ def test_a_whole_data_set():
     assert finding.cause == "lengths-in-labels" and not finding.legal
     assert_close(len(finding.indices) / 2000, 1 - 0.9**4, 0.03, "share without a path")
     assert diagnose_lengths(targets, 140).findings == []
-
-
-@pytest.mark.parametrize("targets, frames", [([[1], [2], [3]], [4, 4]), ([[1, 2]], [-1]), ([[1]], [2.5])])
-def test_frames_that_are_not_numbers_of_frames(targets, frames):
-    assert [f.cause for f in diagnose_lengths(targets, frames).findings] == ["lengths"]
-
-
-@pytest.mark.parametrize("targets", [
-    None, 3, {1: [1]}, {1, 2}, "ab", iter([[1]]), object(), [[1], None], [{}], [[[1], [1, 2]]], [1.5],
-    [[1.5]], [None], b"12",
-], ids=lambda targets: type(targets).__name__)
-def test_targets_that_are_not_targets_are_a_finding(targets):
-    for found in (diagnose(np.zeros((5, 1, 3)), targets), diagnose(np.zeros((5, 3)), targets),
-                  diagnose_lengths(targets, 4)):
-        assert len(found.errors) == 1 and str(found).count("ERROR") == 1
-
-
-@pytest.mark.parametrize("options, word", [
-    (dict(blank=None), "blank"), (dict(blank="1"), "blank"), (dict(blank=1.5), "blank"),
-    (dict(blank=-1), "blank"),
-    (dict(classes="3"), "classes"), (dict(classes=0), "classes"), (dict(frames=[[1], [1, 2]]), "frames"),
-    (dict(frames="x"), "frames"), (dict(frames=None), "frames"), (dict(frames={}), "frames"),
-])
-def test_other_arguments_of_a_wrong_kind_are_a_finding(options, word):
-    finding, = diagnose_lengths(**{"targets": [[3, 2]], "frames": 4, **options}).errors
-    assert word in finding.what
 
 
 def test_several_mistakes_are_all_named():
