@@ -207,6 +207,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "e^-37 is below the last bit that is claimed"),
     ],
     "ctc_scratch/ctc/decoding/prefix_tree.py": [
+        ("tree[:used, CHILD] = -1", ["tree[:(used) - 1, CHILD] = -1"], "the newest node has no child"),
         ("while child >= 0 and tree[child, LABEL] != c:", ["while child > 0 and tree[child, LABEL] != c:"],
          "node 0 is no node's child"),
         ("if child < 0:", ["if child <= 0:"], "node 0 is no node's child"),

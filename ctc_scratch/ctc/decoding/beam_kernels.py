@@ -1,14 +1,14 @@
 """Prefix beam search, compiled: advance the beam of one sequence by a frame, in log space.
 
 The beam holds the best prefixes so far. A path that spells a prefix p ends either in a blank or in the last
-label of p. Both are counted apart, because a label may only come again after a blank. With y the
-probabilities of the next frame, the two sums become
+label of p. The probabilities of these two kinds of path are summed apart, as blank(p) and label(p), because
+a label may come again only after a blank. With y the probabilities of the next frame, the sums become
 
     blank'(p)    = [blank(p) + label(p)] y(blank)
     label'(p c)  = [label(p c) + blank(p) + (label(p) if c differs from p's last label)] y(c)
 
 In each frame, each of the B prefixes in the beam *stays* as it is or is *extended* by one of C - 1 labels.
-The W best of all results are the next beam. Three facts make it unnecessary to look at all B * C of them:
+The W best results are the next beam. Three facts make it unnecessary to look at all B * C of them:
 
 1. If an extension is in the beam itself, its paths belong to the stay of that prefix.
 2. The extensions of one prefix get worse with less likely labels. Once one of them is too bad for a full
@@ -24,13 +24,13 @@ smaller labels.
 
 Shapes
 ------
-W prefixes that fit the beam, B prefixes in it, C classes, K labels that are tried.
+W is the width of the beam, B the number of prefixes in it, C that of classes, K that of labels to try.
 
 tree, priors, label_priors, nodes, counts : see `prefix_tree`
 logs : (W, 3), ln of the sum of all paths that end in a blank, in the last label, in either
 
-Kernels unpack tuples of arrays once per call: taking an array out of a tuple counts a reference to it,
-which takes as long as an exp.
+`advance` unpacks its tuples of arrays once per call, because taking an array out of a tuple counts a
+reference to it, which takes as long as an exp.
 """
 
 from typing import NamedTuple

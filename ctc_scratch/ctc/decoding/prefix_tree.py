@@ -1,7 +1,7 @@
 """The prefix tree of a beam search, in flat arrays: find or add a child, drop what is not needed, spell.
 
-Every prefix that the search has met is a node; its parent is the prefix without its last label. Node 0 is
-the empty prefix.
+Each prefix that the search keeps is a node; its parent is the prefix without its last label. Node 0 is the
+empty prefix.
 
 Shapes
 ------
@@ -44,8 +44,7 @@ def extended(tree, counts, node, c):
 def forget(tree, priors, label_priors, nodes, counts):
     """Drop each node that is neither in the beam nor an ancestor of one in it; the rest keep their order."""
     used = counts[NODES]
-    for k in range(used):
-        tree[k, CHILD] = -1
+    tree[:used, CHILD] = -1
     for j in range(counts[BEAM]):
         k = nodes[j]
         while k >= 0 and tree[k, CHILD] < 0:
