@@ -142,7 +142,7 @@ def pytest_configure(config):
     elif config.getoption("tx", None):
         config.room = tempfile.mkdtemp(prefix="ctc_scratch-tests-")
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-            os.environ.setdefault(name, "1")  # for the workers: one of them per core is enough
+            os.environ.setdefault(name, "1")  # in the workers: there is one of them per core already
     if os.environ.get("CI") == "true" and not importlib.util.find_spec("torch"):
         raise pytest.UsageError("CI=true, but torch is missing: tests would be skipped")
 
@@ -159,8 +159,14 @@ def pytest_configure_node(node):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config, specs):
-    if not config.option.collectonly:
+    if config.option.collectonly:
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reporter.write_line("compiling kernels that are not in the cache (up to two minutes) ...")
+    try:
         compile_kernels(len(specs))
+    except Exception as error:  # the tests will show it with more detail
+        reporter.write_line(f"a kernel cannot be compiled: {error}")
 
 
 @pytest.hookimpl(wrapper=True)
