@@ -1,15 +1,18 @@
-"""ctc_loss: the loss of a batch and its gradient, in four steps: check, pack, kernel, reduce."""
+"""`ctc_loss`, the loss of a batch and its gradient, and `log_partition`, the sum over alignments under it.
+
+Both check their arguments with `inputs/`, have the batch solved by `running/`, and reduce the answer.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .inputs.errors import InfeasibleTargetError
-from .inputs.frames import Frames, check_out, check_shape, clear_padding
+from .inputs.frames import Frames, Layout, check_out, check_shape, clear_padding
 from .inputs.options import check_blank, check_choice
 from .inputs.targets import Targets, check_targets, first_infeasible
 from .running.plan import Problem
@@ -19,26 +22,37 @@ from .running.workspace import Workspace
 __all__ = ["CTCResult", "InfeasibleTargetError", "LogPartition", "Workspace", "ctc_loss", "log_partition"]
 
 
-@dataclass(frozen=True, eq=False)
-class CTCResult:
-    """What `ctc_loss` returns; read it by field, more will be added.
+Reduction = Literal["none", "sum", "batchmean", "mean"]
+Infeasible = Literal["raise", "inf", "zero"]
+Method = Literal["auto", "exact", "log"]
+REDUCTIONS, INFEASIBLE = get_args(Reduction), get_args(Infeasible)
 
-    loss : float64, (N,) for reduction "none", else a scalar; a scalar too for one sequence
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CTCResult:
+    """The loss of a batch, its gradient, and how far each can be off; read it by field, more will be added.
+
+    loss : float64, (N,) with reduction "none"; a scalar with the others and for a single sequence
     grad : d loss / d logits, in the dtype, shape and layout of the logits
-    bound : float64 (N,), 0-dimensional for one sequence; how far each answer can be off: the
-        likelihood relatively, every state's posterior gamma (so every unreduced
-        gradient entry, before it is rounded to its dtype) absolutely. For float32
-        logits it holds for the given emissions exp(x - max) / sum as float32 has
-        them, each perturbed by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of
-        itself, where min(C, 67) + ln C is for the sum and seldom needed. nan with method="log",
-        which proves nothing.
-    exact : bool (N,), 0-dimensional for one sequence; which samples the exact kernel has done
+    bound : float64, (N,) or a scalar for a single sequence. How far each answer can be off: the
+        likelihood relatively, the posterior gamma of every state absolutely, and so every
+        unreduced gradient entry before it is rounded to its dtype. For float32 logits it
+        holds for the emissions exp(x - max) / sum as float32 gives them, each of which is
+        off by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself; min(C, 67) + ln C
+        is for the sum and seldom needed. NaN with method="log", which proves nothing.
+    exact : bool, (N,) or a scalar for a single sequence; whether the exact kernel has solved it
     """
 
-    loss: Any
-    grad: NDArray
-    bound: Any
-    exact: Any
+    loss: np.float64 | NDArray[np.float64]
+    grad: NDArray[np.floating]
+    bound: np.float64 | NDArray[np.float64]
+    exact: np.bool_ | NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        loss = np.array2string(np.asarray(self.loss), precision=6, threshold=6, edgeitems=2, separator=", ")
+        return (f"CTCResult(loss={loss}, grad={self.grad.dtype} {self.grad.shape}, "
+                f"bound<={np.max(self.bound, initial=0.0):.1e}, "
+                f"exact={np.count_nonzero(self.exact)} of {np.size(self.exact)})")
 
 
 def ctc_loss(
@@ -48,10 +62,10 @@ def ctc_loss(
     target_lengths: ArrayLike | None = None,
     *,
     blank: int = 0,
-    reduction: str = "none",
-    infeasible: str = "raise",
-    layout: str = "TNC",
-    method: str = "auto",
+    reduction: Reduction = "none",
+    infeasible: Infeasible = "raise",
+    layout: Layout = "TNC",
+    method: Method = "auto",
     workspace: Workspace | None = None,
     out: NDArray | None = None,
 ) -> CTCResult:
@@ -66,29 +80,29 @@ def ctc_loss(
         Unnormalised scores; the softmax over C is taken inside. float32 and
         float64 are kept, float16 is computed as float32, integers as float64.
         Never written to.
-    targets : a list of N integer sequences; or a padded (N, U) integer array,
-        with `target_lengths`; or all targets joined in one dimension, with
-        `target_lengths`; or one 1-D target for one sequence
-        Labels 0..C-1 without the blank.
+    targets : integers in 0..C-1, without the blank, in one of three forms
+        A list of N sequences; or a padded (N, U) array, with `target_lengths`; or all
+        targets joined in one dimension, with `target_lengths`. For a single sequence,
+        one target (U,).
     logit_lengths : (N,) integers, optional
-        Frames used of each sequence, counted from the first; all T if left out.
-        What lies behind them is never read and has gradient 0.
+        How many frames of each sequence are used, from the first on; by default all T.
+        The frames after them are padding: never read, with gradient 0.
     target_lengths : (N,) integers, optional
-        Labels used of each target.
+        How many labels of each target are used.
     blank : which class is the blank
     reduction : "none", "sum", "batchmean" (the plain mean over N) or "mean"
         (each loss divided by max(U, 1), then the mean; what torch calls mean).
         The means of an empty batch are 0.
-    infeasible : what to do with a target of probability 0, because it does not
-        fit its frames or because -inf logits close every path: "raise", or give
-        it the loss "inf" or "zero"; its gradient is then exactly 0
-    layout : "TNC" or "NTC"
-    method : "auto": the fast kernel, which proves its answer, and the exact one
-        where the proof is not good enough; "exact": always that one; "log": the
-        log-space kernel, the one to read
+    infeasible : what to do with a target of probability 0, which does not fit its
+        frames or whose every path is closed by -inf logits: "raise" an error, or
+        return the loss "inf" or "zero", with a gradient of exactly 0
+    layout : "TNC" or "NTC", the order of the axes
+    method : "auto", the fast kernel, which proves its answer, and the exact one where
+        the proof is not good enough; "exact", that one alone; "log", the log-space
+        kernel, which is the one to read
     workspace : memory to use again from call to call
-    out : C-contiguous array of the gradient's shape and dtype, which it is written
-        to; it must not be the logits
+    out : a C-contiguous array of the gradient's shape and dtype, to which the gradient
+        is written; it must not share memory with the logits
 
     Returns
     -------
@@ -97,17 +111,17 @@ def ctc_loss(
     Raises
     ------
     InfeasibleTargetError
-        With infeasible="raise"; it has .index, .required, .available, .repeats.
+        With infeasible="raise"; see its attributes index, required, available, repeats.
     ValueError, TypeError
         For anything else out of range, shape or type, before anything is computed.
 
     Notes
     -----
-    O(T U) time for a sequence, beside O(T C) for the softmax; the memory beside
-    the gradient is O(sqrt(T) U + T min(U, C)). The answer does not depend on the
-    number of threads nor on the rest of the batch, to the last bit. -inf is a
-    legal logit, a probability of exactly 0; a used frame of nothing else is an
-    error, as are NaN and +inf.
+    A sequence takes O(T U) time, and O(T C) for the softmax; beside the gradient it
+    takes O(sqrt(T) U + T min(U, C)) memory. No bit of the answer depends on the
+    number of threads or on the rest of the batch. -inf is a legal logit, for a
+    probability of exactly 0; a used frame that holds nothing else is an error, and
+    so are NaN and +inf.
 
     References
     ----------
@@ -123,11 +137,11 @@ def ctc_loss(
     >>> result = ctc_loss(np.zeros((4, 3)), [1, 2])
     >>> round(float(result.loss), 6), round(float(-np.log(15 / 81)), 6)
     (1.686399, 1.686399)
-    >>> result.grad.shape
-    (4, 3)
+    >>> result  # doctest: +ELLIPSIS
+    CTCResult(loss=1.686399, grad=float64 (4, 3), bound<=...e-15, exact=0 of 1)
     """
-    check_choice("reduction", reduction, ("none", "sum", "batchmean", "mean"))
-    check_choice("infeasible", infeasible, ("raise", "inf", "zero"))
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("infeasible", infeasible, INFEASIBLE)
     check_choice("method", method, METHODS)
     if not isinstance(workspace, (Workspace, type(None))):
         raise TypeError(f"workspace must be a Workspace, got {workspace!r}")
@@ -141,7 +155,7 @@ def ctc_loss(
     losses, bounds, exact, no_path = solve(problem, grad.reshape(frames.rows.shape), method, workspace)
     if out is not None:
         clear_padding(grad, frames)
-    np.maximum(losses, 0.0, out=losses)  # ln p of what is all but certain may round to above 0
+    np.maximum(losses, 0.0, out=losses)  # where p is nearly 1, ln p may round to above 0
     if no_path:
         impossible = losses == np.inf
         if infeasible == "raise":
@@ -158,14 +172,14 @@ def _check(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
     what: str = "logits",
 ) -> tuple[Frames, Targets, int]:
-    """The arguments, packed for the kernels and checked, but for the values of the first, named `what`."""
+    """The checked frames, targets and blank; the values of the logits, named `what`, are not checked yet."""
     frames = check_shape(logits, logit_lengths, layout, what=what)
     blank = check_blank(blank, frames.rows.shape[1])
     return frames, check_targets(targets, target_lengths, frames, blank), blank
 
 
 def _weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
-    """What each loss is multiplied by (N,) on its way into the reduced one."""
+    """The factor (N,) of each loss in the reduced one."""
     N = len(packed.lengths)
     if reduction == "batchmean":
         return np.full(N, 1.0 / max(N, 1))
@@ -174,31 +188,34 @@ def _weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
     return np.ones(N)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogPartition:
-    """What `log_partition` returns.
+    """The logarithm of a sum over alignments, and the share of it that passes through each state.
 
     log_z : ln Z, float64; -inf if no alignment has a score above -inf
-    gamma : (T, S) float64, the share of Z that passes through state s at frame t; 0 if log_z is -inf
+    gamma : float64 (T, S), the share of Z that passes through state s at frame t; 0 if log_z is -inf
     """
 
-    log_z: Any
+    log_z: np.float64
     gamma: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"LogPartition(log_z={self.log_z:.6g}, gamma={self.gamma.dtype} {self.gamma.shape})"
 
 
 def log_partition(
-    scores: ArrayLike, target: ArrayLike, *, blank: int = 0, method: str = "auto"
+    scores: ArrayLike, target: ArrayLike, *, blank: int = 0, method: Literal["auto", "exact"] = "auto"
 ) -> LogPartition:
-    """ln Z, Z = sum over all alignments of the target of exp(its summed scores): no softmax, no prior.
+    """ln Z, where Z is the sum of exp(its summed scores) over all alignments of the target; no softmax.
 
-    The primitive under `ctc_loss`, whose loss is the ln Z of all paths less that
-    of the alignments. With scores that are log-probabilities less a log-prior, or
-    anything else, it makes other objectives: d ln Z / d scores[t, c] is the sum of
-    gamma[t, s] over the states s that emit c.
+    `ctc_loss` is made of this: its loss is ln Z of all paths minus ln Z of the
+    alignments. Other scores, such as log-probabilities minus a log-prior, make other
+    objectives: d ln Z / d scores[t, c] is the sum of gamma[t, s] over the states s that
+    emit c.
 
     Parameters
     ----------
-    scores : (T, C) float array, -inf allowed
+    scores : (T, C) float array, which may hold -inf
     target : (U,) integers, without the blank
     blank : which class is the blank
     method : "auto" or "exact", as in `ctc_loss`
@@ -210,7 +227,7 @@ def log_partition(
     Raises
     ------
     ValueError, TypeError
-        As `ctc_loss`; a target without alignments is no error here.
+        As in `ctc_loss`; but a target without alignments is no error.
 
     Examples
     --------
@@ -218,8 +235,10 @@ def log_partition(
 
     >>> import numpy as np
     >>> result = log_partition(np.zeros((4, 3)), [1, 2])
-    >>> round(float(np.exp(result.log_z)), 9), result.gamma.shape
-    (15.0, (4, 5))
+    >>> round(float(np.exp(result.log_z)), 9)
+    15.0
+    >>> result
+    LogPartition(log_z=2.70805, gamma=float64 (4, 5))
     """
     check_choice("method", method, ("auto", "exact"))
     frames, packed, blank = _check(scores, target, None, None, blank, "TNC", "scores")

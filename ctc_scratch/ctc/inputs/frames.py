@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array, as_lengths
 from .options import check_choice
+
+Layout = Literal["TNC", "NTC"]
+LAYOUTS = get_args(Layout)
 
 
 class Frames(NamedTuple):
@@ -47,7 +50,7 @@ def check_shape(
     byte order are copied. `name` is what the caller calls the lengths, `what` the
     logits.
     """
-    check_choice("layout", layout, ("TNC", "NTC"))
+    check_choice("layout", layout, LAYOUTS)
     logits = as_array(logits, what)
     if logits.dtype.kind not in "fiu":
         raise TypeError(f"{what} must be real numbers, got an array of {logits.dtype}")

@@ -1,14 +1,14 @@
-"""The one driver of threads: cut independent samples over a few helpers that wait for work.
+"""The driver of threads: it divides the samples of a batch among the calling thread and a few helpers.
 
 Kernels are compiled `nogil` and are never parallel themselves: Numba's OpenMP
-layer aborts a forked child and its workqueue layer aborts when two Python
-threads enter it. Every sample is computed by itself, so the result does not
-depend on how many threads there are.
+layer aborts a forked child, and its workqueue layer aborts when two Python
+threads enter it. Each sample is computed by itself, so the result does not
+depend on the number of threads.
 
-The calling thread always takes part, and helpers come when they can: if none
-does, it has done everything itself. So callers in several threads may share the
-helpers, and nobody waits for a thread that has not begun. (A pool of
-concurrent.futures would do, but to submit a task takes it longer than a small
+Helpers are threads that wait for work. The calling thread does its share of the
+work and whatever no helper has begun by then, so it only waits for helpers that
+have begun. Callers in several threads may share the helpers. (A pool of
+concurrent.futures would do, but it takes longer to submit a task than a small
 batch can spare.)
 """
 
@@ -23,30 +23,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 SERIAL_COST = 20_000
-"""Below this many lattice cells a hand-over to another thread costs more than it brings."""
+"""In `run`: with fewer lattice cells than this, waking another thread costs more than it saves."""
 
 TOGETHER_COST = 150_000
-"""The same for the certified kernel, which is done with a cell in some 3 ns."""
+"""The same in `run_together`, for the certified kernel, which takes about 3 ns per cell."""
 
 MOST_THREADS = 1024
-"""More have nothing to do, and their stacks fill the memory."""
+"""More threads would have nothing to do, and their stacks would fill the memory."""
 
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _num_threads = min(_cores, MOST_THREADS)
-_offers: SimpleQueue | None = None  # where the helpers wait; each takes (shares, results), or None to end
+_offers: SimpleQueue | None = None  # helpers wait here for (shares, results), or for None, which ends one
 _lock = threading.Lock()
 _this_thread = threading.local()
 
 
 def get_num_threads() -> int:
-    """How many threads a batch is cut over; at the start, the number of usable cores."""
+    """How many threads a batch is divided among; by default, the number of usable cores."""
     return _num_threads
 
 
 def set_num_threads(count: int) -> None:
-    """Cut batches over `count` threads from now on; 1 keeps everything in the calling thread.
+    """Divide batches among `count` threads from now on; with 1, the calling thread does everything.
 
-    ValueError if it is no integer from 1 to 1024.
+    ValueError unless it is an integer from 1 to 1024.
     """
     global _num_threads
     if (isinstance(count, bool) or not isinstance(count, (int, np.integer))
@@ -59,13 +59,13 @@ def set_num_threads(count: int) -> None:
 
 
 def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
-    """Call task(samples) so that every sample 0..N-1 is in exactly one call.
+    """Call task(samples) in several threads, so that each sample 0..N-1 is in exactly one call.
 
     Parameters
     ----------
-    task : function of an integer array of sample indices; it must be safe to
-        run in several threads for disjoint samples
-    costs : (N,) what each sample costs, in lattice cells (T times U, say)
+    task : a function of an array of sample indices, which may run in several threads
+        at once for different samples
+    costs : (N,) the cost of each sample in lattice cells, such as T times U
 
     The first exception of a task is raised here, after all tasks have ended.
     """
@@ -75,46 +75,48 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
         return
     groups.reverse()
 
-    def some():
+    def take_groups():
         while (group := _pop(groups)) is not None:
             task(group)
 
-    _share(some, lambda: False, len(groups))
+    _share(take_groups, lambda: False, len(groups))
 
 
-def run_together(task: Callable[[], None], ended: Callable[[], bool], most: int, cost: float) -> None:
-    """Call task() here and in up to most - 1 other threads at once, which share out among themselves.
+def run_together(task: Callable[[], None], all_done: Callable[[], bool], pieces: int, cost: float) -> None:
+    """Call task() in this thread and in helpers, which divide the pieces of the work among themselves.
 
-    For work so short that it counts how long a thread takes to wake up: whoever is awake begins, and
-    who comes when all is done finds nothing to do and is not waited for.
+    This is for work so short that the time in which a thread wakes up matters: a
+    thread that is awake begins at once, and one that wakes up too late finds nothing
+    to do and is not waited for.
 
     Parameters
     ----------
-    task : does what no other thread has taken, until nothing is left
-    ended : looks for a short while whether all that was taken is done, too; only then may a thread
-        be left behind
-    cost : of it all, in lattice cells
+    task : takes and does one piece after the other, until all are taken
+    all_done : called after task() has returned here; waits for a short time, and says
+        whether all pieces are done. Only if they are, no helper is waited for.
+    pieces : how many there are; more threads than that are of no use
+    cost : of all pieces, in lattice cells
 
-    An exception of the task is raised here, after all other threads have ended.
+    An exception of the task is raised here, after all helpers that have begun have ended.
     """
-    K = min(_num_threads, most)
+    K = min(_num_threads, pieces)
     if K < 2 or getattr(_this_thread, "is_worker", False) or cost < TOGETHER_COST:
         task()
     else:
-        _share(task, ended, K)
+        _share(task, all_done, K)
 
 
-def _share(task: Callable[[], None], ended: Callable[[], bool], K: int) -> None:
-    """task() here and in those of K - 1 helpers that come before it has returned here."""
+def _share(task: Callable[[], None], all_done: Callable[[], bool], K: int) -> None:
+    """Call task() here and in those of K - 1 helpers that begin before it has returned here."""
     shares, results, begun, finished = [task] * (K - 1), SimpleQueue[Any](), K - 1, False
     offers = _get_offers()
     for _ in range(K - 1):
         offers.put((shares, results))
     try:
         _as_worker(task)
-        finished = ended()
+        finished = all_done()
     finally:
-        while _pop(shares) is not None:  # who comes now finds nothing
+        while _pop(shares) is not None:  # a helper that comes now finds nothing
             begun -= 1
         errors = [] if finished else [results.get() for _ in range(begun)]
     for error in errors:
@@ -123,7 +125,7 @@ def _share(task: Callable[[], None], ended: Callable[[], bool], K: int) -> None:
 
 
 def _help(offers: SimpleQueue) -> None:
-    """What a helper does all its life."""
+    """The loop of a helper: take an offer, do its task, report the error or None, until told to end."""
     while (offer := offers.get()) is not None:
         shares, results = offer
         task, error = _pop(shares), None
@@ -133,22 +135,22 @@ def _help(offers: SimpleQueue) -> None:
             except BaseException as caught:
                 error = caught
             results.put(error)
-        del offer, shares, results, task, error  # or they would be kept alive till the next offer comes
+        del offer, shares, results, task, error  # or their arrays would live until the next offer comes
 
 
-def _pop(some: list) -> Any:
-    """The last of them, which nobody else gets then; None if none is left."""
+def _pop(items: list) -> Any:
+    """Take the last item, which no other thread then gets; None if the list is empty."""
     try:
-        return some.pop()
+        return items.pop()
     except IndexError:
         return None
 
 
 def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Groups of samples of about equal cost, dearest samples placed first."""
+    """Groups of about equal cost: each sample, the most expensive first, joins the cheapest group."""
     N = len(costs)
     K = min(_num_threads, N)
-    # A task that cuts its work again would wait for threads that wait for it.
+    # If a task divided its work again, it would wait for threads that wait for it.
     nested = getattr(_this_thread, "is_worker", False)
     if K < 2 or nested or costs.sum() < SERIAL_COST:
         return [np.arange(N)]
@@ -162,6 +164,7 @@ def _balance(costs: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 
 def _as_worker(task: Callable[[], None]) -> None:
+    """Call task() in a thread that is marked, so that the task's own calls of the driver stay in it."""
     _this_thread.is_worker = True
     try:
         task()
@@ -170,7 +173,10 @@ def _as_worker(task: Callable[[], None]) -> None:
 
 
 def _get_offers() -> SimpleQueue:
-    """The queue where the helpers wait, one less than threads; one that nobody reads if none can be had."""
+    """The queue where the helpers wait; starts them if need be, one fewer than there are threads.
+
+    If no thread can be started, it is a queue that nobody reads.
+    """
     global _offers
     offers = _offers
     if offers is not None:
@@ -182,13 +188,14 @@ def _get_offers() -> SimpleQueue:
         for k in range(_num_threads - 1):
             try:
                 threading.Thread(target=_help, args=(offers,), name=f"ctc_scratch_{k}", daemon=True).start()
-            except RuntimeError:  # there are no more threads, or the interpreter is ending
+            except RuntimeError:  # the system has no more threads, or the interpreter is ending
                 break
             _offers = offers
         return offers
 
 
 def _dismiss_helpers() -> None:
+    """Let each helper end when it has done its work."""
     global _offers
     if _offers is not None:
         for _ in range(_num_threads - 1):
@@ -197,7 +204,7 @@ def _dismiss_helpers() -> None:
 
 
 def _forget_helpers() -> None:
-    # They did not come along into the forked child, and the lock may be held by one of them.
+    """After a fork: the child has no helpers, and its copy of the lock may be held for ever."""
     global _offers, _lock
     _offers, _lock = None, threading.Lock()
     _this_thread.is_worker = False

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ctc import ctc_loss
+from ...ctc.loss import Infeasible
 from ...ctc.reference import log_softmax
 from ..data.rows import RowBatch
 from ..model.parallel import run_tasks
@@ -89,9 +90,8 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
         raise DivergedError("the network's outputs are not finite")
     forward = time.perf_counter()
     targets = [digits_to_labels(row) for row in shard.labels]
-    claimed, infeasible = lengths, "raise"
-    if claimed_frames is not None:
-        claimed, infeasible = np.full_like(lengths, claimed_frames), "inf"
+    claimed = lengths if claimed_frames is None else np.full_like(lengths, claimed_frames)
+    infeasible: Infeasible = "raise" if claimed_frames is None else "inf"
     result = ctc_loss(logits, targets, claimed, blank=BLANK, infeasible=infeasible)
     dlogits = result.grad
     if log_prior is not None:
@@ -102,8 +102,9 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     ctc = time.perf_counter()
     grads = model.backward(dlogits, cache)
     seconds = forward - start, ctc - forward, time.perf_counter() - ctc
-    loss = float(np.dot(np.ones_like(result.loss), result.loss))    # as reduction="sum" adds them
-    return ShardGradients(loss, result.loss, grads, logits, lengths, seconds)
+    losses = np.asarray(result.loss)
+    loss = float(np.dot(np.ones_like(losses), losses))    # as reduction="sum" adds them
+    return ShardGradients(loss, losses, grads, logits, lengths, seconds)
 
 
 def on_threads(model: RowReader, shards: list[RowBatch],

@@ -1,4 +1,4 @@
-"""The driver: every sample once, the same bits on any number of threads, safe to fork and to nest."""
+"""The driver of threads: each sample once, the same bits on any number of threads, safe to fork and nest."""
 
 import multiprocessing
 import subprocess
@@ -33,7 +33,7 @@ def test_every_sample_runs_exactly_once(rng, count):
     def task(samples):
         seen[samples] += 1
         names.add(threading.current_thread().name)
-        time.sleep(0.05)  # who comes late finds something to do
+        time.sleep(0.05)  # a thread that comes late still finds something to do
 
     threads.run(task, costs)
     assert seen.tolist() == [1] * 23
@@ -54,7 +54,7 @@ class Heap:
                 self.taken.append((self.left.pop(), threading.current_thread()))
 
 
-def test_threads_share_out_among_themselves():
+def test_threads_divide_the_pieces_among_themselves():
     set_num_threads(3)
     heap, meet = Heap(20), threading.Barrier(3, timeout=30)
 
@@ -62,31 +62,31 @@ def test_threads_share_out_among_themselves():
         meet.wait()
         heap.take()
 
-    threads.run_together(task, lambda: False, most=20, cost=1e6)
+    threads.run_together(task, lambda: False, pieces=20, cost=1e6)
     assert sorted(piece for piece, _ in heap.taken) == list(range(20))
 
 
-@pytest.mark.parametrize("most, cost", [(1, 1e6), (20, 10)])
-def test_one_piece_or_little_work_stays_in_the_calling_thread(most, cost):
+@pytest.mark.parametrize("pieces, cost", [(1, 1e6), (20, 10)])
+def test_one_piece_or_little_work_stays_in_the_calling_thread(pieces, cost):
     set_num_threads(4)
     names = []
-    threads.run_together(lambda: names.append(threading.current_thread()), lambda: True, most, cost)
+    threads.run_together(lambda: names.append(threading.current_thread()), lambda: True, pieces, cost)
     assert names == [threading.current_thread()]
 
 
-def test_who_comes_when_all_is_done_is_not_waited_for():
+def test_a_helper_that_comes_when_all_is_done_is_not_waited_for():
     set_num_threads(2)
     busy, heap, held = threading.Event(), Heap(5), SimpleQueue()
     threads._get_offers().put(([lambda: busy.wait(30)], held))
     try:
-        threads.run_together(heap.take, lambda: not heap.left, most=5, cost=1e6)
+        threads.run_together(heap.take, lambda: not heap.left, pieces=5, cost=1e6)
         assert held.empty()
         assert {thread for _, thread in heap.taken} == {threading.current_thread()}
     finally:
         busy.set()
 
 
-def test_who_has_begun_is_waited_for():
+def test_a_helper_that_has_begun_is_waited_for():
     set_num_threads(2)
     begun, ended, caller = threading.Event(), [], threading.current_thread()
 
@@ -98,7 +98,7 @@ def test_who_has_begun_is_waited_for():
             time.sleep(0.2)
             ended.append(True)
 
-    threads.run_together(task, lambda: False, most=2, cost=1e6)
+    threads.run_together(task, lambda: False, pieces=2, cost=1e6)
     assert ended
 
 
@@ -114,7 +114,7 @@ def test_an_error_in_a_thread_that_has_begun_is_raised():
             raise RuntimeError("of the other")
 
     with pytest.raises(RuntimeError, match="of the other"):
-        threads.run_together(task, lambda: False, most=2, cost=1e6)
+        threads.run_together(task, lambda: False, pieces=2, cost=1e6)
 
 
 def test_an_error_of_the_caller_is_raised_when_the_others_have_ended():
@@ -130,12 +130,12 @@ def test_an_error_of_the_caller_is_raised_when_the_others_have_ended():
         ended.append(True)
 
     with pytest.raises(RuntimeError, match="of the caller"):
-        threads.run_together(task, lambda: True, most=2, cost=1e6)
+        threads.run_together(task, lambda: True, pieces=2, cost=1e6)
     assert ended
 
 
-def test_what_a_helper_has_done_it_forgets():
-    """Or the arrays of a batch would be kept until the next one comes."""
+def test_a_helper_keeps_nothing_of_its_last_task():
+    """Otherwise it would keep the arrays of a batch alive until the next one."""
     set_num_threads(2)
     meet, numbers = threading.Barrier(2, timeout=30), np.zeros(3)
     gone = weakref.ref(numbers)
@@ -143,7 +143,7 @@ def test_what_a_helper_has_done_it_forgets():
     def task(numbers=numbers):
         meet.wait()
 
-    threads.run_together(task, lambda: False, most=2, cost=1e6)
+    threads.run_together(task, lambda: False, pieces=2, cost=1e6)
     del task, numbers
     end = time.monotonic() + 30
     while gone() is not None and time.monotonic() < end:
@@ -151,7 +151,7 @@ def test_what_a_helper_has_done_it_forgets():
     assert gone() is None
 
 
-def test_without_a_thread_to_be_had_the_caller_does_everything(monkeypatch):
+def test_if_no_thread_can_be_started_the_caller_does_everything(monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")
 
@@ -159,10 +159,10 @@ def test_without_a_thread_to_be_had_the_caller_does_everything(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
     seen = []
     threads.run(seen.extend, np.full(7, 1e6))
-    assert sorted(seen) == list(range(7)) and threads._offers is None  # or what nobody takes would pile up
+    assert sorted(seen) == list(range(7)) and threads._offers is None  # else offers would pile up
 
 
-def test_other_numbers_of_threads_leave_none_behind():
+def test_a_change_of_the_number_of_threads_ends_the_old_ones():
     before = threading.active_count()
     for count in (4, 2, 6, 1):
         set_num_threads(count)
@@ -270,7 +270,7 @@ def _child(arguments, queue):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*JAX is multithreaded:RuntimeWarning")  # where it is installed
 def test_a_forked_child_computes_too(make_problem):
-    """Helpers do not come along into a child, so the child must start its own."""
+    """A forked child has no helpers, so it must start its own."""
     set_num_threads(2)
     problem = make_problem(T=120, N=17, C=12, U=30)
     arguments = problem.logits, problem.targets, problem.logit_lengths
