@@ -15,6 +15,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -253,12 +254,12 @@ class _StopSignals:
     raises StoppedError.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.received = 0
         self._is_deferred = False
-        self._handlers_before: dict = {}
+        self._handlers_before: dict[int, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> _StopSignals:
         # Only the main thread may set handlers. A signal that is ignored, as under nohup, stays ignored.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -266,7 +267,7 @@ class _StopSignals:
                     self._handlers_before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
