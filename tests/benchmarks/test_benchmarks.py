@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a size that measures nothing, and prints a Markdown table."""
+"""Every benchmark runs, at sizes too small to measure anything, and prints a Markdown table."""
 
 import json
 import os
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """run(module, *options): what its main prints; results go to a directory of the test's own."""
+    """run(module, *options) returns what the module's main prints; results go to a temporary folder."""
     threads, torch_threads = get_num_threads(), torch.get_num_threads()
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
     monkeypatch.setenv("XLA_FLAGS", "")  # so that what a benchmark sets there goes away again
@@ -50,7 +50,7 @@ def run(monkeypatch, tmp_path, capsys):
 
 
 def tables(text):
-    """The Markdown tables of a text, each a list of rows of cells, without the dashes."""
+    """The Markdown tables of a text, each as a list of rows of cells, without the line of dashes."""
     found, inside = [], False
     for line in text.splitlines():
         if line.startswith("|"):
@@ -76,7 +76,7 @@ def test_ctc_loss(run, monkeypatch, tmp_path):
     assert len(results(tmp_path, "ctc_loss")) == len(contenders)
 
 
-def test_ctc_loss_says_what_more_threads_are_good_for(run, monkeypatch, tmp_path):
+def test_ctc_loss_reports_the_gain_of_more_threads(run, monkeypatch, tmp_path):
     monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
     assert "12, 4, 5, 3: 2 threads are " in run(ctc_loss, "--threads", "2", "--seconds", "0")
     one, more = results(tmp_path, "ctc_loss")[-2:]
@@ -117,7 +117,7 @@ def test_reading(run, tmp_path):
     assert len(table) == 1 + len(reading.CONDITIONS)
 
 
-def test_reading_pastes_as_it_says(tmp_path, rng):
+def test_reading_pastes_rows_as_the_condition_says(tmp_path, rng):
     row = load_mnist().test_images[0] / np.float32(255)
     pictures = []
     for size, light, most, quality in [(1.0, True, 0, 0), (1.0, False, 0, 0), (2.0, False, 9, 50)]:
@@ -128,7 +128,7 @@ def test_reading_pastes_as_it_says(tmp_path, rng):
     assert kind == "JPEG" and 56 <= min(large.shape) and max(large.shape) <= 56 + 18
 
 
-def test_years_are_written_in_their_digits():
+def test_rows_of_years_consist_of_their_digits():
     mnist = load_mnist()
     images, drawn = years.draw_rows(mnist, 3, np.random.default_rng(0))
     for image, year in zip(images, drawn):
@@ -156,13 +156,13 @@ def test_training(run, monkeypatch, tmp_path):
 
 
 def few_digits(mnist):
-    """100 to train on, 60 to validate with."""
+    """A training split of 100 digits and a validation split of 60."""
     images, labels = mnist.train_images, mnist.train_labels
     return (images[:100], labels[:100]), (images[-60:], labels[-60:])
 
 
 def test_training_compares_whole_steps():
-    """After three steps both have the same weights; with another clip they do not."""
+    """After three steps both contenders have the same weights; with another clip they differ."""
     settings = Settings(hidden=8, layers=2, batch=8, clip=0.5)
     part, _ = few_digits(load_mnist())
     model = RowReader(8, 2, True, settings.window, rng=np.random.default_rng(0))
@@ -198,8 +198,8 @@ def test_accuracy(run, tmp_path):
                 assert point[name]["grad"] < limit, f"{name}: {point[name]}"
 
 
-def test_accuracy_knows_who_fails():
-    """Rescaling on logits of standard deviation 100 does; it and float32 are as good as any on small ones."""
+def test_accuracy_reports_the_contender_that_fails():
+    """Rescaling fails on large logits; on small ones it and float32 are as accurate as expected."""
     rng = np.random.default_rng(0)
     easy, hard = (accuracy.compare([accuracy.draw(rng, 40, 5, scale)]) for scale in (1, 300))
     assert hard["rescaling, float64"]["fails"] == 1 and hard["ours, float64"]["fails"] == 0
@@ -218,7 +218,7 @@ def test_scaling(run, monkeypatch, tmp_path):
     assert results(tmp_path, "scaling")["sweeps"] == scaling.QUICK_SWEEPS
 
 
-def test_scaling_fits_the_upper_half():
+def test_the_exponent_of_scaling_is_that_of_the_upper_half():
     sizes = [1, 2, 4, 8, 16, 32]
     assert scaling.exponent(sizes, [7, 7, 7, 8**2, 16**2, 32**2]) == pytest.approx(2)
 

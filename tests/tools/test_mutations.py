@@ -29,14 +29,14 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("expression", CHANGES)
-def test_each_place_changes_in_each_of_its_ways(expression):
+def test_each_expression_has_all_its_mutations(expression):
     source = f"def f(a, b, c):\n    return {expression}\n".encode()
     shown = [mutation.shown(source) for mutation in mutations("f.py", source)]
     assert {(line, before) for line, before, _ in shown} <= {(2, f"return {expression}")}
     assert sorted(after for _, _, after in shown) == [f"return {after}" for after in CHANGES[expression]]
 
 
-def test_statements_are_dropped_but_not_errors_types_and_what_is_only_compiled():
+def test_statements_are_dropped_but_errors_types_and_compiler_code_stay():
     source = b'''
 def f(a: list[int]) -> "list[int]":
     g(a)
@@ -54,21 +54,21 @@ def g(x):
 @pytest.mark.parametrize("head", ["@numba.extending.intrinsic\ndef f(context, x)", "@overload(g)\ndef f(x)",
                                   "@type_callable(g)\ndef f(x)", "@lower_builtin(g, A)\ndef f(x)",
                                   "def f(context, builder, x)"])
-def test_what_numba_calls_to_compile_is_left_alone(head):
+def test_code_that_numba_calls_to_compile_is_not_mutated(head):
     source = f"{head}:\n    def g():\n        return x + 1\n\n    return x + 1\n"
     assert mutations("f.py", source.encode()) == []
     assert mutations("f.py", b"@register_model(A)\nclass Model:\n    size = 1 + 2\n") == []
     assert mutations("f.py", b"@kernel\ndef f(build):\n    return -build\n")
 
 
-def test_parts_of_an_order_are_told_by_their_numbers():
+def test_parts_of_an_order_are_given_as_fractions():
     assert part_of("1/1") == (1, 1) and part_of("2/3") == (2, 3)
     for text in ("0/3", "4/3", "x", "1"):
         with pytest.raises(ValueError):
             part_of(text)
 
 
-def test_a_change_over_several_lines_is_exact():
+def test_a_mutation_of_several_lines_changes_the_right_bytes():
     source = "def f(ä):\n    return g(ä +  # both\n             1)\n".encode()
     changed = [mutation.apply(source).decode() for mutation in mutations("f.py", source)]
     assert [text.split("return ")[1] for text in changed] == [
@@ -103,7 +103,7 @@ PLANTED = {
 
 
 @pytest.mark.slow
-def test_planted_mutations_are_killed_by_tests_or_time_or_survive(tmp_path):
+def test_planted_mutations_are_killed_by_a_test_or_the_time_limit_or_survive(tmp_path):
     for name, text in PLANTED.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)

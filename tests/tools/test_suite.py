@@ -34,14 +34,14 @@ def test_versions_are_those_of_the_configuration():
 
 
 @pytest.mark.parametrize("line", ["numpy>=1.26,<3", "numpy", "numpy==2.0", "numpy>=1.26;python_version<'4'"])
-def test_a_line_that_does_not_name_the_oldest_alone_is_refused(line):
+def test_a_requirement_that_is_not_a_lower_bound_is_refused(line):
     with pytest.raises(ValueError, match=f"expected package>=version, found {re.escape(line)}"):
         versions.requirements(CONFIG.replace("numpy>=1.26", line), oldest=True, torch=False)
 
 
 @pytest.mark.parametrize("there", [{sys.executable: "", "python3.99": "python"},
                                    {sys.executable: "python", "python3.99": ""}], ids=["this", "other"])
-def test_without_an_environment_of_this_python_a_set_has_not_passed(tmp_path, monkeypatch, there):
+def test_a_set_fails_without_an_environment_of_this_python(tmp_path, monkeypatch, there):
     (tmp_path / "tests").mkdir()
     (tmp_path / "setup.cfg").write_text(CONFIG)
     monkeypatch.setattr(versions, "pythons", lambda text: ["python3.99"])
@@ -51,7 +51,7 @@ def test_without_an_environment_of_this_python_a_set_has_not_passed(tmp_path, mo
     assert versions.try_versions("oldest", tmp_path, tmp_path) == bool(there[sys.executable])
 
 
-def test_pythons_are_found_on_the_path_from_the_least_allowed_on(tmp_path, monkeypatch):
+def test_all_pythons_on_the_path_that_are_allowed_are_found(tmp_path, monkeypatch):
     for minor, status in [(9, 0), (10, 1), (11, 0), (13, 0)]:
         fake = tmp_path / f"python3.{minor}"
         fake.write_text(f"#!/bin/sh\nexit {status}\n")
@@ -60,7 +60,7 @@ def test_pythons_are_found_on_the_path_from_the_least_allowed_on(tmp_path, monke
     assert versions.pythons(CONFIG) == [str(tmp_path / "python3.11"), str(tmp_path / "python3.13")]
 
 
-def test_a_copy_leaves_out_what_was_made(tmp_path):
+def test_a_copy_leaves_out_generated_files(tmp_path):
     project = tmp_path / "project"
     for name in ("code/a.py", "code/__pycache__/a.pyc", "runs/1/model.npz", ".git/HEAD", ".ci/run"):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def test_numpy_does_without_the_features_of_a_level():
 
 
 @pytest.mark.slow
-def test_a_line_for_a_run_and_all_it_said_if_a_test_failed(tmp_path, capsys):
+def test_a_run_prints_one_line_and_all_lines_if_a_test_fails(tmp_path, capsys):
     test = tmp_path / "test_planted.py"
     test.write_text("def test():\n    pass\n")
     assert run_suite("planted", tmp_path, sys.executable)
