@@ -207,6 +207,10 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "e^-37 is below the last bit that is claimed"),
     ],
     "ctc_scratch/ctc/decoding/prefix_tree.py": [
+        ("tree[child, SIBLING], tree[child, SLOT] = tree[node, CHILD], -1",
+         ["tree[child, SIBLING], tree[child, SLOT] = tree[node, CHILD], (1)",
+          "tree[child, SIBLING], tree[(child) + 1, SLOT] = tree[node, CHILD], -1"],
+         "`renew` sets the slot of every node that is added"),
         ("tree[:used, CHILD] = -1", ["tree[:(used) - 1, CHILD] = -1"], "the newest node has no child"),
         ("while child >= 0 and tree[child, LABEL] != c:", ["while child > 0 and tree[child, LABEL] != c:"],
          "node 0 is no node's child"),
