@@ -7,7 +7,7 @@ and a note under the drawing says how.
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple, Sequence
+from typing import Iterable, Sequence
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from .trellis import hundredths
 
 ACCENT = "#c1432e"  # the target's path, and where its labels stand
-INK, RULE, GROUND = "#22303c", "#8a949e", "#ffffff"
+INK, RULE, BACKGROUND = "#22303c", "#8a949e", "#ffffff"
 
-WIDTH, LEFT, RIGHT, TOP = 720, 46, 14, 30  # pixels: the picture, and the margins of the part with frames
+WIDTH, MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP = 720, 46, 14, 30  # pixels; the margins are those of the cells
 LINE = 16  # pixels from one line of text to the next
 MOST_COLUMNS, MOST_ROWS = 120, 61
 """More frames or states than this share cells."""
@@ -28,15 +28,6 @@ MOST_SPANS = 120
 """An alignment shows this many labels, from the first on."""
 BAR_HEIGHT = 80
 """Pixels of a bar whose confidence is 1."""
-
-
-class LabelSpan(NamedTuple):
-    """The first and the last frame of a label, and a confidence from 0 to 1."""
-
-    label: int
-    first: int
-    last: int
-    confidence: float
 
 
 def lattice_svg(gamma: NDArray[np.float64], names: Sequence[str], states: Sequence[int], caption: str) -> str:
@@ -51,10 +42,10 @@ def lattice_svg(gamma: NDArray[np.float64], names: Sequence[str], states: Sequen
     per_column, per_row = max(1, -(-T // MOST_COLUMNS)), max(1, -(-S // MOST_ROWS))
     pooled = _largest(gamma, per_column, per_row)
     columns, rows = pooled.shape
-    cell_width = min(46.0, (WIDTH - LEFT - RIGHT) / max(columns, 1))
+    cell_width = min(46.0, (WIDTH - MARGIN_LEFT - MARGIN_RIGHT) / max(columns, 1))
     numbered = columns * rows <= MOST_NUMBERS and cell_width >= 38
     cell_height = 28.0 if numbered else max(5.0, min(22.0, 330 / rows))
-    bottom = TOP + rows * cell_height
+    bottom = MARGIN_TOP + rows * cell_height
 
     parts: list[str] = []
     if numbered:
@@ -64,11 +55,14 @@ def lattice_svg(gamma: NDArray[np.float64], names: Sequence[str], states: Sequen
     if per_row == 1:
         every = 1 if cell_height >= 9 else 2 if cell_height >= 6 else 4
         for s in range(0 if every == 1 else 1, S, every):  # the labels alone where there is little room
-            parts.append(_text(LEFT - 6, TOP + (s + 0.5) * cell_height + 3.5, names[s], "end", 10))
+            y = MARGIN_TOP + (s + 0.5) * cell_height + 3.5
+            parts.append(_text(MARGIN_LEFT - 6, y, names[s], "end", 10))
     parts += _frame_axis(T, cell_width / per_column, bottom)
     middles = [min(column * per_column + (per_column - 1) // 2, T - 1) for column in range(columns)]
-    points = [(LEFT + (column + 0.5) * cell_width, TOP + (states[t] // per_row + 0.5) * cell_height)
-              for column, t in enumerate(middles) if len(states)]
+    points = [
+        (MARGIN_LEFT + (column + 0.5) * cell_width, MARGIN_TOP + (states[t] // per_row + 0.5) * cell_height)
+        for column, t in enumerate(middles) if len(states)
+    ]
     parts += _path(points, cell_height)
 
     notes = ["shade: gamma, the posterior of each state at each frame"]
@@ -87,19 +81,21 @@ def alignment_svg(spans: Sequence[tuple[int, int, int, float]], T: int, caption:
     T : how many frames there are
     caption : a line about the alignment
     """
-    shown = [LabelSpan(*span) for span in spans[:MOST_SPANS]]
-    frames = shown[-1].last + 1 if len(shown) < len(spans) else T
-    frame_width = (WIDTH - LEFT - RIGHT) / max(frames, 1)
-    top, bottom = TOP + LINE, TOP + LINE + BAR_HEIGHT
+    shown, frames = spans[:MOST_SPANS], T
+    if len(shown) < len(spans):
+        _, _, last_shown, _ = shown[-1]
+        frames = last_shown + 1
+    frame_width = (WIDTH - MARGIN_LEFT - MARGIN_RIGHT) / max(frames, 1)
+    top, bottom = MARGIN_TOP + LINE, MARGIN_TOP + LINE + BAR_HEIGHT
     parts = [
-        f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="{RULE}" stroke-width="{width}"/>'
+        f'<path d="M{MARGIN_LEFT} {y}H{WIDTH - MARGIN_RIGHT}" stroke="{RULE}" stroke-width="{width}"/>'
         for y, width in ((top, 0.5), ((top + bottom) / 2, 0.5), (bottom, 1))
     ]
-    parts += [_text(LEFT - 6, y + 3.5, value, "end", 10)
+    parts += [_text(MARGIN_LEFT - 6, y + 3.5, value, "end", 10)
               for y, value in ((top, "1"), ((top + bottom) / 2, ".5"), (bottom, "0"))]
     free, unnamed = 0.0, 0
     for label, first, last, confidence in shown:
-        x, width = LEFT + first * frame_width, max((last + 1 - first) * frame_width - 1, 1.0)
+        x, width = MARGIN_LEFT + first * frame_width, max((last + 1 - first) * frame_width - 1, 1.0)
         height = max(min(confidence, 1.0) * BAR_HEIGHT, 1.0)
         frames_text = f"frame {first}" if first == last else f"frames {first} to {last}"
         parts.append(
@@ -137,13 +133,13 @@ def _numbered_cells(
 ) -> Iterable[str]:
     """A rectangle for each cell, with its gamma as a number where that is above 0."""
     for (t, s), p in np.ndenumerate(gamma):
-        x, y = LEFT + t * width, TOP + s * height
+        x, y = MARGIN_LEFT + t * width, MARGIN_TOP + s * height
         yield (f'<rect x="{x:.1f}" y="{y:.1f}" width="{width - 1:.1f}" height="{height - 1:.1f}" '
                f'fill="{INK}" fill-opacity="{0.04 + 0.86 * p:.3f}">'
                f"<title>t={t}, state {s} ({escape(names[s])}): gamma {p:.4f}</title></rect>")
         if p > 0:
             # At the lower left: paths come from the upper left and leave to the lower right.
-            colour = GROUND if p > 0.6 else INK
+            colour = BACKGROUND if p > 0.6 else INK
             yield _text(x + 3, y + height - 4, hundredths(p), "start", 9, colour)
 
 
@@ -151,10 +147,10 @@ def _shaded_cells(gamma: NDArray[np.float64], width: float, height: float) -> It
     """The cells in 16 shades, all cells of one shade as a single path; the lightest are left out."""
     levels = np.rint(16 * gamma).astype(int)
     box = f"h{width:.1f}v{height:.1f}h-{width:.1f}z"
-    yield (f'<rect x="{LEFT}" y="{TOP}" width="{len(gamma) * width:.1f}" '
+    yield (f'<rect x="{MARGIN_LEFT}" y="{MARGIN_TOP}" width="{len(gamma) * width:.1f}" '
            f'height="{gamma.shape[1] * height:.1f}" fill="{INK}" fill-opacity="0.04"/>')
     for level in range(1, 17):
-        cells = "".join(f"M{LEFT + t * width:.1f} {TOP + s * height:.1f}{box}"
+        cells = "".join(f"M{MARGIN_LEFT + t * width:.1f} {MARGIN_TOP + s * height:.1f}{box}"
                         for t, s in np.argwhere(levels == level))
         if cells:
             yield f'<path d="{cells}" fill="{INK}" fill-opacity="{0.9 * level / 16:.3f}"/>'
@@ -165,12 +161,12 @@ def _path(points: Sequence[tuple[float, float]], cell_height: float) -> Iterable
     if not points:
         return
     line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    for colour, thickness in ((GROUND, 4.5), (ACCENT, 2)):
+    for colour, thickness in ((BACKGROUND, 4.5), (ACCENT, 2)):
         yield (f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="{thickness}" '
                'stroke-linejoin="round" stroke-linecap="round"/>')
     if cell_height >= 12 and len(points) <= 40:
         for x, y in points:
-            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{ACCENT}" stroke="{GROUND}"/>'
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{ACCENT}" stroke="{BACKGROUND}"/>'
 
 
 def _frame_axis(T: int, frame_width: float, y: float) -> Iterable[str]:
@@ -178,7 +174,7 @@ def _frame_axis(T: int, frame_width: float, y: float) -> Iterable[str]:
     spacing = next((n for n in (m * 10**e for e in range(9) for m in (1, 2, 5)) if n * frame_width >= 44), 1)
     for t in range(0, T, spacing):
         name = f"t={t}" if t == 0 else str(t)
-        yield _text(LEFT + (t + 0.5) * frame_width, y + 13, name, "middle", 10)
+        yield _text(MARGIN_LEFT + (t + 0.5) * frame_width, y + 13, name, "middle", 10)
 
 
 def _text(x: float, y: float, content: str, anchor: str, size: int, colour: str = INK) -> str:
@@ -196,7 +192,7 @@ def _document(lines: Sequence[str], parts: Iterable[str], bottom: float) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:.0f}" '
         f'viewBox="0 0 {WIDTH} {height:.0f}" role="img" font-family="sans-serif" style="max-width:100%">'
         f"<title>{escape(caption)}</title>"
-        f'<rect width="{WIDTH}" height="{height:.0f}" rx="4" fill="{GROUND}"/>'
+        f'<rect width="{WIDTH}" height="{height:.0f}" rx="4" fill="{BACKGROUND}"/>'
         + "".join([*texts, *parts]) + "</svg>"
     )
 

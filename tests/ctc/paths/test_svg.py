@@ -82,7 +82,7 @@ def test_the_line_is_the_best_path(rng, T, labels):
     states = states_of(result.best().path.tolist())
     assert len(points) == T and (np.diff(points[:, 0]) > 0).all()
     height = max(np.diff(np.unique(points[:, 1])).max(), 1)
-    rows = (points[:, 1] - svg.TOP) / height - 0.5
+    rows = (points[:, 1] - svg.MARGIN_TOP) / height - 0.5
     # Equal distances for equal numbers of states, whatever the height of a row is.
     assert_close(np.interp(states, [states.min(), states.max()], [rows.min(), rows.max()]), rows, 0.05, "row")
 
@@ -95,7 +95,7 @@ def test_shades_are_those_of_gamma(rng):
     width, height = float(ground.get("width")) / T, float(ground.get("height")) / S
     for path in all_of(root, "path"):
         if path.get("fill") == svg.INK:
-            t, s = np.rint((boxes(path) - [svg.LEFT, svg.TOP]) / [width, height]).astype(int).T
+            t, s = np.rint((boxes(path) - [svg.MARGIN_LEFT, svg.MARGIN_TOP]) / [width, height]).astype(int).T
             shades[t, s] = float(path.get("fill-opacity")) / 0.9
     assert_close(shades, result.gamma, 1 / 32 + 1e-3, "shade")
 
@@ -126,11 +126,11 @@ def test_bars_stand_over_the_frames_of_their_labels(rng):
     root = parsed(found)
     bars = [bar for bar in all_of(root, "rect") if bar.get("fill") == svg.ACCENT]
     assert len(bars) == len(found.spans)
-    frame_width = (svg.WIDTH - svg.LEFT - svg.RIGHT) / 40
+    frame_width = (svg.WIDTH - svg.MARGIN_LEFT - svg.MARGIN_RIGHT) / 40
     for bar, span in zip(bars, found.spans):
         x, width, height = (float(bar.get(name)) for name in ("x", "width", "height"))
-        assert_close([x, x + width + 1], svg.LEFT + frame_width * np.array([span.first, span.last + 1]), 0.11,
-                     "edges of the bar")
+        edges = svg.MARGIN_LEFT + frame_width * np.array([span.first, span.last + 1])
+        assert_close([x, x + width + 1], edges, 0.11, "edges of the bar")
         assert_close(height / svg.BAR_HEIGHT, span.confidence, 1e-3, "height of the bar")
         frames = f"frame {span.first}" if span.first == span.last else f"frames {span.first} to {span.last}"
         assert bar[0].text == f"label {span.label}, {frames}, confidence {span.confidence:.3f}"
