@@ -14,7 +14,7 @@ class ArchiveError(ValueError):
 
 
 class UnfitError(ArchiveError):
-    """A sound file that was written by another version or for other data, as all files of its run are."""
+    """A sound file of another version or for other data; the other files of its run do not fit either."""
 
 
 class ImageError(ValueError):

@@ -27,6 +27,9 @@ class Mnist(NamedTuple):
     test_images: np.ndarray
     test_labels: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Mnist({len(self.train_images)} training and {len(self.test_images)} test images)"
+
 
 def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
     """Load the four MNIST files of a folder, by default those of this package.

@@ -33,6 +33,10 @@ class Evaluation(NamedTuple):
     confusions: Counter  # from (digit read or None, true digit or None) to how often
     decoder: Decoder = "greedy"
 
+    def __repr__(self) -> str:
+        return (f"Evaluation({self.rows} rows of {self.digits}, {self.decoder}: "
+                f"label error rate {self.label_error_rate:.2%}, rows right {self.row_accuracy:.2%})")
+
 
 def evaluate(
     model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: Decoder = "greedy"

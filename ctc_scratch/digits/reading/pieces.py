@@ -39,8 +39,8 @@ def find_pieces(ink: np.ndarray) -> list[Piece]:
     ImageError
         There is no ink.
     """
-    dark = np.asarray(ink > LEVEL)
-    pieces = [_extent(dark, *run) for run in _runs(np.asarray(dark.any(axis=0)))]
+    inked = np.asarray(ink > LEVEL)
+    pieces = [_extent(inked, *run) for run in _runs(np.asarray(inked.any(axis=0)))]
     if not pieces:
         raise ImageError("expected a row of digits, found no ink")
     tallest = max(piece.size for piece in pieces)
@@ -48,7 +48,7 @@ def find_pieces(ink: np.ndarray) -> list[Piece]:
     for piece in pieces[1:]:
         near = piece.left - joined[-1].right <= NEAR * tallest
         if near and min(piece.size, joined[-1].size) < PART * tallest:
-            joined[-1] = _extent(dark, joined[-1].left, piece.right)
+            joined[-1] = _extent(inked, joined[-1].left, piece.right)
         else:
             joined.append(piece)
     return [piece for piece in joined if piece.size >= SPECK * tallest]
@@ -60,7 +60,7 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
 
 
-def _extent(dark: np.ndarray, left: int, right: int) -> Piece:
+def _extent(inked: np.ndarray, left: int, right: int) -> Piece:
     """The piece in the columns from left to right."""
-    lines = np.flatnonzero(dark[:, left:right].any(axis=1))
+    lines = np.flatnonzero(inked[:, left:right].any(axis=1))
     return Piece(left, right, int(lines[0]), int(lines[-1]) + 1)

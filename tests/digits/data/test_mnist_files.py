@@ -18,6 +18,7 @@ from tests.tools.idx_files import idx_bytes, make_digits
 def test_load_mnist_reads_plain_and_gzipped_files_side_by_side(folder):
     mnist = load_mnist(folder)
     assert [array.shape for array in mnist] == [(24, 28, 28), (24,), (11, 28, 28), (11,)]
+    assert repr(mnist) == "Mnist(24 training and 11 test images)"
     np.testing.assert_array_equal(mnist.test_labels, read_idx(folder / "t10k-labels-idx1-ubyte"))
 
 

@@ -40,6 +40,7 @@ def test_assemble_rows_pads_on_the_right_with_zeros(rng):
     batch = assemble_rows(images, labels, np.array([2, 1, 3]))
     assert batch.images.shape == (3, 28, 84) and batch.images.dtype == np.float32
     assert batch.widths.tolist() == [56, 28, 84]
+    assert repr(batch) == "RowBatch(3 rows, 6 digits, images 3 x 28 x 84)"
     for row, expected in zip(batch.labels, (labels[:2], labels[2:3], labels[3:])):
         assert row.tolist() == expected.tolist()
     first = 0

@@ -24,6 +24,12 @@ def make_rows(rng, widths):
     return images, np.array(widths)
 
 
+def test_a_reader_prints_in_one_line(rng):
+    model = RowReader(hidden=1, window=2, rng=rng)
+    assert repr(model) == ("RowReader(hidden=1, layers=1, bidirectional=True, window=2, vertical=0): "
+                           f"{sum(param.size for param in model.params.values())} float32 weights")
+
+
 # ---- digits and labels --------------------------------------------------------------------
 
 
