@@ -19,15 +19,14 @@ import numpy as np
 
 from ctc_scratch import (
     NGram,
-    greedy_decode,
     label_error_rate,
-    map_decode,
     prefix_beam_search,
     sequence_accuracy,
 )
+from ctc_scratch.ctc.decoding.by_name import DECODERS, decode
 from ctc_scratch.digits.data.mnist_files import Mnist, load_mnist
 from ctc_scratch.digits.data.rows import assemble_rows
-from ctc_scratch.digits.model.evaluate import model_logits
+from ctc_scratch.digits.model.evaluate import MAP_BUDGET, model_logits
 from ctc_scratch.digits.model.model_file import load_model
 from ctc_scratch.digits.model.reader import C, RowReader, digits_to_labels
 from ctc_scratch.digits.training.settings import Settings
@@ -54,18 +53,16 @@ def main() -> None:
     others = [digits_to_labels(digits_of(year)).tolist() for year in rng.choice(YEARS, 1000)]
 
     decoders = {
-        "greedy": lambda: greedy_decode(logits, lengths),
-        "beam": lambda: best_of(prefix_beam_search(logits, lengths)),
-        "map": lambda: [found.labels for found in map_decode(logits, lengths, budget=200)],
+        name: lambda name=name: decode(name, logits, lengths, budget=MAP_BUDGET) for name in DECODERS
     }
     for order in ORDERS:
         ngram = NGram(others, order, labels=range(1, C))
         decoders[f"beam, {order}-gram"] = lambda ngram=ngram: best_of(
             prefix_beam_search(logits, lengths, language_model=ngram))
     rows, results = [], []
-    for name, decode in decoders.items():
+    for name, decoder in decoders.items():
         start = time.perf_counter()
-        read = decode()
+        read = decoder()
         seconds = time.perf_counter() - start
         errors, right = label_error_rate(read, truth), sequence_accuracy(read, truth)
         rows.append([name, f"{100 * errors:.2f} %", f"{100 * right:.1f} %",
