@@ -1,7 +1,5 @@
 """The certified kernel, way by way: each one through it, states that are far behind, the memory it takes."""
 
-import threading
-
 import numba
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ from ctc_scratch.ctc import Workspace, certified, ctc_loss
 from ctc_scratch.ctc.certified import emissions
 from ctc_scratch.ctc.certified.layout import make_places
 from ctc_scratch.ctc.inputs.targets import check_targets
-from ctc_scratch.ctc.inputs.values import BLOCK, all_finite, check_logits
-from ctc_scratch.ctc.running import plan, solver, threads
+from ctc_scratch.ctc.inputs.values import check_logits
+from ctc_scratch.ctc.running import plan, solver
 from tests.conftest import assert_close
 
 as_plain_python = pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="asks what compiled code hides")
@@ -46,68 +44,6 @@ def test_padding_may_hold_anything_even_where_it_is_all_there_is(rng, method):
     result = ctc_loss(logits, targets, lengths, method=method)
     for name in ("loss", "grad", "bound", "exact"):
         np.testing.assert_array_equal(getattr(result, name), getattr(expected, name), err_msg=name)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [1, *BLOCK + np.arange(-1, 2), 3 * BLOCK])
-def test_what_is_not_finite_is_found_wherever_it_stands(dtype, size):
-    numbers = np.full((size, 1), np.finfo(dtype).max, dtype)
-    numbers[::2] = np.finfo(dtype).min
-
-    def finite():
-        looks = np.zeros(3, np.int64)
-        answer = all_finite(numbers, looks)
-        assert looks[1] == -(-size // BLOCK), "blocks that are done"
-        return answer
-
-    assert finite()
-    for k in {0, size // 2, min(BLOCK - 1, size - 1), min(BLOCK, size - 1), size - 1}:
-        kept = numbers[k, 0]
-        for bad in (np.nan, -np.nan, np.inf, -np.inf):
-            numbers[k] = bad
-            assert not finite(), (k, bad)
-        numbers[k] = kept
-    assert all_finite(numbers[:0], np.zeros(3, np.int64))
-
-
-def test_nobody_goes_on_before_every_number_has_been_looked_at():
-    """Another thread has taken the last of two blocks, and has not done it yet; then it finds a NaN there."""
-    looks, answers = np.array([2, 1, 0]), []
-    waits = threading.Thread(target=lambda: answers.append(
-        all_finite(np.zeros((BLOCK + 1, 1)), looks)))
-    waits.start()
-    waits.join(timeout=0.2)
-    assert waits.is_alive() and not answers
-    looks[2] = 1
-    looks[1] = 2
-    waits.join(timeout=30)
-    assert answers == [False]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("n, t", [(0, 0), (7, 39), (4, 20)])
-@pytest.mark.parametrize("padded", [False, True])
-def test_a_bad_logit_is_refused_before_out_is_written_to(rng, monkeypatch, count, n, t, padded):
-    """By the kernel itself, where several threads look at the logits together, too."""
-    monkeypatch.setattr(threads, "TOGETHER_COST", 0)
-    monkeypatch.setattr(threads, "_num_threads", count)
-    logits, lengths = rng.standard_normal((40, 8, 60)), np.full(8, 40)
-    targets = rng.integers(1, 60, (8, 5))
-    if padded:
-        lengths[2] = 10
-    out = np.full_like(logits, 7.0)
-    logits[t, n, 3] = np.nan
-    with pytest.raises(ValueError, match=rf"logits\[t={t}, n={n}, c=3\] is nan"):
-        ctc_loss(logits, targets, lengths if padded else None, out=out)
-    assert (out == 7.0).all()
-
-
-@pytest.mark.parametrize("infeasible", ["inf", "zero"])
-def test_a_bad_logit_is_refused_where_no_sequence_has_a_path(infeasible):
-    logits = np.zeros((2, 1, 3))
-    logits[1, 0, 2] = np.inf
-    with pytest.raises(ValueError, match=r"logits\[t=1, n=0, c=2\] is inf"):
-        ctc_loss(logits, [[1, 1]], infeasible=infeasible)
 
 
 @pytest.mark.parametrize("way", WAYS)
