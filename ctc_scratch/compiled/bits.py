@@ -12,7 +12,7 @@ from .cache import cached_njit
 
 # nogil: called by kernels that several threads run. fastmath: named because a kernel that does not name it
 # takes that of its caller, and what stands here must mean the same to all callers.
-exactly = cached_njit(nogil=True, error_model="numpy", fastmath=False)
+exactly = cached_njit(nogil=True, error_model="numpy", fastmath=False, no_cfunc_wrapper=True)
 
 LN2 = math.log(2.0)
 EMPTY = -(2.0**1022)

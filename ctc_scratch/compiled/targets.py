@@ -3,7 +3,7 @@
 from .cache import cached_njit
 
 # nogil: called by kernels that several threads run.
-kernel = cached_njit(nogil=True, error_model="numpy", fastmath=False)
+kernel = cached_njit(nogil=True, error_model="numpy", fastmath=False, no_cfunc_wrapper=True)
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...compiled.bits import EMPTY, LN2, near_one
 from .emissions import emissions, load, softmax, store
-from .flags import kernel
+from .flags import kernel, part
 from .layout import Answer, Frames, allocate, describe_target
 from .pairs import copy_states, joined
 from .posterior import lost, posterior
@@ -16,7 +16,7 @@ BUDGET = 32 * 2**20
 """Bytes of forward states kept at a time; longer problems keep checkpoints and compute them again."""
 
 
-@kernel
+@part
 def forward_block(frames, target, memory, start):
     """alpha, emissions and norms of the block that begins at `start`; alpha[0] holds the states before it."""
     T, B = target.windows.shape[0] - 1, memory.emit.shape[0]
@@ -30,7 +30,7 @@ def forward_block(frames, target, memory, start):
         emitting(now, memory.emit[k], target.slots, lo, hi)
 
 
-@kernel
+@part
 def forward_pass(frames, target, memory):
     """The likelihood as a pair; memory then holds the last block, and a checkpoint before each block."""
     T, S, B = target.windows.shape[0] - 1, target.slots.shape[0], memory.emit.shape[0]
@@ -46,7 +46,7 @@ def forward_pass(frames, target, memory):
     return joined(end[0, S + 1], end[1, S + 1], end[0, S], end[1, S], 0.0, EMPTY, 0.0)
 
 
-@kernel
+@part
 def backward_pass(frames, target, memory, top, nearly_certain, answer):
     """Fill the answer; `top` is the exponent of the likelihood p.
 
@@ -79,7 +79,7 @@ def backward_pass(frames, target, memory, top, nearly_certain, answer):
     return lack
 
 
-@kernel
+@part
 def solve(frames, target, memory, answer):
     """The loss of one sequence; the answer is filled, or left alone where no path exists."""
     T, S = target.windows.shape[0] - 1, target.slots.shape[0]

@@ -4,14 +4,14 @@ import numpy as np
 
 from ...compiled.bits import EMPTY
 from ...compiled.exp import exp_row, exp_split
-from .flags import kernel
+from .flags import part
 from .pairs import fold
 
 LARGEST_LOGIT = 2.0**1000
 """Finite logits saturate here, so that the difference of any two is finite."""
 
 
-@kernel
+@part
 def load(frames, t, x):
     """x = the logits of frame t as float64, saturated, -inf as EMPTY: all their differences are finite."""
     for c in range(x.shape[0]):
@@ -19,7 +19,7 @@ def load(frames, t, x):
         x[c] = min(max(value, -LARGEST_LOGIT), LARGEST_LOGIT) if value > -np.inf else EMPTY
 
 
-@kernel
+@part
 def emissions(x, classes, normalise, emit, norm):
     """y_c = e^(x_c - top) / total of the classes used, as pairs; x is overwritten to find the total."""
     top, total = 0.0, 1.0
@@ -39,14 +39,14 @@ def emissions(x, classes, normalise, emit, norm):
     norm[0], norm[1] = top, total
 
 
-@kernel
+@part
 def split_all(m, x, top):
     """m, n = exp_split(x, top) of all classes used; the exponents n take the place of x."""
     for k in range(m.shape[0]):
         m[k], x[k] = exp_split(x[k], top)
 
 
-@kernel
+@part
 def softmax(x, norm):
     """Turn the logits x of a frame into its probabilities, with the norm that `emissions` has kept of it."""
     exp_row(x, norm[0])
@@ -54,7 +54,7 @@ def softmax(x, norm):
         x[c] /= norm[1]
 
 
-@kernel
+@part
 def store(probs, t, answer):
     """Frame t of the gradient = weight * probs, in the type of the gradient."""
     for c in range(probs.shape[0]):

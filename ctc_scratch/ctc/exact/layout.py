@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compiled.targets import find_first_frames, find_windows, number_classes
-from .flags import kernel
+from .flags import kernel, part
 
 # The comments give shapes: T frames, S states, C classes, K of them used, blocks of B frames.
 
@@ -77,7 +77,7 @@ def describe_target(labels, blank, T, C):
     return Target(classes[:K], slots, skips, windows)
 
 
-@kernel
+@part
 def allocate(T, C, S, K, budget):
     """The Memory of a sequence: one block if that takes at most `budget` bytes, else of sqrt(T)."""
     B = T if T * 16 * (S + 4 + K + 1) <= budget else int(math.ceil(math.sqrt(T)))

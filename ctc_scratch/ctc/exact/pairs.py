@@ -4,19 +4,19 @@ The exponent is kept in a float64, too; a 0 is the pair (0, EMPTY).
 """
 
 from ...compiled.bits import EMPTY, bits_of_float64, float64_from_bits, power_of_two
-from .flags import kernel
+from .flags import kernel, part
 
 FRACTION, ONE = (1 << 52) - 1, 1023 << 52
 COUNT_BITS, COUNT_BIAS = 1075 << 52, 2.0**52 + 1023  # float64_from_bits(COUNT_BITS | j) = 2^52 + j
 
 
-@kernel
+@part
 def plain(m, e):
     """m 2^e as one number; 0 if e is too low for a normal one."""
     return m * power_of_two(min(e, 900.0)) if e >= -1022.0 else 0.0
 
 
-@kernel
+@part
 def joined(stay, stay_exp, step, step_exp, skip, skip_exp, can_skip):
     """m, e with m 2^e = stay + step + (skip if can_skip), m in [1, 2) or 0."""
     top = max(stay_exp, step_exp)
@@ -31,14 +31,14 @@ def joined(stay, stay_exp, step, step_exp, skip, skip_exp, can_skip):
 
 
 # Assigning one array to another compiles Numba's message about unequal shapes: a third of all compilation.
-@kernel
+@part
 def copy(source, out):
     """out = source, element by element."""
     for k in range(source.shape[0]):
         out[k] = source[k]
 
 
-@kernel
+@part
 def copy_states(source, out):
     """out = source, where both are (2, S + 4): mantissas and exponents."""
     copy(source[0], out[0])
@@ -58,7 +58,7 @@ def fold(values, n):
         length = half
 
 
-@kernel
+@part
 def add(values, others):
     """values += others, element by element."""
     for k in range(values.shape[0]):

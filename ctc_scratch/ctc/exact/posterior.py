@@ -1,18 +1,18 @@
 """What alpha and beta give at one frame: gamma, the occupancy of each class, and the mass that is lost."""
 
 from ...compiled.bits import EMPTY
-from .flags import kernel
+from .flags import part
 from .pairs import copy, fold, plain
 
 
-@kernel
+@part
 def joint(alpha, alpha_exp, beta, beta_exp, top, out):
     """out = alpha beta 2^-top"""
     for s in range(out.shape[0]):
         out[s] = plain(alpha[s] * beta[s], (alpha_exp[s] + beta_exp[s]) - top)
 
 
-@kernel
+@part
 def posterior(alpha, beta, target, t, top, memory, gamma):
     """Fill memory.occupancy (K,), which then sums to 1, and gamma (S,) unless it is empty."""
     joints, sums, occupancy, slots = memory.joints, memory.sums, memory.occupancy, target.slots
@@ -44,7 +44,7 @@ def posterior(alpha, beta, target, t, top, memory, gamma):
             gamma[s] = joints[s] / total
 
 
-@kernel
+@part
 def lost(alpha, target, t, probs, x):
     """sum over s of alpha_{t-1}(s) times what frame t gives to the classes that are no move from s."""
     # Nothing is taken from 1. Of the classes that are no move, those among the three most probable are

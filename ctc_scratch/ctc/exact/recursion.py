@@ -4,11 +4,11 @@ Rows of states come with two states before and two after them: `before` and `aft
 """
 
 from ...compiled.bits import EMPTY
-from .flags import kernel
+from .flags import part
 from .pairs import joined
 
 
-@kernel
+@part
 def forward(before, before_exp, skips, m, e):
     """alpha_t without its emission: what stays, steps and skips into each state."""
     for s in range(m.shape[0]):
@@ -16,7 +16,7 @@ def forward(before, before_exp, skips, m, e):
                             before[s], before_exp[s], skips[s])
 
 
-@kernel
+@part
 def backward(after, after_exp, skips, m, e):
     """beta_t: what each state stays in, steps and skips to, the emissions of t + 1 included."""
     for s in range(m.shape[0]):
@@ -24,7 +24,7 @@ def backward(after, after_exp, skips, m, e):
                             after[s + 2], after_exp[s + 2], skips[s + 2])
 
 
-@kernel
+@part
 def emitting(states, emit, slots, lo, hi):
     """Every state of the window times its emission; 0 around the window: more than that is never read."""
     multiply(states[0, lo + 2:hi + 2], states[1, lo + 2:hi + 2], emit[0], emit[1], slots[lo:hi])
@@ -32,7 +32,7 @@ def emitting(states, emit, slots, lo, hi):
         states[0, s], states[1, s] = 0.0, EMPTY
 
 
-@kernel
+@part
 def multiply(m, e, y, y_exp, slots):
     for s in range(m.shape[0]):
         m[s] *= y[slots[s]]
