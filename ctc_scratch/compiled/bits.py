@@ -20,7 +20,7 @@ EMPTY = -(2.0**1022)
 
 _COUNT_BIAS = 2.0**52 + 1023
 
-unsigned = np.uintp  # for indices: Numba tests signed ones for counting from the end
+unsigned = np.uintp  # the type for indices: Numba tests a signed one for being negative
 
 
 def float64_from_bits(bits):

@@ -2,8 +2,8 @@
 
     p(labels | x) = sum of prod_t y_t(path_t) over all paths that collapse to the labels
 
-(Graves et al. 2006, eq. 2 and 3). Nothing here is clever, which is what makes
-it the oracle for `reference`, where the same functions take O(T U) steps.
+(Graves et al. 2006, eq. 2 and 3). Nothing here is clever, and therefore it is
+what `reference` is tested against, where the same functions take O(T U) steps.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MAX_PATHS = 2_000_000
 
 
 def _paths(classes: Sequence[int], T: int) -> itertools.product:
+    """All paths of T frames through these classes, in lexical order."""
     if len(classes) ** T > MAX_PATHS:
         raise ValueError(
             f"{len(classes)} classes in T={T} frames make {len(classes)}**{T} paths; "
@@ -44,7 +45,7 @@ def alignments(labels: Sequence[int], T: int, blank: int = 0) -> list[tuple[int,
     wanted = [int(c) for c in labels]
     if blank in wanted:
         raise ValueError(f"labels {wanted} contain the blank {blank}")
-    # A class outside the labels cannot stand in such a path.
+    # No other class can be part of such a path.
     classes = sorted({blank, *wanted})
     return [path for path in _paths(classes, T) if collapse(path, blank) == wanted]
 
@@ -52,8 +53,8 @@ def alignments(labels: Sequence[int], T: int, blank: int = 0) -> list[tuple[int,
 def count_alignments(labels: ArrayLike, T: int) -> int:
     """How many alignments the labels have in T frames, as an exact integer of any size.
 
-    Binomial(T + U - r, 2U), r being the number of equal neighbours: the path is
-    fixed by where, among T + U - r places, its U labels begin and end.
+    Binomial(T + U - r, 2U), where r is the number of repeats: a path is determined by where, among
+    T + U - r positions, its U labels begin and end.
 
     >>> count_alignments([1, 1], T=4), count_alignments([1, 2], T=4)
     (5, 15)
@@ -63,10 +64,12 @@ def count_alignments(labels: ArrayLike, T: int) -> int:
 
 
 def _log_prob(log_probs: NDArray, path: Sequence[int]) -> float:
+    """ln of the product of y_t(path_t)."""
     return math.fsum(log_probs[t, c] for t, c in enumerate(path))
 
 
 def _log_sum(log_terms: Iterable[float]) -> float:
+    """ln of the sum of e^term; -inf if there is none."""
     terms = list(log_terms)
     top = max(terms, default=-math.inf)
     if top == -math.inf:
@@ -114,8 +117,7 @@ def occupancy(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDAr
 def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tuple[float, NDArray]:
     """The loss -ln p(labels | x) and its gradient (T, C) w.r.t. the logits: probs - occupancy.
 
-    Both lines of the proof are in `reference.loss_and_grad`. An infeasible
-    target has loss inf and gradient 0.
+    `reference.loss_and_grad` proves it in two lines. An infeasible target has loss inf and gradient 0.
     """
     logits = np.asarray(logits, dtype=np.float64)
     log_probs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
@@ -126,7 +128,7 @@ def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tup
 
 
 def labelling_distribution(log_probs: NDArray, blank: int = 0) -> dict[tuple[int, ...], float]:
-    """p(labels | x) of every labelling that T frames can spell; the values sum to 1.
+    """p(labels | x) of every labelling that fits T frames; the values sum to 1.
 
     >>> dist = labelling_distribution(np.log([[0.6, 0.4], [0.6, 0.4]]))
     >>> {labels: round(p, 2) for labels, p in dist.items()}     # greedy reads (), wrongly

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
-    """Integers (U,); TypeError or ValueError, which names them, for what would have to be made such.
+    """The labels as an integer array (U,); anything that is not a sequence of integers is refused, by its name.
 
     >>> as_labels([1.5])
     Traceback (most recent call last):
@@ -29,7 +29,7 @@ def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
     """
     try:
         array = np.asarray(labels)
-    except ValueError:  # NumPy's word for a ragged list
+    except ValueError:  # NumPy refuses a ragged list
         array = np.empty((0, 0))
     if array.ndim == 1 and (array.size == 0 or array.dtype.kind in "iu"):  # NumPy makes [] a float array
         return array.astype(np.intp, copy=False)
@@ -62,8 +62,8 @@ def extend(labels: ArrayLike, blank: int = 0) -> NDArray[np.intp]:
 def can_skip(ext: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Which states (S,) may be entered from two states before: labels that differ from the last.
 
-    A blank is never entered by a skip, for two states before it stands a blank
-    too; so one comparison holds the papers' whole case distinction.
+    A blank is never entered by a skip, because the state two before it is a blank, too. So one comparison
+    covers the papers' whole case distinction.
 
     >>> can_skip(extend([1, 1, 2]))
     array([False, False, False, False, False,  True, False])
@@ -75,7 +75,7 @@ def can_skip(ext: NDArray[np.intp]) -> NDArray[np.bool_]:
 
 
 def count_repeats(labels: ArrayLike) -> int:
-    """How many labels equal their left neighbour (r): each needs a blank between, so a frame more.
+    """How many labels equal the label before them (r): each needs a blank in between, which takes a frame.
 
     >>> count_repeats([1, 1, 2, 2, 2])
     3

@@ -7,8 +7,11 @@ beta_t(s) leaves out the emission of frame t, so that at *every* frame
 
     sum_s alpha_t(s) beta_t(s) = p(labels | x)
 
-An impossible state has log-probability -inf, a true one, never a large
-negative number.
+An impossible state has log-probability -inf, never a large negative number in
+its place.
+
+Read this file after `enumeration`, which gives the definition, and before
+`kernels`, which has the same functions in compiled form.
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ def backward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArr
     T, S = len(log_probs), len(ext)
     log_beta = np.full((T, S), -np.inf)
     if T > 0:
-        log_beta[-1, -2:] = 0.0  # a path ends with the last label or the blank behind it
+        log_beta[-1, -2:] = 0.0  # a path ends with the last label or the blank after it
     for t in range(T - 2, -1, -1):
         after = log_beta[t + 1] + log_probs[t + 1, ext]
         stay = after
@@ -87,7 +90,6 @@ def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) ->
 
     -inf if no path exists.
 
-
     >>> uniform = np.log(np.full((4, 3), 1 / 3))
     >>> round(np.exp(log_likelihood(uniform, [1, 2])) * 3**4)      # 15 paths of 81
     15
@@ -100,8 +102,8 @@ def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) ->
 def gamma(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
     """The posterior (T, S) of being in state s at frame t: alpha beta / p(labels | x).
 
-    The target must be feasible. Every row is divided by its own sum, which is p(labels | x) at any frame:
-    what alpha and beta have gathered in rounding errors by then cancels.
+    The target must be feasible. Every row is divided by its own sum, which is p(labels | x) at every frame;
+    so the rounding errors that alpha and beta have accumulated up to that frame cancel.
     """
     log_joint = forward(log_probs, labels, blank) + backward(log_probs, labels, blank)
     return np.exp(log_softmax(log_joint))

@@ -1,65 +1,70 @@
 """The kernel to use: linear space, vectorised, and every answer comes with a proof.
 
 **Recursion.** The extended labels are split into blanks ab[u], u = 0..U, and labels
-al[u], u = 0..U-1, so that no state looks its symbol up:
+al[u], u = 0..U-1, so that no state has to look up which class it emits:
 
     ab_t[u] = (ab[u] + al[u-1]) y_t(blank)                                  stay, step
     al_t[u] = (al[u] + ab[u] + skip[u] al[u-1]) y_t(label u)                stay, step, skip
 
-with skip[u] = label u differs from label u-1. All terms are positive, so nothing
-cancels: a frame brings a state at most four roundings, relative ones. Backward the
-labels are kept times their emission, as the frame before wants them; and the gradient
-of a frame is written once, when its beta is there: weight * (y - occupancy).
+where skip[u] is 1 if label u differs from label u-1, else 0. All terms are positive, so
+nothing cancels: each frame adds at most four relative roundings to a state. The backward
+pass keeps labels multiplied by their emission, as the frame before needs them. The
+gradient of a frame, weight * (y - occupancy), is written once, when its beta is known.
 
-**Range.** States live between FLOOR and about TOP, relative to a power of two that
-each sequence keeps for itself. Every fourth frame, if their sum has left the
-neighbourhood of TOP, they are multiplied by another one: nothing rounds. So far
-this is rescaling as everyone does it, and as everyone knows it can lose a state that
-matters later. Hence
+**Range.** States lie between FLOOR and about TOP, relative to a power of two that each
+sequence keeps for itself. Every fourth frame, a sequence whose sum of states has moved
+away from TOP multiplies them by another power of two, which rounds nothing. So far this
+is ordinary rescaling, which is known to lose states that matter later. Therefore:
 
-**The bracket.** At every frame, before it is used,
+**The bracket.** At every frame, before they are used,
 
-    forward:   a reachable state, or an emission, under its floor is *raised* to it
-    backward:  the same is *dropped* to 0
+    forward:   a reachable state, or an emission, below its floor is *raised* to it
+    backward:  a state, or an emission, below its floor is *dropped* to 0
 
-so that the forward states A are upper bounds on alpha and the backward ones B lower
-bounds on beta, and the likelihood Z lies between Z_up, made of A, and Z_low, made of B.
+so that the forward states A are upper bounds on alpha and the backward states B lower
+bounds on beta. The likelihood Z then lies between Z_up, made of A, and Z_low, made of B.
 More than that: for any frame t and any set K of states
 
     sum_K (A B - alpha beta) = sum_K (A - alpha) B  -  sum_K alpha (beta - B)
 
-The first term is at most sum (A - alpha) beta <= Z_up - Z: what has been raised until t
-flows on through the true recursion, and later raises only add. The second is the mass
-of true paths that are dropped behind t, at most Z - Z_low. So
+The first term is at most sum (A - alpha) beta <= Z_up - Z: what has been raised up to t
+goes on through the true recursion, and later raises only add to it. The second term is
+the mass of true paths that are dropped after t, which is at most Z - Z_low. So
 
     -(Z - Z_low)  <=  sum_K A B - sum_K alpha beta  <=  Z_up - Z
 
-also if states are left out of the first sum whose emission at t was dropped: their paths
-are part of Z - Z_low, and no other path is counted with them. Let a be this error for K
-and b that for all states, Q = Z + b the sum of all A B at frame t, Q >= Z_low. With
-p = sum_K alpha beta, the posterior of K is p / Z, and what we return is off by
+This holds also if the first sum leaves out states whose emission at t was dropped: their
+paths are part of Z - Z_low, and no other path is counted with them. Let a be this error
+for K, and b that for all states; Q = Z + b is the sum of all A B at frame t, and
+Q >= Z_low. With p = sum_K alpha beta, the posterior of K is p / Z, and the error of what
+we return is
 
     (p + a) / Q - p / Z  =  (a (1 - p / Z) - b p / Z) / Q
 
-in size at most (Z_up - Z_low) / Z_low. So two numbers that are computed anyway bound
-everything:
+which is at most (Z_up - Z_low) / Z_low in size. So two numbers that are computed anyway
+bound everything:
 
     bound = (Z_up - Z_low) / Z_low + rho
 
-relatively for the likelihood, absolutely for every gamma and for every sum of them.
-rho = (4 T + sum_t eps_t) 2^-53 is rounding, eps_t what the emissions are off by, in
-units of 2^-53. For float64 logits e^(x - max) has the rounding of the difference put
-back, so eps_t is about 8 and what summing C terms costs. For float32 logits emissions
-are float32, and the claim is about those: each is perturbed by at most
-(3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself, where min(C, 67) + ln C is for their sum.
+It is relative for the likelihood, and absolute for every gamma and every sum of gammas.
+rho = (4 T + sum_t eps_t) 2^-53 covers rounding, where eps_t is the error of the emissions
+of frame t in units of 2^-53. For float64 logits, e^(x - max) is corrected for the rounding
+of the difference, so eps_t is about 8, plus the error of summing C terms. For float32
+logits, emissions are float32, and the bound holds for the emissions as computed: each is
+perturbed by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself, of which
+min(C, 67) + ln C is for their sum.
 
-**Lanes.** Where frames, labels and classes are few, eight sequences go side by side: entry
-u * 8 + j of a row is label u of lane j, and the neighbour u - 1 stands eight entries
-before. So loops over all entries serve one sequence and eight. What a lane computes
-does not depend on the others: windows of reachable states are closed for each by itself.
+**Lanes.** Where frames, labels and classes are few, eight sequences are computed side by
+side, in eight lanes: entry u * 8 + j of a row is label u of lane j, and its neighbour u - 1
+stands eight entries before it. So the same loops serve one sequence and eight. A lane does
+not depend on the others: each closes the window of its own reachable states.
 
-**Memory.** alpha is kept for all frames while it fits a budget, else for stretches of
-about sqrt(T) frames, computed again on the way back, to the same bit.
+**Memory.** alpha is kept for all frames while it fits a budget. Otherwise it is kept for a
+segment of about sqrt(T) frames at a time, and computed again on the way back, to the same
+bits.
+
+The files, in the order to read them: `frame` (stay, step, skip), `passes` (over the frames), `layout` (a
+group of sequences and its workspace), `emissions`, `batch`.
 """
 
 from .batch import solve_groups

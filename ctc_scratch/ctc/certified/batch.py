@@ -1,4 +1,4 @@
-"""The whole batch: a kernel that solves groups, one after the other, until none is left."""
+"""The whole batch: several threads call one kernel, which solves group after group until none is left."""
 
 import math
 
@@ -15,7 +15,7 @@ from .passes import backward, forward
 
 @part
 def copy(w, n, source, target):
-    """n entries from source to target."""
+    """w[target:target+n] = w[source:source+n]."""
     n, source, target = unsigned(n), unsigned(source), unsigned(target)
     for k in range(n):
         w[target + k] = w[source + k]
@@ -24,7 +24,7 @@ def copy(w, n, source, target):
 @kernel
 def solve_groups(groups, progress, lanes, rows, tops, n_stride, t_stride, lengths, labels, offsets, blank,
                  weights, normalise, budget, w, grad, gamma, losses, gaps):
-    """The losses, gaps and gradients of the groups (G, L) that no other thread takes, one after the other.
+    """Solve the groups (G, L) that no other thread takes: losses, gaps and gradients.
 
     gaps: (Z_up - Z_low) / Z_low. progress: the record of `compiled/counter` that all threads share.
     The workspace w must have `workspace_size`. The loop stands here, and not around a function for one
@@ -54,7 +54,7 @@ def solve_groups(groups, progress, lanes, rows, tops, n_stride, t_stride, length
             w[at.skip + LEAD + k] = 1.0 if k < L or group.slots[k] != group.slots[k - L] else 0.0
         fill(w, at.width, at.ab, 0.0)
         fill(w, at.width, at.al, 0.0)
-        fill(w, L, at.ab + LEAD, TOP)  # before the first frame: in the first blank, to stay or to step
+        fill(w, L, at.ab + LEAD, TOP)  # before the first frame a path is in the first blank
         for s in range(segments):
             start, stop, kept = s * G, min((s + 1) * G, T), at.starts + s * 2 * at.width
             copy(w, at.width, at.ab, kept)

@@ -1,4 +1,4 @@
-"""The softmax of every frame, to the emissions that the passes read, and into the gradient."""
+"""The softmax of every frame: the emissions that the passes read, and the first term of the gradient."""
 
 import numpy as np
 
@@ -19,26 +19,26 @@ from ...compiled.vector import (
 from .flags import inlined, kernel, part
 from .frame import gathered
 
-PAST_CACHE = 2**22  # bytes of a sequence's gradient from which on it will not be read from the cache again
+PAST_CACHE = 2**22  # bytes of a gradient above which it does not stay in the cache until it is read
 
 
 @inlined
 def places_to_line(numbers, k):
-    """How many numbers there are from number k of an array to the next aligned place."""
+    """How many numbers lie between number k of an array and the next aligned one."""
     return -(numbers.ctypes.data // numbers.itemsize + k) % 8
 
 
 # ---- loops over one row of logits ------------------------------------------------------------------
-# Rows are read as rows[r, c] and not through a view rows[r]: a view costs a reference count, as much as
-# a short row; the indices are unsigned then, for the reason given below.
+# Rows are read as rows[r, c] and not through a view rows[r]: counting the view's reference costs as much as
+# a short row. The indices are unsigned for the reason given in `frame`.
 
 
 @kernel
 def row_exp(rows, r, top, line, grad, q, other, factor):
-    """line = e^(rows[r] - top); returns its sum, at most 512 terms of it added in their own precision.
+    """line = e^(rows[r] - top). Returns its sum: up to 512 terms are added in their own type, then in float64.
 
-    Beside it, unless q is -1, grad[q] = other * factor goes past the cache, as nobody reads it soon:
-    the processor computes while memory takes in what is written.
+    Unless q is -1, grad[q] = other * factor is written past the cache meanwhile, since it is not read again
+    soon: the processor computes while memory stores what was written.
     """
     C, total = rows.shape[1], 0.0
     whole, none, factors = C // 8 * 8, splat(line.dtype.type(0)), splat(factor)
@@ -67,7 +67,7 @@ def row_exp(rows, r, top, line, grad, q, other, factor):
 
 @inlined
 def write_some(line, factor, rows, r, first, after):
-    """rows[r] = line * factor for classes first..after-1."""
+    """rows[r, c] = line[c] * factor for classes c = first..after-1."""
     r = unsigned(r)
     for c in range(unsigned(first), unsigned(after)):
         rows[r, c] = line[c] * factor
@@ -95,19 +95,19 @@ def row_largest(rows, r):
 
 @part
 def emission_floor(rows):
-    """So far above the smallest normal number that divided by the sum of a row it stays normal."""
+    """The least emission before division: far enough above 2^-126 or 2^-1022 to stay normal after it."""
     return 2.0**-120 if rows.itemsize == 4 else 2.0**-200
 
 
 @part
 def marked(value, inverse, floor):
-    """value * inverse; where value is under the floor, the floor, negated for a mark."""
+    """value * inverse, or -floor * inverse if the value is below the floor: the sign marks it as raised."""
     return value * inverse if value > floor else -floor * inverse
 
 
 @inlined
 def mark(w, values, inverse, floor, emit):
-    """emit = the marked emission of every class."""
+    """w[emit + c] = the marked emission of class c, for all classes."""
     emit = unsigned(emit)
     for c in range(unsigned(len(values))):
         w[emit + c] = marked(np.float64(values[c]), inverse, floor)
@@ -115,7 +115,7 @@ def mark(w, values, inverse, floor, emit):
 
 @inlined
 def mark_columns(w, values, columns, inverse, floor, emit):
-    """The same for some of the classes."""
+    """w[emit + k] = the marked emission of class columns[k], for all k."""
     emit = unsigned(emit)
     for k in range(unsigned(len(columns))):
         w[emit + k] = marked(np.float64(values[columns[k]]), inverse, floor)
@@ -123,10 +123,11 @@ def mark_columns(w, values, columns, inverse, floor, emit):
 
 @part
 def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, grad):
-    """The softmax of every frame of one sequence: its columns to at.emit, and times the weight into grad.
+    """Fill at.emit with the softmax of every frame of one sequence, and grad with weight * softmax.
 
-    Where all classes are columns nothing needs to be written to grad yet. Without `normalise`,
-    e^(score - largest) to at.emit; returns what the logarithms were shifted by in all.
+    Only the columns go to at.emit. Where all classes are columns, the backward pass writes the whole
+    gradient, so grad is left alone. Without `normalise` the emissions are e^(score - largest score). Returns the sum of
+    the largest scores that were subtracted, 0 with `normalise`.
     """
     columns, n, C = group.columns, group.members[0], rows.shape[1]
     line, other = np.empty(C, rows.dtype), np.empty(C, rows.dtype)
@@ -157,10 +158,10 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
 
 @part
 def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
-    """The softmax of every frame of eight sequences to at.emit, class by class and lane by lane.
+    """Fill at.emit with the softmax of every frame of eight sequences, class by class, eight lanes each.
 
-    A lane behind its end, or without a sequence, gets that of some other row: none of its labels is in
-    the window there, its beta does not ask for a blank, and nothing of it is written.
+    A lane that has ended, or has no sequence, gets the softmax of another row. This does no harm: no label of
+    it is in the window, its beta does not use the blank's emission, and its gradient is not written.
     """
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
     floor, line = emission_floor(rows), np.zeros(8 * C, rows.dtype)

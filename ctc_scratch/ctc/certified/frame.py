@@ -1,9 +1,9 @@
-"""The loops over one frame: the moves forward and backward, the gradient, and their small tools.
+"""The loops over one frame: stay, step and skip, forward and backward, and the gradient.
 
-All states of a group live in one array w, and a loop is told where in it each of its rows begins. The
-places are unsigned, as with signed ones Numba tests for a negative index; and one array is handed over
-faster than ten. Index k runs over labels and lanes alike, the lane fastest, in whole blocks of eight:
-what the last block computes behind the last label is 0, as nothing is emitted there.
+All numbers of a group are in one array w, because one array is passed faster than ten. A loop is told the
+index in w at which each of its rows begins; indices are unsigned, because Numba tests signed ones for being
+negative. k runs over labels and lanes, the lane fastest, in whole blocks of eight. What the last block
+computes after the last label is 0, since nothing is emitted there.
 """
 
 from ...compiled.bits import unsigned
@@ -11,25 +11,25 @@ from ...compiled.vector import absolute, eight, eight_of, larger, narrowed, put,
 from .flags import inlined, part
 
 HEADROOM = 460
-TOP = 2.0**HEADROOM  # where the sum of the states starts and is brought back to: A B stays below 2^1022
-FLOOR = 2.0**-800  # under it a state is raised or dropped: times an emission's floor it is still normal
+TOP = 2.0**HEADROOM  # the sum of the states starts here and is brought back here, so A B stays below 2^1022
+FLOOR = 2.0**-800  # a state below it is raised or dropped; times an emission's floor it is a normal number
 
 
 @inlined
 def raised(states):
-    """The forward floor: at least FLOOR, if the state can be reached at all."""
+    """The states, raised to FLOOR where they are above 0, but below it."""
     return where_over(states, splat(0.0), larger(states, splat(FLOOR)), splat(0.0))
 
 
 @inlined
 def dropped(states):
-    """The backward floor: at least FLOOR, or nothing."""
+    """The states, replaced by 0 where they are below FLOOR."""
     return where_over(splat(FLOOR), states, splat(0.0), states)
 
 
 @inlined
 def gathered(numbers, start, slots, k):
-    """The Eight of what is start + slots[k...] in numbers."""
+    """numbers[start + slots[k..k+7]], as an Eight."""
     start, k = unsigned(start), unsigned(k)
     return eight_of(
         numbers[start + slots[k]], numbers[start + slots[k + unsigned(1)]],
@@ -42,8 +42,8 @@ def gathered(numbers, start, slots, k):
 def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip, new_blanks, new_labels):
     """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + skip[u] al[u-1]) y(label u).
 
-    `blank` is the Eight of the blank's emissions, of one sequence all the same. Those of the
-    labels go to y, for beta.
+    `blank` holds the blank's emission of each lane; for a single sequence, eight times the same. The labels'
+    emissions are kept in y, for the backward pass.
     """
     for k in range(0, 8 * blocks, 8):
         label = gathered(w, emit, slots, slot + k)
@@ -56,12 +56,13 @@ def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip
 
 @inlined
 def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_blanks, new_emitted, products):
-    """One frame back.
+    """The backward step from frame t + 1 to frame t, and the products alpha beta of frame t.
 
     bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + skip[u+1] el[u+1];
 
-    where `emitted` holds el[u] = bl[u] y(label u), which becomes bl'[u] y'(label u). `products` become
-    al' bl', 0 where the emission was under its floor. Returns the sums of ab' bb' and of these, as Eights.
+    where `emitted` holds el[u] = bl[u] y(label u), and `new_emitted` gets bl'[u] y'(label u). `products` get
+    al'[u] bl'[u], or 0 where the emission was below its floor. Returns two Eights: the sums of ab'[u] bb'[u]
+    and of the products.
     """
     blank_sum, label_sum = splat(0.0), splat(0.0)
     for k in range(0, 8 * blocks, 8):
@@ -80,7 +81,7 @@ def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_bla
 
 @part
 def scatter(w, n, products, slots, first, occupancy):
-    """Each product to the occupancy of its label's class."""
+    """Add each of n products to the occupancy of its label's class."""
     products, first, occupancy = unsigned(products), unsigned(first), unsigned(occupancy)
     for k in range(unsigned(n)):
         w[occupancy + slots[first + k]] += w[products + k]
@@ -88,7 +89,7 @@ def scatter(w, n, products, slots, first, occupancy):
 
 @part
 def fill(w, n, at, value):
-    """n entries = value."""
+    """w[at:at+n] = value."""
     n, at = unsigned(n), unsigned(at)
     for k in range(n):
         w[at + k] = value
@@ -96,7 +97,7 @@ def fill(w, n, at, value):
 
 @inlined
 def of_lanes(w, lanes, k):
-    """The Eight of what is one number for each sequence, from w[k] on."""
+    """One number per lane, from w[k] on; broadcast if there is a single lane."""
     return eight(w, k) if len(lanes) > 1 else splat(w[unsigned(k)])
 
 
@@ -118,7 +119,7 @@ def scale(w, blocks, start, factor):
 
 @inlined
 def write_grad(w, n, emit, occupancy, factor, weight, rows, r):
-    """rows[r] = weight * (y - factor * occupancy), of a sequence that is alone."""
+    """rows[r] = weight * (y - factor * occupancy), for a single sequence with all n classes as columns."""
     emit, occupancy = unsigned(emit), unsigned(occupancy)
     for c in range(unsigned(n)):
         y = w[emit + c] if w[emit + c] > 0.0 else 0.0
@@ -127,7 +128,7 @@ def write_grad(w, n, emit, occupancy, factor, weight, rows, r):
 
 @inlined
 def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
-    """The same for some of the classes."""
+    """The same for the classes in `columns`."""
     emit, occupancy = unsigned(emit), unsigned(occupancy)
     for k in range(unsigned(len(columns))):
         y = w[emit + k] if w[emit + k] > 0.0 else 0.0
@@ -136,7 +137,7 @@ def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
 
 @inlined
 def write_lanes(w, n, emit, occupancy, total, weight, line):
-    """The same for eight sequences into line, n classes by eight lanes."""
+    """The same for eight sequences, into `line`: n classes by eight lanes."""
     factor = splat(1.0) / total
     for k in range(0, 8 * n, 8):
         y = larger(eight(w, emit + k), splat(0.0))
@@ -145,7 +146,7 @@ def write_lanes(w, n, emit, occupancy, total, weight, line):
 
 @inlined
 def copy_lane(line, j, rows, r):
-    """rows[r] = lane j."""
+    """rows[r] = lane j of `line`."""
     j = unsigned(j)
     for c in range(unsigned(rows.shape[1])):
         rows[r, c] = line[unsigned(8) * c + j]

@@ -14,45 +14,45 @@ from .flags import part, sized
 
 
 class Group(NamedTuple):
-    """What the frames of a group share; L lanes, U labels in the longest target, K columns.
+    """What the frames of a group share: L lanes, U labels in the longest target, K columns.
 
-    A column is a class whose probability the states need: all of them, or those of a
-    sequence's own target. Where there is one of a thing for each column or label,
-    entry k * L + j belongs to lane j.
+    A column is a class whose probability the states need: every class, or each class of the
+    sequence's own target. In arrays with one entry per label and lane, entry u * L + j is
+    label u of lane j.
     """
 
-    T: int  # frames of the longest
+    T: int  # frames of the longest sequence
     U: int
-    members: NDArray  # (L,) the sequence in each lane, -1 for none
-    lengths: NDArray  # (L,) its frames
-    widths: NDArray  # (L,) its labels
-    columns: NDArray  # (K,) the class of a column, where they are not all
-    slots: NDArray  # (U * L,) and more: the column of a label, L * K for what is no label
+    members: NDArray  # (L,) the sequence in each lane, -1 if it has none
+    lengths: NDArray  # (L,) how many frames it has
+    widths: NDArray  # (L,) how many labels it has
+    columns: NDArray  # (K,) the class of each column, where not every class is one
+    slots: NDArray  # (U * L,) and more: the column of each label, L * K where there is no label
     need: NDArray  # (U * L,) the first frame at which label u can be reached
-    left: NDArray  # (U * L,) how many frames it takes from there to the end
+    left: NDArray  # (U * L,) how many frames a path needs from label u to the last label
     shortest: int  # frames that all sequences have
-    steady: int  # from this frame on all labels can be reached
-    unsteady: int  # before this frame all labels can finish
+    steady: int  # from this frame on every label can be reached
+    unsteady: int  # before this frame every label can still finish
 
 
 class Places(NamedTuple):
-    """Where in the workspace things stand, and how many there are.
+    """The index in the workspace at which each array begins, with its shape, and some sizes.
 
-    Blank u and label u of lane j are entry LEAD + u * L + j of their rows, so
-    that what comes before the first is there to be read, as 0.
+    Blank u and label u of lane j are entry LEAD + u * L + j of their rows: the LEAD entries
+    before the first are 0, and may be read.
     """
 
     K: int  # columns of a lane
     dense: bool  # whether all classes are columns
-    width: int  # of a row of states
+    width: int  # entries of a row of states
     blank: int  # the blank's column
     emit: int  # (T, emit_width) emissions of the columns, raised ones negated, and a 0 at L * K
-    emit_width: int  # of a row of them
+    emit_width: int  # entries of a row of emissions
     y: int  # (G, width) emissions of the labels
     ab: int  # (G + 1, width) alpha of the blanks, row 0 being the frame before
     al: int  # (G + 1, width) alpha of the labels
     starts: int  # (segments, 2, width) alpha before each segment
-    beta: int  # (2, 2, width) of this frame and the next one in turn: blanks, labels times emission
+    beta: int  # (2, 2, width) beta of this frame and of the next, in turn: blanks, labels times emission
     products: int  # (width,) alpha beta of one frame's labels
     y_low: int  # (8,) the blank's emission as beta sees it, one frame later
     skip: int  # (width,) 1 where a label differs from the one before, else 0
@@ -60,7 +60,7 @@ class Places(NamedTuple):
     sums: int  # (2, L)
     scales: int  # (3, L) which power of two alpha, alpha once more, beta are relative to
     final: int  # (2, L) the sum of the states that end a path, and its power of two
-    end: int  # how much workspace there must be
+    end: int  # how many numbers the workspace must hold
 
 
 LEAD = 8  # entries before label 0: a cache line
@@ -68,25 +68,25 @@ LEAD = 8  # entries before label 0: a cache line
 
 @sized
 def is_dense(C, U, L):
-    """Whether every class makes a column: where they are few, loops over them need no indices."""
+    """Whether every class is a column: loops over few classes are then simpler than loops over indices."""
     return L > 1 or C <= 4 * (U + 1)
 
 
 @part
 def segment_length(T, width, budget):
-    """Frames of alpha kept at a time: all of them if they fit the budget (in numbers), else about sqrt(T)."""
+    """How many frames of alpha are kept at a time: T if they fit the budget (in numbers), else sqrt(T)."""
     return T if 3 * (T + 1) * width <= budget else int(math.ceil(math.sqrt(T)))
 
 
 @sized
 def row_width(U, L):
-    """Entries of a row of states: what lies behind the last block is read, as 0."""
+    """Entries of a row of states, with zeros after the last block, which are read."""
     return LEAD + ((U + 1) * L + 7) // 8 * 8 + 16
 
 
 @sized
 def emit_width(K, L):
-    """Entries of a row of emissions: the columns and a 0, up to a whole cache line."""
+    """Entries of a row of emissions: the columns and a 0, rounded up to a whole cache line."""
     return (L * K + 8) // 8 * 8
 
 
@@ -116,7 +116,7 @@ def make_places(T, U, C, L, blank, budget):
 @part
 def make_group(members, lanes, C, lengths, labels, offsets, blank):
     """The Group of these sequences."""
-    L = len(lanes)  # by itself: Numba then knows it, and leaves out what is for another number of lanes
+    L = len(lanes)  # a line of its own: Numba then knows it, and leaves out code for another number
     T, U, shortest = 0, 0, np.iinfo(np.intp).max
     frames, widths = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for j in range(L):
@@ -155,8 +155,8 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
 def window(t, lanes, lengths, widths, need, left, low, high):
     """Move low[j]..high[j] - 1 to the labels that can be reached at frame t and can still finish.
 
-    Blank high[j] counts in too, as it may be reached; label high[j] comes out
-    as 0 by itself. Returns the union over lanes.
+    Blank high[j] belongs to the window, too, as it may be reached; label high[j] is then
+    computed as 0. Returns the union over the lanes.
     """
     L = len(lanes)
     lowest, highest = len(need) // L, 0
@@ -176,7 +176,7 @@ def window(t, lanes, lengths, widths, need, left, low, high):
 
 
 def workspace_size(T, U, C, L, budget):
-    """Numbers of workspace that do for every group with at most T frames and U labels."""
+    """How many numbers of workspace are enough for every group with at most T frames and U labels."""
     K = C if is_dense(C, U, L) else min(U + 1, C)
     width, G = row_width(U, L), math.ceil(math.sqrt(T))
     alpha = max(budget, (3 * G + 2) * width) + 2 * (G + 1) * width

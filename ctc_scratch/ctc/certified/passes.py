@@ -32,18 +32,15 @@ from .frame import (
 from .layout import LEAD, window
 
 RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), 2.0 ** (HEADROOM + 20)
-RESCALE_MASK = 3  # look at every fourth frame
-
-
-# ---- alpha ----------------------------------------------------------------------------------------
+RESCALE_MASK = 3  # sums are looked at every fourth frame
 
 
 @inlined
 def close_window(w, lanes, all_labels, low, high, first, last, blocks, blanks, labels):
-    """0 on both sides of entries first..last-1, and for each lane on both sides of its own window.
+    """Put zeros on both sides of entries first..last-1, and of each lane's own window.
 
-    Of the blanks before `first` nothing is read: forward the window leaves them behind, backward it has
-    not come there yet, and they are still 0.
+    The blanks before `first` are never read: going forward the window has passed them, and going backward it
+    has not reached them yet, so that they are still 0.
     """
     L, end = len(lanes), first + 8 * blocks
     fill(w, L, labels + first - L, 0.0)
@@ -62,7 +59,7 @@ def close_window(w, lanes, all_labels, low, high, first, last, blocks, blanks, l
 
 @inlined
 def rescale(w, lanes, first, blocks, blanks, labels, sums, scales):
-    """Bring each lane's sum back near TOP by a power of two, which rounds nothing."""
+    """Multiply each lane whose sum is far from TOP by a power of two that brings it back; nothing rounds."""
     L, todo = len(lanes), False
     total = sum_of_two(w, blocks, blanks + first, labels + first)
     if L == 1:
@@ -84,7 +81,7 @@ def rescale(w, lanes, first, blocks, blanks, labels, sums, scales):
 
 @part
 def forward(w, at, start, stop, group, lanes, scales):
-    """Frames start..stop-1 of alpha into rows 1.. of at.ab and at.al; row 0 is the frame before."""
+    """Fill rows 1.. of at.ab and at.al with alpha of frames start..stop-1; row 0 holds the frame before."""
     slots, lengths, widths, need, left = (
         group.slots, group.lengths, group.widths, group.need, group.left)
     L = len(lanes)
@@ -104,7 +101,7 @@ def forward(w, at, start, stop, group, lanes, scales):
         step_forward(w, L, blocks, b0 + first, l0 + first, blank, emit, slots, first - LEAD, y + first,
                      at.skip + first, b + first, l + first)
         close_window(w, lanes, steady <= t < unsteady, low, high, first, last, blocks, b, l)
-        if t >= group.shortest - 1 and scales == at.scales:  # not when alpha is computed once more
+        if t >= group.shortest - 1 and scales == at.scales:  # not when alpha is computed again
             for j in range(L):
                 if t == lengths[j] - 1:
                     end = LEAD + widths[j] * L + j
@@ -114,12 +111,9 @@ def forward(w, at, start, stop, group, lanes, scales):
             rescale(w, lanes, first, blocks, b, l, at.sums, scales)
 
 
-# ---- beta and the gradient ------------------------------------------------------------------------
-
-
 @part
 def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad, gamma):
-    """Frames stop-1..start of beta, and from it and alpha the gradient; at.beta is carried over."""
+    """Beta of frames stop-1 down to start, in at.beta, and the gradient of these frames."""
     columns, slots, lengths, widths, need, left, members = (
         group.columns, group.slots, group.lengths, group.widths, group.need, group.left, group.members)
     L = len(lanes)
@@ -142,7 +136,7 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
         e, e_next = b + at.width, b_next + at.width
         if t >= group.shortest - 1:
             for j in range(L):
-                if t == lengths[j] - 1:  # behind the last frame a path is in the last blank, at no cost
+                if t == lengths[j] - 1:  # after its last frame a path is in the last blank, with factor 1
                     w[b_next + LEAD + widths[j] * L + j] = TOP
         blank_sum, label_sum = step_backward(
             w, L, blocks, b_next + first, e_next + first, blank_low, at.skip + first, y + first, ab + first,
@@ -154,7 +148,7 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
         blank = of_lanes(w, lanes, emit + at.blank * L)
         if L == 1:
             blank_sum, label_sum = splat(total_of(blank_sum)), splat(total_of(label_sum))
-        blank_sum = where_over(blank, splat(0.0), blank_sum, splat(0.0))  # not where it was raised
+        blank_sum = where_over(blank, splat(0.0), blank_sum, splat(0.0))  # 0 where the emission was raised
         total = blank_sum + label_sum
         if L == 1:
             w[at.occupancy + at.blank], w[at.sums] = first_of(blank_sum), first_of(total)
@@ -182,7 +176,7 @@ def backward(w, at, start, stop, group, lanes, n_stride, t_stride, weights, grad
         if t & RESCALE_MASK == 0:
             rescale(w, lanes, first, blocks, b, e, at.sums, at.scales + 2 * L)
         blank_low = larger(blank, splat(0.0))
-        if t >= group.shortest:  # a path that has ended stays in its last blank at no cost
+        if t >= group.shortest:  # a path that has ended stays in its last blank, with factor 1
             put(w, at.y_low, blank_low)
             for j in range(L):
                 if t >= lengths[j]:

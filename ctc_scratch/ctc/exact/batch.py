@@ -13,7 +13,7 @@ from .posterior import lost, posterior
 from .recursion import backward, emitting, forward
 
 BUDGET = 32 * 2**20
-"""Bytes of forward states kept at a time; longer problems keep checkpoints and compute them again."""
+"""Bytes of forward states that may be kept at a time; above it, checkpoints are kept instead."""
 
 
 @part
@@ -118,7 +118,7 @@ def solve_each(samples, rows, n_stride, t_stride, lengths, labels, offsets, blan
 
 def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, losses, grad,
                   gamma=None, normalise=True, budget=BUDGET):
-    """losses[n] and the gradient rows of every n in samples: `kernels.solve_samples`, and more.
+    """losses[n] and the gradient rows of every n in samples, like `kernels.solve_samples`.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, b
         that the gradient goes into.
     normalise : False leaves out the softmax: y = e^rows; the loss is -ln Z, of either
         sign, where Z = sum over all alignments of prod_t y_t; the gradient is -occupancy
-    budget : bytes of forward states above which a sequence is done by checkpoints
+    budget : bytes of forward states from which on only checkpoints are kept
 
     Rows of an infeasible target (loss inf) are left alone. Several threads may call
     this at once for disjoint samples; nearly all of it runs without the GIL.

@@ -1,4 +1,4 @@
-"""The probabilities of one frame: as pairs for the classes that the target uses, as numbers for all."""
+"""The probabilities of one frame: of the classes that the target uses as pairs, of all classes as numbers."""
 
 import numpy as np
 
@@ -41,14 +41,14 @@ def emissions(x, classes, normalise, emit, norm):
 
 @part
 def split_all(m, x, top):
-    """m, n = exp_split(x, top) of all classes used; the exponents n take the place of x."""
+    """m[k], n = exp_split(x[k], top) for all k; the exponents n replace x."""
     for k in range(m.shape[0]):
         m[k], x[k] = exp_split(x[k], top)
 
 
 @part
 def softmax(x, norm):
-    """Turn the logits x of a frame into its probabilities, with the norm that `emissions` has kept of it."""
+    """Turn the logits x of a frame into its probabilities, with the norm that `emissions` found."""
     exp_row(x, norm[0])
     for c in range(x.shape[0]):
         x[c] /= norm[1]

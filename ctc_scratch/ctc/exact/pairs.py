@@ -18,10 +18,10 @@ def plain(m, e):
 
 @part
 def joined(stay, stay_exp, step, step_exp, skip, skip_exp, can_skip):
-    """m, e with m 2^e = stay + step + (skip if can_skip), m in [1, 2) or 0."""
+    """m, e with m 2^e = stay + step + (skip if can_skip), where m is in [1, 2), or 0."""
     top = max(stay_exp, step_exp)
     top = max(top, skip_exp) if can_skip > 0.0 else top
-    # Below 2^-960 a term is lost beside the largest one anyway.
+    # A term below 2^-960 of the largest does not change the sum.
     m = (stay * power_of_two(max(stay_exp - top, -960.0))
          + step * power_of_two(max(step_exp - top, -960.0))
          + can_skip * skip * power_of_two(min(max(skip_exp - top, -960.0), 0.0)))

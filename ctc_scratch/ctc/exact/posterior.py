@@ -7,7 +7,7 @@ from .pairs import copy, fold, plain
 
 @part
 def joint(alpha, alpha_exp, beta, beta_exp, top, out):
-    """out = alpha beta 2^-top"""
+    """out[s] = alpha(s) beta(s) 2^-top."""
     for s in range(out.shape[0]):
         out[s] = plain(alpha[s] * beta[s], (alpha_exp[s] + beta_exp[s]) - top)
 
@@ -19,8 +19,8 @@ def posterior(alpha, beta, target, t, top, memory, gamma):
     lo, hi = target.windows[t + 1, 0], target.windows[t + 1, 1]
     n = max(hi - lo, 2)
     sums[n - 2:n] = 0.0
-    # At every frame the joints add up to the likelihood, so its exponent is a scale for them: a second turn,
-    # with the largest exponent there is, comes only where exponents are too large to be exact.
+    # The joints of every frame add up to the likelihood, so its exponent `top` is their scale. A second turn,
+    # with the largest exponent of this frame, is needed only where exponents are too large to be exact.
     for turn in range(2):
         joint(alpha[0, lo + 2:hi + 2], alpha[1, lo + 2:hi + 2],
               beta[0, lo + 2:hi + 2], beta[1, lo + 2:hi + 2], top, joints[lo:hi])
@@ -46,9 +46,13 @@ def posterior(alpha, beta, target, t, top, memory, gamma):
 
 @part
 def lost(alpha, target, t, probs, x):
-    """sum over s of alpha_{t-1}(s) times what frame t gives to the classes that are no move from s."""
-    # Nothing is taken from 1. Of the classes that are no move, those among the three most probable are
-    # added up; all the rest is summed once, and what is taken from it is no larger than what was added.
+    """The sum over s of alpha_{t-1}(s) times what frame t gives to the classes that are no move from s.
+
+    `alpha` is that of frame t - 1, `probs` are the probabilities of frame t, and x (C,) is scratch.
+    """
+    # Nothing is subtracted from 1, which would lose digits. The three most probable classes are added where
+    # they are no move. The rest is summed once for all states; what is subtracted from it for a state was a
+    # part of that sum and is no larger than the three.
     classes, slots, skips = target.classes, target.slots, target.skips
     first = second = third = -1
     for c in range(probs.shape[0]):

@@ -1,6 +1,7 @@
 """The recursion, one frame at a time: stay, step and skip, forward and backward.
 
-Rows of states come with two states before and two after them: `before` and `after` start two states early.
+`before` holds the states of the frame before, beginning two states earlier than those that are computed;
+`after` holds the states of the frame after, ending two states later. `_exp` marks the exponents.
 """
 
 from ...compiled.bits import EMPTY
@@ -10,7 +11,7 @@ from .pairs import joined
 
 @part
 def forward(before, before_exp, skips, m, e):
-    """alpha_t without its emission: what stays, steps and skips into each state."""
+    """alpha_t without its emission: the sum of what stays, steps and skips into each state."""
     for s in range(m.shape[0]):
         m[s], e[s] = joined(before[s + 2], before_exp[s + 2], before[s + 1], before_exp[s + 1],
                             before[s], before_exp[s], skips[s])
@@ -18,7 +19,7 @@ def forward(before, before_exp, skips, m, e):
 
 @part
 def backward(after, after_exp, skips, m, e):
-    """beta_t: what each state stays in, steps and skips to, the emissions of t + 1 included."""
+    """beta_t: the sum over staying, stepping and skipping from each state, emissions of t + 1 included."""
     for s in range(m.shape[0]):
         m[s], e[s] = joined(after[s], after_exp[s], after[s + 1], after_exp[s + 1],
                             after[s + 2], after_exp[s + 2], skips[s + 2])
@@ -26,7 +27,7 @@ def backward(after, after_exp, skips, m, e):
 
 @part
 def emitting(states, emit, slots, lo, hi):
-    """Every state of the window times its emission; 0 around the window: more than that is never read."""
+    """Multiply the states lo..hi-1 by their emissions, and put two zeros on either side: no more are read."""
     multiply(states[0, lo + 2:hi + 2], states[1, lo + 2:hi + 2], emit[0], emit[1], slots[lo:hi])
     for s in (lo, lo + 1, hi + 2, hi + 3):
         states[0, s], states[1, s] = 0.0, EMPTY
@@ -34,6 +35,7 @@ def emitting(states, emit, slots, lo, hi):
 
 @part
 def multiply(m, e, y, y_exp, slots):
+    """Multiply each state by the emission of its class."""
     for s in range(m.shape[0]):
         m[s] *= y[slots[s]]
         e[s] += y_exp[slots[s]]
