@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
-    """The labels as an integer array (U,); anything that is not a sequence of integers is refused, by its name.
+    """The labels as an integer array (U,); what is not a sequence of integers is refused by its name.
 
     >>> as_labels([1.5])
     Traceback (most recent call last):

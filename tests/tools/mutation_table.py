@@ -88,6 +88,8 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "one more segment without a frame; what it keeps is overwritten"),
     ],
     "ctc_scratch/ctc/certified/layout.py": [
+        ("need[u * L + j] = u + repeats", ["need[u * L + j] = u"],
+         "a wider window holds more states that are 0, as none can be reached or none can finish"),
         ("if L == 1 and not dense:", ["if L == 1 or not dense:"],
          "if every class has a column, nothing uses the columns of labels"),
         ("K = C if is_dense(C, U, L) else min(U + 1, C)", ["K = C if is_dense(C, U, L) else max(U + 1, C)"],

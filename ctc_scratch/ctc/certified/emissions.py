@@ -35,7 +35,7 @@ def places_to_line(numbers, k):
 
 @kernel
 def row_exp(rows, r, top, line, grad, q, other, factor):
-    """line = e^(rows[r] - top). Returns its sum: up to 512 terms are added in their own type, then in float64.
+    """line = e^(rows[r] - top). Returns its sum: 512 terms at a time are added in their own type.
 
     Unless q is -1, grad[q] = other * factor is written past the cache meanwhile, since it is not read again
     soon: the processor computes while memory stores what was written.
@@ -126,8 +126,8 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
     """Fill at.emit with the softmax of every frame of one sequence, and grad with weight * softmax.
 
     Only the columns go to at.emit. Where all classes are columns, the backward pass writes the whole
-    gradient, so grad is left alone. Without `normalise` the emissions are e^(score - largest score). Returns the sum of
-    the largest scores that were subtracted, 0 with `normalise`.
+    gradient, so grad is left alone. Without `normalise` the emissions are e^(score - largest score).
+    Returns the sum of the largest scores that were subtracted, 0 with `normalise`.
     """
     columns, n, C = group.columns, group.members[0], rows.shape[1]
     line, other = np.empty(C, rows.dtype), np.empty(C, rows.dtype)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...compiled.targets import find_first_frames, number_classes
 from .flags import part, sized
 
 
@@ -133,16 +132,25 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
     need, left = np.zeros(U * L, np.intp), np.zeros(U * L, np.intp)
     for k in range(U * L):
         need[k] = T
-    column_of, steady, unsteady, taken = np.full(C, -1), 0, T, K
+    column_of, steady, unsteady, taken = np.zeros(C, np.intp), 0, T, K
     for j in range(L):
         if widths[j] == 0:
             continue
-        target = labels[offsets[members[j]]:offsets[members[j] + 1]]
+        # Not by `compiled.targets`: its views of labels and need would add a tenth to all compilation.
+        first, last = offsets[members[j]], offsets[members[j] + 1] - 1
         if L == 1 and not dense:
-            taken = number_classes(target, blank, column_of, columns)
+            taken = 1  # column 0 is the blank's
+            for k in range(first, last + 1):
+                if column_of[labels[k]] == 0:
+                    column_of[labels[k]] = taken
+                    columns[taken] = labels[k]
+                    taken += 1
+        repeats = 0
         for u in range(widths[j]):
-            slots[u * L + j] = (target[u] if dense else column_of[target[u]]) * L + j
-        find_first_frames(target, need[j::L])
+            label = labels[first + u]
+            slots[u * L + j] = (label if dense else column_of[label]) * L + j
+            repeats += u > 0 and label == labels[first + u - 1]
+            need[u * L + j] = u + repeats
         for u in range(widths[j]):
             left[u * L + j] = need[(widths[j] - 1) * L + j] - need[u * L + j]
         steady = max(steady, need[(widths[j] - 1) * L + j])
