@@ -9,6 +9,8 @@ from matplotlib.text import Text
 
 from ctc_scratch import plots
 from ctc_scratch.ctc.paths.lattice import lattice
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.lessons.example import first_row
 
 NAMES = ["blank", *"0123456789"]
 WINDOW = 4
@@ -17,6 +19,12 @@ WINDOW = 4
 @pytest.fixture
 def ax():
     return Figure(figsize=(5, 2)).subplots()
+
+
+@pytest.fixture(scope="module")
+def row():
+    """The image (28, 140) and the digits of the row that the lessons show."""
+    return first_row(load_mnist())
 
 
 def make_probs(rng, T, C=11):
@@ -46,6 +54,17 @@ def all_texts(figure):
                                 for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())),
                                                           (ax.yaxis, sorted(ax.get_ylim())))
                                 for tick in axis.get_major_ticks()))
+
+
+def assert_no_label_covers_another(figure):
+    """Draw a figure, and fail if a text is cut off at its left or right edge or covers another text."""
+    render(figure)
+    boxes = [(text.get_text(), text.get_window_extent()) for text in all_texts(figure)]
+    assert len(boxes) > 8
+    for n, (text, box) in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, f"{text!r} is cut off"
+        for other, other_box in boxes[n + 1:]:
+            assert not box.overlaps(other_box), f"{text!r} covers {other!r}"
 
 
 def lattice_of(T, labels, scale=2.0):

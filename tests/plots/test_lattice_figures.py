@@ -8,7 +8,7 @@ from ctc_scratch.ctc import enumeration
 from ctc_scratch.ctc.labels import states_of
 from ctc_scratch.ctc.paths.lattice import lattice
 from ctc_scratch.plots.style import ACCENT
-from tests.plots.conftest import NAMES, all_texts, lattice_of, render
+from tests.plots.conftest import NAMES, all_texts, assert_no_label_covers_another, lattice_of, render
 
 
 def lattice_figures(T=40, labels=(1, 2, 2, 4)):
@@ -134,10 +134,4 @@ def test_an_unknown_array_is_refused(ax):
 @pytest.mark.parametrize("what", ["gamma", "alpha", "beta", "occupancy"])
 def test_no_label_of_a_lattice_covers_another(what, T, labels):
     its, _ = lattice_of(T, list(labels))
-    figure = plots.lattice(its, what=what).figure
-    render(figure)
-    boxes = [(text.get_text(), text.get_window_extent()) for text in all_texts(figure)]
-    for n, (text, box) in enumerate(boxes):
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, f"{text!r} is cut off"
-        for other, other_box in boxes[n + 1:]:
-            assert not box.overlaps(other_box), f"{text!r} covers {other!r}"
+    assert_no_label_covers_another(plots.lattice(its, what=what).figure)

@@ -159,10 +159,11 @@ def test_what_a_file_holds_is_never_run(tmp_path, capsys):
     assert made.is_dir(), "but it could have been"
 
 
-SOURCES = sorted(Path(ctc_scratch.__file__).parent.rglob("*.py"))
+PACKAGE = Path(ctc_scratch.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_no_pickle_no_eval_in_the_sources(path):
     """NumPy's loaders are called with allow_pickle=False, and nothing else unpickles or evaluates."""
     tree = ast.parse(path.read_text())
