@@ -105,7 +105,7 @@ LIBRARY: dict[str, list[Call]] = {
              "leaves such samples out of the loss; `diagnose` checks a whole batch or data set."),
         Call("-inf logits make the target impossible.",
              lambda: ctc_loss(with_logit(-np.inf, slice(None), 0, 2), TARGETS), InfeasibleTargetError,
-             "target 0 has probability 0: its 8 frames would do, ..., but -inf logits close every path",
+             "target 0 has probability 0: it has 8 frames and needs ..., but -inf logits close every path",
              "A class that the target needs is masked in every frame: mask less, or drop the sample."),
         Call("The blank is among the labels.", lambda: ctc_loss(X, [[1, 0, 2], [3]]), ValueError,
              "targets[0][1] is 0, the blank: a target holds labels only",

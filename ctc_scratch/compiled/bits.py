@@ -1,4 +1,4 @@
-"""The bits of a float64 as an integer, and back: exponents are read and set with them."""
+"""The bits of a float64 as an integer and back, with which its exponent is read and set."""
 
 import math
 
@@ -10,21 +10,21 @@ from numba.extending import overload
 
 from .cache import cached_njit
 
-# nogil: called by kernels that several threads run. fastmath: named because a kernel that does not name it
-# takes that of its caller, and what stands here must mean the same to all callers.
+# nogil: called by kernels that several threads run. fastmath: stated because a kernel that does not state it
+# takes the flags of its caller, and these functions must give all callers the same numbers.
 exactly = cached_njit(nogil=True, error_model="numpy", fastmath=False, no_cfunc_wrapper=True)
 
 LN2 = math.log(2.0)
 EMPTY = -(2.0**1022)
-"""The exponent of a 0 in a pair of mantissa and exponent: below every other, and twice it is still finite."""
+"""The exponent of a 0 as a pair (mantissa, exponent): below all others, and finite even when doubled."""
 
 _COUNT_BIAS = 2.0**52 + 1023
 
-unsigned = np.uintp  # the type for indices: Numba tests a signed one for being negative
+unsigned = np.uintp  # the type of indices: for a signed index Numba tests whether it is negative
 
 
 def float64_from_bits(bits):
-    """The float64 that these 64 bits spell."""
+    """The float64 that has these 64 bits."""
     return np.int64(bits).view(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, when a kept one is stale, and why a broken cache breaks no call.
+"""The cache of compiled kernels: where they are kept, when they are stale, and why damage breaks no call.
 
 Every kernel of the package is made by `cached_njit`. It does what `numba.njit(cache=True)` does, with
 these differences:
@@ -16,8 +16,8 @@ these differences:
 If NUMBA_CACHE_DIR is set, and is a folder or can be made one, it is the only folder. Otherwise there are
 two: `__pycache__` beside the source, then Numba's folder in the user's cache.
 
-This builds on private classes of Numba, which versions 0.60 to 0.68 have. Where they are missing, kernels
-are kept as Numba does it by itself.
+This builds on private classes of Numba, which versions 0.60 to 0.68 have. Where they are missing,
+Numba's own cache is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ try:
     from numba.core.serialize import dumps
     from numba.core.sigutils import normalize_signature
 
-    caching._Cache, caching.FunctionCache._impl_class  # used below: an error here, if they are missing
+    caching._Cache, caching.FunctionCache._impl_class  # used below: an error here if they are missing
     # In this order: the folder in NUMBA_CACHE_DIR, the one beside the source, the one in the user's cache.
     NUMBAS_LOCATORS = [locator for locator in caching.CompileResultCacheImpl._locator_classes
                        if "IPython" not in locator.__name__]
@@ -71,14 +71,14 @@ def _kept_by_numba(function: Callable, flags: dict[str, Any]) -> Any:
 
 @functools.lru_cache(maxsize=None)
 def folder_stamp(folder: Path) -> str:
-    """A hash of all Python files in a folder and in this one, which its kernels are made of.
+    """A hash of all Python files in a folder and in `compiled`, from which the folder's kernels are built.
 
-    It is computed when the folder's first kernel is imported, and holds for the process: a file that is
-    edited later does not change the code that the process compiles.
+    It is computed when the folder's first kernel is imported, and stays the same until the process ends: a
+    file that is edited later does not change the code that the process compiles.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted([*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")]):
-        if path.is_file():  # an editor's lock is a link to nothing
+        if path.is_file():  # an editor's lock file may be a link to nothing
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -174,23 +174,23 @@ if caching is not None:
         return folder_stamp(path.parent) if path.is_file() else ""
 
     class _FolderLocator:
-        """Mixed into a locator of Numba, which says where a kernel is kept and what it depends on."""
+        """Added to a locator of Numba, the class that says where a kernel is kept and when it is stale."""
 
         def get_source_stamp(self) -> Any:
-            """The state of the source: a kept kernel is good as long as this is equal."""
+            """The state of the source: a kept kernel is valid as long as this stays the same."""
             # Numba has stamps for a zip archive and a frozen program.
             return _stamp_of(self._py_file) or super().get_source_stamp()  # type: ignore[misc,attr-defined]
 
         def ensure_cache_path(self) -> None:
-            """Make the folder; one that exists is good even if nothing can be written to it."""
+            """Make the folder; if it exists, it may be read-only."""
             if not os.path.isdir(self.get_cache_path()):  # type: ignore[attr-defined]
                 super().ensure_cache_path()  # type: ignore[misc]
 
     class _CheckedImpl(caching.CompileResultCacheImpl):
         """Keeps each kernel with a checksum, its source stamp and its processor.
 
-        Numba writes the index of kernels before a kernel. If the process ends in between, or the folder is
-        full, the new index names an old file. So the file itself has to say what it is.
+        Numba writes the index before it writes the kernel. If the process ends in between, or the folder is
+        full, the new index names an old file. So each file itself has to say which kernel it holds.
         """
 
         def reduce(self, cres: Any) -> Any:
@@ -207,7 +207,7 @@ if caching is not None:
             return self.locator.get_source_stamp(), target_context.codegen().magic_tuple()
 
     def _folder_cache(locator: type) -> type:
-        """A function cache of Numba that knows a single folder, the one of this locator."""
+        """A subclass of Numba's function cache that uses a single folder, the one of this locator."""
         ours = type(f"{locator.__name__}OfAllFiles", (_FolderLocator, locator), {})
         impl = type("OneFolderImpl", (_CheckedImpl,), {"_locator_classes": [ours]})
         return type("OneFolderCache", (caching.FunctionCache,), {"_impl_class": impl})

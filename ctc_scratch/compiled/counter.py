@@ -1,7 +1,7 @@
-"""Counters that several threads share without a lock: how they divide work that is cut into pieces.
+"""Counters that several threads share without a lock, to divide the pieces of some work.
 
-A progress record counts pieces. A thread takes piece k = count(progress, TAKEN, 1), and after it has
-done it calls count(progress, DONE, 1).
+A progress record counts pieces. A thread takes piece k = count(progress, TAKEN, 1), works on it, and
+then calls count(progress, DONE, 1).
 """
 
 import threading
@@ -18,7 +18,7 @@ from .vector import python_twin
 
 intrinsic: Any = numba.extending.intrinsic  # Any: mypy would ask callers for the context that Numba adds
 
-# nogil: a thread that waits must not keep the others from ending.
+# nogil: a thread that waits must not hold up the threads it waits for.
 kernel = cached_njit(nogil=True)
 
 TAKEN, DONE, FAILED = np.uintp(0), np.uintp(1), np.uintp(2)
@@ -54,7 +54,7 @@ def count(context, numbers, k, increment):
 
 @kernel
 def spin_until_done(progress, pieces, looks):
-    """Look up to `looks` times; True as soon as all pieces are done."""
+    """Look at the record at most `looks` times; True as soon as all pieces are done, else False."""
     for _ in range(looks):
         if count(progress, DONE, 0) == pieces:
             return True

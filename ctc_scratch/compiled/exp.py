@@ -12,13 +12,13 @@ from .bits import EMPTY, exactly, power_of_two
 from .cache import cached_njit
 from .vector import Eight, broadcast, intrinsic, python_twin, vector_type, where_over
 
-# contract: multiply and add may be fused, which only rounds less. forceinline: small, called often.
+# contract: multiply and add may be fused, which only saves a rounding. forceinline: small, called often.
 fused = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True,
                     no_cpython_wrapper=True, forceinline=True)
 
 
 # ---- exp: a power of two times a polynomial ------------------------------------------------------
-# Of a number or of an Eight: what follows is spelt the same for both.
+# Each function takes a number or an Eight: the same text compiles for both.
 
 f32 = np.float32
 # Adding 1.5 * 2^23 (2^52 in float64) rounds to an integer and leaves it in the low bits.
@@ -28,7 +28,7 @@ LOG2E_32, LOG2E_64 = f32(1.4426950408889634), 1.4426950408889634
 LN2_HIGH_32, LN2_LOW_32 = f32(0.693359375), f32(-2.12194440e-4)
 LN2_HIGH_64, LN2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
 A0, A1, A2, A3, A4 = f32(0.5), f32(0.16666577), f32(0.04166646), f32(0.00836318), f32(0.00139337)
-LOWEST_32, LOWEST_64 = f32(-88.0), -709.0  # there n is -127, -1023: the bits of 2^n are those of 0
+LOWEST_32, LOWEST_64 = f32(-88.0), -709.0  # at these, n is -127 and -1023, and 2^n has the bits of 0
 
 
 def _two_to(rounded):
@@ -39,7 +39,7 @@ def _two_to(rounded):
 @python_twin(_two_to)
 @intrinsic
 def two_to(context, rounded):
-    """2^n, 0 for the lowest n, from n + ROUND."""
+    """2^n, given n + ROUND; 0 for the lowest n."""
 
     def codegen(context, builder, signature, arguments):
         number = rounded.dtype if isinstance(rounded, Eight) else rounded
@@ -57,7 +57,7 @@ def two_to(context, rounded):
 @python_twin(np.maximum)
 @intrinsic
 def at_least(context, x, least):
-    """x, or where that is larger the number `least`."""
+    """The larger of x and the number `least`; of an Eight, element by element."""
 
     def codegen(context, builder, signature, arguments):
         value, bound = arguments
@@ -70,7 +70,7 @@ def at_least(context, x, least):
 
 @fused
 def exp32(x):
-    """e^x for float32 x <= 0, within 1.6 * 2^-24 of itself where it is a normal number; 0 below -87.7."""
+    """e^x for float32 x <= 0, with a relative error <= 1.6 * 2^-24 where e^x is normal; 0 for x < -87.7."""
     x = at_least(x, LOWEST_32)
     rounded = x * LOG2E_32 + ROUND_32
     n = rounded - ROUND_32
@@ -84,7 +84,7 @@ def exp32(x):
 
 @fused
 def exp64(x):
-    """e^x for float64 x <= 0, within 2^-52 of itself where it is a normal number; 0 below -708.7."""
+    """e^x for float64 x <= 0, with a relative error <= 2^-52 where e^x is normal; 0 for x < -708.75."""
     x = at_least(x, LOWEST_64)
     rounded = x * LOG2E_64 + ROUND_64
     n = rounded - ROUND_64
@@ -108,7 +108,7 @@ def exp_below32(x, top):
 
 @fused
 def exp_below64(x, top):
-    """e^(x - top) for float64, with what the difference loses in rounding put back."""
+    """e^(x - top) for float64, corrected for the rounding of x - top."""
     d = x - top
     back = d - x
     lost = (x - (d - back)) - (top + back)
@@ -130,8 +130,8 @@ def _exp_below(x, top):
 
 
 # ---- the exact exp: m 2^n, right within 2^-52 however large |x| is ---------------------------------
-# Nothing here may be fused or reordered: the differences below are exact only as they are written. Hence
-# `exactly`, without fastmath; and no bit depends on the processor or the compiler.
+# Nothing here may be fused or reordered: the differences below are exact only as they are written. Hence the
+# decorator `exactly`, which has no fastmath. No bit of a result depends on the processor or the compiler.
 
 LOG2E = 1.4426950408889634
 LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, and the rest
@@ -152,7 +152,7 @@ def exp_reduced(r):
 
 @exactly
 def difference(x, top):
-    """hi, lo with hi + lo = x - top without any error (TwoSum)."""
+    """hi, lo with hi + lo = x - top exactly (TwoSum)."""
     hi = x - top
     back = hi - x
     return hi, (x - (hi - back)) - (top + back)
@@ -173,7 +173,7 @@ def exp_split(x, top):
 
 @exactly
 def exp_row(x, top):
-    """Replace every x[c] by e^(x[c] - top), and by 0 where that is no normal number."""
+    """Replace every x[c] by e^(x[c] - top), or by 0 if x[c] - top <= -708: there it is nearly subnormal."""
     for c in range(x.shape[0]):
         hi, lo = difference(x[c], top)
         n = (max(hi, -800.0) * LOG2E + TO_INT) - TO_INT

@@ -1,6 +1,6 @@
 """Probabilities kept as logarithms: ln(e^a + e^b), and the softmax of one frame.
 
-`ctc.kernels` holds the same in the form that is easiest to read; these are the faster ones, for the
+`ctc.kernels` has the same functions in the form that is easiest to read. These are faster, for the
 decoders. -inf stands for a probability of 0, and never turns into NaN.
 """
 
@@ -40,7 +40,7 @@ def log_add_by_exp(a, b):
 def _softplus_table(width, limit, degree):
     """ln(1 + e^-x) for 0 <= x < limit: one row of polynomial coefficients per interval of this width.
 
-    Each row is the polynomial in x - middle that is right at the Chebyshev nodes of its interval.
+    Each row is the polynomial in x - middle that interpolates at the Chebyshev nodes of its interval.
     """
     powers, middles = np.arange(degree + 1), (np.arange(round(limit / width)) + 0.5) * width
     nodes = np.cos((powers + 0.5) * np.pi / (degree + 1))
@@ -55,7 +55,7 @@ SOFTPLUS = _softplus_table(0.5, NEGLIGIBLE, 10)
 def log_add_by_table(a, b):
     """ln(e^a + e^b), with ln(1 + e^-x) from a table; -inf if both are.
 
-    The error is at most 2^-51 and the rounding of the result.
+    The error is at most 2^-51, plus the rounding of the result.
     """
     if a < b:
         a, b = b, a
@@ -98,7 +98,7 @@ def log_softmax(rows, r, log_probs, norm):
 
 @kernel
 def log_probs_of_classes(logits, norms, classes, log_probs):
-    """Fill log_probs (T, K) of these K classes alone, given the norms (T, 2) of all frames."""
+    """Fill log_probs (T, K) for these K classes alone, given the norms (T, 2) of all frames."""
     for t in range(len(logits)):
         for k in range(len(classes)):
             log_probs[t, k] = (logits[t, classes[k]] - norms[t, 0]) - norms[t, 1]

@@ -1,4 +1,4 @@
-"""What kernels have to know of a target: which classes it uses, and which states a path can be in."""
+"""What kernels need to know about a target: which classes it uses, and which states a path can be in."""
 
 from .cache import cached_njit
 
@@ -24,7 +24,7 @@ def number_classes(labels, blank, numbers, classes):
 
 @kernel
 def find_first_frames(labels, first_frames):
-    """first_frames[u] = u + repeats(labels[:u + 1]): no path is in label u earlier.
+    """first_frames[u] = u + repeats(labels[:u + 1]), the first frame at which a path can be in label u.
 
     A path needs one frame per label, and one more per repeat, for the blank before it. Blank u + 1, after
     label u, is reached one frame later than label u. A path that is in label u at frame t can be in label v
@@ -44,7 +44,7 @@ def find_windows(first_frames, windows):
     State 2u is blank u, state 2u + 1 is label u. Where the target does not fit, windows may be empty.
     """
     T, U = len(windows), len(first_frames)
-    reached = 0  # labels that were reached before frame t
+    reached = 0  # how many labels can be reached before frame t
     for t in range(T):
         while reached < U and first_frames[reached] < t:
             reached += 1

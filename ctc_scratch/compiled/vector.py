@@ -75,7 +75,7 @@ def _write(numbers, k, values):
 @python_twin(_write)
 @intrinsic
 def put(context, numbers, k, values):
-    """numbers[k:k+8] = values."""
+    """Write an Eight to an array: numbers[k:k+8] = values."""
 
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments[:2])
@@ -88,7 +88,7 @@ def put(context, numbers, k, values):
 @python_twin(_write)
 @intrinsic
 def put_past_cache(context, numbers, k, values):
-    """The same where numbers[k] is aligned to 8 numbers, by a store that leaves the cache alone."""
+    """As `put`, but past the cache; the address of numbers[k] must be a multiple of the size of 8 numbers."""
 
     def codegen(context, builder, signature, arguments):
         pointer = _pointer(context, builder, numbers, *arguments[:2])
@@ -189,7 +189,7 @@ def larger(context, a, b):
 @python_twin(lambda a, b, values, others: np.where(a > b, values, others))
 @intrinsic
 def where_over(context, a, b, values, others):
-    """Element by element: that of `values` where a > b, else that of `others`."""
+    """Element by element: `values` where a > b, else `others`."""
 
     def codegen(context, builder, signature, arguments):
         a, b, values, others = arguments

@@ -156,7 +156,7 @@ def test_infeasible_by_minus_inf_says_so():
     with pytest.raises(InfeasibleTargetError) as caught:
         ctc_loss(logits, [[1, 2], [2, 2]])
     assert str(caught.value) == (
-        "target 1 has probability 0: its 4 frames would do, it needs 3 frames "
+        "target 1 has probability 0: it has 4 frames and needs 3 frames "
         "(2 labels + 1 repeat), but -inf logits close every path"
     )
     assert (caught.value.index, caught.value.required, caught.value.available) == (1, 3, 4)

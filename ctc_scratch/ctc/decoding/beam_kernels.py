@@ -1,8 +1,8 @@
 """Prefix beam search, compiled: advance the beam of one sequence by a frame, in log space.
 
 The beam holds the best prefixes so far. A path that spells a prefix p ends either in a blank or in the last
-label of p. The probabilities of these two kinds of path are summed apart, as blank(p) and label(p), because
-a label may come again only after a blank. With y the probabilities of the next frame, the sums become
+label of p. The probabilities of these two kinds of path are summed separately, as blank(p) and label(p),
+because a label may come again only after a blank. With y the probabilities of the next frame, the sums become
 
     blank'(p)    = [blank(p) + label(p)] y(blank)
     label'(p c)  = [label(p c) + blank(p) + (label(p) if c differs from p's last label)] y(c)
@@ -13,9 +13,9 @@ The W best results are the next beam. Three facts make it unnecessary to look at
 1. If an extension is in the beam itself, its paths belong to the stay of that prefix.
 2. The extensions of one prefix get worse with less likely labels. Once one of them is too bad for a full
    beam, so are all that follow.
-3. Only the W + 1 likeliest labels need to be tried. An extension by any other label scores at most as well
-   as W other results: the same prefix extended by each of those labels, its own last label aside, or the
-   stay of that extension if it is in the beam.
+3. Only the W + 1 likeliest labels need to be tried. At least W of them differ from the prefix's last label.
+   An extension by any other label scores no better than the extensions by these W. (If one of them is in
+   the beam itself, the stay of that prefix takes its place.)
 
 With a language model only the first holds.
 
@@ -105,7 +105,7 @@ def packed(i, c):
 
 @kernel
 def unpacked(move):
-    """The numbers i and c that `packed` made one of."""
+    """The numbers i and c that `packed` put into one."""
     return move >> 32, (move & 0xFFFFFFFF) - 1
 
 

@@ -284,5 +284,5 @@ def _checked_score(value: Any, method: str, labels: list[int]) -> float:
         raise TypeError(f"language_model.{method} gave {value!r} for the labels {labels}, not a number")
     if not value < math.inf:
         raise ValueError(f"language_model.{method} gave {value} for the labels {labels}; "
-                         f"a score is finite, or -inf for what cannot be")
+                         f"a score is finite, or -inf for what is impossible")
     return float(value)

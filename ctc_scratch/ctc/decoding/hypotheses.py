@@ -65,7 +65,7 @@ class Posteriors:
             if (log_probs[log_probs > -np.inf] < LOWEST_LOG_PROB).any():
                 return exact_log_prob(self.logits, labels, self.blank)
             log_prob = log_sum(log_probs, columns, band, least)
-            if log_prob < LARGEST_SUM:  # nan, for a sum that is not proved, is not
+            if log_prob < LARGEST_SUM:  # False for nan, a sum that is not proved
                 return log_prob
         return exact_log_prob(self.logits, labels, self.blank)
 
@@ -85,8 +85,8 @@ class Posteriors:
         return spans_of(states, log_probs, columns, labels)
 
     def _emissions(self, labels: list[int]) -> Emissions:
-        # log_prob and spans often ask for the same labels in turn. Only the last answer is kept, as those
-        # for all hypotheses together would take a lot of memory.
+        # log_prob and spans often ask for the same labels in turn. Only the last answer is kept, because the
+        # answers for all hypotheses together would take a lot of memory.
         for known, emissions in self._last[:]:
             if known is labels:
                 return emissions

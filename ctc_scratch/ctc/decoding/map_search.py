@@ -22,8 +22,8 @@ no label follows c, or a label d does, entered at some later frame:
     A_t(c, d) = y(c) A(c, d) + y(blank) D(d) + y(d) G(d)        d follows; the last term if d differs from c
     D_t(d)    =                y(blank) D(d) + y(d) G(d)        d follows a blank
 
-The bound is not exact only because the best s may differ from one t to another. So it is close where the
-frames say when a label comes, and loose where they leave that open.
+The bound is exact unless the best s differs from one t to another. So it is close where the frames say when
+a label comes, and loose where they leave that open.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ROUNDING = 1e-10
 """Nats that rounding may add to a bound: one that exceeds the best labelling by no more does not count."""
 
 LOOKAHEAD = 10**8
-"""Where T C^2 exceeds this, G would take too long and is set to 1, which leaves the bound of the paper."""
+"""Where T C^2 exceeds this, G would take too long. It is set to 1, which gives the bound of the paper."""
 
 
 class MapResult(NamedTuple):
@@ -241,7 +241,7 @@ def follow(log_probs, blank, last, ends, c, ends_after):
 def bound_extensions(log_probs, tails, blank, last, ends, bounds):
     """Fill bounds[c] = ln sum_t a_t G_t(c): no labelling that begins with the prefix and c exceeds it."""
     T, C = log_probs.shape
-    before = np.empty((2, T))  # ln of the paths that another label may follow, and that the same one may
+    before = np.empty((2, T))  # ln of the paths that another label may follow; that the last may
     for t in range(T):
         before[0, t], before[1, t] = leaves(ends, t, -1, 0), ends[0, t]
     for c in range(C):

@@ -21,8 +21,8 @@ def edit_distance(hypothesis: Labels, reference: Labels) -> int:
 def edits(hypothesis: Labels, reference: Labels) -> list[tuple[int | None, int | None]]:
     """A shortest list of edits between the two, as pairs (hypothesis label, reference label).
 
-    A match or a substitution has both labels. A label that the hypothesis has too many is paired with
-    None as the reference label; a label that it lacks, with None as the hypothesis label.
+    A match or a substitution has both labels. An insertion, a label that only the hypothesis has, is a
+    pair (label, None); a deletion, a label that only the reference has, is (None, label).
 
     >>> edits([1, 2], [1, 3, 2])
     [(1, 1), (None, 3), (2, 2)]

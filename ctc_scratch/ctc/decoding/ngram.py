@@ -7,8 +7,8 @@ seen with something after it, and D(h) how many different labels these were. The
 follow a context, the more weight the shorter context gets (Witten and Bell 1991). Where h is empty,
 the uniform distribution takes the place of P(c | h').
 
-The end of a sequence counts as one more label, and its beginning as the first label of every context
-there, so that lengths and first labels are learnt, too.
+The end of a sequence counts as one more label after the last, and its beginning as one more before the
+first, so that lengths and first labels are learnt, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The prefix beam search to read: one sequence, plain Python, a dictionary from prefixes to probabilities.
+"""Prefix beam search in its readable form: one sequence, plain Python, a dictionary of prefixes.
 
 `beam_kernels` does the same, compiled, on a prefix tree. The tests compare the two, prefix by prefix.
 """
@@ -27,7 +27,7 @@ def prefix_beam_search(
     beam_width : how many prefixes are kept after each frame
     blank : which class is the blank
     prune : nats; prefixes that score worse than the best one by more than this are dropped
-    score : of a language model; score(prefix, label) is added when the label follows the prefix
+    score : a language model; score(prefix, label) is added when the label follows the prefix
 
     >>> frames = np.log([[0.6, 0.4], [0.6, 0.4]])
     >>> [(prefix, round(float(np.exp(s)), 2)) for prefix, s in prefix_beam_search(frames, beam_width=2)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .findings import Diagnosis, few
 
 FEWEST_FRAMES = 20
-"""With fewer frames than this, the share of each class among the winners says little."""
+"""With fewer frames than this, the share of frames in which a class is the most likely says little."""
 
 
 class GivenBatch(NamedTuple):

@@ -29,7 +29,7 @@ from .fits import find_misfits
 from .mistakes import find_label_counts_as_lengths, find_label_mistakes, find_value_mistakes
 
 MORE_THAN_ANY_LABEL = 2**62
-"""Stands for the number of classes where it is not known."""
+"""Takes the place of the number of classes where that is not known."""
 
 
 def diagnose(
@@ -141,7 +141,7 @@ def _completed(diagnosis: Diagnosis, find: Callable[[], None], check: Callable[[
     failure = None
     try:
         find()
-    except Exception as error:  # the arguments are not a batch at all; check() has the words for that
+    except Exception as error:  # the arguments are not a batch at all; check() says why
         failure = error
     if failure or not diagnosis.errors:
         try:

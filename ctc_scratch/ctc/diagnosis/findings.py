@@ -43,7 +43,7 @@ class Finding(NamedTuple):
     """One thing that is wrong.
 
     cause : a key of `CAUSES`
-    legal : whether it is a suspicion only: it works but is seldom intended
+    legal : whether it is only a suspicion: `ctc_loss` accepts it, but it is seldom intended
     indices : the sequences concerned; empty if it is about the batch as a whole
     what : what was found, with the numbers
     change : what to do about it
@@ -101,7 +101,7 @@ class Diagnosis:
         return "\n".join([_summary(self.fits), *map(_text, self.findings), _verdict(self)])
 
     def add(self, cause: str, indices: Sequence[int], what: str, change: str, legal: bool = False) -> None:
-        """Add a finding; those that are errors stand before those that are legal."""
+        """Add a finding; errors stand before suspicions."""
         self.findings.append(Finding(cause, legal, list(map(int, indices)), what, change))
         self.findings.sort(key=lambda finding: finding.legal)
 

@@ -58,7 +58,7 @@ def _fit(n: int, target: NDArray, given: int, blank: int, batch: GivenBatch | No
 
 def _closed(fit: Fit, rows: NDArray, target: NDArray, blank: int) -> Fit:
     """The fit, with the logits of -inf that ended its last paths if they leave none."""
-    # Forward over the states that can still finish; `killers` collects where paths that came so far end.
+    # Forward over the states that can still finish; `killers` collects the -inf entries that end paths.
     ext = extend(target, blank)
     skips, is_open = can_skip(ext), rows[:, ext] > -np.inf
     T, S = is_open.shape

@@ -15,7 +15,7 @@ LEAST_BLANK_SHARE = 0.8
 """A class that is the most likely one in this share of all frames, and in no target, may be the blank."""
 
 SUM_TOLERANCE = 2e-3
-"""How far from 1 probabilities may sum: half precision has three digits."""
+"""How far from 1 the sum of probabilities may be: half precision has three digits."""
 
 
 # ---- labels and the blank
@@ -25,7 +25,7 @@ def find_label_mistakes(
     diagnosis: Diagnosis, targets: list[NDArray], C: int | None, blank: int, padded: bool,
     frames: NDArray | None, winners: NDArray | None,
 ) -> None:
-    """A wrong blank, and labels that are not classes; C, frames and winners are None if unknown."""
+    """Adds findings about a wrong blank and wrong labels; C, frames and winners are None if unknown."""
     if C is not None and not 0 <= blank < C:
         near = blank in (-1, C)
         diagnosis.add(
@@ -74,7 +74,7 @@ def _padding(targets: list[NDArray], blank: int, end: float) -> int | None:
 
 
 def _count_last(matches: NDArray[np.bool_]) -> int:
-    """How many True in a row stand at the end."""
+    """The length of the run of True at the end."""
     return len(matches) if matches.all() else int(np.argmin(matches[::-1]))
 
 
@@ -149,7 +149,7 @@ def _find_blanks_in_targets(
 
 
 def find_value_mistakes(diagnosis: Diagnosis, batch: GivenBatch) -> None:
-    """NaN, +inf, frames in which all logits are -inf, and logits that are probabilities."""
+    """Adds findings about NaN, +inf, frames that are all -inf, and logits that are probabilities."""
     N = len(batch.targets)
     bad = [(n, t) for n in range(N) for t in np.flatnonzero(_unusable(batch.used(n))).tolist()]
     if bad:
@@ -185,7 +185,7 @@ def _are_probabilities(rows: NDArray) -> bool:
 def find_label_counts_as_lengths(
     diagnosis: Diagnosis, targets: list[NDArray], frames: NDArray, T: int | None
 ) -> None:
-    """Lengths that equal the label counts: an error if some target does not fit, else a suspicion."""
+    """Adds a finding if lengths equal label counts: an error if a target does not fit, else a suspicion."""
     U = np.array([len(target) for target in targets], dtype=np.intp)
     if (frames != U)[U > 0].any() or U.max(initial=0) < 2 or T == U.max():
         return

@@ -17,7 +17,7 @@ def as_array(values: Any, name: str) -> NDArray:
 
 
 def as_integers(values: Any, name: str) -> NDArray:
-    """The values as an array of integers, of the integer type they have."""
+    """The values as an array of integers, whose integer type is kept."""
     array = as_array(values, name)
     if array.size == 0:
         return array.astype(np.intp)  # NumPy makes [] an array of floats

@@ -1,4 +1,4 @@
-"""The error for a target that no alignment can spell."""
+"""The error for a target that no path can spell."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class InfeasibleTargetError(ValueError):
         if self.available < self.required:
             return f"target {self.index} needs {needs} but has {self.available}"
         return (
-            f"target {self.index} has probability 0: its {_counted(self.available, 'frame')} would do, "
-            f"it needs {needs}, but -inf logits close every path"
+            f"target {self.index} has probability 0: it has {_counted(self.available, 'frame')} and needs "
+            f"{needs}, but -inf logits close every path"
         )
 
 

@@ -22,7 +22,7 @@ class Frames(NamedTuple):
 
     logits: NDArray  # C-contiguous float32 or float64, in the caller's layout
     rows: NDArray  # (T * N, C), a view of logits
-    tops: NDArray  # (T * N,) the largest logit of each used row; empty if they have not been looked for
+    tops: NDArray  # (T * N,) the largest logit of each used row; empty until they are computed
     lengths: NDArray[np.intp]  # (N,) frames used
     n_stride: int
     t_stride: int
@@ -35,7 +35,7 @@ class Frames(NamedTuple):
         return self.rows[n * self.n_stride + t * self.t_stride]
 
     def rows_of(self, rows: NDArray, n: int) -> NDArray:
-        """The used rows (T, C) of sequence n, out of `rows` in the same order as the logits' own."""
+        """The used rows (T, C) of sequence n, from an array (T * N, C) in the order of `self.rows`."""
         return rows[n * self.n_stride:][:: self.t_stride][: self.lengths[n]]
 
 
@@ -99,7 +99,7 @@ def check_out(out: Any, frames: Frames) -> NDArray:
 
 
 def clear_padding(out: NDArray, frames: Frames) -> None:
-    """Write 0 to all frames of `out` that are padding."""
+    """Set all frames of `out` that are padding to 0."""
     if frames.padded:
         rows = out.reshape(frames.rows.shape)
         T = len(rows) // max(len(frames.lengths), 1)

@@ -42,5 +42,5 @@ def check_blank(blank: Any, C: int) -> int:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether the value is an integer of Python or NumPy; a bool is none."""
+    """Whether the value is an integer of Python or NumPy; a bool does not count as one."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

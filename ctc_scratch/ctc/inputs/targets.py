@@ -13,7 +13,7 @@ from .errors import InfeasibleTargetError
 from .frames import Frames
 from .options import is_integer
 
-# nogil: other threads go on meanwhile.
+# nogil: other threads can run meanwhile.
 kernel = cached_njit(nogil=True)
 
 
@@ -29,7 +29,7 @@ class Targets(NamedTuple):
 def check_targets(
     targets: Any, target_lengths: ArrayLike | None, frames: Frames, blank: int
 ) -> Targets:
-    """Targets in any of the three forms that `ctc_loss` takes; each label is a class other than the blank."""
+    """The `Targets` from any form that `ctc_loss` takes; a label must be a class other than the blank."""
     N, C = len(frames.lengths), frames.rows.shape[1]
     labels, lengths = _join(targets, target_lengths, N, frames.single)
     offsets, repeats = np.zeros(N + 1, dtype=np.intp), np.zeros(N, dtype=np.intp)
@@ -64,7 +64,7 @@ def first_infeasible(
 
 @kernel
 def _first_bad_target(labels, lengths, C, blank, offsets, repeats):
-    """The first target that holds the blank or no class, or -1; fills offsets and counts repeats."""
+    """The first target that holds a blank or a number that is no class, or -1; fills offsets and repeats."""
     for n in range(len(repeats)):
         offsets[n + 1] = offsets[n] + lengths[n]
         for k in range(offsets[n], offsets[n + 1]):

@@ -1,9 +1,9 @@
-"""Are the logits usable? Finite, or -inf for probability 0, with at least one possible class per frame.
+"""Checks that logits are finite, or -inf for probability 0, and that each frame has a possible class.
 
-Two kernels answer that. `all_finite` is the quick one: it may be called by several
-threads in the same call that goes on to compute the loss, and if it says yes nothing
-can be wrong. Where it says no, or where rows are long, `find_tops` looks at each used
-row, finds its largest logit, which the softmax needs, and names the first bad one.
+There are two passes. `all_finite` is the quick one, which the threads that compute the
+loss can run just before: if it returns True, all logits are usable. If it returns False,
+or if rows are long, `find_tops` goes through the used rows. It finds the largest logit
+of each row, which the softmax needs, and raises an error about the first bad frame.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ kernel = cached_njit(nogil=True)
 quick = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True)
 
 FEW_CLASSES = 64
-"""Up to this many classes, `all_finite` looks first; longer rows come from memory once, for `find_tops`."""
+"""Up to this many classes, `all_finite` runs first; longer rows are read only once, by `find_tops`."""
 
 BLOCK = 2**14
 """How many numbers a thread inspects before it takes the next block."""
@@ -57,7 +57,7 @@ def check_piece(logits: ArrayLike, C: int | None) -> Frames:
 
 def check_values(frames: Frames) -> Frames:
     """An error if a used frame holds NaN or +inf, or nothing but -inf; padding may hold anything."""
-    # Long rows come from memory only once, so there the tops are found in the same pass.
+    # Long rows should come from memory only once, so they are checked in the pass that finds their tops.
     if frames.rows.shape[1] > FEW_CLASSES or not all_finite(frames.rows, new_progress()):
         frames = find_tops(frames)
     return frames
@@ -92,7 +92,7 @@ def all_finite(rows, progress):
     """Whether no number is NaN or infinite.
 
     Any number of threads may call this with one progress record: they divide the
-    blocks among themselves, and each waits for the last and gets the same answer.
+    blocks among themselves, and each waits until all are done and returns the same answer.
     """
     numbers = rows.reshape(-1)
     blocks = (len(numbers) + BLOCK - 1) // BLOCK
@@ -113,10 +113,11 @@ def all_finite(rows, progress):
 
 @kernel
 def _extremes(signed, unsigned, r):
-    """The bits of the largest number in row r, and the largest bits: those above -inf's are negative NaNs.
+    """The bits of the largest number in row r, and the largest bits, read as unsigned integers.
 
     Positive numbers are in the order of their bits, negative ones in the opposite
-    order. LLVM vectorises the maximum of integers, but not that of floats.
+    order; unsigned bits above those of -inf are a negative NaN. LLVM vectorises the
+    maximum of integers, but not that of floats.
     """
     most, highest = signed[r, 0], unsigned[r, 0]
     for c in range(1, signed.shape[1]):
@@ -130,7 +131,7 @@ def _extremes(signed, unsigned, r):
 
 @kernel
 def _first_bad_frame(samples, signed, unsigned, minus_infinity, n_stride, t_stride, lengths, tops, top_bits):
-    """The first frame t, n that is not usable, or NO_FRAME; the largest logit of each row goes to tops.
+    """The first frame (t, n) that is not usable, or (NO_FRAME, 0); fills tops with each row's largest logit.
 
     The rows are given as their bits, tops as floats and as bits.
     """

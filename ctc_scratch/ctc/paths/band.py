@@ -1,4 +1,4 @@
-"""The states that matter to a target: which they are, their best path, and the sum over their paths.
+"""The states that can matter to a target: their windows, the best path and the sum over all paths.
 
 This is the NumPy side of `band_kernels`, which holds the recursions and explains why they need not look
 at every state. `align` uses it, and so does the beam search for the hypotheses that it returns.

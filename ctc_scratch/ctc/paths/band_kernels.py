@@ -1,12 +1,12 @@
 """The best path of one labelling, and the sum over all its paths, from the states that can matter.
 
-Both are the backward recursion of `reference`, with each frame's own emission included. The moves stay,
-step and skip are united by a maximum in one and by a sum in the other:
+Both are the backward recursion of `reference`, with each frame's own emission included. The best path takes
+the maximum over the moves stay, step and skip, and the sum adds them up:
 
     E_t(s) = y_t(l'_s) max E_{t+1}(s')          E_t(s) = y_t(l'_s) sum E_{t+1}(s')
 
 States are kept in pairs: pair u is blank u and label u, for u = 0..U (label U does not exist). Each frame
-has a *window* of pairs: those that can be reached and can still finish, less those at either end that
+has a *window* of pairs: those that can be reached and can still finish, without those at either end that
 provably do not matter. A frame therefore costs only as many pairs as are in doubt there. With the outputs
 of a trained network these are a few, however long the target is.
 
@@ -65,7 +65,7 @@ FRAMES_PER_TOP = 32  # how often the top is subtracted from the scores
 SUM_HEADROOM = 960
 SUM_ONE = 2.0**SUM_HEADROOM  # stands for a probability of 1
 SUM_FLOOR_EXPONENT = -900
-SUM_FLOOR = 2.0**SUM_FLOOR_EXPONENT  # times an emission this is a normal number, or it does not matter
+SUM_FLOOR = 2.0**SUM_FLOOR_EXPONENT  # times an emission, this is normal or too small to matter
 
 
 # ---- windows --------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def trim_window(at_blank, at_label, low, high, limit, nothing):
 
 @inlined
 def gather_emissions(scores, t, columns, low, stop, emitted):
-    """What frame t gives each label. This has a loop of its own so that the other loops vectorise."""
+    """Fill emitted with what frame t gives each label, in a loop of its own so that the others vectorise."""
     for u in range(unsigned(low), unsigned(stop)):
         emitted[u] = scores[unsigned(t), unsigned(columns[u])]
 
@@ -95,9 +95,9 @@ def gather_emissions(scores, t, columns, low, stop, emitted):
 
 @inlined
 def choose_moves(barred, emitted, blank, low, stop, shift, at_blank, at_label, moves, start):
-    """The best move from both states of each pair, and its score.
+    """Find the best move from both states of each pair, and its score.
 
-    Going up in u, the states of pair u + 1 still belong to frame t + 1 when pair u reads them.
+    As u goes up, the states of pair u + 1 still belong to frame t + 1 when pair u reads them.
     """
     stay = np.int64(0)
     blank_steps, label_steps, label_skips = (
@@ -206,7 +206,7 @@ def locate_labels(states, log_probs, columns, firsts, lasts, confidences):
 
 @inlined
 def sum_moves(opened, emitted, blank, low, stop, at_blank, at_label):
-    """The sum over the moves from both states of each pair."""
+    """Sum over the moves from both states of each pair."""
     for u in range(unsigned(low), unsigned(stop)):
         after = u + unsigned(1)
         label_stays = at_label[u]

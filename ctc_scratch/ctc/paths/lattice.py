@@ -267,7 +267,7 @@ class Lattice:
         self._need_alignment()
         by_score = paths_by_score(self._best_after, self._skips)
         paths = [self._alignment(states) for states in itertools.islice(by_score, k)]
-        # They come in the order of costs, which are sums of differences and may round differently.
+        # They come in the order of their costs, which are sums of differences: rounding may change the order.
         return sorted(paths, key=lambda path: -path.log_prob)
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:

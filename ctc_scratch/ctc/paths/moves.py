@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_FLOAT = np.finfo(np.float64).min
-"""Stands in for the largest of some logarithms where all of them are -inf."""
+"""Takes the place of the largest of several logarithms where all of them are -inf."""
 
 
 def three_moves(after: NDArray[np.float64], skips: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The value (3, ..., S) of the state that stay, step and skip lead to from each state; else -inf.
+    """Where stay, step and skip lead from each state: the value (3, ..., S) of that state, or -inf.
 
     after : (..., S) the value of each state at the next frame
     skips : (S,) the states that a skip may enter

@@ -35,7 +35,7 @@ def trellis_text(lattice: Posterior, width: int = 80, ascii_only: bool = False) 
 
     A stay runs to the right, a step goes one state down, a skip two. `.25` is a posterior of 0.25, and
     `.00` one that rounds to 0; a dot marks a state that no path passes. With `ascii_only` the lines are
-    `-` and `\\`. If the frames do not fit in `width` columns, the answer is `gamma_text`.
+    `-` and `\\`. If the frames do not fit in `width` columns, the result is that of `gamma_text`.
 
     >>> from .lattice import lattice
     >>> print(trellis_text(lattice(np.zeros((3, 3)), [1, 2])))
@@ -118,7 +118,7 @@ def hundredths(p: float) -> str:
 
 
 def number_text(number: int) -> str:
-    """A whole number in words: all digits up to 15, then its power of ten.
+    """A whole number as text: its digits if there are at most 15, else only its power of ten.
 
     >>> number_text(15), number_text(2**1000)
     ('15', 'about 10^301')

@@ -11,18 +11,18 @@ from ...compiled.cache import cached_njit
 from ..inputs.frames import Frames
 from ..inputs.targets import Targets
 
-# nogil: other threads go on meanwhile.
+# nogil: other threads can run meanwhile.
 kernel = cached_njit(nogil=True)
 
 LANES = 8
-"""How many short sequences go through the fast kernel side by side; the kernel is written for 8."""
+"""How many short sequences the fast kernel takes side by side; it is written for 8."""
 
 SHORT = 2**13
-"""A sequence of at most this many frames times (labels + 3) is short, in a batch of at most 64 classes."""
+"""A sequence is short if frames times (labels + 3) is at most this, in a batch of at most 64 classes."""
 
 
 class Problem(NamedTuple):
-    """A batch to solve: checked frames and targets, and what the losses and gradients are taken of."""
+    """A batch to solve: checked frames and targets, the blank, and how gradients are weighted."""
 
     frames: Frames
     targets: Targets
@@ -52,13 +52,13 @@ class Plan(NamedTuple):
     todo: NDArray[np.bool_]  # (N,) whether the target fits its frames
     losses: NDArray[np.float64]  # (N,) 0 if T = U = 0, else inf until the sequence is solved
     groups: list[Groups]  # long sequences, each alone, then short ones, side by side
-    cells: int  # cells of all lattices to fill
+    cells: int  # the work of all sequences to solve: T (U + C) each
 
 
 def make_plan(problem: Problem, side_by_side: bool) -> Plan:
     """The plan for a batch; `side_by_side` allows groups of several short sequences.
 
-    The most expensive sequences come first, so that threads that take one after
+    The longest sequences come first, so that threads which take one group after
     the other end at about the same time.
     """
     lengths, U, repeats = problem.frames.lengths, problem.targets.lengths, problem.targets.repeats
@@ -79,8 +79,8 @@ def make_plan(problem: Problem, side_by_side: bool) -> Plan:
 def _plan(order, lengths, widths, repeats, C, short):
     """todo and losses of a `Plan`; samples, sizes and the number of cells.
 
-    samples (2, at least N): the sequences to do, from the end of `order` to its
-    beginning, the short ones in row 1, the others in row 0; -1 fills the rows up.
+    samples (2, at least N): the sequences to solve, from the end of `order` to its
+    beginning, the short ones in row 1, the others in row 0, and -1 in the rest.
     sizes (2, 3): for each row the number of sequences, the most frames and the most labels.
     """
     N = len(order)

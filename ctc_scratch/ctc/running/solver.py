@@ -17,11 +17,11 @@ from . import threads
 from .plan import Groups, Plan, Problem, make_plan
 from .workspace import Workspace
 
-# nogil: other threads go on meanwhile.
+# nogil: other threads can run meanwhile.
 kernel = cached_njit(nogil=True)
 
 BUDGET = 2**18
-"""How many numbers of alpha, of 8 bytes, the certified kernel keeps: as many as stay in a core's cache."""
+"""How many values of alpha, 8 bytes each, the certified kernel keeps: as many as fit in a core's cache."""
 
 LOOKS = 50_000
 """How often a thread looks whether the others are done before it sleeps until they are: about 1 ms."""
@@ -74,7 +74,7 @@ def solve(
 
 
 def _solve_auto(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
-    """Solve with the certified kernel, then with the exact one what that leaves too uncertain."""
+    """Solve with the certified kernel, then solve what is too uncertain again with the exact kernel."""
     gaps = _inspect_and_certify(problem, plan, outputs, workspace)
     losses, lengths, limits = outputs.losses, problem.frames.lengths, _limits_of(problem)
     bounds, uncertain, impossible = _judge(losses, gaps, lengths, plan.todo, *limits)
@@ -105,7 +105,7 @@ METHODS = {"auto": _solve_auto, "exact": _solve_exact, "log": _solve_log}
 
 
 def _limits_of(problem: Problem) -> Limits:
-    """The limits for what the certified kernel answers to a problem."""
+    """The limits for the answers of the certified kernel to this problem."""
     rows = problem.frames.rows
     return limits_of(rows.dtype, rows.shape[1], problem.normalise)
 
@@ -114,9 +114,10 @@ def _limits_of(problem: Problem) -> Limits:
 def limits_of(dtype: np.dtype, C: int, normalise: bool) -> Limits:
     """The limits for answers of the certified kernel.
 
-    rho is at most 4 roundings per frame and the error of the frame's emissions: 8 for
-    an exp, and their sum, which adds at most 64 terms in a lane, then the lanes, up
-    to 7 after them, and blocks of 512.
+    rho, in units of 2^-53, is at most 4 roundings per frame plus the error of the
+    frame's emissions: 8 for an exp, and one for each addition on the way of a term to
+    their sum. A block of 512 classes takes 64 additions in each of 8 lanes and 3 to
+    join the lanes; there are C / 512 blocks, and up to 7 classes after the last.
     """
     if dtype == np.float32:
         return Limits(4 * 2.0**-53, 1e-6, -np.inf)
@@ -138,7 +139,7 @@ def _quietly(task: Callable[..., None]) -> Callable[..., None]:
 
 
 def _run_log(problem: Problem, plan: Plan, outputs: Outputs) -> None:
-    """Losses and gradients of the sequences to do, by the log-space kernel."""
+    """Losses and gradients of the sequences to solve, by the log-space kernel."""
     samples, arguments = np.flatnonzero(plan.todo), problem.for_kernels()
 
     @_quietly
@@ -150,7 +151,7 @@ def _run_log(problem: Problem, plan: Plan, outputs: Outputs) -> None:
 
 
 def _run_exact(problem: Problem, plan: Plan, outputs: Outputs) -> None:
-    """Losses, gradients and gamma of the sequences to do, by the exact kernel."""
+    """Losses, gradients and gamma of the sequences to solve, by the exact kernel."""
     samples, arguments = np.flatnonzero(plan.todo), problem.for_kernels()
 
     @_quietly
@@ -166,10 +167,10 @@ def _inspect_and_certify(
 ) -> NDArray[np.float64]:
     """Inspect the logits, then solve with the certified kernel; returns its `gaps` (N,).
 
-    To wake threads twice, to inspect and to solve, would cost more than to inspect a
-    small batch. So the threads that solve it inspect it first. They only know
-    whether all logits are finite; if not, `find_tops` raises the error, unless the
-    logits in question are -inf or padding.
+    Waking threads twice, to inspect and to solve, would cost more than inspecting a
+    small batch. So the threads that solve it inspect it first. They only find out
+    whether all logits are finite. If not, `find_tops` raises the error, unless the
+    logits in question are padding or an -inf that is legal.
     """
     if problem.frames.rows.shape[1] <= FEW_CLASSES:
         gaps = _certify(problem, plan, outputs, workspace, inspect=True)
@@ -181,7 +182,7 @@ def _inspect_and_certify(
 
 
 class _Share(NamedTuple):
-    """Groups that all threads share, and what each needs to take part."""
+    """Groups that the threads divide among themselves, and how much memory a thread needs for one."""
 
     groups: Groups
     progress: NDArray[np.int64]  # the record of groups taken and done
@@ -231,9 +232,10 @@ def _certify(
 
 @kernel
 def _judge(losses, gaps, lengths, todo, rounding, widest, least):
-    """The bounds (N,); how many answers are too uncertain, which stay in todo; how many losses are inf.
+    """The bounds (N,), how many answers are too uncertain, and how many losses are inf.
 
-    Each bracket may be wider than `widest` by the rounding of two passes, 8 per frame.
+    Only the uncertain answers stay in todo. A bracket may be wider than `widest` by
+    what two passes round: 8 roundings per frame.
     """
     bounds, uncertain, infinite = np.empty(len(losses)), 0, 0
     for n in range(len(losses)):

@@ -93,9 +93,9 @@ def run_together(task: Callable[[], None], all_done: Callable[[], bool], pieces:
     ----------
     task : takes and does one piece after the other, until all are taken
     all_done : called after task() has returned here; waits for a short time, and says
-        whether all pieces are done. Only if they are, no helper is waited for.
-    pieces : how many there are; more threads than that are of no use
-    cost : of all pieces, in lattice cells
+        whether all pieces are done. If they are, no helper is waited for.
+    pieces : how many pieces there are; more threads than that are of no use
+    cost : the cost of all pieces together, in lattice cells
 
     An exception of the task is raised here, after all helpers that have begun have ended.
     """
@@ -107,7 +107,7 @@ def run_together(task: Callable[[], None], all_done: Callable[[], bool], pieces:
 
 
 def _share(task: Callable[[], None], all_done: Callable[[], bool], K: int) -> None:
-    """Call task() here and in those of K - 1 helpers that begin before it has returned here."""
+    """Call task() in this thread, and in those of K - 1 helpers that begin before it returns here."""
     shares, results, begun, finished = [task] * (K - 1), SimpleQueue[Any](), K - 1, False
     offers = _get_offers()
     for _ in range(K - 1):
@@ -116,7 +116,7 @@ def _share(task: Callable[[], None], all_done: Callable[[], bool], K: int) -> No
         _as_worker(task)
         finished = all_done()
     finally:
-        while _pop(shares) is not None:  # a helper that comes now finds nothing
+        while _pop(shares) is not None:  # a helper that wakes up from now on finds nothing
             begun -= 1
         errors = [] if finished else [results.get() for _ in range(begun)]
     for error in errors:
@@ -175,7 +175,7 @@ def _as_worker(task: Callable[[], None]) -> None:
 def _get_offers() -> SimpleQueue:
     """The queue where the helpers wait; starts them if need be, one fewer than there are threads.
 
-    If no thread can be started, it is a queue that nobody reads.
+    If no thread can be started, the queue is one that no thread reads.
     """
     global _offers
     offers = _offers

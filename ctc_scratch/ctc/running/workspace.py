@@ -1,4 +1,4 @@
-"""Memory that `ctc_loss` uses again from call to call."""
+"""Memory that one call of `ctc_loss` leaves to the next."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Workspace:
         self._free: dict[int, NDArray[np.float64]] = {}
 
     def _take(self, size: int) -> NDArray[np.float64]:
-        """An array of at least `size` numbers, which hold anything; it is the caller's until `_give`."""
+        """An array of at least `size` arbitrary numbers, for the caller alone until it is given back."""
         numbers = self._free.pop(get_ident(), None)
         if numbers is None:
             try:
@@ -37,7 +37,7 @@ class Workspace:
         return numbers if numbers is not None and len(numbers) >= size else np.empty(size)
 
     def _give(self, numbers: NDArray[np.float64]) -> None:
-        """Take back an array of `_take`."""
+        """Take back an array that `_take` handed out."""
         self._free[get_ident()] = numbers
 
     def __repr__(self) -> str:
