@@ -17,8 +17,9 @@ from tests.tools.suite import ROOT, copy_project, run_suite
 
 
 def main() -> int:
-    # Kernels that are cached elsewhere do not check, and kernels made here would be slow there: hence a cache
-    # of its own. And hence a copy, as some tests start processes that keep their kernels beside the source.
+    # Kernels in the usual cache do not check their indices, and kernels that do would slow down other runs.
+    # So this run has a cache of its own. It also has a copy of the project, because some tests start
+    # processes that keep their kernels beside the source.
     with tempfile.TemporaryDirectory() as folder:
         project = copy_project(ROOT, Path(folder, "project"))
         return not run_suite("NUMBA_BOUNDSCHECK=1", project, sys.executable, *sys.argv[1:],

@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c_counts():
-    """Let Ctrl-C end the processes of tests, which the background jobs of a shell otherwise ignore."""
+    """Let Ctrl-C end the processes that tests start, even if a shell runs the suite in the background."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -78,7 +78,7 @@ def assert_close(actual, expected, atol, what):
 # ---- the largest errors: python -m pytest --errors ----------------------------------------
 
 _errors: dict[tuple[str, str], tuple[float, float]] = {}
-"""By test and what it compares: the largest error, and the largest share of what is allowed."""
+"""By test and compared quantity: the largest error, and the largest error as a share of its tolerance."""
 
 
 def _remember(error, atol, what):
@@ -142,7 +142,7 @@ def pytest_configure(config):
     elif config.getoption("tx", None):
         config.room = tempfile.mkdtemp(prefix="ctc_scratch-tests-")
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-            os.environ.setdefault(name, "1")  # in the workers: there is one of them per core already
+            os.environ.setdefault(name, "1")  # in the workers, of which there is one per core
     if os.environ.get("CI") == "true" and not importlib.util.find_spec("torch"):
         raise pytest.UsageError("CI=true, but torch is missing: tests would be skipped")
 

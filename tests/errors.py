@@ -1,4 +1,4 @@
-"""What can go wrong, what the message says, what to do: the cases behind the table in `tests/README.md`.
+"""The cases of the table of errors in `tests/README.md`: what went wrong, what the message says, what to do.
 
     python -m tests.errors          # rewrites the table
 
@@ -72,7 +72,7 @@ def with_logit(value, *place):
     return logits
 
 
-class Rude:
+class NanModel:
     """A language model whose every score is NaN."""
 
     def score(self, prefix, label):
@@ -162,29 +162,29 @@ LIBRARY: dict[str, list[Call]] = {
              lambda: ctc_loss(X, TARGETS, out=np.empty(X.shape, np.float32)), ValueError,
              "out must be float64 of shape (8, 2, 5), got float32 of shape (8, 2, 5)",
              "Make it with `np.empty_like(logits)`, once, before the loop."),
-        Call("The array for the gradient is that of the logits.", lambda: ctc_loss(X, TARGETS, out=X),
+        Call("The gradient is to be written over the logits.", lambda: ctc_loss(X, TARGETS, out=X),
              ValueError, "out must not share memory with the logits, which are still needed",
              "Pass an array of its own."),
         Call("A batch is passed to a function of one sequence.", lambda: align(X, [1, 2]), ValueError,
              "logits must have shape (T, C), got (8, 2, 5)",
              "Pass `logits[:lengths[n], n]`, one sequence at a time."),
-        Call("The same with scores.", lambda: log_partition(X, [[1], [2]]), ValueError,
-             "scores must have shape (T, C), got (8, 2, 5)", "Pass `scores[:, n]`."),
+        Call("A batch of scores is passed to `log_partition`.", lambda: log_partition(X, [[1], [2]]),
+             ValueError, "scores must have shape (T, C), got (8, 2, 5)", "Pass `scores[:, n]`."),
     ],
     "Decoders and metrics": [
-        Call("The beam holds nothing.", lambda: prefix_beam_search(X, beam_width=0), ValueError,
+        Call("The beam width is 0.", lambda: prefix_beam_search(X, beam_width=0), ValueError,
              "beam_width must be at least 1, got 0", "The default is 16."),
         Call("More hypotheses are asked for than the beam holds.", lambda: prefix_beam_search(X, top=20),
              ValueError, "top is 20, but a beam of width 16 holds no more than that",
              "Use `beam_width=20` or more."),
-        Call("The language model has another interface.",
+        Call("The language model has no method `score`.",
              lambda: prefix_beam_search(X, language_model=NoModel()), TypeError,
              "language_model must have a method score(prefix, label), got <a model>",
              "Wrap it in an object with that method, which returns a natural logarithm, already weighted."),
         Call("The language model returns NaN or +inf.",
-             lambda: prefix_beam_search(X, language_model=Rude()), ValueError,
+             lambda: prefix_beam_search(X, language_model=NanModel()), ValueError,
              "language_model.score gave nan for the labels [1]; a score is finite, or -inf for ...",
-             "Call it with these labels; the cause is the log of a negative probability, or 0 / 0."),
+             "Call `score` with these labels. The usual cause is the log of a negative number, or 0 / 0."),
         Call("The number of classes changes within a stream.", stream_of_other_classes, ValueError,
              "a stream that began with 5 classes got 4", "Use one stream per model."),
         Call("The budget is 0.", lambda: map_decode(X, budget=0), ValueError,
@@ -250,7 +250,7 @@ def cut_data(patch):
 
 
 def at_step(patch, number, what):
-    """Call `what` at a step of training. (Step 0 only loads kernels.)"""
+    """Call `what` at the beginning of a training step. (Step 0 only loads kernels.)"""
     count, step = [0], trainer.Trainer.step
 
     def stepped(self):
@@ -318,7 +318,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("There is no such run.", "train --resume runs/two",
                 "runs/two: expected the folder of a run, found no such folder",
                 "Check the name with `ls runs`."),
-        Command("A resumed run gets other settings.", "train --resume runs/one --rate 0.1",
+        Command("A run is resumed with other settings.", "train --resume runs/one --rate 0.1",
                 "--resume goes on with the settings of runs/one, which --rate cannot change",
                 "Leave them out, or start a new run with them."),
         Command("A damaged checkpoint.", "train --resume runs/one",
@@ -352,7 +352,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("The page is empty.", "read page.png --model runs/one",
                 "page.png: expected a row of digits, found no ink",
                 "Check that the image shows a row of digits, darker or lighter than the paper.", pages),
-        Command("Several readings are asked of a decoder that gives one.",
+        Command("Several readings are asked for, but `map` gives one.",
                 "read page.png --top 3 --decoder map --model runs/one",
                 "--top 3 needs --decoder beam; map gives a single reading", "Use `--decoder beam`.", pages),
     ],
@@ -365,8 +365,8 @@ COMMANDS: dict[str, list[Command]] = {
 def page() -> str:
     """The table as it stands in `tests/README.md`."""
     lines = ["The library raises before it computes anything. The message says where the error is and what",
-             "was expected. One error is found only while computing, when `out` has been written to: -inf",
-             "logits that close every path."]
+             "was expected. Two errors are found later: -inf logits that close every path, when `out` has",
+             "already been written to, and bad scores of a language model, when the search asks for them."]
     for title, calls in LIBRARY.items():
         lines += ["", f"| {title} | what it says | what to do |", "|---|---|---|"]
         lines += [f"| {case.wrong} | `{case.error.__name__}: {case.says}` | {case.mend} |" for case in calls]
@@ -380,7 +380,7 @@ def page() -> str:
 
 
 def parts(text: str) -> tuple[str, str, str]:
-    """What stands in a README before, between and after the marks of the table."""
+    """Split the text of a README: what stands before the table, the table, and what stands after it."""
     before, _, rest = text.partition(BEGIN + "\n")
     table, _, after = rest.partition("\n" + END)
     return before, table, after

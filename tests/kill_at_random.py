@@ -1,10 +1,10 @@
-"""Kill a run at random moments, resume it each time, and compare its weights with an undisturbed one.
+"""Kill a run at random moments, resume it, and compare its weights with those of an undisturbed run.
 
     python -m tests.kill_at_random --moments 20
 
 A kill can fall anywhere: while Python starts, before there is a folder, within a step, within an
-evaluation, or while a checkpoint is being written. Each process has one to three threads, at random. A
-run that ends before its kill has a SHA-256 to compare, too; then a new run is started.
+evaluation, or while a checkpoint is being written. Each process has one to three threads, at random. If
+a run ends before it can be killed, its weights are compared as well, and a new run is started.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def begin(process: subprocess.Popen) -> None:
 
 
 def finish(process: subprocess.Popen) -> str:
-    """Wait for a process to end; the SHA-256 that it prints, or RuntimeError."""
+    """Wait for a process to end and return the SHA-256 that it prints; RuntimeError if it failed."""
     out, err = process.communicate()
     sha = re.search(r"weights after step \d+: SHA-256 (\w{64})", out)
     if process.returncode or not sha:

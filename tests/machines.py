@@ -24,12 +24,12 @@ GENERIC_NUMBA = {"NUMBA_CPU_NAME": "generic"}
 
 
 def processor_features() -> list[str]:
-    """What NumPy has special code for and this processor can do, in NumPy's words: X86_V3, AVX512_SKX, ..."""
+    """The features of this processor for which NumPy has special code, by NumPy's names: X86_V3, ..."""
     return list(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))
 
 
 def without(features: list[str], openblas: str) -> dict[str, str]:
-    """The environment in which NumPy does not use these, and OpenBLAS its code for this older processor."""
+    """Variables that turn these features off in NumPy, and make OpenBLAS use an older processor's code."""
     environment = {"NPY_DISABLE_CPU_FEATURES": " ".join(features)}
     if platform.machine() in ("x86_64", "AMD64"):
         environment["OPENBLAS_CORETYPE"] = openblas
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--only", choices=list(choices), help="run this level alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        # In a copy, because kernels that are kept beside the source would be found and not compiled again.
+        # In a copy: kernels kept beside the source would be found there and not compiled for the level.
         project = copy_project(ROOT, Path(folder, "project"))
         passed = [
             run_suite(" ".join([name, *(f"{key}='{value}'" for key, value in environment.items())]),

@@ -6,13 +6,13 @@
 
 A mutation flips a sign, drops a term, a factor, a statement or a branch, shifts an index or the bound
 of a loop, exchanges < and <=, == and !=, and/or, min/max. It is *killed* if a test fails, crashes or
-runs for far too long. If it survives, either it changes no answer, and then it stands with the reason
-in `tests/tools/mutation_table.py`, or a test is missing.
+runs for far too long. A mutation that survives either changes no answer, and is then listed with the
+reason in `tests/tools/mutation_table.py`, or shows that a test is missing.
 
 Two mutations are tried at a time, in copies of the project and as plain Python, because compiling each
 of them would take a minute. (This needs NumPy 2: before it, np.uintp(3) + 1 was a float64.) The seed
-determines the order of the mutations. Mutations that are not reached in time are counted; the parts of
-one order have no mutation in common.
+determines the order of the mutations. Mutations that are not reached in time are counted. Different
+parts K/N of one seed have no mutation in common.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check(root: Path, targets: dict[str, list[str]], equivalent: list[Equivalent
 
 
 def part_of(text: str) -> tuple[int, int]:
-    """(2, 3) for "2/3"."""
+    """Parse "2/3" as (2, 3): the second of three parts."""
     k, n = map(int, text.split("/"))
     if not 1 <= k <= n:
         raise ValueError

@@ -13,8 +13,8 @@ import ctc_scratch
 ROOT = Path(ctc_scratch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-# What each place may import beside itself: a file, or a room with all in it. The longest name that fits a
-# file counts. Read from top to bottom, a place imports only what stands above it.
+# What each place may import besides itself. A place is a file, or a room with all files in it; a file belongs
+# to the longest name that fits. From top to bottom, a place imports only what stands above it.
 MAY_IMPORT = {
     "compiled": [],
     "ctc.labels": [],
@@ -51,7 +51,7 @@ MAY_IMPORT = {
 
 
 def module_of(path):
-    """ctc.labels for ctc_scratch/ctc/labels.py; the file of a room is named like the room."""
+    """ctc.labels for ctc_scratch/ctc/labels.py; the `__init__.py` of a room has the name of the room."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
@@ -96,8 +96,8 @@ def test_imports_run_one_way(path):
     assert not extra, f"{module_of(path)} may import {allowed}, but imports {extra}"
 
 
-def test_no_file_imports_itself_by_way_of_others():
-    """Rooms apart: their __init__ gathers names, and importing a file of a room runs it."""
+def test_imports_form_no_cycle():
+    """Each `__init__.py` is left out: it gathers names, and importing any file of its room runs it."""
     TopologicalSorter({
         module: {other for other in imported_modules(path) if MODULES[other].name != "__init__.py"}
         for module, path in MODULES.items() if path.name != "__init__.py"
@@ -116,7 +116,7 @@ def test_only_plots_imports_matplotlib(path):
 
 
 def test_a_bare_import_loads_nothing_beyond_numpy_and_numba():
-    """Judged in a new process, against what numba itself pulls in."""
+    """In a new process, compared with what `import numba` alone loads."""
     loaded = "import sys, {0}; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
     ours, numbas = (
         set(subprocess.run([sys.executable, "-c", loaded.format(module)], capture_output=True, text=True,

@@ -18,7 +18,7 @@ def test_dir_lists_the_public_names_alone():
 
 
 def public_functions(thing):
-    """(name, function, whether it is a property) of a function, or of all that a class shows."""
+    """Yield (name, function, whether it is a property) of a function, or of each public member of a class."""
     if not inspect.isclass(thing):
         yield thing.__name__, thing, False
         return

@@ -1,4 +1,4 @@
-"""What `pip install` gets: every file of the package, its version, and nothing that is not ours."""
+"""What `pip install` gets: every file of the package, its version, and nothing else."""
 
 import configparser
 import importlib.util
@@ -15,7 +15,7 @@ import ctc_scratch
 from tests.tools.suite import ROOT, copy_project
 
 PACKAGE = Path(ctc_scratch.__file__).parent
-# For readers of the repository: the list of the files, and how the model was made.
+# Only for readers of the repository: the list of the files, and the log of how the model was trained.
 NOT_SHIPPED = {"README.md", "digits/model/trained.log"}
 
 

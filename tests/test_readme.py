@@ -14,7 +14,7 @@ README = PAGES["README.md"]
 
 
 def test_snippets_run():
-    """A lower bound on their number, because a page without snippets would pass too."""
+    """Their number has a lower bound, because a page without snippets would pass too."""
     failed, attempted = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8")
     assert failed == 0 and attempted >= 30
 

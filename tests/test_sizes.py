@@ -1,4 +1,4 @@
-"""Limits that keep the house readable: of files, rooms, bodies and arguments. No kernel is defined twice."""
+"""Files, rooms, function bodies and argument lists stay within limits; no kernel is defined twice."""
 
 import ast
 from collections import defaultdict
@@ -38,7 +38,7 @@ INNERMOST = [
     "ctc_scratch/nn/optimiser_kernels.py",
     "ctc_scratch/nn/steps.py",
 ]
-"""Compiled files whose functions may take more arguments, as arrays and sizes are passed one by one there."""
+"""Compiled files whose functions may take more arguments: arrays and sizes are passed one by one there."""
 
 
 def name_of(path):
@@ -91,7 +91,7 @@ def test_functions_take_few_positional_arguments(path):
 
 
 def test_the_exceptions_are_needed():
-    """Or they would outlive the functions for which they are made."""
+    """An exception must go when the function that needed it has gone."""
     bodies = {name: body_lines(function) for path in FILES for name, function in functions(path)}
     assert all(bodies.get(name, 0) > MOST_BODY_LINES for name in LONG_BODIES)
     for name in INNERMOST:
@@ -100,7 +100,7 @@ def test_the_exceptions_are_needed():
 
 
 def test_no_compiled_function_is_defined_twice():
-    """Equal arguments and equal statements, whatever their names and docstrings are."""
+    """Functions are the same if their arguments and statements are, whatever their names and docstrings."""
     places = defaultdict(list)
     for path in FILES:
         if "njit" in path.read_text(encoding="utf-8"):

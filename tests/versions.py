@@ -5,7 +5,7 @@
 
 Each set is tried in new virtual environments: one of this Python, and one of the oldest or newest
 Python on the path for which there are packages. The default build of torch takes gigabytes, so other
-Pythons than this one go without torch and without the tests that import it.
+Pythons than this one are tried without torch and without the tests that import it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 
 from tests.tools.suite import ROOT, copy_project, run_suite
 
-# Old packages need old packages: matplotlib 3.8 calls functions that pyparsing 3.3 warns about, and in the
-# suite warnings are errors.
+# Limits on what the oldest dependencies need: matplotlib 3.8 calls functions that pyparsing 3.3 warns
+# about, and in the suite warnings are errors.
 BESIDE_THE_OLDEST = ["pyparsing<3.3"]
 
 
 def requirements(text: str, oldest: bool, torch: bool) -> list[str]:
-    """The requirements of a `setup.cfg` at run time and for the tests, at run time the oldest on demand."""
+    """What a `setup.cfg` requires to run and to test; `oldest` pins the run-time packages to their minimum."""
     config = configparser.ConfigParser()
     config.read_string(text)
     needed = config["options"]["install_requires"].split()
@@ -38,7 +38,7 @@ def requirements(text: str, oldest: bool, torch: bool) -> list[str]:
 
 
 def only_the_oldest(line: str) -> str:
-    """package==version for package>=version."""
+    """Turn "package>=version" into "package==version"."""
     if not re.fullmatch(r"[\w.-]+>=[\d.]+", line):
         raise ValueError(f"expected package>=version, found {line}")
     return line.replace(">=", "==")

@@ -13,10 +13,10 @@ except ImportError:  # Windows has no such locks: there every test runs beside o
 
 
 class SharedRoom:
-    """Any number of processes are in the room together, or a single one is there alone.
+    """A room in which any number of processes are together, or one process is alone.
 
     Processes enter through a door that lets one pass at a time. A process that wants to be alone waits in the
-    door, so that nobody else enters while it waits for the others to leave.
+    door until the room is empty, so that no other process enters meanwhile.
     """
 
     def __init__(self, folder: str | Path):

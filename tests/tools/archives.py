@@ -55,7 +55,7 @@ def write_members(path, contents, compression=zipfile.ZIP_STORED):
 
 
 class refused:
-    """Checks that a block ends with this error and a message of one line, in at most `most` bytes."""
+    """Checks that a block raises this error, in one line, and allocates less than `most` bytes."""
 
     def __init__(self, error, match, most=4 * MEGABYTE):
         self.raises, self.most = pytest.raises(error, match=match), most

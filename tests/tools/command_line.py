@@ -1,4 +1,4 @@
-"""What a command prints on stderr, and what it makes of damaged files."""
+"""Helpers for tests of commands: the line of an error, and how often damaged files are refused."""
 
 from pathlib import Path
 
@@ -14,9 +14,10 @@ def error_line(stderr: str) -> str:
 
 
 def refusals_of_damage(name, whole, arguments, capsys, rng, tries=150):
-    """How many damaged copies of a file are refused in one line; from all others the command reads something.
+    """Run a command on damaged copies of a file; returns how many of them it refuses.
 
-    A copy is cut off somewhere in its second half, and one byte is changed.
+    A copy is cut off somewhere in its second half, and one byte is changed. It must be refused in one line
+    on stderr, or read without an error.
     """
     refused = 0
     for _ in range(tries):

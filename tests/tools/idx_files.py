@@ -13,7 +13,7 @@ def idx_bytes(array, magic=None):
 
 
 def make_digits(rng, count):
-    """Random images without zeros, which can be told from padding, and random labels."""
+    """Random images, in which no pixel is 0 like padding, and random labels."""
     images = rng.integers(1, 256, size=(count, SIDE, SIDE), dtype=np.uint8)
     labels = rng.integers(10, size=count, dtype=np.uint8)
     return images, labels

@@ -59,7 +59,7 @@ class Source:
         return self.text[start:end]
 
     def operator(self, left: ast.AST, right: ast.AST, sign: str) -> tuple[int, int]:
-        """Where the operator between two operands stands, among brackets and comments."""
+        """The bytes of the operator between two operands, which brackets and comments may surround."""
         start, end = self.span(left)[1], self.span(right)[0]
         at = self.text.index(sign.encode(), start, end)
         return at, at + len(sign)
@@ -88,7 +88,7 @@ def computing(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
 
 
 def only_compiled(node: ast.AST) -> bool:
-    """Whether Numba alone calls this, while it compiles; plain Python never does."""
+    """Whether only Numba calls this, while it compiles, so that plain Python never runs it."""
     decorators = " ".join(map(ast.unparse, getattr(node, "decorator_list", [])))
     arguments = [argument.arg for argument in node.args.args] if isinstance(node, ast.FunctionDef) else []
     return "builder" in arguments or any(
@@ -134,12 +134,12 @@ def changes(source: Source, node: ast.AST, inside: bool) -> Iterator[tuple[int, 
             first, end = (index.lower, index.upper) if isinstance(index, ast.Slice) else (index, None)
             if first and not is_text(first):
                 yield *source.span(first), b"(" + source.of(first) + b") + 1"
-            if end:     # one more often changes only unused memory
+            if end:     # one later often changes only unused memory
                 yield *source.span(end), b"(" + source.of(end) + b") - 1"
 
 
 def operation(source, node, start, end):
-    """a + b: a - b, a, b;  a - b: a + b, a;  a * b: a, b;  a / b: a ..."""
+    """Yield a - b, a and b for a + b; a + b and a for a - b; a and b for a * b; a for a / b."""
     kind = type(node.op)
     at, after = source.operator(node.left, node.right, (DROPPED.get(kind) or SWAPPED[kind][0]))
     if kind in SWAPPED and kind not in (ast.Mult, ast.Div):

@@ -72,7 +72,7 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-AGAIN = "a power of two: when one rescales changes no bit"
+AGAIN = "rescaling is by a power of two: when it happens changes no bit"
 TO_26 = "TO_INT, TO_26 = 1.5 * 2.0**52, "
 ROUNDED = " # added and taken away: round to multiples of 1, of 2^26"
 BELOW, ABOVE = "RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), ", "2.0 ** (HEADROOM + 20)"
@@ -85,11 +85,11 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
     ],
     "ctc_scratch/ctc/certified/batch.py": [
         ("segments = (T + G - 1) // G", ["segments = (T + G) // G", "segments = (T + G + 1) // G"],
-         "one more segment without a frame; what it keeps is overwritten"),
+         "one more segment, without frames; what it stores is overwritten"),
     ],
     "ctc_scratch/ctc/certified/layout.py": [
         ("need[u * L + j] = u + repeats", ["need[u * L + j] = u"],
-         "a wider window holds more states that are 0, as none can be reached or none can finish"),
+         "a wider window holds more states, all 0: they cannot be reached or cannot finish"),
         ("if L == 1 and not dense:", ["if L == 1 or not dense:"],
          "if every class has a column, nothing uses the columns of labels"),
         ("K = C if is_dense(C, U, L) else min(U + 1, C)", ["K = C if is_dense(C, U, L) else max(U + 1, C)"],
@@ -100,7 +100,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "the number of frames that are kept at a time changes no bit"),
         ("steady = max(steady, need[(widths[j] - 1) * L + j])",
          ["steady = min(steady, need[(widths[j] - 1) * L + j])"],
-         "a wider window holds states more that are 0, as none can be reached"),
+         "a wider window holds more states, all 0: they cannot be reached"),
         ("while first < widths[j] and left[first * L + j] >= lengths[j] - t:",
          ["while first < widths[j] and left[first * L + j] > lengths[j] - t:"],
          "one more label that cannot finish: its beta is 0"),
@@ -120,7 +120,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["return value * inverse if value >= floor else -floor * inverse"],
          "it makes no difference whether an emission equal to its floor is marked"),
         ("k, stop = r * C, (r + 1) * C", ["k, stop = r * C, (1) * C"],
-         "the loop after these checks what they leave out"),
+         "the loop over single classes checks what the loop of Eights leaves out"),
         ("past_cache = not at.dense and group.T * C * rows.itemsize > PAST_CACHE",
          "*",
          "the same numbers are written in another way, or twice"),
@@ -136,21 +136,22 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
         ("if 0.0 < state < RESCALE_BELOW or state > RESCALE_ABOVE:",
          ["if 0.0 < state <= RESCALE_BELOW or state > RESCALE_ABOVE:",
           "if 0.0 < state < RESCALE_BELOW or state >= RESCALE_ABOVE:"], AGAIN),
-        ("if t & RESCALE_MASK == 0:", ["if t & RESCALE_MASK != 0:"], AGAIN + ", and it is more often"),
-        ("if steady <= t < unsteady:", ["if steady < t < unsteady:"], "all labels, found one by one"),
+        ("if t & RESCALE_MASK == 0:", ["if t & RESCALE_MASK != 0:"], AGAIN + ", and it happens more often"),
+        ("if steady <= t < unsteady:", ["if steady < t < unsteady:"],
+         "at t = steady the computed window holds all labels"),
     ],
     "ctc_scratch/ctc/exact/batch.py": [
         ("after, beta = betas[(t + 1) % 2], betas[t % 2]", ["after, beta = betas[(t - 1) % 2], betas[t % 2]"],
          "the same parity"),
         ("if j < last and k == B - 1:", ["if j <= last and k == B - 1:"],
-         "the last block is computed once more, to the same bit"),
-        ("C = rows[0].shape[1]", ["C = rows[(0) + 1].shape[1]"], "both types have as many classes"),
+         "the last block is computed once more, to the same bits"),
+        ("C = rows[0].shape[1]", ["C = rows[(0) + 1].shape[1]"], "both arrays have as many classes"),
     ],
     "ctc_scratch/ctc/exact/layout.py": [
         ("B = T if T * 16 * (S + 4 + K + 1) <= budget else int(math.ceil(math.sqrt(T)))",
          ["B = T if T * 16 * (S + 4 + K) <= budget else int(math.ceil(math.sqrt(T)))",
           "B = T if T * 16 * (S + 4 + K + 1) < budget else int(math.ceil(math.sqrt(T)))"],
-         "with checkpoints or without, the same answers"),
+         "the answers are the same with checkpoints and without"),
         ("np.empty(((T + B - 1) // B, 2, S + 4)), np.empty((2, 2, S + 4)),",
          ["np.empty(((T + B) // B, 2, S + 4)), np.empty((2, 2, S + 4)),",
           "np.empty(((T + B + 1) // B, 2, S + 4)), np.empty((2, 2, S + 4)),"], "memory that is not used"),
@@ -166,15 +167,15 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "a second turn with another power of two gives the same"),
         ("stay = classes[slots[s]] if next_lo <= s < next_hi else -1",
          ["stay = classes[slots[s]] if next_lo <= s <= next_hi else -1"],
-         "s < hi <= next_hi, as a state that can be reached can be reached ever after"),
+         "s < hi <= next_hi, as a state that can be reached can be reached in every later frame"),
     ],
     "ctc_scratch/compiled/bits.py": [
         ("if mantissa > 1.4142135623730951:", ["if mantissa >= 1.4142135623730951:"],
-         "both ways are right; one has to be taken"),
+         "at equality both ways are right"),
     ],
     "ctc_scratch/compiled/exp.py": [
         (TO_26 + "1.5 * 2.0**78" + ROUNDED, [TO_26 + "2.0**78" + ROUNDED],
-         "n is not above 0; it is rounded to a multiple of 2^25 then, and the products are as exact"),
+         "n <= 0, so it is rounded to a multiple of 2^25, and the products are as exact"),
         ("x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi > -708.0 else 0.0",
          ["x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi >= -708.0 else 0.0"],
          "e^-708 is lost beside the largest class's 1"),
@@ -185,7 +186,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
              "1.5 * T / (T - t)", "reach * T / (T - t)", "1.5 * reach / (T - t)", "T / (T - t)",
              "1.5 * reach * T", "1.5 * reach * T / (T)", "1.5 * reach * T / (T + t)")]
          + ["reach = (np.inf)", "reach = 1.5 * reach * T / (T - t) if attempt != 0 else np.inf"],
-         "how far the second try reaches decides how long it takes; the third reaches everywhere"),
+         "how far the second try reaches only changes how long it takes; the third reaches everywhere"),
     ],
     "ctc_scratch/nn/lstm.py": [
         ("shape, H = cache[0].shape, cache[0].cells.shape[1]",
@@ -194,17 +195,17 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
     "ctc_scratch/ctc/paths/band_kernels.py": [
         ("at_label[u] = in_label if in_label > SUM_FLOOR else SUM_FLOOR",
          ["at_label[u] = (in_label)", "at_label[u] = in_label if in_label >= SUM_FLOOR else SUM_FLOOR"],
-         "what is under the floor is slow, and too small to be missed"),
+         "states below the floor only take time: they are too small to change the sum"),
         ("proved = result >= math.log(3.0 * T) + (SUM_FLOOR_EXPONENT - SUM_HEADROOM + 50) * LN2",
          ["proved = result >= math.log(3.0) + (SUM_FLOOR_EXPONENT - SUM_HEADROOM + 50) * LN2"],
-         "of a margin of 2^50 any T leaves enough"),
+         "the margin of 2^50 is enough whatever T is"),
     ],
     "ctc_scratch/ctc/decoding/map_search.py": [
         ("if T * C * C <= LOOKAHEAD:", ["if T * C <= LOOKAHEAD:", "if C <= LOOKAHEAD:"],
-         "which of two bounds it is changes how long it takes"),
+         "which of two bounds is used only changes how long it takes"),
     ],
     "ctc_scratch/compiled/log_space.py": [
-        ("if a < b:", ["if a <= b:"], "equal numbers change places"),
+        ("if a < b:", ["if a <= b:"], "equal numbers are exchanged"),
         ("if b < a - NEGLIGIBLE or b == -np.inf:", ["if b <= a - NEGLIGIBLE or b == -np.inf:"],
          "e^-37 is below the last bit that is claimed"),
     ],
@@ -227,7 +228,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
         ("if counts[NODES] + W > capacity:", ["if counts[NODES] + W >= capacity:"],
          "nodes that are not needed are dropped a frame sooner"),
         ("if 2 * (counts[NODES] + W) > capacity:", ["if (counts[NODES] + W) > capacity:"],
-         "it forgets more often before it grows"),
+         "unused nodes are dropped more often before the tree grows"),
         ("if 2 * (counts[NODES] + W) > capacity:", ["if 2 * (counts[NODES] + W) >= capacity:"],
          "the tree grows a frame earlier"),
         ("while size > 1 and scores[size - 1] < scores[0] - prune:",

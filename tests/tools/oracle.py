@@ -16,7 +16,7 @@ import numpy as np
 
 EPS = float(np.finfo(np.longdouble).eps)
 GROUP = 40_000
-"""How many cells are solved side by side."""
+"""About how many cells are solved at a time."""
 
 
 class Problem(NamedTuple):
@@ -51,8 +51,8 @@ def solve(problems):
     for (T, C, U), members in groups.items():
         B = max(1, GROUP // (T * (2 * U + C)))
         for k in range(0, len(members), B):
-            some = members[k:k + B]
-            for n, answer in zip(some, _solve_group([problems[n] for n in some])):
+            group = members[k:k + B]
+            for n, answer in zip(group, _solve_group([problems[n] for n in group])):
                 answers[n] = answer
     return answers
 
@@ -82,8 +82,8 @@ def _solve_group(problems):
     every = np.arange(B)
     ends = log_alpha[T, every, S - 1], np.where(S > 1, log_alpha[T, every, S - 2], -np.inf)
     log_likelihood = _log_add(*ends)
-    # beta of frame t, state s stands at frame T - 1 - t, state S - 1 - s of the reversed one, its emission
-    # of frame t included.
+    # beta of frame t and state s, times the emission of frame t, is alpha of the reversed sequence in frame
+    # T - 1 - t and state S - 1 - s.
     frame, state = np.arange(T.max())[:, None, None], np.arange(S.max())
     here = log_alpha[1:, :B]
     log_beta = log_alpha[np.maximum(T[:, None] - frame, 0), B + every[:, None],

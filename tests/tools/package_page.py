@@ -1,6 +1,6 @@
 """The page `ctc_scratch/README.md`: every file with its subject and reading time, and every public name.
 
-    python -m tests.tools.package_page          # writes the page again
+    python -m tests.tools.package_page          # rewrites the page
 
 Subjects are the first lines of docstrings. Reading times are estimates: LINES_PER_MINUTE lines per minute.
 """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ctc_scratch.ctc.labels import min_frames
 from tests.conftest import Problem
 
-# There is no deadline, as the first example compiles. Plain Python takes a hundred times as long per example.
+# There is no deadline, as the first example compiles. In plain Python each takes a hundred times as long.
 laws = settings(max_examples=5 if numba.config.DISABLE_JIT else 50, deadline=None, derandomize=True)
 
 random = st.randoms(use_true_random=False)
@@ -18,7 +18,7 @@ random = st.randoms(use_true_random=False)
 
 @st.composite
 def problems(draw, most_frames=12, most_sequences=4, most_classes=5, fits=True, holes=False, whole=False):
-    """A `Problem`: ragged lengths, any blank, repeats and empty targets, logits of any scale to 30.
+    """A `Problem`: ragged lengths, any blank, repeats and empty targets, logits of any scale up to 30.
 
     fits : every target fits its frames, as long as no logit is -inf
     holes : some logits are -inf, never all of a frame

@@ -1,4 +1,4 @@
-"""The lock between test processes: one can be alone, and the others that want to come in cannot delay it."""
+"""The lock between test processes: one can be alone, and processes that come later cannot delay it."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ class Visitor:
         assert self.entered.is_set() and not self.thread.is_alive()
 
 
-def wait_for_someone_in_the_door(folder):
+def wait_for_a_process_in_the_door(folder):
     end = time.monotonic() + 60
     with open(folder / "door", "w") as door:
         while time.monotonic() < end:
@@ -39,14 +39,14 @@ def wait_for_someone_in_the_door(folder):
                 return
             fcntl.flock(door, fcntl.LOCK_UN)
             time.sleep(0.001)
-    raise AssertionError("nobody has come")
+    raise AssertionError("no process waits in the door")
 
 
-def test_one_that_wants_to_be_alone_waits_for_all_and_keeps_out_the_next(tmp_path):
+def test_a_process_that_wants_to_be_alone_waits_for_others_and_keeps_out_later_ones(tmp_path):
     first, second = Visitor(tmp_path, alone=False), Visitor(tmp_path, alone=False)
     assert first.entered.wait(60) and second.entered.wait(60), "both are in the room together"
     alone = Visitor(tmp_path, alone=True)
-    wait_for_someone_in_the_door(tmp_path)
+    wait_for_a_process_in_the_door(tmp_path)
     late = Visitor(tmp_path, alone=False)
     first.end()
     assert not alone.entered.wait(0.1), "the second is still in the room"

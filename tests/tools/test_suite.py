@@ -115,7 +115,7 @@ def test_an_index_beyond_the_array_is_found(tmp_path, capsys, monkeypatch):
                     "    return x[len(x)]\n\n\ndef test():\n    beyond(np.zeros(3))\n")
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
     monkeypatch.delenv("NUMBA_BOUNDSCHECK", raising=False)  # this suite may itself run with it
-    assert run_suite("unchecked", tmp_path, sys.executable), "Numba does not look"
+    assert run_suite("unchecked", tmp_path, sys.executable), "Numba checks no index unless it is told to"
     monkeypatch.setattr(sys, "argv", ["bounds", str(test)])
     assert bounds.main() == 1
     assert "IndexError" in capsys.readouterr().out
