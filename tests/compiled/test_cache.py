@@ -1,7 +1,7 @@
-"""Kept kernels: found again, compiled anew when a file they are made of changes, and never in the way.
+"""The cache finds kernels again, compiles them again when a file changes, and never stops a call.
 
-The tests run on a small package, `house`, which has a copy of `compiled/` in it. Each test has a copy of
-this package whose kernels are compiled already, beside their sources, and calls them in new processes.
+The tests run on a small package, `house`, which has a copy of `compiled/` in it. Each test has its own copy
+of this package, whose kernels are compiled already, beside their sources. It calls them in new processes.
 """
 
 import os
@@ -80,7 +80,7 @@ class House:
         return inherited | NO_HOME | ours | variables
 
     def run(self, before="", call=CALL, limit=None, **variables):
-        """Answers, how many kernels were compiled, and what the process wrote to stderr."""
+        """The answers, how many kernels were compiled, and what the process wrote to stderr."""
         def set_limit():
             import resource
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -121,7 +121,7 @@ def build(folder):
 
 
 @pytest.fixture(scope="module")
-def lived_in(tmp_path_factory):
+def compiled_house(tmp_path_factory):
     """A house whose kernels are compiled: 3 of them, as one is called with two types."""
     house = build(tmp_path_factory.mktemp("house"))
     assert house.run() == (ANSWERS, 3, "")
@@ -129,9 +129,9 @@ def lived_in(tmp_path_factory):
 
 
 @pytest.fixture
-def house(lived_in, tmp_path):
+def house(compiled_house, tmp_path):
     """A copy of the house whose kernels are compiled, to be damaged."""
-    shutil.copytree(lived_in.package, tmp_path / "house")
+    shutil.copytree(compiled_house.package, tmp_path / "house")
     return House(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_kernels_are_found_again(house):
     ("compiled/shared.py", "100 * x", "200 * x", "211 105.5 -1"),
 ], ids=["its own file", "another file of its folder", "a file of compiled"])
 def test_an_edit_of_what_a_kernel_is_made_of_is_noticed(house, path, before, after, answers):
-    """With the same size and the same time, too: what counts is the text."""
+    """Even if the size and the time of the file stay the same: what counts is the text."""
     times = (house.package / path).stat()
     house.edit(path, before, after)
     os.utime(house.package / path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -164,7 +164,7 @@ def test_an_edit_elsewhere_compiles_nothing_else(house):
 
 
 def test_an_edit_while_a_process_runs_does_not_spoil_the_cache(house):
-    """The process compiles the old text, and must not say that it is the new one."""
+    """The process compiles the old text, and must not keep it as a kernel of the new one."""
     house.clear()
     edit = f"""
 import house.room.kernels
@@ -178,7 +178,7 @@ with open(path, "w") as file:
     assert house.run() == ("121 60.5 -1", 2, "")
 
 
-def test_an_editors_lock_is_no_source(house):
+def test_an_editors_lock_file_is_ignored(house):
     (house.package / "room" / ".#kernels.py").symlink_to("nobody@nowhere")
     assert house.run() == (ANSWERS, 0, "")
 
@@ -223,14 +223,14 @@ def test_a_damaged_file_is_replaced(house, suffix, damage):
 
 
 def test_one_wrong_byte_of_a_kernel_is_noticed(house):
-    """Such code would run, and anything might happen."""
+    """Without the checksum the damaged code would run, and anything might happen."""
     for path in house.kept("nbc"):
         path.write_bytes(flip(path.read_bytes()))
     assert house.run() == (ANSWERS, 3, "")
 
 
 def test_a_kernel_for_other_types_is_not_taken(house):
-    """Two processes that write at once can leave an index that names the kernel of the other one."""
+    """Two processes that write at once can leave an index that names the wrong kernel."""
     one, two = [path for path in house.kept("nbc") if "kernel-" in path.name]
     one_data, two_data = one.read_bytes(), two.read_bytes()
     one.write_bytes(two_data)
@@ -253,13 +253,13 @@ def test_a_full_folder_costs_a_warning(house, limit):
     assert (answers, compiled) == (ANSWERS, 3)
     assert err.count(WARNING) == 1 and "Traceback" not in err
     assert not [path for path in house.package.rglob("*") if ".tmp." in path.name]
-    assert house.run() == (ANSWERS, 3, ""), "afterwards, with room again"
+    assert house.run() == (ANSWERS, 3, ""), "no kernel was kept"
     assert house.run() == (ANSWERS, 0, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX's")
-def test_a_full_folder_does_not_make_an_old_kernel_new(house):
-    """A new index is written, and the kernel it names is an old one, as the new one does not fit."""
+def test_an_old_kernel_is_not_used_where_a_new_one_did_not_fit(house):
+    """A new index is written, but the file that it names holds the old kernel: the new one does not fit."""
     house.edit("room/helpers.py", "10 * x", "20 * x")
     answers, _, err = house.run(limit=1500)
     assert answers == "121 60.5 -1" and err.count(WARNING) == 1
@@ -295,7 +295,7 @@ for name in ("mkdir", "makedirs", "replace", "rename", "unlink", "remove", "utim
 
 
 def read_only(folder):
-    """What makes a folder read-only for the process itself: root may write whatever a file's mode says."""
+    """Code that makes a folder read-only for the process that runs it, even for root, who ignores modes."""
     return f"FOLDER = {str(folder)!r}" + READ_ONLY
 
 
@@ -309,7 +309,7 @@ def test_a_new_kernel_beside_a_read_only_folder_costs_a_warning(house):
     assert err.count(WARNING) == 1 and "Traceback" not in err
 
 
-def test_a_new_kernel_goes_from_a_read_only_folder_to_the_users(house, tmp_path):
+def test_a_new_kernel_that_a_read_only_folder_refuses_goes_to_the_users_cache(house, tmp_path):
     home = dict(HOME=str(tmp_path / "home"), XDG_CACHE_HOME=str(tmp_path / "home"))
     more = CALL + "print(kernel(1j))"
     assert house.run(read_only(house.package), more, **home) == (ANSWERS + " 111j", 1, "")
@@ -327,7 +327,7 @@ def test_without_any_folder_there_is_one_warning(house, kept):
 
 
 def test_a_named_folder_is_the_only_one(house):
-    """Others are neither read nor written, unless it cannot be a folder."""
+    """Other folders are neither read nor written, unless the named one cannot be made."""
     named = house.folder / "named"
     assert house.run(NUMBA_CACHE_DIR=str(named)) == (ANSWERS, 3, "")
     assert len(list(named.rglob("*.nbc"))) == 7

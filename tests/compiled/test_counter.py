@@ -39,7 +39,7 @@ def test_each_piece_is_taken_once():
     assert (progress[DONE], progress[TAKEN], progress[FAILED]) == (pieces, pieces + 4, 0)
 
 
-def test_spinning_ends_when_all_is_done_or_patience_is():
+def test_spinning_ends_when_all_pieces_are_done_or_no_look_is_left():
     progress = new_progress()
     progress[DONE] = 3
     assert spin_until_done(progress, 3, 1)

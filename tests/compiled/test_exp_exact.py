@@ -9,7 +9,7 @@ from ctc_scratch.compiled.exp import exp_row, exp_split
 
 
 def test_exp_split_is_right_to_the_last_bit():
-    """m 2^n = e^(x - top) within 2^-52, where the difference x - top is no float64."""
+    """m 2^n = e^(x - top) within 2^-52, also where the difference x - top is not a float64."""
     rng, worst = np.random.default_rng(3), 0.0
     for size in (1e-3, 1.0, 700.0, 2.0**20, 2.0**40):
         for x, top in zip(-size * rng.random(60), size * rng.random(60)):
@@ -23,7 +23,7 @@ def test_exp_split_is_right_to_the_last_bit():
 
 
 def test_half_way_between_two_reductions_both_are_right():
-    """Where x - top is n + 1/2 times ln 2, each n may be taken, and what is left is the largest there is."""
+    """Where x is (n + 1/2) ln 2, the exponent may be n or n + 1, and the remainder is as large as can be."""
     halves = -(np.arange(0, 1000, 37) + 0.5) * math.log(2.0)
     for x in (*halves, *np.nextafter(halves, -1e4), *np.nextafter(halves, 0)):
         m, n = exp_split(x, 0.0)

@@ -58,7 +58,7 @@ def test_exp_is_as_accurate_as_promised(rng, function, dtype, lowest, zero, prom
 
 @pytest.mark.parametrize("top", [0.0, 3.7, -1e3, 1e6])
 def test_what_a_difference_loses_is_put_back(rng, top):
-    """e^(x - top), where x - top itself is rounded: as accurate as e^x, where x is large, too."""
+    """e^(x - top) is about as accurate as e^x, although x - top itself is rounded."""
     x = top - rng.uniform(0, 700, 800)
     out = np.empty_like(x)
     apply_exp_below(x, top, out)
@@ -68,7 +68,7 @@ def test_what_a_difference_loses_is_put_back(rng, top):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_eight_numbers_are_treated_as_one_is(rng, dtype):
+def test_eight_numbers_get_what_single_numbers_get(rng, dtype):
     x = np.concatenate([rng.uniform(-100, 2, 61), [2, -1e4, -np.inf]]).astype(dtype)
     one, eights = np.empty_like(x), np.empty_like(x)
     with np.errstate(all="ignore"):  # plain Python warns

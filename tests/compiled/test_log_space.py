@@ -12,7 +12,7 @@ each = pytest.mark.parametrize("log_add", [log_add_by_exp, log_add_by_table], id
 
 @each
 def test_log_add_is_good_to_the_last_digits(log_add):
-    """On a fine grid, at both ends of each interval, at infinity."""
+    """On a fine grid, at both ends of each interval of the table, and at infinity."""
     ends = np.arange(0, 38, 0.5)
     x = np.concatenate([np.linspace(0, 40, 20_001), ends, np.nextafter(ends, 50), [np.inf]])
     for a, b in (0.0, -1.0), (-1.0, 0.0):

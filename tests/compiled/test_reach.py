@@ -1,4 +1,4 @@
-"""Compiled code is made of files of its own folder and of `compiled/` only: the cache stamp covers these."""
+"""Compiled code uses only files of its own folder and of `compiled/`: the cache watches no others."""
 
 import ast
 import importlib
@@ -15,7 +15,7 @@ FILES = [path for path in sorted(ROOT.rglob("*.py"))
 
 
 def imported_names(path):
-    """name: the folder of this package that it is imported from."""
+    """For each name that a file imports from this package, the folder that it comes from."""
     package = path.relative_to(ROOT.parent).parts[:-1]
     names = {}
     for node in ast.walk(ast.parse(path.read_text())):
@@ -50,8 +50,8 @@ def test_kernels_use_nothing_of_other_folders(path):
             assert not foreign, f"{name} uses {foreign}"
 
 
-def test_the_rule_sees_what_it_is_about():
-    """Else a renamed decorator would leave no file to look at."""
+def test_the_files_with_compiled_code_are_looked_at():
+    """If the decorator were renamed, there would be no such files, and the test above would check nothing."""
     names = {str(path.relative_to(ROOT)) for path in FILES}
     assert {"ctc/kernels.py", "ctc/certified/passes.py", "compiled/exp.py", "nn/product.py"} <= names
     origins = imported_names(ROOT / "ctc" / "running" / "solver.py")

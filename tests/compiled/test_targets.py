@@ -1,4 +1,4 @@
-"""What kernels derive from a target, against the definition."""
+"""The numbers that kernels derive from a target agree with their definitions."""
 
 import itertools
 

@@ -74,5 +74,5 @@ def test_conversions(numbers):
 
 
 def test_eights_are_counted_through_all_dimensions(numbers):
-    """Number 3 of an array (4, 4) on: rows do not end them."""
+    """Eight numbers from number 3 of an array (4, 4) on run through the ends of rows."""
     np.testing.assert_array_equal(reductions(numbers.reshape(4, 4))[:2], reductions(numbers)[:2])

@@ -16,7 +16,7 @@ def random_case(rng, most_frames=7, most_classes=3):
 
 
 def possible(log_probs, blank):
-    """All labellings of a probability above 0, most probable first."""
+    """All labellings with a probability above 0, and the probability of each, most probable first."""
     distribution = labelling_distribution(log_probs, blank)
     return sorted(((p, labels) for labels, p in distribution.items() if p > 0), reverse=True)
 

@@ -10,7 +10,7 @@ from tests.conftest import assert_close
 from tests.ctc.decoding.cases import pairs_with_a_gap, random_case
 
 
-def test_the_kernel_is_its_twin(rng):
+def test_the_kernel_finds_what_its_twin_finds(rng):
     """The same prefixes in the same order with the same scores, at every width."""
     for case in range(60):
         logits, blank = random_case(rng, most_frames=25, most_classes=6)
@@ -32,7 +32,7 @@ def test_ties_are_broken_as_in_the_twin(width, blank, prune):
     assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin]
 
 
-def test_the_kernel_is_its_twin_with_a_language_model(rng):
+def test_the_kernel_finds_what_its_twin_finds_with_a_language_model(rng):
     for case in range(40):
         logits, blank = random_case(rng, most_frames=15, most_classes=6)
         width = int(rng.integers(1, 12))

@@ -1,4 +1,4 @@
-"""Prefix beam search: exact if nothing is dropped, in batches and pieces, with a language model."""
+"""Prefix beam search is exact if nothing is dropped, in batches and in pieces, with a language model, too."""
 
 import numpy as np
 import pytest
@@ -33,9 +33,9 @@ def test_without_pruning_it_is_the_enumeration(rng):
 @pytest.mark.parametrize("probs, labels, prob", [
     # Graves 2012, figure 7.5: the best path is blank, blank, the best labelling is A.
     ([[0.6, 0.4], [0.6, 0.4]], [1], 0.64),
-    # A frame in which two labels share what the blank has not.
+    # In the first frame, two labels share what the blank leaves.
     ([[0.4, 0.3, 0.3], [0.4, 0.6, 0.0]], [1], 0.3 * 0.4 + 0.3 * 0.6 + 0.4 * 0.6),
-    # Only a blank lets a label come again: of (1, 1), one path.
+    # A label comes again only after a blank, so (1, 1) has a single path.
     ([[0.0, 1.0], [0.9, 0.1], [0.0, 1.0]], [1, 1], 0.9),
 ])
 def test_examples_worked_by_hand(probs, labels, prob):

@@ -1,4 +1,4 @@
-"""The decoders by name: each is the decoder it names."""
+"""Each name stands for the decoder of that name."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ from ctc_scratch.ctc import ctc_loss, prefix_beam_search
 from tests.conftest import assert_close
 
 
-def test_log_prob_is_that_of_ctc_loss_and_spans_rise(make_problem):
+def test_log_prob_is_that_of_ctc_loss_and_spans_do_not_overlap(make_problem):
     problem = make_problem(40, 5, 6, 0, scale=3.0, blank=2, dtype=np.float32)
     found = prefix_beam_search(problem.logits, problem.logit_lengths, blank=2, top=3)
     for n, T in enumerate(problem.logit_lengths):

@@ -1,4 +1,4 @@
-"""The most probable labelling: it is found and proved; where the search has to stop, the gap bounds it."""
+"""The most probable labelling is found and proved; where the search has to stop, the gap bounds the error."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The edit distance agrees with its definition, the rates with counts made by hand."""
+"""The edit distance agrees with its definition, and the rates agree with counts made by hand."""
 
 import functools
 

@@ -34,7 +34,7 @@ def test_a_full_tree_forgets_and_grows(rng):
     assert_close([h.log_score for h in found], [score for _, score in twin], 1e-10, "log_score")
 
 
-def test_a_language_model_is_asked_as_often_where_the_tree_grows(rng):
+def test_scores_of_a_language_model_stay_the_same_where_the_tree_grows(rng):
     logits, model = rng.standard_normal((60, 4)), pairs_with_a_gap(rng, 4)
     options = check_options(4, 6, 0, None, model)
     small, large = Search(4, options), Search(4, options)

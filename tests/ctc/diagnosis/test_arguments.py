@@ -1,4 +1,4 @@
-"""Arguments that are no batch at all are a finding, not an exception."""
+"""Arguments that are not a batch at all lead to a finding, not to an exception."""
 
 import numpy as np
 import pytest

@@ -42,7 +42,7 @@ def test_numbers_of_a_target_that_is_too_long():
 
 
 def test_one_target_with_as_many_frames_as_labels():
-    """A single target may be a coincidence: the text asks, and the cause is not lengths-in-labels."""
+    """With a single target this may be a coincidence, so the text only asks whether labels were counted."""
     finding, = diagnose_lengths([1, 1, 2], 3).findings
     assert finding.cause == "too-few-frames" and "were labels counted in place of frames?" in finding.what
     assert diagnose_lengths([1, 2, 3], 3).findings == []

@@ -6,9 +6,9 @@ import pytest
 from ctc_scratch.ctc import ctc_loss
 
 
-def _with(place, value):
+def _with(index, value):
     logits = np.zeros((4, 2, 3))
-    logits[place] = value
+    logits[index] = value
     return logits
 
 

@@ -34,7 +34,7 @@ def test_a_number_that_is_not_finite_is_found_at_any_position(dtype, size):
 
 
 def test_no_thread_goes_on_before_all_numbers_are_inspected():
-    """Another thread has taken the last of two blocks and is not done with it; then it finds a NaN there."""
+    """Another thread is still busy with the last of two blocks; then it finds a NaN there."""
     progress, answers = np.array([2, 1, 0]), []
     waits = threading.Thread(target=lambda: answers.append(
         all_finite(np.zeros((BLOCK + 1, 1)), progress)))

@@ -44,7 +44,7 @@ def test_no_alignment_is_likelier(rng, T, C):
 
 
 def test_ties_end_in_a_best_path():
-    """The rule 'x2 > x1 and x2 > x0, else x1 > x0 and x1 > x2, else x0' answers -5.51 here."""
+    """A tie between two moves must not favour the third: '2 if x2 > x1 and x2 > x0, ...' gives -5.51 here."""
     logits = np.log([[.45, .45, .1]] * 3 + [[.05, .05, .9]])
     found = align(logits, [1, 2])
     assert_close(found.log_prob, 3 * np.log(.45) + np.log(.9), 1e-13, "log-probability")
@@ -53,7 +53,7 @@ def test_ties_end_in_a_best_path():
 
 
 @pytest.mark.parametrize("T, labels", [(4, [1, 1]), (4, [1, 2]), (6, [1, 2, 2]), (6, [2])], ids=str)
-def test_where_all_paths_tie_the_first_in_the_order_of_moves_is_taken(T, labels):
+def test_if_all_paths_tie_the_first_in_the_order_of_moves_is_taken(T, labels):
     paths = enumeration.alignments(labels, T)
     first = min(paths, key=lambda path: np.diff(states_of(path), prepend=-1).tolist())
     assert tuple(align(np.zeros((T, 3)), labels).path) == first
@@ -131,7 +131,7 @@ def test_scores_of_a_long_sequence_do_not_round_away(rng):
     logits[np.arange(T), path] += 8.0
     found = align(logits, labels)
     assert collapse(found.path) == labels.tolist()
-    assert (found.path != path).sum() <= 2  # noise may make another class more likely in a frame or two
+    assert (found.path != path).sum() <= 2  # in a frame or two, noise may make another class more likely
     ours = reference.log_softmax(logits)[np.arange(T), path].sum()
     assert found.log_prob >= ours - 1e-9
 

@@ -52,7 +52,7 @@ def assert_same_spans(spans, expected):
 @pytest.mark.parametrize("reach", [0.0, 2.0, 20.0])
 @pytest.mark.parametrize("digits", [None, 1, 0])
 def test_a_reach_does_not_change_the_path(rng, monkeypatch, reach, digits):
-    """With and without ties, near the most likely classes or far from them: every state is the same."""
+    """With and without ties, near the most likely classes or far from them, the path stays the same."""
     for _ in range(20):
         logits, labels = draw(rng, int(rng.integers(1, 60)), 5, rng.choice([0.5, 3.0, 30.0]), digits)
         monkeypatch.setattr(band, "FIRST_REACH", np.inf)
@@ -84,7 +84,7 @@ def in_step(rng, U, prob):
 
 @pytest.mark.parametrize("prob, widest", [(1 - 1e-12, 1), (0.6, 14)])
 def test_a_frame_costs_what_is_in_doubt_there(rng, prob, widest):
-    """A window has few pairs of 400, even far from the end, where a path has lost more than the reach."""
+    """A window has few of the 400 pairs, even far from the end, where a path has lost more than the reach."""
     log_probs, labels = in_step(rng, 400 if LONG else 60, prob)
     firsts, lasts, repeats = band_of(labels, len(log_probs))
     blanks, letters, emitted = np.empty((3, len(labels) + 2))
@@ -102,7 +102,7 @@ def test_a_frame_costs_what_is_in_doubt_there(rng, prob, widest):
     assert blanks[0] == 0.0, "the top has been subtracted"
 
 
-def test_moves_take_less_than_two_bits_a_state(rng):
+def test_moves_take_less_than_two_bits_per_state(rng):
     T, U = (6000, 1000) if LONG else (300, 60)
     log_probs, labels = reference.log_softmax(rng.standard_normal((T, 4))), rng.integers(1, 4, U)
     tracemalloc.start()
@@ -170,7 +170,7 @@ def test_how_far_down_there_is_a_proof(rng, nats, proved):
 
 @pytest.mark.parametrize("least", [-np.inf, -3e4])
 def test_without_a_proof_there_is_no_sum(rng, least):
-    """A float64 cannot hold the probabilities: nan, and the exact kernel is used instead."""
+    """A float64 cannot hold these probabilities, so the sum is nan, and the exact kernel computes it."""
     logits, labels = 1e3 * rng.standard_normal((40, 4)), rng.integers(1, 4, 12)
     assert np.isnan(log_sum(logits, labels, least))
     truth = -ctc_loss(logits, labels, method="exact").loss
@@ -185,7 +185,7 @@ def test_a_wrong_lower_bound_is_noticed(rng):
 
 
 def test_hypotheses_are_rescored_exactly(rng):
-    """Logits of any scale; what is nearly certain to the last digits of what lacks."""
+    """At any scale of the logits. Near certainty, where ln P is near 0, its relative error is small, too."""
     for scale in (0.1, 1.0, 10.0, 1e3):
         logits = scale * rng.standard_normal((50, 5))
         logits[:, 0] += scale
@@ -195,8 +195,8 @@ def test_hypotheses_are_rescored_exactly(rng):
             assert_same_spans(h.spans, align(logits, h.labels).spans)
 
 
-def test_reading_hypotheses_in_turns_mixes_nothing_up(rng):
-    """The log-probabilities for the labels asked about last are kept; another question replaces them."""
+def test_reading_hypotheses_in_turns_does_not_mix_them_up(rng):
+    """The log-probabilities for the labels last asked about are kept until other labels are asked about."""
     logits = 2.0 * rng.standard_normal((30, 5))
     first, second, third = prefix_beam_search(logits, top=3)
     again = prefix_beam_search(logits, top=3)

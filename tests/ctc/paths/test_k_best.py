@@ -38,7 +38,7 @@ def test_paths_of_equal_scores_come_in_the_order_of_their_departures(labels):
 
 
 def test_the_paths_are_found_one_after_another(rng):
-    """Of more alignments than could be listed the first three are had at once."""
+    """The first three come at once, although there are more alignments than could be listed."""
     result = lattice(rng.standard_normal((200, 4)), [1, 2, 3] * 20)
     assert result.num_alignments > 10**40
     log_probs = [path.log_prob for path in result.k_best(3)]

@@ -121,7 +121,7 @@ def surprise(counts, expected):
     """How many standard deviations chi-square is above what chance gives (Wilson and Hilferty 1931)."""
     order = np.argsort(-expected)
     counts, expected = counts[order], expected[order]
-    rare = expected < 5  # kept together, for chi-square asks for expectations of at least 5
+    rare = expected < 5  # pooled, because chi-square needs expectations of at least 5
     if rare.any():
         counts = np.append(counts[~rare], counts[rare].sum())
         expected = np.append(expected[~rare], expected[rare].sum())
@@ -142,7 +142,7 @@ def test_samples_follow_the_posterior(T, kind, rng):
         counts = np.array(list(drawn.values()))
         if len(paths) > 1:
             surprises.append(surprise(counts, n * probs))
-    # Each near a standard normal: about 60 problems to a test, whose largest is seldom above 3.
+    # Each is about standard normal, and the largest of the about 60 in a test is seldom above 3.
     assert max(surprises, default=0.0) < 4.0, f"worst of {len(surprises)}: {max(surprises)}"
     assert np.sum(surprises) < 3.5 * math.sqrt(len(surprises) + 1)
 
@@ -174,7 +174,7 @@ def test_a_repr_fits_a_line(T, labels, shown, alignments):
                          ids=["too_short", "no_frames", "-inf"])
 def test_a_target_without_alignments(T, labels, closed):
     logits = np.zeros((T, 3))
-    logits[list(closed), 2] = -np.inf  # the second label then has the first frame left
+    logits[list(closed), 2] = -np.inf  # this leaves only frame 0 to the second label
     result = lattice(logits, labels)
     assert result.num_alignments == 0 and result.log_likelihood == -np.inf
     assert not result.gamma.any() and not result.xi.any() and not result.occupancy.any()

@@ -43,7 +43,7 @@ def gap_to_second_best(logits, target, blank):
 
 
 def size(x):
-    """The size that the rounding errors of x are relative to."""
+    """What the rounding errors of x are relative to."""
     return max(1.0, abs(x)) if np.isfinite(x) else 1.0
 
 

@@ -1,4 +1,4 @@
-"""What notebooks draw of a lattice and an alignment: sound XML, the right numbers, a bounded size."""
+"""The drawings of lattices and alignments are well-formed XML of bounded size, with the right numbers."""
 
 import re
 from xml.etree import ElementTree
@@ -41,7 +41,7 @@ def line_of(root):
 
 
 def boxes(path):
-    """Where the cells of a shade begin."""
+    """The upper left corners (n, 2) of the cells of one shade."""
     return np.array(re.findall(r"M([\d.]+) ([\d.]+)", path.get("d")), float)
 
 
@@ -112,7 +112,7 @@ def test_frames_and_states_that_do_not_fit_are_pooled_and_the_caption_says_so(rn
 
 @pytest.mark.parametrize("T, U", [(100, 30), (2000, 400), (5000, 100)])
 def test_a_drawing_is_small(rng, T, U):
-    """Also of noise, where gamma is spread over many cells."""
+    """Even a drawing of noise, where gamma is spread over many cells."""
     result = lattice(0.1 * rng.standard_normal((T, 9)), rng.integers(1, 9, U))
     assert len(result._repr_html_()) < 100_000
     assert len(result.best()._repr_html_()) < 40_000
@@ -147,7 +147,7 @@ def test_labels_that_are_not_shown_are_counted(rng):
     assert note in texts(root)
     missing, = [int(match[1]) for text in texts(root)
                 if (match := re.match(r"(\d+) bars had no room for the label", text))]
-    named = [text for text in texts(root) if text in ("1", "2", "3", "4")]  # and a 1 at the scale
+    named = [text for text in texts(root) if text in ("1", "2", "3", "4")]  # and the 1 on the scale
     assert 0 < missing and len(named) - 1 == svg.MOST_SPANS - missing
 
 

@@ -62,8 +62,8 @@ def test_a_lattice_of_very_many_states_is_not_printed(rng):
 
 
 @pytest.mark.parametrize("T, U", [(10, 3), (60, 20), (20_000, 5_000)])
-def test_large_numbers_are_told_by_their_power_of_ten(T, U):
-    """Also those of more digits than Python makes a text of."""
+def test_large_numbers_are_given_as_a_power_of_ten(T, U):
+    """Also numbers of more digits than Python converts to text."""
     number = count_alignments([1, 2] * (U // 2) + [1] * (U % 2), T)
     text = number_text(number)
     if number < 10**15:

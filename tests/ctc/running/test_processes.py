@@ -1,5 +1,6 @@
-"""The same bits from concurrent threads, from forked and spawned processes, and from arrays that nobody may
-write to; and compiled kernels have a place everywhere, also if several processes make them at once.
+"""Threads, processes and read-only arrays give the same bits; kernels run even where they cannot be kept.
+
+Equal bits are asked only of the same code on the same machine.
 """
 
 import multiprocessing
@@ -28,7 +29,7 @@ from ctc_scratch import (
     set_num_threads,
 )
 
-pytestmark = pytest.mark.slow  # as plain Python
+pytestmark = pytest.mark.slow  # when run as plain Python
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ FUNCTIONS = {
 
 
 def bits(value):
-    """A result as something that is equal only if every bit is."""
+    """A result in a form that is equal only if every bit of it is."""
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):
@@ -81,7 +82,7 @@ def bits(value):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_concurrent_threads_get_the_bits_of_one(name):
+def test_concurrent_threads_get_the_bits_of_a_single_one(name):
     function, arrays = FUNCTIONS[name], make_arrays()
     expected, found, together = bits(function(*arrays)), [], threading.Barrier(4)
 
@@ -98,7 +99,7 @@ def test_concurrent_threads_get_the_bits_of_one(name):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_arrays_that_nobody_may_write_to_give_the_same(name, tmp_path):
+def test_read_only_arrays_give_the_same_bits(name, tmp_path):
     function, arrays = FUNCTIONS[name], make_arrays()
     expected, copies = bits(function(*arrays)), [array.tobytes() for array in arrays]
     for array in arrays:
@@ -114,7 +115,7 @@ def test_arrays_that_nobody_may_write_to_give_the_same(name, tmp_path):
 
 
 def loss_bits(queue=None):
-    """The bits of a loss and gradient; into the queue of the parent process, if there is one."""
+    """The bits of a loss and its gradient; a child process also puts them into the queue of its parent."""
     result = ctc_loss(*make_arrays())
     found = result.loss.tobytes(), result.grad.tobytes()
     if queue:
@@ -127,7 +128,7 @@ def threads_of_the_driver():
 
 
 def child(method):
-    """What a child process computes, and with how many threads beside its own."""
+    """The bits that a child process computes, and how many helper threads it has."""
     context = multiprocessing.get_context(method)
     queue = context.Queue()
     process = context.Process(target=loss_bits, args=(queue,))
@@ -146,8 +147,8 @@ def test_a_child_process_gets_the_bits_of_its_parent(method):
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_in_the_midst_of_work_is_safe():
-    """Other threads hold the driver's pool, its lock and its queue while the child is made."""
+def test_a_fork_in_the_middle_of_work_is_safe():
+    """Other threads may hold the lock of the driver, or its queue, while the child is made."""
     expected, stop = loss_bits(), threading.Event()
 
     def work():
@@ -189,14 +190,14 @@ print(*(loss.tobytes().hex() for loss in found))
 
 
 def start(**environment):
-    # The suite's own place for kernels, if one is named, would be the child's.
+    # NUMBA_CACHE_DIR may name the folder of the test suite, which a child must not use.
     inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     return subprocess.Popen([sys.executable, "-W", "always", "-c", LOSS], stdout=subprocess.PIPE, text=True,
                             stderr=subprocess.PIPE, env=inherited | environment, cwd="/")
 
 
 def losses(process):
-    """What three threads of a process have found, and what it said of it."""
+    """The loss that all three threads of a process have found, and what it wrote to stderr."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     found = out.split()
@@ -218,12 +219,12 @@ def test_processes_that_compile_at_once_share_a_cache(tmp_path, expected):
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
     assert len(kept) > 5
     assert losses(start(**cache)) == (expected, "")
-    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}, "nothing is made anew"
+    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}, "none is made again"
 
 
 @pytest.fixture
 def nowhere(tmp_path):
-    """The environment of a package that nothing can be written beside, and of a user without a home."""
+    """The environment of a user without a home, and of a package whose folders cannot hold kernels."""
     package = Path(ctc_scratch.__file__).parent
     copy = tmp_path / "ctc_scratch"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
@@ -234,18 +235,18 @@ def nowhere(tmp_path):
     return dict(PYTHONPATH=str(tmp_path), XDG_CACHE_HOME=os.devnull, HOME=os.devnull, TMPDIR=str(temporary))
 
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="a cache has another place there")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems keep a cache elsewhere")
 
 
 @on_linux
-def test_without_a_place_for_kernels_a_process_has_its_own(nowhere, expected):
+def test_without_a_folder_for_kernels_a_process_compiles_its_own(nowhere, expected):
     found, said = losses(start(**nowhere))
     assert found == expected and said.count("RuntimeWarning: compiled kernels cannot be kept") == 1
-    assert not os.listdir(nowhere["TMPDIR"]), "and takes it away at its end"
+    assert not os.listdir(nowhere["TMPDIR"]), "and it leaves no file behind"
 
 
 @on_linux
-def test_a_place_that_is_named_is_taken(nowhere, expected, tmp_path):
+def test_a_folder_that_is_named_is_used(nowhere, expected, tmp_path):
     assert losses(start(**nowhere, NUMBA_CACHE_DIR=str(tmp_path / "kernels"))) == (expected, "")
     assert list((tmp_path / "kernels").rglob("*.nbc"))
-    assert losses(start(NUMBA_CACHE_DIR=os.devnull)) == (expected, ""), "the place beside the source is left"
+    assert losses(start(NUMBA_CACHE_DIR=os.devnull)) == (expected, ""), "it uses the folder beside the source"

@@ -135,7 +135,7 @@ def test_an_error_of_the_caller_is_raised_when_the_others_have_ended():
 
 
 def test_a_helper_keeps_nothing_of_its_last_task():
-    """Otherwise it would keep the arrays of a batch alive until the next one."""
+    """It would keep the arrays of a batch alive until the next batch."""
     set_num_threads(2)
     meet, numbers = threading.Barrier(2, timeout=30), np.zeros(3)
     gone = weakref.ref(numbers)
@@ -159,7 +159,7 @@ def test_if_no_thread_can_be_started_the_caller_does_everything(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
     seen = []
     threads.run(seen.extend, np.full(7, 1e6))
-    assert sorted(seen) == list(range(7)) and threads._offers is None  # else offers would pile up
+    assert sorted(seen) == list(range(7)) and threads._offers is None  # or else offers would pile up
 
 
 def test_a_change_of_the_number_of_threads_ends_the_old_ones():
@@ -241,7 +241,7 @@ from ctc_scratch import ctc_loss, set_num_threads
 
 set_num_threads(2)
 logits, targets = np.zeros((200, 32, 20)), [[1, 2, 3] * 10] * 32
-expected = ctc_loss(logits, targets).loss           # the helpers are there
+expected = ctc_loss(logits, targets).loss           # starts the helpers
 
 def late(name):
     print(name, bool((ctc_loss(logits, targets).loss == expected).all()))
@@ -274,7 +274,7 @@ def test_a_forked_child_computes_too(make_problem):
     set_num_threads(2)
     problem = make_problem(T=120, N=17, C=12, U=30)
     arguments = problem.logits, problem.targets, problem.logit_lengths
-    expected = ctc_loss(*arguments).loss  # the parent's helpers are there
+    expected = ctc_loss(*arguments).loss  # starts the parent's helpers
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_child, args=(arguments, queue))
