@@ -1,9 +1,9 @@
-"""The definition of CTC: sum over every path. Exact, exponential, for tiny sizes.
+"""The definition of CTC, a sum over every path; it takes exponential time, so sizes must be tiny.
 
     p(labels | x) = sum of prod_t y_t(path_t) over all paths that collapse to the labels
 
-(Graves et al. 2006, eq. 2 and 3). Nothing here is clever, and therefore it is
-what `reference` is tested against, where the same functions take O(T U) steps.
+(Graves et al. 2006, eq. 2 and 3). The code is as plain as this formula, so
+`reference` is tested against it; there the same functions take O(T U) steps.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def alignments(labels: Sequence[int], T: int, blank: int = 0) -> list[tuple[int,
     Raises
     ------
     ValueError
-        If there are more than `MAX_PATHS` candidates to look through.
+        If the labels contain the blank, or if there are more than `MAX_PATHS` candidates.
 
     >>> alignments([1, 1], T=4)
     [(0, 1, 0, 1), (1, 0, 0, 1), (1, 0, 1, 0), (1, 0, 1, 1), (1, 1, 0, 1)]
@@ -69,7 +69,7 @@ def _log_prob(log_probs: NDArray, path: Sequence[int]) -> float:
 
 
 def _log_sum(log_terms: Iterable[float]) -> float:
-    """ln of the sum of e^term; -inf if there is none."""
+    """ln of the sum of e^term over the terms; -inf if there are none."""
     terms = list(log_terms)
     top = max(terms, default=-math.inf)
     if top == -math.inf:
@@ -93,7 +93,7 @@ def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) ->
 
 
 def gamma(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
-    """The posterior (T, S) of being in state s at frame t, given that the labels are read; they must fit."""
+    """The posterior (T, S) of being in state s at frame t, given the labels, which must be feasible."""
     T, S = len(log_probs), 2 * len(labels) + 1
     paths = alignments(labels, T, blank)
     total = _log_sum(_log_prob(log_probs, path) for path in paths)
@@ -104,7 +104,7 @@ def gamma(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[
 
 
 def occupancy(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
-    """The posterior (T, C) of emitting class c at frame t, given that the labels are read."""
+    """The posterior (T, C) of emitting class c at frame t, given the labels, which must be feasible."""
     T, C = log_probs.shape
     paths = alignments(labels, T, blank)
     total = _log_sum(_log_prob(log_probs, path) for path in paths)
@@ -117,7 +117,7 @@ def occupancy(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDAr
 def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tuple[float, NDArray]:
     """The loss -ln p(labels | x) and its gradient (T, C) w.r.t. the logits: probs - occupancy.
 
-    `reference.loss_and_grad` proves it in two lines. An infeasible target has loss inf and gradient 0.
+    `reference.loss_and_grad` gives the proof in two lines. An infeasible target has loss inf and gradient 0.
     """
     logits = np.asarray(logits, dtype=np.float64)
     log_probs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
@@ -131,7 +131,7 @@ def labelling_distribution(log_probs: NDArray, blank: int = 0) -> dict[tuple[int
     """p(labels | x) of every labelling that fits T frames; the values sum to 1.
 
     >>> dist = labelling_distribution(np.log([[0.6, 0.4], [0.6, 0.4]]))
-    >>> {labels: round(p, 2) for labels, p in dist.items()}     # greedy reads (), wrongly
+    >>> {labels: round(p, 2) for labels, p in dist.items()}     # the best path spells ()
     {(): 0.36, (1,): 0.64}
     """
     T, C = log_probs.shape

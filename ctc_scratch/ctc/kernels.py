@@ -1,9 +1,10 @@
-"""The kernel to read: the functions of `reference`, compiled by Numba, for a batch.
+"""The readable kernels: the functions of `reference`, compiled by Numba, and a loop over a batch.
 
-Each function has the name and the arguments of its twin in `reference`. What the twin returns goes into an
-array that the caller owns, given as a last argument; intermediate results go into such arrays, too. So the
-functions for one sequence allocate, raise and print nothing. They work in log space with a true -inf, and in
-float64 whatever the type of the logits. `solve_samples` calls them for the sequences of a batch.
+Each function has the name and the arguments of its twin in `reference`. Where the twin returns an array, the
+kernel fills an array that the caller passes as the last argument; intermediate results go into arrays of the
+caller, too. So the functions for one sequence allocate, raise and print nothing. They work in log space with
+a true -inf, and in float64 whatever the type of the logits. `solve_samples` calls them for each sequence of
+a batch.
 
 Shapes, for one sequence:
 
@@ -106,7 +107,7 @@ def log_likelihood(log_probs, labels, blank, log_alpha):
 def gamma(log_probs, labels, blank, log_alpha, posterior):
     """alpha beta / p(labels | x), the posterior (T, S); log_alpha is the one of `forward`."""
     T, S = posterior.shape
-    backward(log_probs, labels, blank, posterior)  # which holds log beta until the end of its frame
+    backward(log_probs, labels, blank, posterior)  # log beta, replaced by gamma frame by frame below
     for t in range(T):
         top = -np.inf
         for s in range(S):
@@ -122,7 +123,10 @@ def gamma(log_probs, labels, blank, log_alpha, posterior):
 
 @kernel
 def occupancy(log_probs, labels, blank, log_alpha, state_posterior, posterior):
-    """The posterior (T, C) of emitting class c at frame t: gamma, state_posterior, summed over its states."""
+    """The posterior (T, C) of emitting class c at frame t: gamma summed over the states of c.
+
+    Fills state_posterior with gamma.
+    """
     gamma(log_probs, labels, blank, log_alpha, state_posterior)
     T, S = state_posterior.shape
     posterior[:] = 0.0

@@ -1,9 +1,9 @@
 """Facts about labellings: collapse, extended labels, moves and lengths.
 
-A *path* (or alignment) names one class for each of T frames. Collapsing it,
-merging repeats and then dropping blanks, gives its *labels*. The states of the
-CTC lattice are the *extended labels* l': the labels with a blank before,
-between and after them,
+A *path* (or alignment) names one class for each of T frames. It *collapses* to
+its *labels*: repeats are merged, then blanks are dropped. The states of the CTC
+lattice are the *extended labels* l': the labels with blanks before, between and
+after them,
 
     labels (1, 2)  ->  ext (0, 1, 0, 2, 0)          U = 2, S = 2U + 1 = 5
 
@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
-    """The labels as an integer array (U,); what is not a sequence of integers is refused by its name.
+    """The labels as an integer array (U,); raises an error with their name unless they are integers.
 
     >>> as_labels([1.5])
     Traceback (most recent call last):
@@ -60,7 +60,7 @@ def extend(labels: ArrayLike, blank: int = 0) -> NDArray[np.intp]:
 
 
 def can_skip(ext: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which states (S,) may be entered from two states before: labels that differ from the last.
+    """Which states (S,) may be entered by a skip: labels that differ from the label before them.
 
     A blank is never entered by a skip, because the state two before it is a blank, too. So one comparison
     covers the papers' whole case distinction.

@@ -1,6 +1,6 @@
-"""`ctc_loss`, the loss of a batch and its gradient, and `log_partition`, the sum over alignments under it.
+"""`ctc_loss`, the loss of a batch and its gradient, and `log_partition`, a sum over alignments of any scores.
 
-Both check their arguments with `inputs/`, have the batch solved by `running/`, and reduce the answer.
+Both check their arguments with `inputs/` and solve the problem with `running/`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ REDUCTIONS, INFEASIBLE = get_args(Reduction), get_args(Infeasible)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CTCResult:
-    """The loss of a batch, its gradient, and how far each can be off; read it by field, more will be added.
+    """The loss of a batch, its gradient, and bounds on their errors; use the names, as fields may be added.
 
     loss : float64, (N,) with reduction "none"; a scalar with the others and for a single sequence
     grad : d loss / d logits, in the dtype, shape and layout of the logits
-    bound : float64, (N,) or a scalar for a single sequence. How far each answer can be off: the
-        likelihood relatively, the posterior gamma of every state absolutely, and so every
-        unreduced gradient entry before it is rounded to its dtype. For float32 logits it
-        holds for the emissions exp(x - max) / sum as float32 gives them, each of which is
-        off by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself; min(C, 67) + ln C
-        is for the sum and seldom needed. NaN with method="log", which proves nothing.
-    exact : bool, (N,) or a scalar for a single sequence; whether the exact kernel has solved it
+    bound : float64, (N,) or a scalar for a single sequence. A bound on the relative error of the
+        likelihood, on the absolute error of the posterior gamma of every state, and so on that
+        of every gradient entry, before reduction and before rounding to its dtype. For float32
+        logits it takes the emissions exp(x - max) / sum as float32 computes them; the relative
+        error of each is at most (3 + min(C, 67) + ln C + |x - max|) 2^-24, where the sum
+        contributes min(C, 67) + ln C in the worst case, and far less as a rule. NaN with
+        method="log", which proves no bound.
+    exact : bool, (N,) or a scalar for a single sequence; whether the exact kernel solved it
     """
 
     loss: np.float64 | NDArray[np.float64]
@@ -97,10 +98,10 @@ def ctc_loss(
         frames or whose every path is closed by -inf logits: "raise" an error, or
         return the loss "inf" or "zero", with a gradient of exactly 0
     layout : "TNC" or "NTC", the order of the axes
-    method : "auto", the fast kernel, which proves its answer, and the exact one where
-        the proof is not good enough; "exact", that one alone; "log", the log-space
-        kernel, which is the one to read
-    workspace : memory to use again from call to call
+    method : "auto" (the certified kernel, which is fast and bounds its own error, and the
+        exact kernel where that bound is not good enough), "exact" (the exact kernel
+        only) or "log" (the log-space kernel, which is written to be read)
+    workspace : memory that is kept from one call to the next
     out : a C-contiguous array of the gradient's shape and dtype, to which the gradient
         is written; it must not share memory with the logits
 
@@ -113,11 +114,11 @@ def ctc_loss(
     InfeasibleTargetError
         With infeasible="raise"; see its attributes index, required, available, repeats.
     ValueError, TypeError
-        For anything else out of range, shape or type, before anything is computed.
+        If any other argument has a wrong value, shape or type; before anything is computed.
 
     Notes
     -----
-    A sequence takes O(T U) time, and O(T C) for the softmax; beside the gradient it
+    A sequence takes O(T U) time, and O(T C) for the softmax; besides the gradient it
     takes O(sqrt(T) U + T min(U, C)) memory. No bit of the answer depends on the
     number of threads or on the rest of the batch. -inf is a legal logit, for a
     probability of exactly 0; a used frame that holds nothing else is an error, and
@@ -179,7 +180,7 @@ def _check(
 
 
 def _weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
-    """The factor (N,) of each loss in the reduced one."""
+    """The weight (N,) of each loss in the reduced loss."""
     N = len(packed.lengths)
     if reduction == "batchmean":
         return np.full(N, 1.0 / max(N, 1))
@@ -206,9 +207,9 @@ class LogPartition:
 def log_partition(
     scores: ArrayLike, target: ArrayLike, *, blank: int = 0, method: Literal["auto", "exact"] = "auto"
 ) -> LogPartition:
-    """ln Z, where Z is the sum of exp(its summed scores) over all alignments of the target; no softmax.
+    """ln Z, where Z sums exp(total score) over all alignments of the target; there is no softmax.
 
-    `ctc_loss` is made of this: its loss is ln Z of all paths minus ln Z of the
+    The CTC loss is a difference of two such sums: ln Z of all paths minus ln Z of the
     alignments. Other scores, such as log-probabilities minus a log-prior, make other
     objectives: d ln Z / d scores[t, c] is the sum of gamma[t, s] over the states s that
     emit c.
@@ -227,11 +228,11 @@ def log_partition(
     Raises
     ------
     ValueError, TypeError
-        As in `ctc_loss`; but a target without alignments is no error.
+        As in `ctc_loss`; but a target without alignments is no error: its log_z is -inf.
 
     Examples
     --------
-    All scores 0: Z counts alignments.
+    If all scores are 0, Z is the number of alignments.
 
     >>> import numpy as np
     >>> result = log_partition(np.zeros((4, 3)), [1, 2])

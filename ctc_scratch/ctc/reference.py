@@ -7,8 +7,7 @@ beta_t(s) leaves out the emission of frame t, so that at *every* frame
 
     sum_s alpha_t(s) beta_t(s) = p(labels | x)
 
-An impossible state has log-probability -inf, never a large negative number in
-its place.
+An impossible state has log-probability -inf, not a large negative number.
 
 Read this file after `enumeration`, which gives the definition, and before
 `kernels`, which has the same functions in compiled form.
@@ -37,7 +36,7 @@ def log_add(*terms: NDArray) -> NDArray[np.float64]:
 
 
 def _shift(row: NDArray, by: int) -> NDArray[np.float64]:
-    """The row moved `by` states to the right (to the left if negative), -inf moving in."""
+    """The row moved `by` states to the right (to the left if negative), filled up with -inf."""
     moved = np.full_like(row, -np.inf)
     if by > 0:
         moved[by:] = row[:-by]

@@ -1,4 +1,4 @@
-"""The kernel to use: linear space, vectorised, and every answer comes with a proof.
+"""The fast kernel: linear space, vectorised, and a proved error bound with every answer.
 
 **Recursion.** The extended labels are split into blanks ab[u], u = 0..U, and labels
 al[u], u = 0..U-1, so that no state has to look up which class it emits:
@@ -11,10 +11,10 @@ nothing cancels: each frame adds at most four relative roundings to a state. The
 pass keeps labels multiplied by their emission, as the frame before needs them. The
 gradient of a frame, weight * (y - occupancy), is written once, when its beta is known.
 
-**Range.** States lie between FLOOR and about TOP, relative to a power of two that each
-sequence keeps for itself. Every fourth frame, a sequence whose sum of states has moved
-away from TOP multiplies them by another power of two, which rounds nothing. So far this
-is ordinary rescaling, which is known to lose states that matter later. Therefore:
+**Range.** States lie between FLOOR and about TOP, relative to a power of two of their
+sequence. At every fourth frame, if the sum of its states has moved away from TOP, they are
+multiplied by another power of two, which rounds nothing. So far this is ordinary
+rescaling, which is known to lose states that matter later. Therefore:
 
 **The bracket.** At every frame, before they are used,
 
@@ -51,13 +51,13 @@ rho = (4 T + sum_t eps_t) 2^-53 covers rounding, where eps_t is the error of the
 of frame t in units of 2^-53. For float64 logits, e^(x - max) is corrected for the rounding
 of the difference, so eps_t is about 8, plus the error of summing C terms. For float32
 logits, emissions are float32, and the bound holds for the emissions as computed: each is
-perturbed by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself, of which
-min(C, 67) + ln C is for their sum.
+perturbed by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself, to which their
+sum contributes min(C, 67) + ln C.
 
 **Lanes.** Where frames, labels and classes are few, eight sequences are computed side by
 side, in eight lanes: entry u * 8 + j of a row is label u of lane j, and its neighbour u - 1
 stands eight entries before it. So the same loops serve one sequence and eight. A lane does
-not depend on the others: each closes the window of its own reachable states.
+not depend on the others: each has a window of its own states that can be reached.
 
 **Memory.** alpha is kept for all frames while it fits a budget. Otherwise it is kept for a
 segment of about sqrt(T) frames at a time, and computed again on the way back, to the same

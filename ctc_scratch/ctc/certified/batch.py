@@ -27,8 +27,8 @@ def solve_groups(groups, progress, lanes, rows, tops, n_stride, t_stride, length
     """Solve the groups (G, L) that no other thread takes: losses, gaps and gradients.
 
     gaps: (Z_up - Z_low) / Z_low. progress: the record of `compiled/counter` that all threads share.
-    The workspace w must have `workspace_size`. The loop stands here, and not around a function for one
-    group, because each call level costs LLVM another optimisation pass.
+    The workspace w must hold `workspace_size` numbers. The loop is here, and not around a function for
+    one group, because each call level costs LLVM another optimisation pass.
     """
     L = len(lanes)
     while True:

@@ -19,7 +19,7 @@ from ...compiled.vector import (
 from .flags import inlined, kernel, part
 from .frame import gathered
 
-PAST_CACHE = 2**22  # bytes of a gradient above which it does not stay in the cache until it is read
+PAST_CACHE = 2**22  # bytes; a gradient larger than this does not stay in the cache until it is read
 
 
 @inlined
@@ -35,7 +35,7 @@ def places_to_line(numbers, k):
 
 @kernel
 def row_exp(rows, r, top, line, grad, q, other, factor):
-    """line = e^(rows[r] - top). Returns its sum: 512 terms at a time are added in their own type.
+    """line = e^(rows[r] - top). Returns its sum, in which 512 terms at a time are added in their own type.
 
     Unless q is -1, grad[q] = other * factor is written past the cache meanwhile, since it is not read again
     soon: the processor computes while memory stores what was written.
@@ -160,8 +160,8 @@ def emissions(w, at, group, rows, tops, n_stride, t_stride, weights, normalise, 
 def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
     """Fill at.emit with the softmax of every frame of eight sequences, class by class, eight lanes each.
 
-    A lane that has ended, or has no sequence, gets the softmax of another row. This does no harm: no label of
-    it is in the window, its beta does not use the blank's emission, and its gradient is not written.
+    A lane that has ended, or has no sequence, gets the softmax of another row. This does no harm: none of
+    its labels is in the window, its beta does not use the blank's emission, and its gradient is not written.
     """
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
     floor, line = emission_floor(rows), np.zeros(8 * C, rows.dtype)

@@ -11,15 +11,15 @@ from ...compiled.cache import cached_njit
 # not call them.
 _common: dict[str, Any] = dict(nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True)
 
-# What Python calls.
+# For kernels that Python calls.
 kernel = cached_njit(**_common)
 
-# What only kernels call. Without an entrance for Python, half of the compilation is saved; where Numba
-# compiles nothing, Python may call it all the same.
+# For functions that only kernels call: without an entry point for Python they compile in half the time. With
+# NUMBA_DISABLE_JIT=1, Python can call them as well.
 part = cached_njit(**_common, no_cpython_wrapper=True)
 
-# What is small and called often: handing over its arrays would take as long as using them.
+# For small functions that are called often: passing their arrays would take as long as using them.
 inlined = cached_njit(**_common, no_cpython_wrapper=True, forceinline=True)
 
-# What Python calls as plain Python, and kernels call compiled.
+# For functions that Python calls as plain Python, and kernels in compiled form.
 sized = numba.extending.register_jitable(error_model="numpy")

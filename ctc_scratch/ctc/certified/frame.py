@@ -1,7 +1,7 @@
 """The loops over one frame: stay, step and skip, forward and backward, and the gradient.
 
-All numbers of a group are in one array w, because one array is passed faster than ten. A loop is told the
-index in w at which each of its rows begins; indices are unsigned, because Numba tests signed ones for being
+All numbers of a group are in one array w, because one array is passed faster than ten. A function gets the
+index in w at which each of its rows begins. Indices are unsigned, because Numba tests signed ones for being
 negative. k runs over labels and lanes, the lane fastest, in whole blocks of eight. What the last block
 computes after the last label is 0, since nothing is emitted there.
 """
@@ -17,7 +17,7 @@ FLOOR = 2.0**-800  # a state below it is raised or dropped; times an emission's 
 
 @inlined
 def raised(states):
-    """The states, raised to FLOOR where they are above 0, but below it."""
+    """The states, raised to FLOOR where they are below it, but not 0."""
     return where_over(states, splat(0.0), larger(states, splat(FLOOR)), splat(0.0))
 
 
@@ -128,7 +128,7 @@ def write_grad(w, n, emit, occupancy, factor, weight, rows, r):
 
 @inlined
 def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
-    """The same for the classes in `columns`."""
+    """rows[r, columns] = weight * (y - factor * occupancy), for a single sequence with few columns."""
     emit, occupancy = unsigned(emit), unsigned(occupancy)
     for k in range(unsigned(len(columns))):
         y = w[emit + k] if w[emit + k] > 0.0 else 0.0
@@ -137,7 +137,7 @@ def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
 
 @inlined
 def write_lanes(w, n, emit, occupancy, total, weight, line):
-    """The same for eight sequences, into `line`: n classes by eight lanes."""
+    """line = weight * (y - occupancy / total) for eight sequences, as n classes by eight lanes."""
     factor = splat(1.0) / total
     for k in range(0, 8 * n, 8):
         y = larger(eight(w, emit + k), splat(0.0))

@@ -29,7 +29,7 @@ class Group(NamedTuple):
     slots: NDArray  # (U * L,) and more: the column of each label, L * K where there is no label
     need: NDArray  # (U * L,) the first frame at which label u can be reached
     left: NDArray  # (U * L,) how many frames a path needs from label u to the last label
-    shortest: int  # frames that all sequences have
+    shortest: int  # frames of the shortest sequence; 0 if a lane has none
     steady: int  # from this frame on every label can be reached
     unsteady: int  # before this frame every label can still finish
 
@@ -115,7 +115,7 @@ def make_places(T, U, C, L, blank, budget):
 @part
 def make_group(members, lanes, C, lengths, labels, offsets, blank):
     """The Group of these sequences."""
-    L = len(lanes)  # a line of its own: Numba then knows it, and leaves out code for another number
+    L = len(lanes)  # on a line of its own, so that Numba knows it and compiles for this number only
     T, U, shortest = 0, 0, np.iinfo(np.intp).max
     frames, widths = np.zeros(L, np.intp), np.zeros(L, np.intp)
     for j in range(L):
@@ -136,7 +136,7 @@ def make_group(members, lanes, C, lengths, labels, offsets, blank):
     for j in range(L):
         if widths[j] == 0:
             continue
-        # Not by `compiled.targets`: its views of labels and need would add a tenth to all compilation.
+        # Not with `compiled.targets`: views of labels and need would add a tenth to the compile time.
         first, last = offsets[members[j]], offsets[members[j] + 1] - 1
         if L == 1 and not dense:
             taken = 1  # column 0 is the blank's

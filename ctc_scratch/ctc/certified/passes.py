@@ -32,7 +32,7 @@ from .frame import (
 from .layout import LEAD, window
 
 RESCALE_BELOW, RESCALE_ABOVE = 2.0 ** (HEADROOM - 32), 2.0 ** (HEADROOM + 20)
-RESCALE_MASK = 3  # sums are looked at every fourth frame
+RESCALE_MASK = 3  # sums are checked at every fourth frame
 
 
 @inlined

@@ -59,7 +59,7 @@ def backward_pass(frames, target, memory, top, nearly_certain, answer):
     for t in range(T - 1, -1, -1):
         j, k = t // B, t % B
         if j < last and k == B - 1:
-            copy_states(memory.checkpoints[j], alpha[0])  # memory holds the block after this one
+            copy_states(memory.checkpoints[j], alpha[0])  # until now memory held the block after this one
             forward_block(frames, target, memory, j * B)
         lo, hi = target.windows[t + 1, 0], target.windows[t + 1, 1]
         after, beta = betas[(t + 1) % 2], betas[t % 2]
@@ -123,11 +123,12 @@ def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, b
     Parameters
     ----------
     gamma : (R, S of the longest target) float64 array, optional
-        Where the posterior of the states goes: into the first S columns of the rows
-        that the gradient goes into.
+        Is filled with the posteriors of the states: those of a frame go into the first S
+        columns of the row that has the same index as its gradient.
     normalise : False leaves out the softmax: y = e^rows; the loss is -ln Z, of either
         sign, where Z = sum over all alignments of prod_t y_t; the gradient is -occupancy
-    budget : bytes of forward states from which on only checkpoints are kept
+    budget : how many bytes of forward states may be kept; if they take more, only
+        checkpoints are kept
 
     Rows of an infeasible target (loss inf) are left alone. Several threads may call
     this at once for disjoint samples; nearly all of it runs without the GIL.
@@ -139,6 +140,6 @@ def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, b
 
 
 def _by_type(rows):
-    """(rows, nothing) or (nothing, rows), float32 first: the kernels are then compiled once for both."""
+    """(float32 rows, float64 rows), one of them empty: so the kernels are compiled once for both types."""
     nothing = np.empty((0, rows.shape[1]), np.float64 if rows.dtype == np.float32 else np.float32)
     return (rows, nothing) if rows.dtype == np.float32 else (nothing, rows)

@@ -1,4 +1,4 @@
-"""The probabilities of one frame: of the classes that the target uses as pairs, of all classes as numbers."""
+"""The probabilities of one frame: as pairs for the classes of the target, as plain floats for all classes."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ LARGEST_LOGIT = 2.0**1000
 
 @part
 def load(frames, t, x):
-    """x = the logits of frame t as float64, saturated, -inf as EMPTY: all their differences are finite."""
+    """x = the logits of frame t as float64, saturated, EMPTY for -inf: all their differences are finite."""
     for c in range(x.shape[0]):
         value = frames.double[t, c] if frames.double.shape[0] > 0 else np.float64(frames.single[t, c])
         x[c] = min(max(value, -LARGEST_LOGIT), LARGEST_LOGIT) if value > -np.inf else EMPTY
@@ -21,7 +21,7 @@ def load(frames, t, x):
 
 @part
 def emissions(x, classes, normalise, emit, norm):
-    """y_c = e^(x_c - top) / total of the classes used, as pairs; x is overwritten to find the total."""
+    """emit = e^(x_c - top) / total for the classes used, as pairs; norm = top, total; x is overwritten."""
     top, total = 0.0, 1.0
     if normalise:
         top = x[0]

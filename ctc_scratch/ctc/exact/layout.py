@@ -25,7 +25,7 @@ class Frames(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What the recursion has to know of the target."""
+    """The target of one sequence, in the form that the recursion uses."""
 
     classes: NDArray  # (K,) the classes used, the blank first
     slots: NDArray  # (S,) which of them each state emits

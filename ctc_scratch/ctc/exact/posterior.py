@@ -1,4 +1,4 @@
-"""What alpha and beta give at one frame: gamma, the occupancy of each class, and the mass that is lost."""
+"""What follows from alpha and beta at one frame: gamma, the occupancy of each class, and the lost mass."""
 
 from ...compiled.bits import EMPTY
 from .flags import part
@@ -46,13 +46,14 @@ def posterior(alpha, beta, target, t, top, memory, gamma):
 
 @part
 def lost(alpha, target, t, probs, x):
-    """The sum over s of alpha_{t-1}(s) times what frame t gives to the classes that are no move from s.
+    """The probability of all paths that cease at frame t to be the beginning of an alignment.
 
+    That is the sum over s of alpha_{t-1}(s) times the probability of the classes to which s has no move.
     `alpha` is that of frame t - 1, `probs` are the probabilities of frame t, and x (C,) is scratch.
     """
     # Nothing is subtracted from 1, which would lose digits. The three most probable classes are added where
-    # they are no move. The rest is summed once for all states; what is subtracted from it for a state was a
-    # part of that sum and is no larger than the three.
+    # they are no move. The others are summed once for all states; from this sum a state subtracts the classes
+    # of its own moves, each of which is part of the sum and no larger than any of the three.
     classes, slots, skips = target.classes, target.slots, target.skips
     first = second = third = -1
     for c in range(probs.shape[0]):

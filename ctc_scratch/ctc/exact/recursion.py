@@ -11,7 +11,7 @@ from .pairs import joined
 
 @part
 def forward(before, before_exp, skips, m, e):
-    """alpha_t without its emission: the sum of what stays, steps and skips into each state."""
+    """alpha_t without its emission: for each state the sum of stay, step and skip into it."""
     for s in range(m.shape[0]):
         m[s], e[s] = joined(before[s + 2], before_exp[s + 2], before[s + 1], before_exp[s + 1],
                             before[s], before_exp[s], skips[s])
@@ -19,7 +19,7 @@ def forward(before, before_exp, skips, m, e):
 
 @part
 def backward(after, after_exp, skips, m, e):
-    """beta_t: the sum over staying, stepping and skipping from each state, emissions of t + 1 included."""
+    """beta_t: for each state the sum of stay, step and skip out of it; `after` includes its emissions."""
     for s in range(m.shape[0]):
         m[s], e[s] = joined(after[s], after_exp[s], after[s + 1], after_exp[s + 1],
                             after[s + 2], after_exp[s + 2], skips[s + 2])
@@ -27,7 +27,7 @@ def backward(after, after_exp, skips, m, e):
 
 @part
 def emitting(states, emit, slots, lo, hi):
-    """Multiply the states lo..hi-1 by their emissions, and put two zeros on either side: no more are read."""
+    """Multiply the states lo..hi-1 by their emissions, and put two zeros on either side, which moves read."""
     multiply(states[0, lo + 2:hi + 2], states[1, lo + 2:hi + 2], emit[0], emit[1], slots[lo:hi])
     for s in (lo, lo + 1, hi + 2, hi + 3):
         states[0, s], states[1, s] = 0.0, EMPTY
