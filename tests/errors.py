@@ -42,10 +42,10 @@ END = "<!-- the end of the table of errors -->"
 class Call(NamedTuple):
     """A call that raises."""
 
-    wrong: str                          # what went wrong, in the user's words
+    wrong: str                          # what is wrong with the call, in a sentence
     call: Callable[[], Any]
     error: type[Exception]
-    says: str                           # ... stands for anything
+    says: str                           # the message, in which ... stands for any text
     mend: str                           # what to do
 
 
@@ -289,7 +289,7 @@ OPTIONS = "--data digits --hidden 4 --batch 4 --test-digits 2 --steps 40 --evalu
 
 COMMANDS: dict[str, list[Command]] = {
     "Training": [
-        Command("A setting out of range.", "train --window 20", "--window must be from 1 to 14, not 20",
+        Command("A setting is out of range.", "train --window 20", "--window must be from 1 to 14, not 20",
                 "Choose a value in the range."),
         Command("The folder of the run exists already.", "train --out runs/one",
                 "--out runs/one exists: a run is never overwritten, ...",
@@ -307,7 +307,8 @@ COMMANDS: dict[str, list[Command]] = {
         Command("The disk is full.", f"train --out runs/two {OPTIONS}",
                 "runs/two: No space left on device: ended after step 4, the last checkpoint is whole; ...",
                 "Free some space, then continue: `ctc-scratch train --resume runs/two`.", full_disk),
-        Command("Ctrl-C.", f"train --out runs/two {OPTIONS}", "stopped by SIGINT after step 4",
+        Command("Training is interrupted with Ctrl-C.", f"train --out runs/two {OPTIONS}",
+                "stopped by SIGINT after step 4",
                 "`ctc-scratch train --resume runs/two` continues to the same weights, bit for bit. The "
                 "exit status is 130, or 143 after SIGTERM.", ctrl_c, 130),
         Command("The batch is too large.", "train --batch 1000000",
@@ -321,7 +322,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("A run is resumed with other settings.", "train --resume runs/one --rate 0.1",
                 "--resume goes on with the settings of runs/one, which --rate cannot change",
                 "Leave them out, or start a new run with them."),
-        Command("A damaged checkpoint.", "train --resume runs/one",
+        Command("A checkpoint is damaged.", "train --resume runs/one",
                 "runs/one/checkpoint.npz: expected a checkpoint file, found one that is damaged ...; the "
                 "checkpoint before it is still there: ...",
                 "`--resume runs/one/checkpoint.previous.npz` repeats half a minute of work; the final "
@@ -370,8 +371,8 @@ def page() -> str:
     for title, calls in LIBRARY.items():
         lines += ["", f"| {title} | what it says | what to do |", "|---|---|---|"]
         lines += [f"| {case.wrong} | `{case.error.__name__}: {case.says}` | {case.mend} |" for case in calls]
-    lines += ["", "The command line prints one line on stderr, after `ctc-scratch: error:`. The exit",
-              "status is 2 unless another is named:"]
+    lines += ["", "The command line prints one line to stderr, after `ctc-scratch: error:`. The exit",
+              "status is 2, unless the last column names another:"]
     for title, commands in COMMANDS.items():
         lines += ["", f"| {title} | what it says | what to do |", "|---|---|---|"]
         lines += [f"| {case.wrong} `{case.line.replace(' ' + OPTIONS, '')}` | `{case.says}` | {case.mend} |"

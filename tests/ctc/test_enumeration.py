@@ -11,7 +11,7 @@ from ctc_scratch.ctc.labels import collapse
 from tests.conftest import assert_close
 
 
-def test_the_toy_problem():
+def test_the_toy_problem_has_5_and_15_alignments():
     assert len(enumeration.alignments([1, 1], T=4)) == 5
     assert len(enumeration.alignments([1, 2], T=4)) == 15
 

@@ -1,4 +1,4 @@
-"""Each readable kernel against its twin in `reference`: same name, same arguments, same numbers."""
+"""Each readable kernel against its twin in `reference`: same name, same arguments, same results."""
 
 import inspect
 
@@ -17,12 +17,12 @@ PROBLEMS = pytest.mark.parametrize("T, labels, blank", [
 
 
 def arguments_of(function):
-    """The names of its positional arguments, of those that it takes one by one."""
+    """The names of the positional arguments of a function, without *args."""
     parameters = inspect.signature(getattr(function, "py_func", function)).parameters.values()
     return [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
 
 
-def test_the_reference_has_the_functions_one_expects():
+def test_the_reference_has_every_function_of_the_recursion():
     assert {"log_softmax", "forward", "backward", "log_likelihood", "gamma", "occupancy",
             "loss_and_grad"} <= set(TWINS)
 
@@ -86,8 +86,8 @@ def test_without_a_path_or_a_frame_the_gradient_is_0(T, labels, loss):
     assert not arrays[-1].any()
 
 
-def test_the_kernel_in_log_space_bears_losses_of_thousands_of_nats(rng):
-    """alpha and beta are far below what exp can express, at every frame."""
+def test_log_space_stays_accurate_at_losses_of_thousands_of_nats(rng):
+    """exp(log alpha + log beta) would underflow at every frame."""
     logits, labels = rng.standard_normal((900, 9)), [1, 2, 2, 3]
     result, exact = (ctc_loss(logits, labels, method=method) for method in ("log", "exact"))
     assert exact.loss > 1800

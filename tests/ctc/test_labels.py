@@ -28,7 +28,7 @@ def test_collapse_of_stretched_extended_labels_gives_the_labels_back(rng):
         assert collapse(stretched, blank) == labels.tolist()
 
 
-def test_skips_are_the_moves_of_the_papers_case_distinction():
+def test_skips_follow_the_case_distinction_of_the_papers():
     # 2006, eq. 6: no skip into a blank, nor into a label equal to the one before.
     ext = extend([1, 1, 2], blank=0)
     expected = [s >= 2 and ext[s] != 0 and ext[s] != ext[s - 2] for s in range(len(ext))]
@@ -49,13 +49,13 @@ def test_min_frames_is_the_length_of_the_shortest_path():
 @pytest.mark.parametrize("labels", [[1.5], [[1, 1]], [[1], [1, 2]], 3, None, "ab", [True], ["1"], {1: 2}],
                          ids=str)
 @pytest.mark.parametrize("function", [extend, min_frames, count_repeats, collapse, states_of])
-def test_what_are_no_labels_is_named(function, labels):
+def test_anything_but_labels_is_an_error_that_names_it(function, labels):
     name = "path" if function in (collapse, states_of) else "labels"
     with pytest.raises((TypeError, ValueError), match=f"^{name} must be a sequence of integers"):
         function(labels)
 
 
-def test_no_labels_at_all_are_labels_of_any_type():
+def test_an_empty_sequence_of_any_type_holds_no_labels():
     assert extend([]).tolist() == [0] and min_frames(np.empty(0)) == 0 and collapse(()) == []
 
 

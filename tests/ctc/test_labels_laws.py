@@ -26,7 +26,7 @@ def test_a_path_collapses_to_the_labels_that_it_passes(labels, blank, random):
 
 @laws
 @given(path=st.lists(st.integers(0, 3), max_size=12), random=random)
-def test_collapsing_ignores_repeated_frames_and_keeps_names(path, random):
+def test_collapsing_ignores_repeated_frames_and_commutes_with_renaming(path, random):
     labels = collapse(path)
     assert min_frames(labels) <= len(path)
     assert collapse([c for c in path for _ in range(random.randint(1, 3))]) == labels

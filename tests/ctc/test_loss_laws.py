@@ -1,6 +1,6 @@
-"""Laws that ctc_loss obeys on every problem there is, whichever method computes it.
+"""Laws that ctc_loss obeys on every problem, with every method.
 
-The laws of each public function, and where they are tested; "bits" says that not one may change.
+The table shows the laws of all public functions; "bits" means that not a single bit may change.
 
 | law | ctc_loss | log_partition | lattice, align | greedy, beam, map | diagnose | metrics | layers |
 |---|---|---|---|---|---|---|---|
@@ -18,13 +18,13 @@ The laws of each public function, and where they are tested; "bits" says that no
 | equal to enumeration where that is small | yes | yes | yes | yes | | | |
 
 ¹ They take one sequence.
-² y and dx of LSTM and BiLSTM, compiled; Linear's product is BLAS's, which may round otherwise.
+² y and dx of LSTM and BiLSTM, which are compiled. Linear multiplies with BLAS, which may round differently.
 ³ Where adding it rounds nothing; else the result is that of the rounded logits.
-⁴ It is added to ln Z; gamma stays as it is.
-⁵ But for gamma and xi, which are log_partition's.
-⁶ method="exact"; the other one's error is its bound.
+⁴ The constant is added to ln Z; gamma does not change.
+⁵ Except gamma and xi, which come from log_partition.
+⁶ With method="exact"; with "auto" they agree within its bound.
 
-This file tests ctc_loss, in both ways that "auto" has for short sequences. The others are in
+This file tests ctc_loss, in both ways that "auto" has for short sequences. The other laws are tested in
 tests/ctc/paths/test_lattice_laws.py, tests/ctc/decoding/test_decoding_laws.py and test_metrics_laws.py,
 tests/ctc/diagnosis/test_diagnose_laws.py, tests/ctc/test_labels_laws.py and tests/nn/test_layers_laws.py.
 """
@@ -48,7 +48,7 @@ WORKSPACE = Workspace()
 
 @pytest.fixture(scope="module", params=["auto", "alone", "exact", "log"])
 def method(request):
-    """Of ctc_loss; "alone" is "auto" with short sequences one after the other, not eight abreast."""
+    """The method of ctc_loss; "alone" is "auto" with short sequences one at a time, not in eight lanes."""
     before = plan.SHORT
     if request.param == "alone":
         plan.SHORT = 0
@@ -62,7 +62,7 @@ def solve(problem, method="auto", **options):
 
 
 def assert_same_bits(result, expected, order=slice(None)):
-    """Two results, the second one's sequences in this order."""
+    """`result` has the same bits as `expected` with its sequences in this order."""
     assert np.array_equal(result.loss, expected.loss[order])
     assert np.array_equal(result.grad, expected.grad[:, order])
     assert np.array_equal(result.bound, expected.bound[order], equal_nan=True)
@@ -72,7 +72,7 @@ def assert_same_bits(result, expected, order=slice(None)):
 @both_ways
 @laws
 @given(problem=problems())
-def test_it_is_the_reference_sequence_by_sequence(method, problem):
+def test_each_sequence_agrees_with_the_reference(method, problem):
     result = solve(problem, method)
     for n, (logits, target) in enumerate(one_by_one(problem)):
         loss, grad = reference.loss_and_grad(logits, target, problem.blank)
@@ -83,7 +83,7 @@ def test_it_is_the_reference_sequence_by_sequence(method, problem):
 
 @laws
 @given(problem=tiny_problems(fits=False, holes=True))
-def test_it_is_the_sum_over_all_paths(method, problem):
+def test_small_problems_agree_with_the_sum_over_all_paths(method, problem):
     result = solve(problem, method)
     for n, (logits, target) in enumerate(one_by_one(problem)):
         loss, grad = enumeration.loss_and_grad(logits, target, problem.blank)
@@ -105,7 +105,7 @@ def test_permuting_the_batch_permutes_the_result(method, dtype, problem, random)
 @laws
 @given(problem=problems(most_sequences=11, fits=False, holes=True), random=random)
 def test_splitting_the_batch_changes_no_bit(method, dtype, problem, random):
-    """Nor does appending sequences: the parts are the batch before."""
+    """So appending sequences changes none either: each part is a batch to which the others are appended."""
     problem = problem._replace(logits=problem.logits.astype(dtype))
     order = list(range(len(problem.targets)))
     cut, whole = random.randint(0, len(order)), solve(problem, method)
@@ -132,7 +132,7 @@ def test_more_classes_of_probability_0_change_nothing(method, problem, classes):
     before, C = solve(problem, method), problem.logits.shape[2]
     closed = np.full_like(problem.logits, -np.inf, shape=(*problem.logits.shape[:2], classes))
     after = solve(problem._replace(logits=np.concatenate([problem.logits, closed], axis=2)), method)
-    # The order in which a frame's probabilities are added up may be another one.
+    # The probabilities of a frame may be added up in another order.
     finite = np.where(np.isfinite(before.loss), before.loss, 0)
     assert_close(after.loss, before.loss, 1e-13 * max(finite.max(initial=0), 1), "loss")
     assert_close(after.grad[:, :, :C], before.grad, 1e-12 if method == "log" else 1e-13, "gradient")
@@ -147,13 +147,13 @@ def test_a_constant_added_to_a_frame_changes_no_bit(method, dtype, problem, rand
     constants = np.array([[[random.randint(-most, most)] for _ in frame] for frame in problem.logits], dtype)
     problem = problem._replace(logits=problem.logits.astype(dtype))
     shifted = problem._replace(logits=problem.logits + constants)
-    assert np.array_equal(shifted.logits - constants, problem.logits), "adding it must round nothing"
+    assert np.array_equal(shifted.logits - constants, problem.logits), "the addition must be exact"
     assert_same_bits(solve(shifted, method), solve(problem, method))
 
 
 @laws
 @given(problem=problems(), constant=st.floats(-1e3, 1e3))
-def test_a_constant_that_rounds_the_logits_changes_no_more_than_that(method, problem, constant):
+def test_a_constant_that_rounds_the_logits_changes_the_result_by_as_much(method, problem, constant):
     """Each logit moves by at most 2^-44, and the loss by twice that in each frame."""
     before = solve(problem, method)
     shifted = solve(problem._replace(logits=problem.logits + constant), method)
@@ -235,7 +235,7 @@ def test_layouts_agree(method, dtype, problem):
 @laws
 @given(problem=problems(fits=False, holes=True))
 def test_the_policies_agree(method, dtype, problem):
-    """What has no path is raised, inf or 0; what has one comes out the same, bit for bit."""
+    """A target without a path raises, or has loss inf or 0; the other results agree bit for bit."""
     problem = problem._replace(logits=problem.logits.astype(dtype))
     logits, targets, lengths, blank = problem
     result = solve(problem, method)

@@ -20,7 +20,7 @@ def test_loss_and_gradient_equal_enumeration(rng, T, C, scale):
 
 @on_some_labellings
 def test_minus_inf_entries_equal_enumeration(rng, labels):
-    """Any entry may be -inf: a probability of exactly 0, wherever it stands."""
+    """Any logit may be -inf, for a probability of exactly 0."""
     for logits, loss, grad in problems_with_minus_inf(rng, labels):
         result = ctc_loss(logits, labels, infeasible="inf")
         assert_close(result.loss, loss, 1e-12 * min(loss, 1e3), "loss")

