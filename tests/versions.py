@@ -21,13 +21,13 @@ from pathlib import Path
 
 from tests.tools.suite import ROOT, copy_project, run_suite
 
-# Limits on what the oldest dependencies need: matplotlib 3.8 calls functions that pyparsing 3.3 warns
+# Limits that the oldest dependencies need: matplotlib 3.8 calls functions that pyparsing 3.3 warns
 # about, and in the suite warnings are errors.
 BESIDE_THE_OLDEST = ["pyparsing<3.3"]
 
 
 def requirements(text: str, oldest: bool, torch: bool) -> list[str]:
-    """What a `setup.cfg` requires to run and to test; `oldest` pins the run-time packages to their minimum."""
+    """What a `setup.cfg` requires to run and to test; `oldest` pins the run-time packages to the minimum."""
     config = configparser.ConfigParser()
     config.read_string(text)
     needed = config["options"]["install_requires"].split()

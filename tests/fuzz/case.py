@@ -17,7 +17,7 @@ class Case:
 
     call : makes the call
     check : gets what was returned or raised, and the oracle's answers; AssertionError if it is wrong
-    words : describes the call to people
+    words : returns a description of the call
     problems : what the oracle has to solve for the check
     """
 
@@ -40,13 +40,13 @@ class Case:
 
 
 def expect(truth, what, *values):
-    """An assertion. Each {} in `what` stands for one of the values, which are printed only if it fails."""
+    """Assert `truth`. Each {} in `what` stands for one of the values, which are printed only on failure."""
     if not truth:
         raise AssertionError(what.format(*values) if values else what)
 
 
 def expect_close(actual, right, allowed, what):
-    """Each entry differs from the right one by no more than is allowed there; infinities are equal."""
+    """AssertionError if an entry is further from the right one than is allowed there; inf equals inf."""
     actual = np.asarray(actual, dtype=np.longdouble)
     with np.errstate(invalid="ignore"):
         wrong = ~((actual == right) | (np.abs(actual - right) <= allowed))

@@ -1,4 +1,4 @@
-"""Random batches for the fuzzer. Every number comes from the seed and the number of the case."""
+"""Random batches for the fuzzer. The seed and the number of a case determine every value in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.tools import oracle
 
 
 class Draw(random.Random):
-    """The random choices of one case. `arrays` is a Generator, for many numbers at a time."""
+    """The random choices of one case. `arrays` is a NumPy Generator, which draws whole arrays."""
 
     def __init__(self, seed, number):
         super().__init__(f"{seed} {number}")
@@ -30,9 +30,9 @@ class Draw(random.Random):
 
 
 class Batch(NamedTuple):
-    """Logits and targets. In which form they are passed to a function is drawn later.
+    """Logits and targets; the form in which a function gets them is drawn later.
 
-    logits : (T, N, C) in the dtype in which they are passed; the padding holds anything
+    logits : (T, N, C) in the dtype in which they are passed; the padding may hold anything
     clean : the same numbers as float64, with padding 0
     lengths : (N,)
     targets : a list of labels for each sequence
@@ -181,5 +181,5 @@ def draw_path(draw, target, T, blank):
 
 
 def spelt(path, blank):
-    """The labels of a path, computed in another way than by `collapse`."""
+    """The labels of a path, computed independently of `collapse`."""
     return [c for c, _ in itertools.groupby(path) if c != blank]

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def dress(draw, array, lists=True):
-    """The same array with another layout in memory, read-only, of a subclass, or as nested lists."""
+    """The same numbers, perhaps with another memory layout, read-only, as a subclass, or as nested lists."""
     form = draw.weighted(plain=40, fortran=10, strided=10, reversed=10, swapped=6, frozen=10, transposed=6,
                          unaligned=4, list=6, matrix=2, broadcast=6)
     array = np.asarray(array)
@@ -46,7 +46,7 @@ def dress(draw, array, lists=True):
 
 
 class Subclass(np.ndarray):
-    """An array type of a user's own."""
+    """A subclass of ndarray, as users define them."""
 
 
 def dress_integers(draw, values, most):

@@ -1,4 +1,4 @@
-"""Random calls of the public functions, each compared with an oracle of its own: `python -m tests.fuzz`.
+"""Random calls of the public functions, each compared with an independent oracle: `python -m tests.fuzz`.
 
     python -m tests.fuzz --minutes 2                   as many cases as two minutes allow
     python -m tests.fuzz --cases 500000 --seed 1       this many cases
@@ -46,7 +46,7 @@ TOGETHER = 1000
 """How many cases the oracle solves at a time."""
 
 STILL = 600
-"""A child that does not finish its group of cases in this many seconds is ended."""
+"""A child process that does not finish its group of cases in this many seconds is ended."""
 
 MOST_FAILURES = 10
 """The run ends after this many failures."""
@@ -66,7 +66,7 @@ def answers_of(cases):
 
 
 def failing(seed, numbers, make=make_case, doing=lambda what, number: None):
-    """Yield (number, description, error) of each case that fails; `doing` is told of each next step."""
+    """Yield (number, description, error) of each case that fails; it calls `doing` before each step."""
     cases = []
     for number in numbers:
         doing(MAKING, number)
@@ -145,7 +145,7 @@ def fuzz(seed, first, stop, minutes, make=make_case, still=STILL):
 def _ending(exitcode, still):
     if exitcode < 0:
         return f"signal {signal.Signals(-exitcode).name}"
-    return f"for it made no progress for {still} seconds, if there is a traceback above"
+    return f"because it made no progress for {still} seconds, if there is a traceback above"
 
 
 def main(argv=None):

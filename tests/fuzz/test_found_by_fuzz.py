@@ -1,4 +1,4 @@
-"""What `python -m tests.fuzz` has found, each as its smallest case."""
+"""Mistakes that `python -m tests.fuzz` has found, each reduced to its smallest case."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ class Model:
 
 @pytest.mark.parametrize("depth", [700.5, 744.74, 746.0, 1e4])
 def test_a_hypothesis_of_subnormal_probability_keeps_its_digits(depth):
-    """log_prob was off by 0.3 nats, as e^-744.74 rounds to the smallest number there is."""
+    """e^-744.74 as a float64 is off by 0.3 nats: it rounds to the smallest number there is."""
     _, other = prefix_beam_search([[0.0, -depth]], beam_width=2, top=2)
     assert other.labels == [1] and abs(other.log_prob / depth + 1) < 1e-15
 
@@ -89,6 +89,6 @@ RAGGED = [[1.0], [1.0, 2.0]]
     (lambda: edit_distance(3, [1]), TypeError, "hypothesis must be a sequence of integers, got 3"),
     (lambda: edit_distance([1], None), TypeError, "reference must be a sequence of integers, got None"),
 ])
-def test_what_is_wrong_is_called_by_its_name(call, error, message):
+def test_the_message_names_the_wrong_argument(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -21,10 +21,10 @@ from tests.fuzz.draw import Draw
 from tests.tools import oracle, truth
 
 
-def test_the_oracle_is_the_truth():
-    """Likelihood, posterior and best path are within the error it claims, for logits up to 1e5."""
+def test_the_oracle_agrees_with_arbitrary_precision():
+    """Likelihood and posterior are within the error that the oracle claims, for logits up to 1e5."""
     rng, feasible = np.random.default_rng(0), 0
-    problems, problems_of_truth = [], []
+    problems, logit_problems = [], []
     for k in range(40):
         T, C = int(rng.integers(0, 13)), int(rng.integers(1, 6))
         blank = int(rng.integers(C))
@@ -34,8 +34,8 @@ def test_the_oracle_is_the_truth():
         logits[rng.random((T, C)) < 0.1 * (k % 3)] = -np.inf
         logits[:, blank] = 0.0
         problems.append(oracle.Problem(oracle.log_softmax(logits), labels, blank))
-        problems_of_truth.append((logits, labels, blank))
-    for problem, answer, (logits, labels, blank) in zip(problems, oracle.solve(problems), problems_of_truth):
+        logit_problems.append((logits, labels, blank))
+    for problem, answer, (logits, labels, blank) in zip(problems, oracle.solve(problems), logit_problems):
         true = truth.solve(logits, labels, blank, bits=1200)
         if true.loss == mp.inf:
             assert answer.log_likelihood == -np.inf and not answer.gamma.any() and not answer.occupancy.any()
@@ -120,7 +120,7 @@ def test_a_planted_error_is_found(monkeypatch, spoil, method):
 
 
 @pytest.mark.slow
-def test_too_good_a_bound_is_found(monkeypatch):
+def test_a_bound_that_is_too_small_is_found(monkeypatch):
     """Answers that are off by slightly more than their bound are found."""
 
     def wrong(problem, grad, *others):
@@ -180,7 +180,7 @@ def spoilt_in_one_part(outcome):
 
 
 UNPROVED = {("loss_case", "exact"), ("log_partition_case", "exact"), ("log_partition_case", "bound")}
-"""Parts of outcomes that tell how the answer was found; no check can call them wrong."""
+"""Parts of outcomes that say how the answer was found: no check can tell that they are wrong."""
 
 
 @pytest.mark.parametrize("kind", run.KINDS, ids=lambda kind: kind.__name__)
@@ -263,7 +263,7 @@ def test_a_failure_is_reported_before_the_next_case_runs():
 
 
 def test_a_single_case_fails_as_it_does_among_others(monkeypatch, capsys):
-    """A warning is an error there, too, even if this process only shows warnings."""
+    """With --only, too, a warning is an error, even if this process only shows warnings."""
     case = Case(lambda: warnings.warn("planted"), _must_not_raise, lambda: "a warning")
     monkeypatch.setattr(run, "make_case", lambda seed, number: case)
     with warnings.catch_warnings():

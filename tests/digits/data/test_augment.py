@@ -1,4 +1,4 @@
-"""Digits are warped and placed as the options say, and exactly so where that is possible."""
+"""Digits are warped and placed as the options say: exactly where that is possible, else statistically."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_shear_leans_the_top_to_the_right():
 
 
 def test_any_map_and_wave_agree_with_the_formula(digits, rng):
-    """The sum of cosines and the interpolation, written out in NumPy and float64."""
+    """The expected image comes from the sum of cosines and the interpolation in NumPy and float64."""
     images, _ = digits
     K = len(images)
     maps = affine_maps(Augmentation(rotate=40, scale=0.3, shear=0.5, shift=4, jitter=4),
@@ -101,7 +101,7 @@ def test_any_map_and_wave_agree_with_the_formula(digits, rng):
         assert_close(found, expected, 2e-5, f"ink of digit {k}")
 
 
-def test_a_wave_moves_as_far_and_as_smoothly_as_it_says(rng):
+def test_a_wave_has_the_promised_size_and_smoothness(rng):
     """Its root mean square is 1; pixels d apart differ as in Gaussian noise, 1 - exp(-(d / 2 SMOOTH)²)."""
     cosines = np.cos(np.outer(np.arange(A), np.pi * (np.arange(28) + 0.5) / 28))
     field = np.einsum("kab,ay,bx->kyx", spectrum() * rng.standard_normal((4000, A, A)), cosines, cosines)
@@ -111,11 +111,11 @@ def test_a_wave_moves_as_far_and_as_smoothly_as_it_says(rng):
     assert_close(near / far, expected, 0.02, "difference of pixels 3 and 6 apart")
 
 
-# ---- as far as the amounts say ------------------------------------------------------------
+# ---- amounts ------------------------------------------------------------------------------
 
 
 def handed_to_draw(monkeypatch, rng, **amounts):
-    """The maps and waves that `draw` is given for 3000 digits."""
+    """The maps and waves that `draw` gets for 3000 digits."""
     caught = []
     monkeypatch.setattr(augment, "draw", lambda images, maps, waves, *more: caught.append((maps, waves)))
     empty, labels = np.zeros((3000, 28, 28), np.uint8), np.zeros(3000, np.uint8)
@@ -127,7 +127,7 @@ def test_the_weights_of_a_wave_are_as_large_as_its_spectrum_times_the_amount(mon
     _, waves = handed_to_draw(monkeypatch, rng, wave=0.7)
     assert waves.shape == (3000, 2, A, A) and not waves[:, :, 0, 0].any()
     expected = 0.7 * spectrum()
-    expected[0, 0] = 1      # a divisor
+    expected[0, 0] = 1      # its weights are 0, checked above
     for axis, name in enumerate("yx"):
         found = waves[:, axis].std(axis=0) / expected
         found[0, 0] = 1
@@ -138,13 +138,13 @@ def test_the_weights_of_a_wave_are_as_large_as_its_spectrum_times_the_amount(mon
     ("rotate", 10, lambda maps: np.degrees(np.arctan2(maps[:, 4], maps[:, 5]))),
     ("shift", 2, lambda maps: -maps[:, 3]),
 ], ids=["rotate", "shift"])
-def test_amounts_are_reached_both_ways_and_never_passed(monkeypatch, rng, name, most, of):
+def test_amounts_are_reached_in_both_directions_and_never_exceeded(monkeypatch, rng, name, most, of):
     maps, _ = handed_to_draw(monkeypatch, rng, **{name: most})
     found = of(maps.astype(float))
     assert -most * 1.0001 < found.min() < -0.99 * most < 0.99 * most < found.max() < most * 1.0001
 
 
-def test_plain_digits_stay_exactly_as_they_are_and_are_the_share_asked_for(rng):
+def test_the_requested_share_of_digits_stays_exactly_plain(rng):
     images = rng.integers(1, 256, size=(400, 28, 28)).astype(np.uint8)
     for share in (0, 0.3, 1):
         amounts = ALL._replace(plain=share, gap=0, overlap=0)
@@ -167,7 +167,7 @@ def test_the_share_of_plain_digits_does_not_change_the_other_digits(digits):
 # ---- rows ---------------------------------------------------------------------------------
 
 
-def test_nothing_switched_on_gives_the_plain_rows(digits, rng):
+def test_without_any_option_the_rows_are_plain(digits, rng):
     plain, augmented = assemble_rows(*digits, COUNTS), Augmentation()(*digits, COUNTS, rng)
     np.testing.assert_array_equal(augmented.images, plain.images, strict=True)
     np.testing.assert_array_equal(augmented.widths, plain.widths)
@@ -175,7 +175,7 @@ def test_nothing_switched_on_gives_the_plain_rows(digits, rng):
 
 
 @each_alone
-def test_each_amount_alone_changes_what_it_should(digits, name):
+def test_each_amount_alone_changes_pixels_or_widths(digits, name):
     images, labels = digits
     plain = Augmentation()(*digits, COUNTS, np.random.default_rng(7))
     alone = Augmentation(**{name: getattr(ALL, name)})(*digits, COUNTS, np.random.default_rng(7))
@@ -194,7 +194,7 @@ def test_the_same_generator_gives_the_same_rows_and_uses_the_same_draws(digits):
         rng = np.random.default_rng(5)
         amounts(*digits, COUNTS, rng)
         after.append(rng.bit_generator.state)
-    assert after[0] == after[1], "what is switched off still uses its draws"
+    assert after[0] == after[1], "options that are switched off still draw their numbers"
 
 
 @pytest.mark.parametrize("gap, overlap", [(0, 5), (5, 0), (2, 3)])

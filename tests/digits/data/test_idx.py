@@ -1,4 +1,4 @@
-"""IDX files are read as they were written; errors for broken ones say what was expected and found."""
+"""IDX files are read as they were written; errors for broken files say what was expected and found."""
 
 import gzip
 import re

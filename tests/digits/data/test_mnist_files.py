@@ -1,4 +1,4 @@
-"""MNIST is loaded as published; files that do not fit are named, and hostile ones take no memory."""
+"""MNIST is loaded as published; errors name files that do not fit, and hostile files take no memory."""
 
 import gzip
 import struct
@@ -127,7 +127,7 @@ def test_hostile_data_take_no_memory(tmp_path, files, message):
 
 
 def test_a_sparse_file_takes_no_memory(tmp_path):
-    """Two terabytes of pixels that take no room on the disk, with a header that fits them."""
+    """The file has two terabytes of pixels that occupy no disk space, and a header that fits them."""
     data_folder(tmp_path)
     path = tmp_path / "train-images-idx3-ubyte"
     with open(path, "wb") as file:

@@ -1,4 +1,4 @@
-"""Rows hold the pixels of their digits exactly, and random rows are drawn evenly."""
+"""Rows hold the exact pixels of their digits; random rows use all lengths and digits equally often."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The gradient checks fail where a gradient is wrong or NaN, and only there."""
+"""The gradient checks fail for a gradient that is wrong or NaN, and for no other."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_a_gradient_passes_up_to_the_tolerance(error, passed):
 
 
 @pytest.mark.slow
-def test_a_wrong_gradient_of_the_training_step_fails_its_subjects(monkeypatch, rng):
+def test_a_wrong_gradient_of_the_training_step_fails_the_checks_that_use_it(monkeypatch, rng):
     right = gradchecks.shard_gradients
 
     def wrong(model, rows):

@@ -1,4 +1,4 @@
-"""The original mistake: its costs, what it hides, and that the right number of frames mends it."""
+"""The original mistake: its costs, the columns it ignores, and that the right number of frames mends it."""
 
 import numpy as np
 import pytest

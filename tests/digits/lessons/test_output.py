@@ -1,4 +1,4 @@
-"""Each lesson writes the files that it names, and a wrong option ends it in one line."""
+"""Each lesson writes the files that it names; a wrong option gives an error of one line."""
 
 from pathlib import Path
 

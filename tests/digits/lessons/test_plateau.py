@@ -1,4 +1,4 @@
-"""The plateau: the best blind output is the best, and the prior changes gamma as the lesson says."""
+"""The plateau: no blind output beats `best_blind`, and a prior changes gamma as the lesson says."""
 
 from functools import partial
 
@@ -33,7 +33,7 @@ def with_prior(model, batch, log_prior):
     return batch_gradients(model, batch, mapper=partial(on_threads, compute=compute))
 
 
-def test_the_best_blind_output_is_best():
+def test_no_other_share_of_blank_costs_less_than_the_best_blind_output():
     blind = best_blind()
     for share in (blind.blank - 0.005, blind.blank, blind.blank + 0.005):
         probs = np.full(C, (1 - share) / (C - 1))
@@ -42,7 +42,7 @@ def test_the_best_blind_output_is_best():
         assert cost > blind.cost if share != blind.blank else abs(cost - blind.cost) < 1e-6
 
 
-def test_without_a_prior_the_gradient_is_that_of_the_loss(mnist, rng):
+def test_a_prior_of_zero_leaves_the_gradient_of_the_loss(mnist, rng):
     model, batch = RowReader(hidden=8, rng=rng), sampler_of(mnist, rng).batch(6)
     cost, grads, shards = with_prior(model, batch, np.zeros(C, np.float32))
     expected_cost, expected, _ = batch_gradients(model, batch)
@@ -53,7 +53,7 @@ def test_without_a_prior_the_gradient_is_that_of_the_loss(mnist, rng):
     assert_close(mean_probabilities(shards), probs.mean(axis=(0, 1)), 1e-6, "mean probabilities")
 
 
-def test_with_a_prior_gamma_is_that_of_the_scores_without_it(mnist, rng, monkeypatch):
+def test_gamma_is_computed_from_the_logits_minus_the_prior(mnist, rng, monkeypatch):
     model, batch = RowReader(hidden=8, rng=rng), sampler_of(mnist, rng).batch(2)
     prior = np.linspace(-1, 1, C).astype(np.float32)
     given = []

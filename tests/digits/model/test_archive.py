@@ -1,4 +1,4 @@
-"""Archives are written whole or not at all, and errors for damaged or foreign ones say what was found."""
+"""Archives are written whole or not at all, and errors for damaged or foreign files say what was found."""
 
 import io
 import json
@@ -77,7 +77,7 @@ def test_a_file_cut_anywhere_is_refused(path):
 
 
 def test_no_flipped_bit_ever_changes_a_weight(path, rng):
-    """Each flipped bit gives an error that names the file, or lies where nothing is stored."""
+    """Each flipped bit raises an error that names the file, or is in a place that holds no data."""
     model = make_model(hidden=1)
     save_model(path, model)
     whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Files made to do harm are refused in one line before they take memory, and nothing in them is ever run."""
+"""Files made to do harm are refused in one line before they take memory; their content is never executed."""
 
 import ast
 import json
@@ -58,7 +58,7 @@ def bomb(path):
 
 
 def sizes_in_the_directory_lie(path):
-    """The table of contents of the zip file promises 4 GB."""
+    """The central directory of the zip file claims 4 GB for an array."""
     small_model(path)
     content = bytearray(path.read_bytes())
     entry = content.rindex(b"PK\x01\x02")       # the last one
@@ -85,7 +85,7 @@ def twice(path):
 
 
 def sparse(path):
-    """A sound model in a file that continues for a terabyte without taking any room."""
+    """A sound model in a file that continues for a terabyte without occupying disk space."""
     small_model(path)
     with open(path, "r+b") as file:
         file.truncate(TRILLION)
@@ -139,7 +139,7 @@ class Harmful:
         return os.mkdir, (self.folder,)
 
 
-def test_what_a_file_holds_is_never_run(tmp_path, capsys):
+def test_the_content_of_a_file_is_never_executed(tmp_path, capsys):
     made = tmp_path / "made"
     call = f"{{'descr': __import__('os').mkdir({str(made)!r}), 'fortran_order': False, 'shape': (), }}"
     contents = {
@@ -154,9 +154,9 @@ def test_what_a_file_holds_is_never_run(tmp_path, capsys):
                 load_model(tmp_path / "model.npz")
             assert main(["evaluate", str(tmp_path)]) == 2, name
             assert len(capsys.readouterr().err.splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"], "nothing was made"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"], "something was executed"
     pickle.loads(contents["pickle"])
-    assert made.is_dir(), "but it could have been"
+    assert made.is_dir(), "the pickle must be harmful, or this test proves nothing"
 
 
 PACKAGE = Path(ctc_scratch.__file__).parent

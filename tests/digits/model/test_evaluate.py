@@ -1,4 +1,4 @@
-"""Evaluation: rates are those of the readings, chunks change nothing, confusions are counted."""
+"""Evaluation: its rates are those of the readings, chunks change no reading, confusions are counted."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from ctc_scratch.digits.model import evaluate as evaluation_module
 from ctc_scratch.digits.model.evaluate import evaluate, read_rows
 from ctc_scratch.digits.model.reader import RowReader
 
-pytestmark = pytest.mark.slow  # as plain Python
+pytestmark = pytest.mark.slow  # when kernels run as plain Python
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from ctc_scratch.digits.model.reader import param_shapes
 from tests.digits.model.conftest import assert_same_weights, make_model
 from tests.tools.archives import rewrite
 
-# ---- there and back ----------------------------------------------------------------------
+# ---- saving and loading ------------------------------------------------------------------
 
 
 KINDS = pytest.mark.parametrize("settings", [{}, dict(layers=2), dict(bidirectional=False, layers=3)],

@@ -1,4 +1,4 @@
-"""Each task that runs beside others has one BLAS thread."""
+"""Tasks that run at the same time have one BLAS thread each."""
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -8,7 +8,7 @@ from ctc_scratch.digits.model.parallel import _libraries, run_tasks
 
 @pytest.mark.slow
 def test_each_task_has_one_blas_thread():
-    """Two would sum in another order, and BLAS has as many as the machine has cores."""
+    """By default BLAS has one thread per core, and with two threads it sums in another order."""
     def count(_=None):
         return [library["num_threads"] for library in _libraries().info() if library["user_api"] == "blas"]
 

@@ -40,7 +40,7 @@ def test_digit_d_is_class_d_plus_1_and_blank_is_class_0():
     assert digits_to_labels([]).tolist() == labels_to_digits([]).tolist() == []
 
 
-def test_what_is_not_a_digit_is_refused():
+def test_numbers_that_are_no_digits_or_labels_are_refused():
     with pytest.raises(ValueError, match=r"digits must be 0\.\.9, not 3\.\.10"):
         digits_to_labels([10, 3])
     with pytest.raises(ValueError, match=r"labels of digits must be 1\.\.10, not 0\.\.5"):
@@ -65,7 +65,7 @@ def test_each_frame_holds_its_columns_and_the_last_is_padded(rng, window):
             np.testing.assert_array_equal(x[t, n], columns.T.ravel(), err_msg=f"row {n} frame {t}")
 
 
-def test_nothing_to_the_right_of_a_row_is_read(rng):
+def test_pixels_to_the_right_of_a_row_are_never_read(rng):
     images, widths = make_rows(rng, [84, 30])
     model = RowReader(hidden=1, rng=rng)
     x, lengths = model.frames(images, widths)
@@ -77,7 +77,7 @@ def test_nothing_to_the_right_of_a_row_is_read(rng):
     np.testing.assert_array_equal(lengths_spoilt, lengths)
 
 
-def test_frames_of_nothing(rng):
+def test_rows_of_width_0_have_no_frames(rng):
     x, lengths = RowReader(hidden=1, rng=rng).frames(np.zeros((2, 28, 0)), np.zeros(2, int))
     assert x.shape == (0, 2, 112) and lengths.tolist() == [0, 0]
 
@@ -145,7 +145,7 @@ def test_only_a_bidirectional_reader_depends_on_later_columns(rng, config):
 
 @any_shape
 def test_backward_is_the_gradient_of_forward(rng, config):
-    """d<weights, logits>/dparam by central differences, for some coordinates of each parameter."""
+    """d<weights, logits>/dparam by central differences, for four random entries of each parameter."""
     model = RowReader(**config, rng=rng, dtype=np.float64)
     x, lengths = model.frames(*make_rows(rng, [40, 28]))
     weights = rng.normal(size=(len(x), 2, 11))

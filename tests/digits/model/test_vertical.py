@@ -66,7 +66,7 @@ def test_a_first_layer_may_leave_out_the_gradient_of_its_input(rng, layer):
         np.testing.assert_array_equal(grads[name], grad, err_msg=name)
 
 
-def test_no_frames_at_all(layer):
+def test_batches_without_frames_or_rows(layer):
     for shape in ((0, 2), (3, 0)):
         y, cache = layer.forward(np.zeros((*shape, WINDOW * 28)))
         dx, grads = layer.backward(np.zeros_like(y), cache)

@@ -24,7 +24,7 @@ def rows(mnist):
 
 
 def paste(row, size=1.0, light=False, margins=(0, 0, 0, 0), quality=0):
-    """A row (28, W) as a picture; with a quality above 0, as JPEG stores it."""
+    """A row (28, W) as a picture; with a quality above 0, as it is after JPEG compression."""
     picture = draw(row, size, light, margins)
     if quality:
         file = io.BytesIO()

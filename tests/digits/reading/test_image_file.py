@@ -1,4 +1,4 @@
-"""Image files of every kind and size are read as the same row."""
+"""The kind and size of an image file do not change the row that is read from it."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_every_kind_of_pixel_gives_the_same_row(mode, rows, tmp_path):
 def test_a_photograph_taken_sideways_is_turned_upright(rows, tmp_path):
     picture = paste(rows[0], 2.0, margins=(9, 9, 9, 9))
     turned = Image.Exif()
-    turned[0x0112] = 6      # the camera's "turn me clockwise"
+    turned[0x0112] = 6      # Exif orientation: to be turned clockwise
     picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "row.png", exif=turned)
     np.testing.assert_array_equal(load_row(tmp_path / "row.png").pixels, make_row(grey(picture)).pixels)
 
@@ -43,7 +43,7 @@ def test_a_large_image_is_reduced_and_places_are_in_its_own_pixels(rows, tmp_pat
     assert abs(first - (100 + 20 * 28)) < 25 and abs(last - (100 + 20 * 56)) < 25
 
 
-def test_paper_around_a_high_line_does_not_fill_the_memory(tmp_path):
+def test_a_very_high_image_does_not_fill_the_memory(tmp_path):
     line = np.zeros((60_000, 3), np.uint8)
     line[10:-10, 1] = 255
     Image.fromarray(line).save(tmp_path / "row.png")

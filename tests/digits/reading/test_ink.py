@@ -1,4 +1,4 @@
-"""Ink is told from paper under uneven light and in spite of grain."""
+"""Ink is told apart from paper in spite of uneven light and grain."""
 
 import numpy as np
 
@@ -19,6 +19,6 @@ def test_uneven_light_and_grain_are_not_taken_for_ink(rows, rng):
         assert (made == 0).mean() > 0.6, "paper is exactly 0"
 
 
-def test_a_threshold_between_values_that_hardly_differ():
+def test_the_threshold_lies_between_values_that_hardly_differ():
     values = 1 + np.arange(5) * 2.0**-52
     assert values[0] < otsu(values) < values[-1]

@@ -1,4 +1,4 @@
-"""Image files are read like rows; what cannot be read, or was asked wrongly, gives one line of error."""
+"""Image files are read like rows; unreadable files and wrong options give an error of one line."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_a_table_of_long_rows_fits_80_columns():
     assert confidences.split() == [text for k in range(13) for text in (str(k % 10), f"{0.9 + k / 1000:.3f}")]
     assert lines[5].split() == ["two.png", "01", "0.2500", "0", "0.900", "1", "0.901"]
     lines = reading.describe(["x" * 70], found[:1]).splitlines()
-    assert len(lines) == 2, "a name too long for such a table does not cut it up"
+    assert len(lines) == 2, "a long name leaves no room to wrap the confidences"
 
 
 def test_each_image_goes_through_the_network_once(rows, tmp_path, monkeypatch, capsys):
@@ -92,7 +92,7 @@ def test_rows_and_readings_print_in_one_line(rows):
     assert repr(one.digits[0]) == "Digit(7, confidence=0.988, image=3..18, row=4..16)"
 
 
-# ---- what cannot be read or asked --------------------------------------------------------
+# ---- unreadable files and wrong options ---------------------------------------------------
 
 
 def bad_file(kind, path):
@@ -123,7 +123,7 @@ def bad_file(kind, path):
     "expected finite grey values, found some that are infinite or no numbers",
     "expected a row of at most 1000 digits, found one as wide as 42851",
 ])
-def test_a_file_that_cannot_be_read_is_one_line_and_status_2(kind, rows, tmp_path, monkeypatch, capsys):
+def test_a_file_that_cannot_be_read_gives_one_line_and_status_2(kind, rows, tmp_path, monkeypatch, capsys):
     path, good = tmp_path / "row.png", tmp_path / "good.png"
     paste(rows[0]).save(good)
     save_model(tmp_path / "model.npz", small_model())
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_status_2(kind, rows, tmp_pat
     assert main(["read", *files, "--model", str(tmp_path), "--figure", str(tmp_path / "pictures")]) == 2
     captured = capsys.readouterr()
     assert kind in captured.err and str(path) in captured.err and len(captured.err.splitlines()) == 1
-    assert captured.out == "" and not (tmp_path / "pictures").exists(), "nothing is done before all is well"
+    assert captured.out == "" and not (tmp_path / "pictures").exists(), "some output was written"
 
 
 @pytest.mark.parametrize("options, message", [
@@ -154,7 +154,7 @@ def test_options_that_cannot_be_used_are_refused(options, message, rows, tmp_pat
     assert not (tmp_path / "pictures").exists()
 
 
-def test_no_picture_takes_the_place_of_an_image(rows, tmp_path, capsys):
+def test_no_figure_overwrites_an_image_to_read(rows, tmp_path, capsys):
     names = [str(tmp_path / name) for name in ("row.png", "row.png.read.png")]
     for name in names:
         paste(rows[0]).save(name)

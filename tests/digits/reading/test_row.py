@@ -19,7 +19,7 @@ PASTED = {
 
 @pytest.mark.parametrize("how", PASTED.values(), ids=PASTED)
 def test_a_pasted_row_comes_out_as_it_was(how, rows):
-    """Each digit keeps its place, except for the part of a pixel by which MNIST misses the centre."""
+    """Each digit keeps its place, up to a fraction of a pixel, by which MNIST is not exactly centred."""
     for row in rows:
         made = make_row(grey(paste(row, **how))).pixels
         assert made.shape == row.shape and made.dtype == np.float32
@@ -47,7 +47,7 @@ def test_uneven_spaces_and_a_crooked_line_become_boxes_side_by_side(rows):
         assert abs(first - left - 5) < 1 and abs(last - left - 20) < 1
 
 
-def test_no_place_reaches_over_a_close_neighbour():
+def test_a_place_ends_before_a_close_neighbour():
     """Strokes 3 wide and 3 apart, in boxes of 28 columns; places end halfway to the neighbour."""
     page = np.zeros((40, 90), np.float32)
     for left in (30, 36, 42):
@@ -56,7 +56,7 @@ def test_no_place_reaches_over_a_close_neighbour():
     assert [box[:2] for box in row.boxes] == [(0, 28), (28, 56), (56, 84)]
     assert row.place(28, 56) == (2 * 34, 2 * 40)
     assert row.place(0, 28) == pytest.approx((2 * 17, 2 * 34), abs=0.1), "there is no neighbour on the left"
-    assert row.place(40, 44) == pytest.approx((2 * 35, 2 * 39), abs=0.1), "what is within stays"
+    assert row.place(40, 44) == pytest.approx((2 * 35, 2 * 39), abs=0.1), "inside a digit nothing is moved"
     for margin in ((28, 32), (52, 56)):         # columns in which only the neighbours' ink could stand
         first, last = row.place(*margin)
         assert 2 * 34 <= first < last <= 2 * 40

@@ -1,4 +1,4 @@
-"""The digits that training tests run on: all of MNIST, or a folder of few."""
+"""The digits that training tests run on: all of MNIST, or a folder with a few of them."""
 
 import pytest
 

@@ -62,7 +62,7 @@ def offsets_to_damage(path, rng):
 
 
 def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(saved, rng):
-    """Each raises an error that names the file, or lies where nothing of ours is stored."""
+    """Each flipped bit raises an error that names the file, or is in a place that holds no data."""
     path, trainer = saved
     whole, expected, noticed = path.read_bytes(), state(trainer), 0
     offsets = offsets_to_damage(path, rng)

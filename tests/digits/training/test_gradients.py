@@ -14,7 +14,7 @@ from ctc_scratch.digits.training.gradients import (
     shard_gradients,
 )
 
-pytestmark = pytest.mark.slow  # as plain Python
+pytestmark = pytest.mark.slow  # when kernels run as plain Python
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_shards_add_up_to_the_gradient_of_the_whole_batch(rng, digits):
 
 
 def test_any_mapper_in_any_order_gives_the_same_bits(rng, digits):
-    """Here a copy of the model computes the shards, the last one first."""
+    """Threads compute the shards, or a copy of the model does, beginning with the last shard."""
     model = RowReader(hidden=20, window=7, rng=rng)
     batch = RowSampler(*digits, (1, 4), rng).batch(12)
 
@@ -59,7 +59,7 @@ def test_any_mapper_in_any_order_gives_the_same_bits(rng, digits):
         np.testing.assert_array_equal(grad, grads_elsewhere[name], err_msg=name)
 
 
-def test_each_shard_says_where_its_time_went(rng, digits):
+def test_each_shard_reports_the_seconds_of_its_parts(rng, digits):
     shard = shard_gradients(RowReader(hidden=6, window=7, rng=rng), RowSampler(*digits, (1, 4), rng).batch(3))
     assert len(shard.seconds) == 3 and min(shard.seconds) > 0
 

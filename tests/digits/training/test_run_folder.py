@@ -1,4 +1,4 @@
-"""The folder of a run: never overwritten, held by one process, read back although lines are damaged."""
+"""The folder of a run: never overwritten, used by one process, and readable with damaged metrics."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def test_a_run_writes_its_folder(tmp_path, capsys, mnist):
     again = evaluate(model, mnist.test_images[:400], mnist.test_labels[:400], 2)
     assert again == evaluation, "the saved model is the one that was tested"
     out, err = capsys.readouterr()
-    assert f"training in {folder}/\n" in out and err == "", "no bar where there is no terminal"
+    assert f"training in {folder}/\n" in out and err == "", "a progress bar needs a terminal"
     assert "test rows of 2 digits: label error rate" in out
     assert f"weights after step 20: SHA-256 {lines[-1]['sha256']}\n" in out
     assert lines[-1]["model_sha256"] == digest(model.params)
@@ -48,7 +48,7 @@ def test_a_folder_is_never_overwritten(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_runs")
-def test_an_impossible_folder_is_one_clear_error(tmp_path):
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OptionError, match="cannot be made"):
         train(Settings(**SMALL, out=str(tmp_path / "file" / "run")))
@@ -59,12 +59,12 @@ def test_of_two_runs_that_make_the_same_folder_the_later_one_is_refused(small, t
     """The other one makes the folder while this one loads its kernels."""
     load = training._load_kernels
 
-    def the_other_is_faster(*arguments):
+    def other_run_makes_the_folder(*arguments):
         load(*arguments)
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "notes.txt").write_text("theirs")
 
-    monkeypatch.setattr(training, "_load_kernels", the_other_is_faster)
+    monkeypatch.setattr(training, "_load_kernels", other_run_makes_the_folder)
     with pytest.raises(OptionError, match="exists: a run is never overwritten"):
         train(small)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "run"]

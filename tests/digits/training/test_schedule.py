@@ -14,7 +14,7 @@ def test_without_a_limit_progress_is_step_over_steps():
     assert schedule.finished
 
 
-def test_a_limit_that_suffices_changes_nothing():
+def test_a_time_limit_that_is_not_reached_changes_nothing():
     schedule = Schedule(50, minutes=1)
     for step in range(1, 51):
         schedule.advance(seconds=step)
@@ -32,7 +32,7 @@ def test_a_slow_first_step_does_not_count_as_the_pace():
 
 @pytest.mark.parametrize("pace", [lambda step: 1.0, lambda step: 1 + step / 50, lambda step: 3 - step / 50],
                          ids=["steady", "slowing", "quickening"])
-def test_a_limit_that_is_too_short_is_kept_without_a_jump_in_progress(pace):
+def test_a_time_limit_that_is_too_short_is_kept_without_a_jump_in_progress(pace):
     schedule, seconds, before, step = Schedule(1000, minutes=1), 0.0, 0.0, 0
     while not schedule.finished:
         seconds += pace(step)
@@ -43,7 +43,7 @@ def test_a_limit_that_is_too_short_is_kept_without_a_jump_in_progress(pace):
     assert 60 - 2 * pace(step) < seconds <= 60 + pace(step), "ends in time, and not early"
 
 
-def test_a_schedule_goes_on_from_what_a_checkpoint_keeps():
+def test_a_schedule_continues_from_the_values_in_a_checkpoint():
     one, two = Schedule(100, minutes=1), Schedule(100, minutes=1)
     for step in range(1, 31):
         one.advance(step)

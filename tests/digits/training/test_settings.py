@@ -1,4 +1,4 @@
-"""Settings that cannot be used are refused; presets are settings that can."""
+"""Settings that cannot be used are refused; every preset can be used."""
 
 import json
 from dataclasses import asdict

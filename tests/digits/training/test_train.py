@@ -14,7 +14,7 @@ from ctc_scratch.digits.training.run_folder import RunFolder
 from ctc_scratch.digits.training.train import DivergedError, Settings, StoppedError, train
 from tests.tools.small_runs import SMALL, records
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]  # slow as plain Python
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]  # slow in plain Python
 
 
 def weights(folder, threads, **changes):
@@ -73,7 +73,7 @@ SPOIL = pytest.mark.parametrize("spoil, message", [
 
 
 def diverge(folder, monkeypatch, spoil, **changes):
-    """The message of a run that is spoilt in its 7th step, and its last record when the curve was drawn."""
+    """Spoil a run in its 7th step; returns its error message and its last record when the curve was drawn."""
     steps, drawn = [], []
 
     def spoilt(model, *arguments):
@@ -111,7 +111,7 @@ def test_a_run_that_diverges_before_an_evaluation_has_none_to_keep(tmp_path, mon
 
 
 def test_gradients_that_explode_end_the_run(tmp_path):
-    """They really explode: the rate is ten thousand times too high."""
+    """No gradient is replaced here: the rate is ten thousand times too high."""
     with pytest.raises(DivergedError, match="the gradients explode: for 20 steps the loss .*smaller --rate"):
         train(Settings(**{**SMALL, "steps": 200, "rate": 300.0}, out=str(tmp_path / "run")))
 

@@ -1,6 +1,6 @@
-"""Signals, a second process and full disks: the run says one clear line, and resumes to the same bits.
+"""Signals, a second process and full disks: the run prints one clear line, and resumes to the same bits.
 
-`tests/digits/training/test_resume.py` has what goes on inside a process; here are whole ones.
+Most tests here start whole processes; `tests/digits/training/test_train_resume.py` tests within one process.
 """
 
 import json
@@ -34,7 +34,7 @@ def start(*arguments, **how):
 
 
 def read_until(process, words):
-    """The lines of a process up to one with these words."""
+    """Read the lines of a process up to the first one with these words, and return them."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -52,21 +52,21 @@ def undisturbed(tmp_path_factory, digits):
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
-def test_a_signal_ends_a_process_that_says_how_to_go_on(tmp_path, digits, undisturbed, number):
+def test_a_signal_ends_a_process_which_says_how_to_go_on(tmp_path, digits, undisturbed, number):
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
-    lines = read_until(process, "averaged")     # the table has begun: output is not held back
+    lines = read_until(process, "averaged")     # the table has begun, so output is not buffered
     assert f"training in {folder}/\n" in lines
     process.send_signal(number)
     out, err = process.communicate()
     assert process.returncode == 128 + number
     assert f"go on with it: ctc-scratch train --resume {folder}\n" in out
-    assert re.fullmatch(rf"ctc-scratch: stopped by {number.name} after step \d+\n", err), "there is no bar"
+    assert re.fullmatch(rf"ctc-scratch: stopped by {number.name} after step \d+\n", err), err
     assert finish(start("--resume", folder)) == undisturbed
 
 
 def raise_signals(monkeypatch, where, name, *flags):
-    """Send SIGTERM at each call of a function whose flag is 1: the first call has the first flag."""
+    """Send SIGTERM before the k-th call of a function if the k-th flag is 1."""
     left, function = list(flags), getattr(where, name)
 
     def signalled(*arguments, **options):
@@ -159,7 +159,7 @@ def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, dig
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_closed_pipe_ends_the_run_and_loses_nothing(tmp_path, digits, undisturbed):
-    """ctc-scratch train | head"""
+    """As in `ctc-scratch train | head`."""
     folder = tmp_path / "run"
     process = start("--out", folder, "--data", digits, *OPTIONS)
     read_until(process, "averaged")
@@ -172,7 +172,7 @@ def test_a_closed_pipe_ends_the_run_and_loses_nothing(tmp_path, digits, undistur
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_an_output_that_cannot_be_written_ends_in_one_line():
+def test_output_that_cannot_be_written_gives_an_error_of_one_line():
     command = [sys.executable, "-m", "ctc_scratch", "diagnose", "--target", "1", "--frames", "3"]
     with open("/dev/full", "w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -201,7 +201,7 @@ def in_a_small_disk(tmp_path, size, script):
 @pytest.mark.slow
 @needs_mount
 def test_a_disk_that_runs_full_loses_nothing(tmp_path, digits, undisturbed):
-    """A real disk, with room for two checkpoints but not for three."""
+    """A file system of its own has room for two checkpoints, but not for three."""
     out, err = in_a_small_disk(tmp_path, "600k", f"""
         $TRAIN --out run --data {digits} {' '.join(OPTIONS)}; echo "status $?"; ls run
         mount -o remount,size=64m {tmp_path / 'disk'}

@@ -1,4 +1,4 @@
-"""A run resumes to the same bits however it ended; a file that cannot be resumed is named."""
+"""A run resumes to the same bits however it ended; the error for a file that cannot be resumed names it."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ from tests.kill_at_random import killed_runs, undisturbed_run
 from tests.tools.archives import rewrite
 from tests.tools.small_runs import SMALL, draw_nothing, records, use_few_digits
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]  # slow as plain Python
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]  # slow in plain Python
 
 LONG = {**SMALL, "steps": 30, "evaluations": 3, "average": 0.9, "rotate": 8.0, "wave": 0.3, "plain": 0.2,
         "gap": 2, "overlap": 2, "layers": 2, "save_every": 0.0, "vertical": 2, "optimiser": "muon"}
@@ -45,11 +45,11 @@ def timeless(folder):
 
 
 class PowerCut(BaseException):
-    """Ends a run in a way that nothing in it expects."""
+    """An exception that no code of a run expects: the run ends as if it were killed."""
 
 
 def run_until(folder, monkeypatch, step, what, **changes):
-    """A run in which `what()` is called before the gradients of this step are computed."""
+    """Train, and call `what()` before the gradients of this step are computed."""
     count = [-1]    # one step loads the kernels
 
     def fails(*arguments):
@@ -115,7 +115,7 @@ def test_resuming_a_finished_run_repeats_its_end(tmp_path, undisturbed):
 
 
 def test_kill_9_at_random_moments(tmp_path, rng):
-    """Real processes, real kills; `python -m tests.kill_at_random` does twenty."""
+    """Processes are killed twice; `python -m tests.kill_at_random` kills twenty times."""
     options = ("--steps 60 --hidden 16 --batch 16 --shards 3 --window 14 --evaluations 3 --average 0.9 "
                "--save-every 0").split()
     expected, longest = undisturbed_run(tmp_path / "undisturbed", options)
@@ -126,7 +126,7 @@ def test_kill_9_at_random_moments(tmp_path, rng):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
 def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint(tmp_path, monkeypatch, undisturbed):
-    """No file may grow beyond 100 kB from step 12 on; a checkpoint has more."""
+    """From step 12 on no file may grow beyond 100 kB, and a checkpoint is larger than that."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         with pytest.raises(DiskError, match="ended after step 12, the last checkpoint is whole; make room"):
@@ -149,7 +149,7 @@ def interrupted(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-def other_kind(path):
+def write_model(path):
     save_model(path, RowReader(hidden=2, rng=np.random.default_rng(0)))
 
 
@@ -161,7 +161,7 @@ DAMAGED = {
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
     "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
     "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
-    "model": (other_kind, "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch model'"),
+    "model": (write_model, "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch model'"),
     "settings": (rewritten(lambda header, arrays: header["settings"].pop("rate")),
                  "expected the settings of a run, found no rate"),
     "bad_setting": (rewritten(lambda header, arrays: header["settings"].update(window=0)),
@@ -307,7 +307,7 @@ def test_a_new_run_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     ("params/output.bias", np.nan), ("optimiser/square.output.bias", -1.0), ("best/output.bias", np.inf)])
 @pytest.mark.slow
 def test_weights_that_are_not_finite_end_the_run_in_one_line(tmp_path, digits, name, value, capsys):
-    """A right checksum does not make weights finite."""
+    """The checksum is right, so only the values themselves show that something is wrong."""
     folder = tmp_path / "run"
     settings = {**SMALL, "evaluations": 0, "steps": 4, "data": str(digits), "out": str(folder)}
     train(Settings(**settings))

@@ -1,4 +1,4 @@
-"""Watch tells a run that goes wrong from one that goes as it should."""
+"""Watch stops a run that diverges, explains a long plateau once, and is silent on a run that learns."""
 
 import json
 
@@ -49,10 +49,10 @@ def test_the_plateau_is_normal_until_it_should_have_ended():
     assert said.pop(10) == PLATEAU
     (step, warning), = said.items()
     assert step == 1010 and "after 1010 steps the network still answers blank" in warning
-    assert warning.count(".") == 2 and "--rate other than 0.015" in warning, "one sentence, with its rate"
+    assert warning.count(".") == 2 and "--rate other than 0.015" in warning, "one sentence and one rate"
 
 
-def test_digits_that_come_end_the_plateau():
+def test_the_first_digits_read_end_the_plateau():
     watch = Watch(Settings(batch=64))
     said = [watch.report(report(step, 1.0 if step % 100 else 0.9)) for step in range(10, 3000, 10)]
     assert [sentence for sentence in said if sentence] == [PLATEAU]
@@ -64,7 +64,7 @@ def test_a_run_that_ends_on_the_plateau_was_too_short():
         assert watch.end(0) is None
         watch.report(report(10, 1.0))
         assert "it has seen 640 rows" in watch.end(10) and watch.end(10).endswith(more)
-    assert watch.end(2000) is None, "by then it is stuck, and `report` says so"
+    assert watch.end(2000) is None, "after so many steps the run is stuck, which `report` says"
     watch.report(report(20, 0.9))
     assert watch.end(20) is None
 

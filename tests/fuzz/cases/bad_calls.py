@@ -1,4 +1,4 @@
-"""Bad arguments of all functions but `ctc_loss`: one call in fifty, each with one argument that is wrong."""
+"""Calls of all functions but `ctc_loss` and `diagnose`, each with one bad argument."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from tests.fuzz.cases.bad_loss import (
 )
 
 Calls = list[tuple[str, Callable[[], Any]]]
-"""The argument that the message must name (a pattern), and the call that gets a bad one."""
+"""Pairs of a pattern for the argument that the message must name, and the call in which it is bad."""
 
 
 def bad_call_case(draw):
-    """A call of any function but `ctc_loss` with one bad argument."""
+    """A call of any function but `ctc_loss` and `diagnose`, with one bad argument."""
     arguments = plain_arguments(draw)
     logits, blank = arguments["logits"], arguments["blank"]
     t, n = used_frame(draw, arguments)
@@ -67,7 +67,7 @@ def bad_call_case(draw):
 
 
 def sequence_calls(draw, rows, bad_rows, blank, bad_blank) -> Calls:
-    """One sequence and its target."""
+    """Calls of the functions of one sequence and its target."""
     C, target = rows.shape[1], []
     bad_target = draw.choice([[blank], [C], [-1], [1.0], [[1]], None, "ab", 3, [True], [2**70], {1: 2}])
     bad_method = draw.choice([*NO_CHOICE, "log"])
@@ -124,7 +124,7 @@ def stream_calls(draw, rows, rows_with_nan, blank, bad_blank) -> Calls:
 
 
 def lengths_calls(draw, logits, blank) -> Calls:
-    """Lengths of the decoders that are too long, too many or no integers."""
+    """Calls of the decoders with lengths that are too large, too many or no integers."""
     T, N, _ = logits.shape
     logits = np.where(np.isfinite(logits), logits, 0)
     lengths = draw.choice([
@@ -138,7 +138,7 @@ def lengths_calls(draw, logits, blank) -> Calls:
 
 
 def count_calls(draw, rows, blank) -> Calls:
-    """Counts that must be integers of at least 1."""
+    """Calls with a bad count: counts must be integers of at least 1."""
     count = draw.choice([-1, 0, -2**40, *NO_INTEGER])
     return [
         ("beam_width", lambda: prefix_beam_search(rows, beam_width=count, blank=blank)),
@@ -167,7 +167,7 @@ def ngram_calls(draw) -> Calls:
 
 
 def label_calls(draw) -> Calls:
-    """Labellings, and the metrics that compare them."""
+    """Calls of the functions of labellings, and of the metrics that compare them."""
     no_labels = draw.choice([3, None, 1.5, [1.5], [[1, 1]], [[1], [1, 2]], "ab", [True], [None], {1: 2}])
     no_hypotheses = draw.choice([3, None, "x", iter([])])
     no_references = draw.choice([3, None, 1.5])

@@ -1,4 +1,4 @@
-"""Bad arguments of `ctc_loss` and `diagnose`: each is refused by name, and nothing is written to.
+"""Bad arguments of `ctc_loss` and `diagnose`: the error names each, and no array is written to.
 
 `ctc_loss` must raise ValueError or TypeError; `diagnose` must raise nothing and find an error.
 """
@@ -21,7 +21,7 @@ NO_CHOICE = ["", "None", "TNT", "fast", None, 3, b"none", ["none"], np.array(["n
 
 
 def used_frame(draw, arguments):
-    """A frame t of sequence n that is used, for arguments of `plain_arguments`."""
+    """A random frame t of a random sequence n, outside the padding; for arguments of `plain_arguments`."""
     lengths = arguments["logit_lengths"]
     n = draw.choice(np.flatnonzero(lengths).tolist())
     return draw.randrange(int(lengths[n])), n
@@ -33,7 +33,7 @@ def spoilt(array, place, value):
     return array
 
 
-# One function for each argument: from draw and `plain_arguments` to what is passed instead.
+# One function per argument: from `draw` and `plain_arguments`, it returns the arguments to replace.
 
 
 def bad_logits(draw, arguments):
@@ -218,7 +218,7 @@ def bad_loss_case(draw):
 
 
 def bad_diagnose_case(draw):
-    """`diagnose` reports as an error what `ctc_loss` refuses, and raises nothing."""
+    """A call of `diagnose` with one bad argument: it reports an error and raises nothing."""
     names = ["logits", "targets?", "logit_lengths", "target_lengths", "blank", "layout"]
     name, = draw.choices(names, [MISTAKES[name][0] for name in names])
     arguments = plain_arguments(draw)

@@ -24,7 +24,7 @@ from tests.tools import oracle
 
 
 def _decoder_arguments(draw, batch):
-    """Is the batch passed as one sequence (T, C); the arguments; where to cut it into pieces, or None."""
+    """Whether it is passed as one sequence (T, C), the arguments, and where to cut it in pieces (or None)."""
     single, lists = len(batch.targets) == 1 and draw.chance(0.5), batch.logits.dtype in (float, int)
     if not single:
         lengths = dress_integers(draw, batch.lengths.tolist(), len(batch.logits))
@@ -102,7 +102,7 @@ def beam_case(draw):
 
 
 def _check_beam(found, problem, width, model):
-    """The readable beam search finds the same, unless equal entries allow ties to be broken differently."""
+    """The readable beam search finds the same; skipped if equal entries may lead to ties."""
     log_probs = problem.log_probs.astype(float)
     entries = log_probs[log_probs > -np.inf]
     if len(np.unique(entries)) == len(entries):

@@ -1,4 +1,4 @@
-"""Cases of `diagnose`, of the facts about labellings, and of the metrics."""
+"""Cases of `diagnose`, of the functions of labels and paths, and of the metrics."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.fuzz.dress import dress, dress_integers
 from tests.tools import oracle
 
 WORKSPACE = Workspace()
-"""One workspace for all cases, so that it holds the remains of other calls."""
+"""One workspace for all cases, so that it still holds numbers of earlier calls."""
 
 
 def draw_arguments(draw, batch):
@@ -71,7 +71,7 @@ def draw_targets(draw, batch, single):
         return {"targets": padded, "target_lengths": dress_integers(draw, U, longer)}
     if form == "joined" and targets:
         joined = [label for target in targets for label in target]
-        # An empty list would be a list of no targets. The dtype of an empty array does not matter.
+        # An empty list would mean that there are no targets. The dtype of an empty array does not matter.
         joined = dress_integers(draw, joined, C) if joined else np.empty(0, draw.choice([int, float]))
         return {"targets": joined, "target_lengths": U}
     return {"targets": [dress_integers(draw, target, C) for target in targets]}

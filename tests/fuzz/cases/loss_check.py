@@ -1,4 +1,4 @@
-"""What `ctc_loss` must return. Loss and gradient may differ from the oracle by what the bound allows."""
+"""The check of what `ctc_loss` returns: loss and gradient are as close to the oracle as its bound claims."""
 
 from __future__ import annotations
 
