@@ -2,5 +2,5 @@
 
 import os
 
-# Otherwise the threads of torch's OpenMP keep a core busy while other contenders are timed.
+# Otherwise idle threads of torch's OpenMP keep a core busy while other contenders are timed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,19 +1,19 @@
-"""Which loss and gradient are accurate: for long sequences, for large logits, and where rescaling fails?
+"""How accurate are loss and gradient for long sequences, for large logits, and where rescaling fails?
 
     python -m benchmarks.accuracy [--quick] [--figure PATH]
 
 There are two sweeps over random problems and one published problem that rescaling gets wrong. The
 first sweep goes over T up to 20 000 (C = 30, U = T / 20, logits of standard deviation 1), the second
-over the standard deviation up to 10 000 (T = 200, C = 30, U = 20). The worst error over the samples
-counts: of the loss the relative error, of the gradient the absolute error of any entry (an entry is
+over the standard deviation up to 10 000 (T = 200, C = 30, U = 20). The tables show the worst error over
+the samples: the relative error of the loss, and the largest absolute error of a gradient entry (which is
 probs - occupancy, so it lies between -1 and 1). A sample *fails* if an answer is not finite or a
 gradient entry is wrong by more than 0.1.
 
-The truth is computed from the logits as rounded to the contender's dtype. Up to T = 400 it is the
-recursion in 256 bits (mpmath). Beyond, where that takes minutes, it is the rescaled recursion below in
-extended precision (64 bits, numbers down to 1e-4932); where long double is no more precise than
-float64, longer sequences are left out. Even extended precision could lose states, but it would not
-then agree with our exact kernel, which works quite differently. The run ends if they differ by 1e-12.
+The truth is computed from the logits after rounding to the contender's dtype. Up to T = 400 it is the
+recursion in 256 bits (mpmath). Longer sequences would take minutes, so for them it is the rescaled
+recursion below in extended precision (64 bits, numbers down to 1e-4932); on platforms whose long double
+is a float64, they are left out. Even extended precision could lose states, but then it would not agree
+with our exact kernel, which works quite differently. The run ends if they differ by 1e-12.
 
 The contenders beside ours are torch, the recursion of `reference` in float32, and the recursion of the
 papers in float64, with the states divided by their sum at every frame (Graves et al. 2006, section 4.1).
@@ -82,7 +82,7 @@ def log_space(logits: NDArray, labels: NDArray) -> Answer:
     log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
     emit = log_probs[:, ext]
     log_alpha = _log_sweep(emit, can_skip(ext)) + emit
-    # Backwards it is the same problem; beta leaves out the emission of its own frame.
+    # beta is the same recursion on the reversed sequence; it leaves out the emission of its own frame.
     joint = log_alpha + _log_sweep(emit[::-1, ::-1], can_skip(ext[::-1]))[::-1, ::-1]
     joint -= joint.max(axis=1, keepdims=True)
     gamma = np.exp(joint, out=joint)
@@ -110,7 +110,7 @@ def rescaled(logits: NDArray, labels: NDArray) -> Answer:
     probs = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs /= probs.sum(axis=1, keepdims=True)
     emit = probs[:, ext]
-    with np.errstate(all="ignore"):  # its users get no warning either
+    with np.errstate(all="ignore"):  # rescaling fails silently in practice, too
         reach, log_likelihood = _rescaled_sweep(emit, can_skip(ext))
         back, _ = _rescaled_sweep(emit[::-1, ::-1], can_skip(ext[::-1]))
         gamma = reach * emit * back[::-1, ::-1]
@@ -162,7 +162,7 @@ CONTENDERS: dict[str, tuple[Any, Callable[[NDArray, NDArray], Answer]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy")
-    parser.add_argument("--quick", action="store_true", help="a few short sequences, as a test that it runs")
+    parser.add_argument("--quick", action="store_true", help="a few short sequences, to see that it runs")
     parser.add_argument("--figure", type=Path, help="where to draw (default: beside the results)")
     options = parser.parse_args()
     lengths, scales, frames = ([50, 100], [1, 1000], 50) if options.quick else (LENGTHS, SCALES, 200)
@@ -200,13 +200,13 @@ def draw(rng: np.random.Generator, T: int, U: int, scale: float, C: int = 30) ->
 
 
 def draw_counterexample(half: int) -> tuple[NDArray, NDArray]:
-    """2 * half frames: the states that matter at the end are first less likely than float64 can express."""
+    """A problem of 2 * half frames. The states that matter at the end begin below the smallest float64."""
     label = np.repeat([1e-4, 1e-30], half)
     return np.log(np.stack([1 - 2 * label, label, label], axis=1)), np.arange(3 * half // 4) % 2 + 1
 
 
 def compare(problems: list[tuple[NDArray, NDArray]]) -> dict[str, dict[str, Any]]:
-    """For each contender: its worst errors, how many samples fail, how many the exact kernel solved."""
+    """For each contender: the worst errors, how many samples fail, and how many the exact kernel solved."""
     worst: dict[str, dict[str, Any]] = {
         name: dict(loss=0.0, grad=0.0, fails=0, exact=0, samples=len(problems)) for name in CONTENDERS
     }
@@ -216,7 +216,7 @@ def compare(problems: list[tuple[NDArray, NDArray]]) -> dict[str, dict[str, Any]
             loss, grad, exact = call(drawn.astype(dtype), labels)
             errors = (float(abs(loss - true[dtype].loss) / true[dtype].loss),
                       float(np.abs(grad - true[dtype].grad).max()))
-            fails = not (np.isfinite(loss) and errors[1] <= FAILS)  # also if it is NaN
+            fails = not (np.isfinite(loss) and errors[1] <= FAILS)  # also if the error is NaN
             found = worst[name]
             found["loss"], found["grad"] = np.maximum([found["loss"], found["grad"]], errors).tolist()
             found["fails"] += fails
@@ -238,7 +238,7 @@ def solve(logits: NDArray, labels: NDArray) -> Any:
 
 
 def table(columns: list[str], points: list[dict]) -> str:
-    """A row per contender, a column per point; then how many samples of "auto" the exact kernel solved."""
+    """A row per contender, a column per point; below, how many samples of "auto" the exact kernel solved."""
     rows = [[name, *(cell(point[name]) for point in points)] for name in CONTENDERS]
     for name in "ours, float64", "ours, float32":
         rows.append([f"{name}: by the exact kernel",
@@ -247,7 +247,7 @@ def table(columns: list[str], points: list[dict]) -> str:
 
 
 def cell(found: dict[str, Any]) -> str:
-    """Both errors, as "loss / gradient", and whether any sample fails."""
+    """Both errors, as "loss / gradient", after "fails:" if any sample fails."""
     if found["fails"]:
         return "fails: {loss:.0e} / {grad:.0e}".format_map(found)
     return "{loss:.0e} / {grad:.0e}".format_map(found)
@@ -281,7 +281,7 @@ def figure(lengths: list[int], by_length: list[dict], scales: list[float], by_sc
 
 
 def panel(ax: Axes, xs: list[float], points: list[dict], failing: list[str]) -> Axes:
-    """Draw one sweep: a line per contender where it gives answers, a mark in the band where it fails."""
+    """Draw one sweep: each contender has a line where it answers, and marks in the band where it fails."""
     for name, style in STYLES.items():
         style = {"markersize": 7, **style}
         errors = np.array([max(point[name]["grad"], LEAST) for point in points])

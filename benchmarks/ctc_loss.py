@@ -2,16 +2,16 @@
 
     python -m benchmarks.ctc_loss [--threads 1,2] [--seconds 2]
 
-Measured are the loss and the gradient w.r.t. float32 logits. For torch that is log_softmax, ctc_loss
-and backward; for optax (if installed, extra `bench`) the compiled value_and_grad of its ctc_loss, which
-includes log_softmax. "reused" is our loss with a workspace and an array for the gradient, "fresh" is
-our loss without them.
+Each contender computes the loss and the gradient w.r.t. float32 logits. For torch that is log_softmax,
+ctc_loss and backward; for optax (if installed, extra `bench`) it is the compiled value_and_grad of its
+ctc_loss, which includes log_softmax. "reused" is our loss with a workspace and an array for the
+gradient, "fresh" is our loss without them.
 
 First every answer is compared with the float64 reference, then the contenders take turns. The
 reference and the log-space kernel take long, so they are timed on the first sequences of the batch
-and their times are scaled up. Last, "reused" on one thread and "reused" on more take turns. On a
-virtual machine a second core helps only while no other machine uses it, so the share of time that
-others took is printed with the ratio.
+and their times are scaled up. Last, "reused" on one thread and "reused" on several take turns. On a
+virtual machine a second core helps only while no other machine uses it. The share of time that other
+machines took is therefore printed with the ratio.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHAPES = [  # T, N, C, U
 
 
 def main() -> None:
-    # XLA reads this once: one thread for optax, to compare like with like.
+    # One thread for optax, like the others. XLA reads this when it starts.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ctc_loss")
     parser.add_argument("--threads", default="1,2", help="thread counts to measure (default: 1,2)")
@@ -63,7 +63,7 @@ def main() -> None:
                 times, taken = on_threads(shape, options.seconds, threads)
                 remarks.append(f"{called}: {threads} threads are {ratio(times, 'one', 'more'):.2f} times as "
                                f"fast as one, {milliseconds(times['more'])} and {milliseconds(times['one'])} "
-                               f"ms; {100 * taken:.1f} % of the time was taken by others")
+                               f"ms; other machines took {100 * taken:.1f} % of the time")
                 for count, spent in zip((1, threads), times.values()):
                     results.append(dict(threads=count, shape=shape, contender="reused, in turns",
                                         stolen=taken, seconds=spent.tolist()))

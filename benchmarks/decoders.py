@@ -5,8 +5,8 @@
 The others are fast-ctc-decode (Rust; extra `bench`) and pyctcdecode (Python). All run on one thread,
 one sequence per call, with the same posteriors and the same beam width. Only the width prunes:
 beam_cut_threshold is 0 for fast-ctc-decode, beam_prune_logp and token_min_logp are -inf for pyctcdecode
-(which also clips probabilities below 1e-15; that cannot be switched off). pyctcdecode asks for NumPy
-below 2 but runs with newer ones. To install it beside the others:
+(which also clips probabilities below 1e-15; that cannot be switched off). pyctcdecode asks for a NumPy
+below 2, but runs with newer versions. To install it beside the others:
 
     pip install --no-deps pyctcdecode pygtrie
 
@@ -18,8 +18,8 @@ probabilities. There are two kinds of posteriors:
             frames for a label, sometimes with a rival label
 
 "ours" returns labels and their score. "in full" adds the exact log-probability and the spans of the best
-alignment (the answer of fast-ctc-decode has one frame per label, too). "reranked" takes the hypothesis
-of the last beam whose exact log-probability is highest.
+alignment (fast-ctc-decode, too, returns one frame per label). "reranked" takes the hypothesis of the last
+beam whose exact log-probability is highest.
 
 First the answers are compared: how often they equal the labels of "ours", and their mean exact ln P.
 `map_decode` gives a bound that no labelling exceeds. Then the contenders take turns on the first
@@ -99,9 +99,9 @@ def peaky(rng: np.random.Generator, T: int, C: int) -> np.ndarray:
 
 
 def compare(sequences: list[np.ndarray], width: int) -> tuple[dict[str, tuple[float, float]], float]:
-    """How often each contender finds our labels, and the mean exact ln P of the labels it finds.
+    """For each contender: how often it finds the labels of "ours", and the mean exact ln P of its labels.
 
-    Also returns a bound on this mean for any decoder.
+    The second result is an upper bound on this mean for any decoder.
     """
     answers = [{name: call() for name, call in contenders(logits, width).items()} for logits in sequences]
     quality = {}
@@ -117,7 +117,7 @@ def compare(sequences: list[np.ndarray], width: int) -> tuple[dict[str, tuple[fl
 def measure(logits: np.ndarray, width: int, seconds: float) -> dict[str, tuple[np.ndarray, float]]:
     """The times of each contender, and how many times as long as ours it takes.
 
-    pyctcdecode takes turns with ours alone: it is so slow that the others would get too few turns.
+    pyctcdecode takes turns with ours only: it is so slow that the others would get too few turns.
     """
     calls = contenders(logits, width)
     slow = {name: calls.pop(name) for name in ["pyctcdecode"] if name in calls}
@@ -128,7 +128,7 @@ def measure(logits: np.ndarray, width: int, seconds: float) -> dict[str, tuple[n
 
 
 def contenders(logits: np.ndarray, width: int) -> dict[str, Decoder]:
-    """The decoders that are installed, each as a function that decodes this sequence."""
+    """The installed decoders, each as a function that decodes this sequence."""
     return {
         "ours": lambda: prefix_beam_search(logits, beam_width=width)[0].labels,
         "ours, in full": lambda: _in_full(logits, width),

@@ -2,9 +2,9 @@
 
     python -m benchmarks.import_time [--seconds 30]
 
-Each import runs in a new interpreter, and the imports take turns. The times include the start of
-the interpreter, which the row `nothing` shows alone and which the difference does not contain. The
-difference is the median over the rounds; it should be at most 0.15 s.
+Each import runs in a new interpreter, and the imports take turns. The times include the start of the
+interpreter; the row `nothing` shows how long that takes. The difference to `import numba` does not
+include it. It is the median over the rounds, and should be at most 0.15 s.
 """
 
 from __future__ import annotations

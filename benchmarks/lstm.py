@@ -4,8 +4,8 @@
 
 Both run one float32 layer with the same weights, forward and backward, up to the gradients of the
 weights, the bias and the input. First both answers are compared with torch's float64 answers, then
-the two take turns. One BLAS thread is used, because a second one slows products of this size down, in
-torch too.
+the two take turns. By default there is one BLAS thread: a second one makes products of this size slower,
+in torch too.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def ours_on(shape: tuple[int, int, int, int]) -> Callable[[], list[np.ndarray]]:
 
 
 def torch_on(shape: tuple[int, int, int, int], dtype: torch.dtype) -> Callable[[], list[np.ndarray]]:
-    """The same from torch.nn.LSTM with the same weights."""
+    """A function that returns the same arrays from torch.nn.LSTM with the same weights."""
     ours, x, dy = problem(shape)
     layer = torch.nn.LSTM(*shape[2:]).to(dtype)
     with torch.no_grad():

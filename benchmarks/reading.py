@@ -4,8 +4,8 @@
 
 Rows of five MNIST test digits are pasted into images: enlarged or reduced, dark on light or light on
 dark, with margins of different widths, as PNG or as JPEG of different qualities. The images are read
-as `ctc-scratch read` reads them, by beam search. The error rate is compared with that of `evaluate`,
-which decodes the same rows, unchanged, greedily.
+as `ctc-scratch read` reads them, by beam search. Their error rate is compared with that of `evaluate`,
+which decodes the same rows greedily, without any image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ctc_scratch.digits.reading.row import load_row
 
 from .tools.harness import conclude, machine
 
-# How a row is pasted: its size, whether light on dark, the widest margin [pixels], JPEG quality or 0 for PNG.
+# How a row is pasted: scale, whether the ink is light, widest margin [pixels], JPEG quality (0: PNG).
 CONDITIONS = [
     (1.0, True, 0, 0), (1.0, False, 0, 0), (1.0, True, 40, 0), (0.7, False, 30, 0), (0.7, True, 20, 75),
     (1.0, False, 40, 50), (1.0, True, 40, 25), (2.0, False, 60, 90), (3.3, True, 200, 30),

@@ -2,9 +2,9 @@
 
     python -m benchmarks.scaling [--quick] [--seconds 1] [--figures DIRECTORY]
 
-T, U, C and N are varied one at a time around one problem, in float32 on one thread. Time is that of
-the loss and the gradient (the median of interleaved calls) for two of our kernels and for torch; memory
-is measured for ours. The exponent p of size^p is the slope of the upper half of a curve on logarithmic
+T, U, C and N are varied one at a time around one problem, in float32 on one thread. The time of the loss
+and the gradient is measured for two of our methods and for torch (the median of calls in turns), the
+memory for ours only. The exponent p of size^p is the slope of the upper half of a curve on logarithmic
 axes.
 
 Memory is the peak that a call needs in addition to the logits and the gradient, which exist before
@@ -18,9 +18,9 @@ malloc is told to return blocks of 64 KB and more to the system at once; otherwi
 would reuse what the first one has freed. Linux counts pages in batches, so the result is accurate to
 about 0.3 MB.
 
-The curves of "auto" have kinks where the kernel changes its method. Short sequences are solved
-several at a time, with a buffer for all of them. Long sequences keep checkpoints instead of all states:
-that takes less memory, but more time, as the states between checkpoints are computed again.
+The curves of "auto" have kinks where its way of working changes. Short sequences are solved several at a
+time, with a buffer for all of them. For long sequences, checkpoints are kept instead of all states: that
+takes less memory but more time, as the states between checkpoints are computed again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ STYLES = {
 }
 NORMAL, SMALL = 13, 11
 LEAST_PEAK = 0.3
-"""Megabytes: what is less cannot be measured, and this is reported instead."""
+"""The least peak that can be measured, in megabytes; it is reported for anything smaller."""
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
         print(table(name, sizes, results[name]) + "\n")
     results["long"] = {f"{method}, {dtype}": peak_of(long, method, dtype)
                        for method in ("auto", "exact") for dtype in ("float32", "float64")}
-    print(f"{listed(long)}: peak memory beside logits and gradient\n")
+    print(f"{listed(long)}: peak memory besides logits and gradient\n")
     rows = [[name, f"{found:.1f}"] for name, found in results["long"].items()]
     print(markdown(["method, dtype", "MB"], rows))
 
@@ -144,7 +144,7 @@ def peak_of(shape: dict[str, int], method: str, dtype: str) -> float:
 
 
 def peak(shape: dict[str, int], method: str, dtype: str) -> float:
-    """The peak of the megabytes that one call of ctc_loss needs beside its logits and its gradient."""
+    """The peak memory, in megabytes, that a call of ctc_loss needs besides its logits and its gradient."""
     set_num_threads(1)
     logits, targets = draw(**shape, dtype=dtype)
     grad = np.empty_like(logits)
@@ -171,7 +171,7 @@ def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
 
 
 def listed(shape: dict[str, int]) -> str:
-    """'T = 400, N = 8'."""
+    """A shape in words, like 'T = 400, N = 8'."""
     return ", ".join(f"{name} = {size}" for name, size in shape.items())
 
 

@@ -6,19 +6,19 @@ Both train the model of `ctc-scratch train` (BiLSTM 2 x 128 on frames of 7 colum
 the same weights on the same batches: 64 rows of 4 to 6 augmented digits, drawn by our sampler, which is
 not timed. The loss and the gradients of one batch are compared before anything is timed.
 
-Ours does with a batch what the trainer does: frames, shards side by side with one BLAS thread each,
-forward, CTC, backward, clip, Adam. torch does what its users would write: nn.LSTM on packed sequences,
+Our step is that of the trainer: frames, shards in parallel with one BLAS thread each, forward, CTC,
+backward, clip, Adam. The step in torch is what its users would write: nn.LSTM on packed sequences,
 Linear, log_softmax, CTCLoss, backward, clip_grad_norm_ and the fused Adam, with
 torch.set_num_threads(1 or 2); its frames, lengths and labels become tensors before the clock starts.
-nn.LSTM has two biases that are added, where ours has one. The second is held at 0 and not trained, or
-Adam would move their sum twice as fast as our bias.
+nn.LSTM adds two biases where our LSTM has one. The second is held at 0 and not trained; otherwise Adam
+would move their sum twice as fast as our bias.
 
-The first table has rows per second: the two take turns with blocks of 5 batches, and the median over
-the rounds counts. For the second table each trains for `--seconds` of its own clock, on the largest
-number of threads. The one-cycle rate follows the clock, so that it ends in time and the faster
-contender takes more steps. The contender with less time on its clock takes the next step; both
-clocks stop during evaluations. The same code reads the validation rows of 5 digits, greedily, for
-both.
+The first table has rows per second: the two take turns with blocks of 5 batches, and the table shows
+the median over the rounds. For the second table each trains for `--seconds` of its own clock, on the
+largest number of threads. The one-cycle rate follows this clock, so that both complete their cycle and
+the faster contender takes more steps. The contender with less time on its clock takes the next step;
+both clocks stop during evaluations. For both, the same code reads the validation rows of 5 digits
+greedily.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from .tools.harness import interleave, machine, markdown, ratio, save
 
 FIGURE = Path(__file__).parent / "figures" / "training.png"
 BATCHES = 5
-"""Batches in a block that is timed: enough for the lengths of rows to even out."""
+"""Batches in a block that is timed: enough to average out the lengths of rows."""
 POINTS = 6
 """Evaluations during training."""
 STYLES: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 class Contender(Protocol):
-    """A model in training."""
+    """A model with a training step: ours or torch's."""
 
     def prepare(self, batch: RowBatch) -> Any:
         """The batch in the form that `gradients` takes; this is not timed."""
@@ -71,7 +71,7 @@ class Contender(Protocol):
         """Compute the gradients, clip them, and change the weights with Adam."""
 
     def reader(self) -> RowReader:
-        """Our reader with the current weights."""
+        """A `RowReader` with the current weights."""
 
 
 class Ours:
@@ -159,7 +159,7 @@ CONTENDERS: dict[str, type] = {"ctc_scratch": Ours, "torch": Torch}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
     parser.add_argument("--threads", default="1,2", help="thread counts to measure (default: 1,2)")
-    parser.add_argument("--rounds", type=int, default=15, help=f"of {BATCHES} batches each (default: 15)")
+    parser.add_argument("--rounds", type=int, default=15, help=f"rounds of {BATCHES} batches (default: 15)")
     parser.add_argument("--seconds", type=float, default=60.0,
                         help="training time of each; 0: only rows per second (default: 60)")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="where to draw (default: figures/)")
@@ -192,7 +192,7 @@ def main() -> None:
 
 
 def sampler(part: tuple[np.ndarray, np.ndarray], settings: Settings) -> RowSampler:
-    """A sampler that draws the batches of `ctc-scratch train` from the first one on."""
+    """A sampler that draws the same batches as `ctc-scratch train`, from the first one on."""
     return RowSampler(*part, settings.digits, np.random.default_rng(settings.seed), settings.augmentation)
 
 

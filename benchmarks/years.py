@@ -5,8 +5,8 @@
 Each row consists of four MNIST test digits that spell a year from 1900 to 2029. The reader has learnt
 nothing about years: it is the model of a run of `ctc-scratch train`, or, if no run is named, a model
 trained here for 300 steps (a minute) on rows of random digits, which leaves it enough errors to
-correct. The n-gram models are learnt from 1000 other years of the same range. An n-gram model of
-order 1 knows how frequent each digit is, one of order 5 the whole year with its beginning.
+correct. The n-gram models are learnt from 1000 years drawn independently from the same range. An n-gram
+model of order 1 knows how frequent each digit is; one of order 5 knows whole years.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.years")
     parser.add_argument("run", nargs="?", help="the folder of a run of ctc-scratch train")
     parser.add_argument("--rows", type=int, default=2000, help="years to read (default: 2000)")
-    parser.add_argument("--steps", type=int, default=300, help="steps, if no run is named (default: 300)")
+    parser.add_argument("--steps", type=int, default=300, help="steps if no run is named (default: 300)")
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def digits_of(year: int) -> list[int]:
-    """[1, 9, 8, 4] for 1984."""
+    """The digits of a year: [1, 9, 8, 4] for 1984."""
     return [int(digit) for digit in str(year)]
 
 

@@ -23,10 +23,10 @@ def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0
                least: int = 5, most: int = 200, turn: float = 0.01) -> dict[str, np.ndarray]:
     """Time the contenders in turns; returns the seconds per call of each, one number per round.
 
-    A turn lasts at least one call and at least `turn` seconds, and the mean of its calls counts: a
-    single short call would mostly measure the state in which the previous contender left the caches.
-    A first round, which is not counted, warms up. There are at least `least` rounds and at most
-    `most`, and none begins after `seconds` have passed, unless `least` asks for it.
+    A turn is at least one call and lasts at least `turn` seconds; its result is the mean of its calls. (A
+    single short call would mostly measure the state in which the previous contender left the caches.)
+    One call of each contender before the first round warms up. There are at least `least` rounds and at
+    most `most`; after `seconds`, no further round begins unless `least` requires it.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders.items())
@@ -47,15 +47,15 @@ def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0
 
 
 def ratio(times: Mapping[str, np.ndarray], slow: str, fast: str) -> float:
-    """How many times as long as `fast` the contender `slow` takes: the median over the rounds."""
+    """How many times as long `slow` takes as `fast`: the median over the rounds."""
     return float(np.median(times[slow] / times[fast]))
 
 
 def stolen() -> np.ndarray:
     """Clock ticks that other virtual machines took from this one, and all ticks, since it started.
 
-    The difference of two calls says how much of the processor this machine really had. NaN if the system
-    is not Linux.
+    The difference between two calls shows how much of the processor this machine really had. Both are NaN
+    if the system is not Linux.
     """
     try:
         ticks = [int(word) for word in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
@@ -65,7 +65,7 @@ def stolen() -> np.ndarray:
 
 
 def milliseconds(spent: np.ndarray) -> str:
-    """'3.21 (3.10-3.40)': the median and the middle half."""
+    """The median and the middle half in milliseconds, like '3.21 (3.10-3.40)'."""
     low, middle, high = np.percentile(1e3 * spent, [25, 50, 75])
     digits = 3 if middle < 1 else 2 if middle < 10 else 1
     return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
@@ -81,7 +81,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def machine() -> str:
-    """The date, the processor and the versions, in one line."""
+    """One line with the date, the processor, and the versions of Python and NumPy."""
     model = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as file:

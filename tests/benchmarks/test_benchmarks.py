@@ -37,7 +37,7 @@ def run(monkeypatch, tmp_path, capsys):
     """run(module, *options) returns what the module's main prints; results go to a temporary folder."""
     threads, torch_threads = get_num_threads(), torch.get_num_threads()
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
-    monkeypatch.setenv("XLA_FLAGS", "")  # so that what a benchmark sets there goes away again
+    monkeypatch.setenv("XLA_FLAGS", "")  # so that what a benchmark sets is undone after the test
 
     def call(module, *options):
         monkeypatch.setattr(sys, "argv", [module.__name__, *options])
@@ -210,7 +210,7 @@ def test_accuracy_reports_the_contender_that_fails():
 
 
 def test_scaling(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(scaling, "peak_of", lambda shape, method, dtype: 1.0)  # a process each; see below
+    monkeypatch.setattr(scaling, "peak_of", lambda shape, method, dtype: 1.0)  # starts a process; see below
     sweep, long = tables(run(scaling, "--quick", "--seconds", "0", "--figures", str(tmp_path)))
     assert [row[0] for row in sweep] == ["T", "20", "40", "exponent"]
     assert [row[0] for row in long[1:3]] == ["auto, float32", "auto, float64"]

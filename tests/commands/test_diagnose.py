@@ -1,4 +1,4 @@
-"""`ctc-scratch diagnose`: what it prints of a target, a batch and a data set, what it refuses."""
+"""`ctc-scratch diagnose`: what it prints for a target, a batch and a data set, and what it refuses."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def test_diagnose_a_batch(tmp_path, capsys, rng):
     batch["logits"] = np.full((3, 20, 5), 0.2)
     del batch["logit_lengths"]
     np.savez(tmp_path / "batch.npz", **batch)
-    assert main(["diagnose", str(tmp_path / "batch.npz"), "--layout", "NTC"]) == 0, "a suspicion is no error"
+    assert main(["diagnose", str(tmp_path / "batch.npz"), "--layout", "NTC"]) == 0, "it is no error"
     assert "SUSPICION probabilities" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""The table of errors in tests/README.md: each case says what it says, and it is made of the cases."""
+"""The table of errors in tests/README.md holds all cases, and each case gives the message in the table."""
 
 import re
 
@@ -40,14 +40,14 @@ def test_a_command_says_what_the_table_says(case, tmp_path, monkeypatch, capsys)
     assert_says(re.sub(r"^ctc-scratch( \w+)?: (error: )?", "", said), case.says)
 
 
-def test_the_table_is_that_of_the_cases():
+def test_the_page_holds_the_table_of_the_cases():
     _, table, after = errors.parts(errors.README.read_text(encoding="utf-8"))
     assert after, f"tests/README.md has lost {errors.BEGIN} or {errors.END}"
     assert table == errors.page(), "the table is stale: python -m tests.errors"
 
 
-def test_each_case_is_a_sentence_and_none_stands_twice():
-    """Messages that name what they found, advice for each, and nothing twice."""
+def test_cases_are_sentences_and_no_case_or_message_stands_twice():
+    """What went wrong and what to do are whole sentences."""
     cases = [*CALLS, *COMMANDS]
     assert len(cases) >= 40
     assert len({case.says for case in cases}) == len(cases) == len({case.wrong for case in cases})

@@ -1,4 +1,4 @@
-"""`ctc-scratch evaluate`: its table, and which decoders it compares."""
+"""`ctc-scratch evaluate`: the table that it prints, also for several decoders."""
 
 import numpy as np
 import pytest
@@ -27,5 +27,5 @@ def test_evaluate_compares_decoders(tmp_path, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[:3] for row in rows[1:4]] == [["1", "10000", name] for name in ("greedy", "beam", "map")]
     errors = [float(row[3]) for row in rows[1:4]]
-    assert errors[1] == errors[2] != errors[0], "a beam of 16 holds all that matters in 2 frames"
+    assert errors[1] == errors[2] != errors[0], "in 2 frames a beam of 16 finds the best labelling"
     assert [row[2] for row in rows[4:] if row[0] == "most"] == ["greedy:", "beam:", "map:"]

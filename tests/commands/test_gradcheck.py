@@ -1,4 +1,4 @@
-"""`ctc-scratch gradcheck`: its table, and what it says of a wrong gradient."""
+"""`ctc-scratch gradcheck`: the table that it prints, and its report of a wrong gradient."""
 
 import pytest
 

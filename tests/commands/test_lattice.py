@@ -1,4 +1,4 @@
-"""`ctc-scratch lattice`: what it prints, which files it writes, what it refuses."""
+"""`ctc-scratch lattice`: what it prints, which files it writes, and what it refuses."""
 
 import io
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_damaged_logits_are_refused_in_one_line(tmp_path, monkeypatch, capsys, r
 
 
 def test_the_text_is_printed_before_the_figures_are_drawn(tmp_path, monkeypatch, capsys):
-    """Drawing takes a while: by then the text can be read, and stderr says what is going on."""
+    """Drawing takes a while; meanwhile the text can be read, and stderr says what is going on."""
     printed = []
     monkeypatch.setattr(verb, "_draw", lambda *_: printed.append(capsys.readouterr()) or [])
     assert main(["lattice", "--out", str(tmp_path)]) == 0

@@ -52,24 +52,24 @@ def test_the_version(option, capsys):
     assert capsys.readouterr().out == f"ctc-scratch {ctc_scratch.__version__}\n"
 
 
-NEVER = {"matplotlib", "PIL"}   # loaded only to draw, and to open images
+FIGURES = {"matplotlib", "PIL"}   # loaded only to draw, and to open images
 DIGITS = {"tqdm", "threadpoolctl", "ctc_scratch.digits", "ctc_scratch.nn", "ctc_scratch.plots"}
 
 
 @pytest.mark.parametrize("arguments, unneeded", [
-    ([], NEVER | DIGITS),
-    (["--version"], NEVER | DIGITS),
-    (["--help"], NEVER | DIGITS),
-    (["lattice", "--help"], NEVER | DIGITS),
-    (["diagnose", "--target", "1,1,2", "--frames", "3"], NEVER | DIGITS),
-    (["train", "--help"], NEVER),
-    (["evaluate", "--help"], NEVER),
-    (["gradcheck", "--help"], NEVER),
+    ([], FIGURES | DIGITS),
+    (["--version"], FIGURES | DIGITS),
+    (["--help"], FIGURES | DIGITS),
+    (["lattice", "--help"], FIGURES | DIGITS),
+    (["diagnose", "--target", "1,1,2", "--frames", "3"], FIGURES | DIGITS),
+    (["train", "--help"], FIGURES),
+    (["evaluate", "--help"], FIGURES),
+    (["gradcheck", "--help"], FIGURES),
     (["read", "--help"], {"matplotlib"}),
-    (["show", "--help"], NEVER),
+    (["show", "--help"], FIGURES),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_a_verb_loads_only_what_it_needs(arguments, unneeded):
-    """In a new process, whose modules are listed on stderr at its end."""
+    """The verb runs in a new process, which lists its modules on stderr when it ends."""
     code = """
 import atexit, sys
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
@@ -98,7 +98,7 @@ sys.exit(main(sys.argv[1:]))"""
     (["evaluate", "nowhere", "--decoder", "best"], "expected some of greedy, beam, map, like greedy,beam"),
     (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),
 ])
-def test_a_wrong_call_gets_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
+def test_a_wrong_call_gives_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = run(*arguments)
     assert ended.returncode == 2

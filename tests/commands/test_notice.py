@@ -1,4 +1,4 @@
-"""The notice that kernels are compiled: said once, as soon as it happens, and on stderr."""
+"""The notice that kernels are compiled is printed once, on stderr, when the first compilation begins."""
 
 import numba
 import numpy as np
@@ -20,7 +20,7 @@ def test_the_first_compilation_is_announced_and_no_other(capsys):
         return x / 2
 
     twice(1)
-    assert not capsys.readouterr().err, "nobody asked"
+    assert not capsys.readouterr().err, "the context is not open yet"
     with compiling_is_announced():
         twice(1)
         assert not capsys.readouterr().err, "it was compiled before"

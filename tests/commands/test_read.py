@@ -1,4 +1,4 @@
-"""`ctc-scratch read`: its options reach the reader."""
+"""`ctc-scratch read`: its options are passed on to `read_files`."""
 
 import pytest
 

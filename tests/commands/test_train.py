@@ -1,4 +1,4 @@
-"""`ctc-scratch train`: its options become the settings of a run, or go on with one."""
+"""`ctc-scratch train`: its options become the settings of a new run, or name a run to resume."""
 
 from dataclasses import fields
 
@@ -12,7 +12,7 @@ from tests.tools.command_line import error_line
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What the command asks for, in place of training."""
+    """The calls that the command makes, recorded in place of training."""
     calls = []
     monkeypatch.setattr(verb, "train", lambda *given: calls.append(("train", *given)))
     monkeypatch.setattr(verb, "resume", lambda *given: calls.append(("resume", *given)))
@@ -44,7 +44,7 @@ def test_threads_and_profile(calls):
     assert calls == [("threads", 3), ("train", Settings(), True)]
 
 
-def test_going_on_takes_the_run_and_the_place_of_its_data(calls):
+def test_resuming_takes_the_run_and_the_folder_of_its_data(calls):
     assert main(["train", "--resume", "runs/one", "--data", "there"]) == 0
     assert calls == [("resume", "runs/one", False, "there")]
 
@@ -54,7 +54,7 @@ def test_going_on_takes_the_run_and_the_place_of_its_data(calls):
     (["--preset", "best"], "which --preset cannot change"),
     (["--save-every", "1"], "which --save-every cannot change"),
 ])
-def test_going_on_changes_no_setting(arguments, message, calls, capsys):
+def test_resuming_changes_no_setting(arguments, message, calls, capsys):
     assert main(["train", "--resume", "runs/one", *arguments]) == 2
     line = error_line(capsys.readouterr().err)
     assert f"--resume goes on with the settings of runs/one, {message}" in line and not calls

@@ -30,7 +30,7 @@ def test_accuracy(dtype, wider, ulps):
     error = np.abs(t - exact_t) / unit
     worst = error.argmax()
     assert error[worst] <= ulps, f"tanh {x[worst]!r} = {t[worst]!r}, not {exact_t[worst]!r}"
-    error = np.abs(s - exact_s) / np.finfo(dtype).eps       # absolute: σ' needs no more
+    error = np.abs(s - exact_s) / np.finfo(dtype).eps       # absolute: its derivative needs no more
     worst = error.argmax()
     assert error[worst] <= 2, f"sigmoid {x[worst]!r} = {s[worst]!r}, not {exact_s[worst]!r}"
 

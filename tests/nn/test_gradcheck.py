@@ -1,4 +1,4 @@
-"""The gradient check passes every gradient of the layers, and says what is wrong with a wrong one."""
+"""The gradient check accepts every gradient of the layers, and reports where a wrong one is wrong."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_every_gradient_is_right(make, rng):
 
 
 def test_one_wrong_entry_is_found_and_named(rng):
-    """One entry of a right gradient is changed: the report names it and gives both numbers."""
+    """One entry of a correct gradient is changed; the report names it and gives both numbers."""
     params = {"w": rng.standard_normal((4, 5))}
 
     def f():
@@ -66,7 +66,7 @@ def test_large_arrays_are_sampled_with_their_largest_entries(rng):
 
 
 def test_random_directions_find_what_sampled_entries_miss(rng):
-    """Every entry is slightly wrong: along a direction the errors add up."""
+    """If every entry is slightly wrong, the errors add up along a random direction."""
     params = {"w": rng.standard_normal(2000)}
     exact = np.zeros(2000)
     exact[0] = 1.0
@@ -132,7 +132,7 @@ def test_empty_parameter_has_nothing_to_compare():
         GradCheck("w", 0.0, 0.0, 0.0, "no entries", 0)]
 
 
-def test_a_check_is_one_line():
+def test_a_check_prints_in_one_line():
     check = GradCheck("w", 2.0, -12.0, 12.0, (1,), 4)
     assert str(check) == "w at (1,): analytic -12, numeric 12, relative error 2.0e+00"
     assert repr(check) == f"GradCheck({check}, the worst of 4)"

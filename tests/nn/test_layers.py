@@ -44,8 +44,8 @@ def test_stack_is_composition(rng):
         assert (grads[f"linear.{name}"] == grad).all(), name
 
 
-def test_stack_params_are_the_layers_own(rng):
-    """Writing into `params` changes what the layers compute: optimisers and checkpoints rely on it."""
+def test_stack_params_are_the_arrays_of_its_layers(rng):
+    """Writing into `params` changes what the layers compute; optimisers and checkpoints rely on this."""
     stack = Stack([LSTM(3, 4, rng), Linear(4, 2, rng)])
     assert list(stack.params) == ["0.weight_ih", "0.weight_hh", "0.bias", "1.weight", "1.bias"]
     x = np.ones((5, 2, 3), np.float32)
@@ -62,7 +62,7 @@ def test_stack_params_are_the_layers_own(rng):
                                   lambda rng: BiLSTM(3, 2, rng),
                                   lambda rng: Stack([BiLSTM(3, 4, rng), BiLSTM(8, 2, rng)])],
                          ids=["Linear", "LSTM", "BiLSTM", "Stack"])
-def test_gradients_of_parameters_do_not_need_dx(make, rng):
+def test_gradients_of_parameters_are_the_same_without_dx(make, rng):
     layer = make(rng)
     x = rng.standard_normal((6, 3, 3)).astype(np.float32)
     y, cache = layer.forward(x, [6, 2, 4])
@@ -91,7 +91,7 @@ def test_bad_input_is_refused(rng):
         layer.backward(np.ones((2, 4, 2), np.float32), cache)
 
 
-def test_a_layer_and_its_cache_are_one_line(rng):
+def test_a_layer_and_its_cache_print_in_one_line(rng):
     stack = Stack({"lstm": BiLSTM(3, 4, rng), "output": Linear(8, 2, rng, np.float32)})
     assert repr(stack) == "Stack(lstm: BiLSTM(D=3, H=4, float32), output: Linear(D=8, C=2, float32))"
     assert repr(LSTM(3, 4, rng, np.float64)) == "LSTM(D=3, H=4, float64)"

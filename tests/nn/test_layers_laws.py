@@ -1,4 +1,4 @@
-"""Laws that every layer obeys, on random shapes. The table is in tests/ctc/test_loss_laws.py."""
+"""Laws that every layer obeys, on random shapes. tests/ctc/test_loss_laws.py lists all laws."""
 
 import numba
 import numpy as np
@@ -45,7 +45,7 @@ def run(layer, x, lengths, dy):
 
 
 def assert_same(name, found, expected):
-    """Equal bits where the product is ours; BLAS, in Linear and in plain Python, may round differently."""
+    """Equal bits, except where BLAS computes the products: Linear, and all layers in plain Python."""
     for what, one, other in zip(("y", "dx"), found, expected):
         bits = name in ("LSTM", "BiLSTM") and not numba.config.DISABLE_JIT
         assert_close(one, other, 0.0 if bits else 1e-5 if other.dtype == np.float32 else 1e-13, what)
@@ -75,4 +75,4 @@ def test_more_padding_changes_nothing(name, dtype, batch, frames):
     more = np.concatenate([x, np.full((frames, *x.shape[1:]), 7, dtype)])
     found = run(layer, more, lengths, np.concatenate([dy, np.zeros((frames, *dy.shape[1:]), dtype)]))
     assert_same(name, (found[0][:T], found[1][:T]), expected)
-    assert not found[1][T:].any(), "padding has gradient 0"
+    assert not found[1][T:].any(), "the gradient of the padding is not 0"

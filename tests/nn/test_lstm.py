@@ -19,7 +19,7 @@ LENGTHS = {
 
 
 def torch_lstm(directions, D, H):
-    """A torch LSTM with the weights of each layer's directions copied in: [[forward, reverse], ...]."""
+    """A torch LSTM with copies of our weights; `directions` holds [forward, reverse] for each layer."""
     both = len(directions[0]) == 2
     reference = torch.nn.LSTM(D, H, num_layers=len(directions), bidirectional=both).double()
     for number, layer in enumerate(directions):
@@ -31,7 +31,7 @@ def torch_lstm(directions, D, H):
 
 
 def run_torch(reference, x, lengths, dy):
-    """Outputs, dx and a function from (layer, direction, our name) to the gradient."""
+    """Returns y, dx, and a function that gives a gradient by layer, direction and our name."""
     x = torch.tensor(x, requires_grad=True)
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
     y, _ = torch.nn.utils.rnn.pad_packed_sequence(reference(packed)[0], total_length=len(x))
@@ -45,7 +45,7 @@ def run_torch(reference, x, lengths, dy):
 
 
 def by_direction(params):
-    """The parameters of one layer, direction by direction."""
+    """The parameters of one layer as a list: forward, then reverse if there is a reverse direction."""
     if "weight_ih" in params:
         return [params]
     return [{key.split(".")[1]: array for key, array in params.items() if key.startswith(direction)}
@@ -224,7 +224,7 @@ def test_backward_leaves_its_cache_as_it_was(rng):
     assert all((first[1][name] == second[1][name]).all() for name in layer.params)
 
 
-def test_threads_share_a_layer(rng):
+def test_threads_can_share_a_layer(rng):
     layer = BiLSTM(6, 9, rng)
     batches = [rng.standard_normal((20, 3, 6)).astype(np.float32) for _ in range(8)]
 
@@ -237,7 +237,7 @@ def test_threads_share_a_layer(rng):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(work, batches))
     for number, (one, other) in enumerate(zip(alone, together)):
-        assert all((a == b).all() for a, b in zip(one, other)), f"batch {number} came out differently"
+        assert all((a == b).all() for a, b in zip(one, other)), f"batch {number} depends on other threads"
 
 
 def test_initial_weights(rng):

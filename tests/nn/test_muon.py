@@ -1,4 +1,4 @@
-"""Muon equals torch's Muon, and `orthogonal` makes all singular values about 1."""
+"""Muon equals torch's Muon, and `orthogonal` brings all singular values near 1."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ MATRICES = {"ih": (12, 5), "hh": (12, 3), "one": (4, 9)}
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (8, 3), (5, 5), (1, 4), (4, 1)])
-def test_orthogonal_keeps_the_directions_and_brings_their_lengths_near_one(rng, shape):
-    """By the singular value decomposition: the polynomial is applied to the values, number by number."""
+def test_orthogonal_keeps_the_singular_vectors_and_brings_the_values_near_one(rng, shape):
+    """Expected is the singular value decomposition with the polynomial applied to each value."""
     matrix = 1e3 * rng.standard_normal(shape)
     U, S, Vt = np.linalg.svd(matrix, full_matrices=False)
     values = S / np.sqrt((S ** 2).sum())
@@ -28,18 +28,18 @@ def test_orthogonal_does_not_depend_on_the_length_of_a_matrix(rng, power):
     """Not even if the squares of its entries underflow or overflow."""
     matrix = rng.uniform(1, 2, (3, 5)).astype(np.float32)
     found = orthogonal(np.ldexp(matrix, power))
-    # Of numbers near 1e-42 a few bits are left.
+    # Numbers near 1e-42 are subnormal and have few bits.
     assert_close(found, orthogonal(matrix), 1e-2 if power == -140 else 0, "orthogonal")
 
 
-def test_orthogonal_of_nothing_is_nothing():
+def test_orthogonal_of_a_zero_matrix_is_zero():
     for dtype in np.float32, np.float64:
         found = orthogonal(np.zeros((3, 5), dtype))
         assert found.dtype == dtype and found.shape == (3, 5) and not found.any()
 
 
 def test_muon_equals_torch(rng):
-    """torch computes its products in bfloat16, so that its updates are good to a few hundredths."""
+    """torch computes its products in bfloat16, so its updates are accurate to a few percent."""
     params = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in MATRICES.items()}
     blocks = {"ih": 4, "hh": 4, "one": 1}
     mirror = {(name, k): torch.tensor(block) for name, count in blocks.items()
@@ -99,6 +99,6 @@ def test_parameters_that_are_not_matrices_are_refused(rng, matrices, message):
         Muon({**arrays(rng), "e": np.zeros(())}, matrices)
 
 
-def test_it_is_one_line(rng):
+def test_muon_prints_in_one_line(rng):
     muon = Muon(arrays(rng), {"a": 3})
     assert repr(muon) == "Muon(3 arrays of 34 numbers, step 0, 1 of them in 3 matrices, momentum=0.95)"

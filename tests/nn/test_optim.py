@@ -52,7 +52,7 @@ def test_the_average_is_the_weighted_sum_of_all_steps(rng, dtype, atol):
         average.step()
         seen.append({name: param.copy() for name, param in params.items()})
     decays = [min(0.5, (1 + step) / (10 + step)) for step in range(1, 13)]
-    assert 0.5 in decays and min(decays) < 0.5, "the warm-up is over, and was there"
+    assert 0.5 in decays and min(decays) < 0.5, "the steps must cover the warm-up and what follows it"
     weights = [np.prod(decays)] + [(1 - d) * np.prod(decays[k + 1:]) for k, d in enumerate(decays)]
     assert sum(weights) == pytest.approx(1, abs=1e-12)
     for name in SHAPES:
@@ -61,7 +61,7 @@ def test_the_average_is_the_weighted_sum_of_all_steps(rng, dtype, atol):
         assert average.state[f"average.{name}"] is average.average[name], "a checkpoint restores it in place"
 
 
-def test_an_average_goes_on_from_its_state(rng):
+def test_an_average_continues_from_its_state(rng):
     params = arrays(rng, np.float32)
     one = Average(params, 0.9)
     one.step()
@@ -122,8 +122,8 @@ def test_parameters_that_cannot_be_stepped_are_refused(kind, param):
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam, muon])
-def test_state_is_all_there_is_to_save(kind, rng):
-    """A new optimiser that gets the parameters and the state of an old one continues in its place."""
+def test_parameters_and_state_are_all_that_must_be_saved(kind, rng):
+    """A new optimiser with the parameters and the state of an old one takes the same next step."""
     params = arrays(rng, np.float32)
     optimiser = kind(params)
     first, second = arrays(rng, np.float32), arrays(rng, np.float32)
@@ -137,7 +137,7 @@ def test_state_is_all_there_is_to_save(kind, rng):
     optimiser.step(second, 0.1)
     resumed.step(second, 0.1)
     for name, param in params.items():
-        assert (restored[name] == param).all(), f"{name} went another way"
+        assert (restored[name] == param).all(), f"{name} differs after the step"
     assert optimiser.state["step"] == 2
 
 
@@ -175,7 +175,7 @@ def test_clipping_equals_torch(dtype, rtol, scale, rng):
 
 def test_norm_is_summed_in_float64():
     grad = np.full(100_000, 1e-3, np.float32)
-    grad[0] = 100           # a float32 sum would lose every other entry, which make up 5e-6 of it
+    grad[0] = 100           # a float32 sum would lose all other entries, which are 5e-6 of the norm
     exact = math.sqrt(float(grad[0]) ** 2 + 99_999 * float(grad[1]) ** 2)
     norm = clip_by_global_norm({"g": grad}, 1e9)
     assert math.isclose(norm, exact, rel_tol=1e-10), f"{norm!r}, not {exact!r}"
@@ -198,7 +198,7 @@ def test_clipping_refuses_what_it_cannot_change_in_place():
         clip_by_global_norm({"g": np.ones(3)}, 0)
 
 
-def test_one_cycle():
+def test_one_cycle_rises_in_a_line_and_falls_as_half_a_cosine():
     steps, peak = 200, 3e-3
     rates = [one_cycle(step, steps, peak, warmup=0.25, start=0.1, end=0.01) for step in range(steps + 1)]
     top = steps // 4
@@ -212,13 +212,13 @@ def test_one_cycle():
 
 
 @pytest.mark.parametrize("steps, warmup", [(1, 0.3), (10, 0.0), (10, 1.0)])
-def test_one_cycle_edges(steps, warmup):
+def test_one_cycle_at_the_extremes_of_steps_and_warmup(steps, warmup):
     rates = [one_cycle(step, steps, 1.0, warmup=warmup) for step in range(steps + 1)]
     assert all(0 <= rate <= 1 for rate in rates), rates
     assert max(rates) == 1 or steps == 1, rates
 
 
-def test_one_cycle_refuses():
+def test_one_cycle_refuses_bad_arguments():
     for step in (-1, 11):
         with pytest.raises(ValueError, match=f"step {step} is not between 0 and steps = 10"):
             one_cycle(step, 10, 1.0)
@@ -241,7 +241,7 @@ def test_a_step_on_half_a_million_parameters_takes_milliseconds(rng):
     assert min(times) < 0.02, f"{1e3 * min(times):.1f} ms"
 
 
-def test_an_optimiser_is_one_line(rng):
+def test_an_optimiser_prints_in_one_line(rng):
     params = arrays(rng)
     adam = Adam(params)
     adam.step(arrays(rng), 0.1)

@@ -1,4 +1,4 @@
-"""The product of the LSTM equals NumPy's at all sizes, and no row of it depends on another row."""
+"""The matrix product of the LSTM equals NumPy's at all sizes, and none of its rows depends on another."""
 
 import numba
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the tests of figures share: axes, random arrays, and what is written in a figure."""
+"""What the tests of figures share: axes, random arrays, a row of digits, and the texts of a figure."""
 
 import io
 
@@ -47,7 +47,7 @@ def render(figure):
 
 
 def all_texts(figure):
-    """All texts that are drawn in a figure. Labels of ticks outside the axis exist, but are not drawn."""
+    """Yield all texts drawn in a figure. (Labels of ticks outside an axis exist, but are not drawn.)"""
     for ax in figure.axes:
         yield from (text for text in ax.findobj(Text) if text.get_visible() and text.get_text().strip()
                     and not any(text in (tick.label1, tick.label2) and not low <= tick.get_loc() <= high

@@ -1,4 +1,4 @@
-"""The figure marks each digit where it was read."""
+"""The figure marks each digit at the place where it was read."""
 
 import numpy as np
 
@@ -14,6 +14,6 @@ def test_the_figure_marks_each_digit_in_the_image_and_in_the_row(rng):
     assert [(text.xy[0], text.get_text()) for text in top.texts] == [(30.0, "7"), (105.0, "3")]
     assert [(text.xy[0], text.get_text()) for text in middle.texts] == [(10.5, "7\n0.91"), (38.5, "3\n0.50")]
     for ax, edges in ((top, [(20, 40), (90, 120)]), (middle, [(7, 14), (35, 42)])):
-        # A rectangle, which was a polygon up to matplotlib 3.8.
+        # axvspan draws a rectangle; up to matplotlib 3.8 it was a polygon.
         corners = [patch.get_patch_transform().transform(patch.get_path().vertices) for patch in ax.patches]
         assert [(x.min(), x.max()) for x, _ in map(np.transpose, corners)] == edges

@@ -1,4 +1,4 @@
-"""The figures of the lattice show its arrays, and their texts are legible."""
+"""The figures of the lattice show its arrays, and their texts are large enough and do not overlap."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_heat_maps_hatch_what_is_impossible(ax):
     np.testing.assert_allclose(shown.T[~hatched], expected[~hatched])
 
 
-def test_gradient_tells_signs_apart_without_colour(ax, rng):
+def test_the_gradient_shows_its_signs_without_colour(ax, rng):
     grad = rng.standard_normal((6, 3))
     plots.gradient(ax, grad, NAMES[:3])
     scale = 0.46 / np.abs(grad).max()
@@ -81,7 +81,7 @@ def test_evolution_has_one_panel_per_stage():
         assert ax.get_title(loc="left") == title and ax.images[0].get_clim() == (0, 1)
 
 
-# ---- one lattice --------------------------------------------------------------------------
+# ---- plots.lattice ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what, of", [
@@ -103,7 +103,7 @@ def test_a_lattice_is_drawn_as_the_array_asked_for_with_its_best_path(what, of):
     ticks = [tick.get_text() for tick in ax.get_yticklabels()]
     assert ticks == (["blank", "1", "2", "3", "4"] if what == "occupancy" else names)
     assert ax.get_xlabel() == "frame t" and ax.get_ylabel() and ax.get_title(loc="left")
-    assert ax.figure.axes[1].get_ylabel(), "the shades have a scale"
+    assert ax.figure.axes[1].get_ylabel(), "the shades have no scale"
 
 
 def test_a_lattice_is_drawn_into_the_axes_given(ax):

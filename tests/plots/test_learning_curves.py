@@ -28,12 +28,12 @@ def test_learning_curve_draws_each_column_in_its_units():
     assert ax_rate.get_ylabel() == "rate [%]" and ax_rate.get_xlabel() == "training step"
 
 
-def test_learning_curve_hides_no_rate_above_100_or_at_0():
+def test_learning_curve_shows_rates_of_0_and_above_100():
     ax_loss, ax_rate = Figure().subplots(2)
     plots.learning_curve(ax_loss, ax_rate, RECORDS)
     low, high = ax_rate.get_ylim()
     assert low <= 0 and high > 150, f"0 and 150 must show, the axis goes from {low} to {high}"
-    # The axis is linear at the foot, so a rate of 0 has a place on it.
+    # The axis is linear near 0, so that a rate of 0 has a place on it.
     assert np.isfinite(ax_rate.transScale.transform([[1, 0.0]])).all()
 
 

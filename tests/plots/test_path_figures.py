@@ -1,4 +1,4 @@
-"""The figures of paths show every path they are given."""
+"""The figures of paths draw every path that they get."""
 
 import numpy as np
 from matplotlib.figure import Figure

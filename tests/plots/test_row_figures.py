@@ -1,4 +1,4 @@
-"""A row, its posteriors and its greedy path are drawn as they are; the tests read the artists, not pixels."""
+"""Figures show a row, its posteriors and its greedy path; the tests read matplotlib's artists, not pixels."""
 
 import threading
 
@@ -64,7 +64,7 @@ def test_the_title_shows_the_decoded_labels_and_the_truth(ax, decoded, truth, ti
     assert ax.get_title() == title
 
 
-def test_path_digits_do_not_overlap_however_many_frames(rng):
+def test_digits_of_a_path_do_not_overlap_for_any_number_of_frames(rng):
     for T in (5, 35, 140):
         figure = Figure(figsize=(8, 1))
         ax = plots.greedy_path(figure.subplots(), np.full(T, 9), WINDOW, NAMES, 0, [9], [9])
@@ -88,7 +88,7 @@ def test_reading_figure_aligns_the_panels_of_every_row(rng, widths):
         for t, c in enumerate(row.probs.argmax(axis=1)):
             assert symbols.get((t + 0.5) * WINDOW, "blank") == NAMES[c], f"row {n}, frame {t}"
         assert bottom.get_title() == "read: 2 0    truth: 2 0    right"
-        # The same pixels stand above one another, in the data and on the paper.
+        # Equal x stand above one another, in the units of the data and on the page.
         for ax in (image, middle, bottom):
             assert ax.get_xlim() == image.get_xlim() == figure.axes[0].get_xlim()
             assert ax.get_window_extent().bounds[::2] == pytest.approx(
