@@ -295,7 +295,7 @@ for name in ("mkdir", "makedirs", "replace", "rename", "unlink", "remove", "utim
 
 
 def read_only(folder):
-    """Code that makes a folder read-only for the process that runs it, even for root, who ignores modes."""
+    """Code that makes a folder read-only for the process that runs it: file modes do not stop root."""
     return f"FOLDER = {str(folder)!r}" + READ_ONLY
 
 

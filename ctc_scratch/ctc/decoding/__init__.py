@@ -8,6 +8,6 @@ Read in this order:
   compiled part, `hypotheses` what it returns
 - `map_search`: the most probable labelling, with a proof
 - `ngram`: a language model for the beam search
-- `by_name`: each decoder behind one call
+- `by_name`: one function for all decoders, which are chosen by name
 - `metrics`: how far off the labels are
 """

@@ -1,8 +1,8 @@
 """Prefix beam search: frame by frame, it adds up the paths of the most promising labellings.
 
 `prefix_beam_search` decodes whole sequences, `BeamStream` one sequence that arrives in pieces. Both are
-thin: the class `Search` below holds the search over one sequence. It owns the memory and asks the language
-model; `beam_kernels` advances it by a frame. The results are `Hypothesis` objects, see `hypotheses`.
+thin: the class `Search` below holds the search over one sequence. It allocates the memory and calls the
+language model; `beam_kernels` advances it by a frame. The results are `Hypothesis` objects, see `hypotheses`.
 
 To read the algorithm first, see `reference_beam`.
 """
@@ -28,7 +28,7 @@ FIRST_NODES = 4096
 
 
 class LanguageModel(Protocol):
-    """What `prefix_beam_search` asks of a language model.
+    """The methods of a language model that `prefix_beam_search` calls.
 
     A method end(prefix) is optional: it returns what is added to the score of a complete labelling.
     """
@@ -189,7 +189,7 @@ def check_options(C: int, beam_width: Any, blank: Any, prune: Any, language_mode
 
 
 def check_top(top: Any, beam_width: int) -> None:
-    """An error if more hypotheses are asked for than the beam holds."""
+    """An error unless `top` is from 1 to the number of prefixes that the beam holds."""
     check_count("top", top)
     if top > beam_width:
         raise ValueError(f"top is {top}, but a beam of width {beam_width} holds no more than that")
@@ -260,7 +260,7 @@ class Search:
         return labels[len(labels) - U:].tolist()
 
     def _score_new_prefixes(self) -> None:
-        """Ask the language model for the score of every label after each prefix that is new."""
+        """Let the language model score every label after each prefix that is new."""
         score, blank = self.options.score, self.options.blank
         if score is not None:
             for node in range(self._state.counts[FRESH], self._state.counts[NODES]):

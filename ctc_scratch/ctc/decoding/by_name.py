@@ -1,4 +1,4 @@
-"""The three decoders behind one call: "greedy", "beam" or "map".
+"""The three decoders by name: "greedy", "beam" and "map".
 
 `decode` gives the labels alone, for a whole batch. `hypotheses` gives all that a decoder can tell about one
 sequence: the probability of each labelling, the frames of its labels, and whether the first is proved.

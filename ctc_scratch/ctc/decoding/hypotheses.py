@@ -26,7 +26,7 @@ LARGEST_SUM = -0.01
 
 
 class Emissions(NamedTuple):
-    """What the frames say about the labels of one hypothesis.
+    """The emissions and the states that the labels of one hypothesis use.
 
     log_probs : (T, K) ln y of the classes that it uses, the blank first
     columns : (U,) the column of each label
@@ -40,7 +40,7 @@ class Emissions(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Posteriors:
-    """The frames of one sequence, and what they say about any labelling.
+    """The frames of one sequence, from which the probability and positions of any labels are computed.
 
     logits : (T, C) float64
     norms : (T, 2) the largest logit of each frame, and ln of the sum of exp(logit - largest)

@@ -1,6 +1,6 @@
 """The most probable labelling, and a proof that it is: best-first search over prefixes.
 
-A beam drops prefixes and never knows what it has missed. Here every prefix has an upper bound on the
+A beam search drops prefixes and cannot tell what it has missed. Here every prefix has an upper bound on the
 probability of the best labelling that begins with it, and the prefix with the highest bound is extended
 next (Graves 2006, section 3.2). Once the best labelling found so far is as probable as the highest bound
 of all prefixes that are still open, nothing can beat it.

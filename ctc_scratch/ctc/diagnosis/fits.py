@@ -73,7 +73,7 @@ def _closed(fit: Fit, rows: NDArray, target: NDArray, blank: int) -> Fit:
         alive = reached & is_open[t]
         killers += [(t, int(c)) for c in np.unique(ext[reached & ~is_open[t]])]
         if not alive.any():
-            # The path through the fewest closed entries; the softmax shifts all paths alike.
+            # The path through the fewest closed entries: the softmax changes the scores of all paths equally.
             path = align(np.where(rows > -np.inf, 0.0, -1.0), target, blank=blank).path
             opening = [(t, int(c)) for t, c in enumerate(path) if rows[t, c] == -np.inf]
             return fit._replace(dead_frame=t, killers=killers, opening=opening)

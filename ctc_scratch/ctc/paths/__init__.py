@@ -1,4 +1,4 @@
-"""Where the labels of one sequence stand: its lattice, its best alignments, and pictures of them.
+"""At which frames the labels of one sequence stand: its lattice, its best alignments, and pictures of them.
 
 Read in this order:
 

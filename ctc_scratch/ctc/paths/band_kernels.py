@@ -137,8 +137,8 @@ def best_moves(
 ):
     """Fill moves and rows; returns the first state of the best path, and the frame where the search ended.
 
-    The state is -1 if no path is within reach. The frame then says how far back from the end the search
-    came before its window was empty; it is 0 if the search came to the beginning.
+    The state is -1 if no path is within reach. The frame is then the one at which the window became empty,
+    or 0 if the search came to the beginning.
     """
     T, U = len(log_probs), len(columns)
     low, high, free, limit = U, U, 0, -reach

@@ -1,4 +1,4 @@
-"""The lattice of one sequence: everything CTC knows about where a target's labels stand.
+"""The lattice of one sequence: the distribution of all alignments of a target.
 
 The alignments of a target have a distribution, their *posterior*: the probability of each path divided
 by p(target | x). The posterior is a Markov chain over the states of l'. Whatever a path did before, from
@@ -43,7 +43,7 @@ MOST_STATES = 61
 
 
 def lattice(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Lattice:
-    """The lattice of a target: all its alignments, and what their distribution says.
+    """The lattice of a target: all its alignments, and their distribution.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Prefix beam search is exact if nothing is dropped, in batches and in pieces, with a language model, too."""
+"""Prefix beam search: exact if nothing is dropped, in batches and in pieces, and with a language model."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Threads, processes and read-only arrays give the same bits; kernels run even where they cannot be kept.
 
-Equal bits are asked only of the same code on the same machine.
+Equal bits are demanded only of the same code on the same machine.
 """
 
 import multiprocessing
