@@ -1,4 +1,4 @@
-"""The lattice of one sequence: the distribution of all alignments of a target.
+"""The lattice of one sequence: the distribution over all alignments of a target.
 
 The alignments of a target have a distribution, their *posterior*: the probability of each path divided
 by p(target | x). The posterior is a Markov chain over the states of l'. Whatever a path did before, from
