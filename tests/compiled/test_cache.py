@@ -211,6 +211,7 @@ def other_layout(data):
     return pickle.dumps(("another", {"layout": 1}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [lambda data: b"", cut, zeros, garbage, other_version, other_layout],
                          ids=["empty", "cut", "zeros", "garbage", "other version", "other layout"])
@@ -383,6 +384,7 @@ del numba.core.caching._Cache
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", WITHOUT)
 def test_where_private_classes_are_missing_numba_keeps_kernels_by_itself(house, missing):
     house.clear()

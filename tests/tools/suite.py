@@ -19,12 +19,12 @@ def copy_project(root: Path, folder: Path) -> Path:
 
 
 def run_suite(what: str, folder: Path, python: str, *arguments: str, **environment: str) -> bool:
-    """Run pytest in a folder and print `what` with its last line, or all lines if a test fails.
+    """Run pytest, slow tests too, in a folder and print `what` with its last line, or all lines if a test fails.
 
     `environment` is added to this process's own. Returns whether all tests passed.
     """
     start = time.monotonic()
-    run = subprocess.run([python, "-m", "pytest", "-q", *arguments], cwd=folder,
+    run = subprocess.run([python, "-m", "pytest", "-q", "-m", "", *arguments], cwd=folder,
                          env=os.environ | {"PYTHONPATH": str(folder)} | environment,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if run.returncode:
