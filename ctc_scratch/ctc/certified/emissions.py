@@ -41,21 +41,21 @@ def row_exp(rows, r, top, line, grad, q, other, factor):
     soon: the processor computes while memory stores what was written.
     """
     C, total = rows.shape[1], 0.0
-    whole, none, factors = C // 8 * 8, splat(line.dtype.type(0)), splat(factor)
+    whole, zeros, factors = C // 8 * 8, splat(line.dtype.type(0)), splat(factor)
     done = C
     if q >= 0:
         done = min(places_to_line(grad, q * C), C)
         write_some(other, factor, grad, q, 0, done)
     for start in range(0, whole, 512):
-        some = none
+        partial = zeros
         for k in range(start, min(start + 512, whole), 8):
             y = exp_below(eight(rows, r * C + k), top)
             put(line, k, y)
-            some = some + y
+            partial = partial + y
             if done + 8 <= C:
                 put_past_cache(grad, q * C + done, eight(other, done) * factors)
                 done += 8
-        total += total_of(some)
+        total += total_of(partial)
     for c in range(unsigned(whole), unsigned(C)):
         y = exp_below(rows[unsigned(r), c], top)
         line[c] = y
@@ -165,7 +165,7 @@ def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
     """
     L, C, members, lengths = len(lanes), rows.shape[1], group.members, group.lengths
     floor, line = emission_floor(rows), np.zeros(8 * C, rows.dtype)
-    none, lowest = splat(rows.dtype.type(0)), splat(rows.dtype.type(-np.inf))
+    zeros, lowest = splat(rows.dtype.type(0)), splat(rows.dtype.type(-np.inf))
     flat, starts = rows.ravel(), np.zeros(L, np.uintp)
     for t in range(group.T):
         emit = at.emit + t * at.emit_width
@@ -178,7 +178,7 @@ def emissions_in_lanes(w, at, group, lanes, rows, n_stride, t_stride):
             x = gathered(flat, c, starts, 0)
             top = larger(top, x)
             put(line, 8 * c, x)
-        total = none
+        total = zeros
         for k in range(0, 8 * C, 8):
             y = exp_below(eight(line, k), top)
             put(line, k, y)

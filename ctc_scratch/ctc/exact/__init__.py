@@ -1,4 +1,4 @@
-"""The kernel that is always right: linear space, with an exponent for every state.
+"""The exact kernel: linear space, with an exponent for every state, so that nothing underflows.
 
 A long product of probabilities underflows the range of a float64; apart from that, CTC
 could be computed as the papers write it. Log space avoids the underflow, but takes three
