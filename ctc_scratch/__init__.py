@@ -1,9 +1,9 @@
 """Connectionist Temporal Classification from scratch.
 
-The public names; each is explained where it is defined:
+The names of `ctc_scratch.ctc` can be imported from here too. The parts, in the order of reading:
 
-- `ctc_scratch.ctc`, the algorithm: `ctc_loss`, `greedy_decode`, and the ladder
-  `enumeration`, `reference`, `kernels`, `exact`, `certified`, on which it can be read
+- `ctc_scratch.ctc`, the algorithm: `ctc_loss`, `greedy_decode`, and the same loss written five times,
+  from the plainest to the fastest: `enumeration`, `reference`, `kernels`, `exact`, `certified`
 - `ctc_scratch.nn`, the network by hand: layers, LSTM, optimisers, `check_grad`
 - `ctc_scratch.digits`, the task: rows of MNIST digits
 - `ctc-scratch --help`, the command line

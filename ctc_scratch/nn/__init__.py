@@ -1,4 +1,4 @@
-"""The network by hand: layers and their gradients, optimisers, and the check that the gradients are right.
+"""The network, written by hand: layers with their gradients, optimisers, and a check of the gradients.
 
 Read `layers.py` first: what a layer is, and the simplest one. `lstm.py` is the LSTM; its steps, forward and
 backward, are in `steps.py`, which takes tanh and σ from `activations.py` and its matrix product from

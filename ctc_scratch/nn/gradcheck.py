@@ -13,6 +13,7 @@ import numpy as np
 from .layers import Arrays
 
 LossAndGrads = Callable[[], tuple[float, Arrays]]
+"""A function that returns the loss and its gradients, at the present values of the parameters."""
 
 
 class GradCheck(NamedTuple):
@@ -47,8 +48,8 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
     params : float64 arrays, which are changed in place for each difference and restored exactly.
     rng : draws directions and entries; by default `np.random.default_rng(0)`.
     directions : number of random unit directions per array; with 0 the report always names an entry.
-    entries : an array of at most this size is checked in all its entries, a larger one in this many:
-        a quarter of them are those with the largest gradients, the others are random.
+    entries : an array of at most this size is checked in all its entries, a larger one in this many: a
+        quarter of these have the largest gradients, the others are chosen at random.
     step : h, the same for all arrays.
 
     Returns
@@ -76,8 +77,8 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
     grads = {name: np.array(grad) for name, grad in f()[1].items()}     # f may reuse its arrays
     shapes = {name: param.shape for name, param in params.items()}
     if {name: grad.shape for name, grad in grads.items()} != shapes:
-        raise ValueError(f"gradients {[(k, g.shape) for k, g in grads.items()]} "
-                         f"for parameters {list(shapes.items())}")
+        raise ValueError(f"expected gradients with the names and shapes {list(shapes.items())}, "
+                         f"found {[(k, g.shape) for k, g in grads.items()]}")
     largest = max((np.abs(grad).max(initial=0) for grad in grads.values()), default=0.0)
 
     def compare(name, place, direction):
@@ -108,7 +109,7 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
 
 def assert_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                 tolerance: float = 1e-6, **options) -> list[GradCheck]:
-    """Run `check_grad`; AssertionError, with both numbers, if any relative error exceeds `tolerance`."""
+    """Run `check_grad`; AssertionError, with both derivatives, if any relative error exceeds `tolerance`."""
     checks = check_grad(f, params, rng, **options)
     wrong = [str(check) for check in checks if not check.error <= tolerance]
     if wrong:
@@ -132,7 +133,7 @@ def _slope(f, param, direction, h):
 
 
 def _entries(grad, entries, rng):
-    """The indices of all entries of a small array; of a large one the largest and random others."""
+    """The indices of all entries of a small array, or of the largest and random others of a large one."""
     if grad.size <= entries:
         return list(np.ndindex(grad.shape))
     by_size = np.argsort(-np.abs(grad), axis=None, kind="stable")

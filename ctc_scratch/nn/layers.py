@@ -3,7 +3,7 @@
 A layer has `params`, a dict from names to arrays. Optimisers, checkpoints and gradient checks change these
 arrays in place; nothing else of a layer ever changes. `forward` returns the output and a cache. `backward`
 takes the cache and returns the gradient of the input, and those of the parameters under the same names.
-Since all that a batch leaves behind is in its cache, several threads may use one layer at once.
+A batch changes nothing in the layer, only its own cache, so several threads may use one layer at once.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def check_lengths(lengths: Any, T: int, N: int) -> np.ndarray:
 class Linear:
     """The affine map y = x Wᵀ + b of every frame.
 
-    Padded frames are computed like all others, and what `dy` holds there enters the gradients: a
-    loss that ignores padding has the gradient 0 there.
+    Padded frames are computed like all others, and what `dy` holds there enters the gradients. So `dy`
+    should be 0 there, as it is for a loss that ignores padding.
 
     Parameters
     ----------

@@ -6,10 +6,10 @@
 
 (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.) Forward, each step needs one
 matrix product, W [x_t, 1, h_{t-1}]. Backward, each step needs one that carries the gates' gradients back to
-h_{t-1}; two more over all frames at once then give the gradients of W and of x.
+h_{t-1}; two products over all frames at once then give the gradients of W and of x.
 
 A batch is *packed* before its steps: the sequences are sorted, longest first, and their frames are listed
-step by step. So the sequences that still run at a step are one block of rows, and padding is nowhere. To
+step by step. So the sequences that still run at a step are one block of rows, and no row is padding. To
 read from the end, each sequence is listed from its own last frame.
 
 This file allocates the arrays and has the products over all frames; `steps.py` has the steps.
@@ -27,7 +27,7 @@ from .steps import pack, steps_backward, steps_forward, unpack_add
 
 
 class Packing(NamedTuple):
-    """Which frame of the padded batch each row of the packed one is."""
+    """For each row of a packed batch, the frame of the padded batch that it holds."""
 
     frames: np.ndarray      # (K,): row k is frame n of time t, frames[k] = t * N + n
     starts: np.ndarray      # (steps + 1,): step s has the rows starts[s]:starts[s + 1]
@@ -68,8 +68,8 @@ class LSTM:
     rng : the generator that draws the weights. `weight_ih` (4H, D) is Glorot-uniform for each
         gate, which keeps the gates' inputs at the scale of x. `weight_hh` (4H, H) is orthogonal
         for each gate, so that many steps neither shrink a state nor blow it up. `bias` (4H,) is 1
-        for the forget gate and 0 elsewhere: a new network remembers.
-        The order of the gates is i, f, g, o, as in torch, which has two biases, bias_ih + bias_hh.
+        for the forget gate and 0 elsewhere, so that a new network keeps most of its cell state.
+        The order of the gates is i, f, g, o, as in torch, which adds two biases, bias_ih + bias_hh.
     dtype : float32 or float64.
 
     Examples
@@ -216,7 +216,7 @@ def _forward(params: Arrays, x: np.ndarray, packing: Packing, y: np.ndarray, col
 
 
 def _backward(params: Arrays, dy: np.ndarray, cache: LSTMCache, dx: np.ndarray | None, column: int) -> Arrays:
-    """Go back through `_forward`, the last line first; adds to dx, returns the gradients of `params`."""
+    """The lines of `_forward` in reverse; adds to dx and returns the gradients of `params`."""
     (frames, starts), z, gates, cells, (T, N, D) = cache
     K, H = cells.shape
     dgates = np.empty((K, 4 * H), z.dtype)

@@ -20,16 +20,17 @@ class Muon:
 
     A gradient is often long in a few directions and short in all others, and so are the steps of Adam.
     An orthogonal matrix is equally long in all directions, so that rare features are learnt, too. The
-    factor gives a step about the root mean square of a step of Adam: one rate suits both (Liu et al. 2025).
+    factor makes the root mean square of a step about that of a step of Adam, so that one rate suits both
+    (Liu et al. 2025).
 
     Parameters
     ----------
     params : all parameters, matrices or not
-    matrices : the names of those that Muon steps, and the number of matrices that each holds, one below
-        the other: an LSTM's weights are four matrices, one per gate
+    matrices : the names of the parameters that Muon changes, each with the number of matrices that it
+        holds, one below the other: an LSTM's weights are four matrices, one per gate
     momentum : in [0, 1)
-    share : a function `share(task, parts)` that calls task(part) for each part, in any order, on threads
-        if it likes. Each part is one matrix with its update. By default they run one after the other.
+    share : a function `share(task, parts)` that calls task(part) for each part, in any order and on any
+        threads. Each part is one matrix with its update. By default they run one after the other.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def orthogonal(matrix: np.ndarray, steps: int = 5) -> np.ndarray:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T      # X Xᵀ is the smaller product
-    # Entries whose squares would underflow or overflow are brought near 1 first.
+    # The largest entry is brought near 1 first, so that squares neither overflow nor all underflow.
     X = np.ldexp(X, -np.frexp(np.abs(X).max(initial=0))[1])
     X /= max(np.linalg.norm(X), np.finfo(X.dtype).tiny)
     for _ in range(steps):

@@ -143,7 +143,7 @@ def clip_by_global_norm(grads: Arrays, max_norm: float) -> float:
     Returns
     -------
     norm : the norm before scaling, summed in float64. If it is inf or NaN, the gradients stay as
-        they are; the caller should check that before the next step.
+        they are; the caller should check for that before the next step.
 
     Examples
     --------
@@ -185,13 +185,13 @@ def one_cycle(step: float, steps: float, peak: float, *, warmup: float = 0.3, st
 
 
 def describe(params: Arrays, state: Arrays) -> str:
-    """How much an optimiser steps and how often it did, for its `repr`."""
+    """The size of the parameters of an optimiser and its number of steps so far, for its `repr`."""
     arrays = "1 array" if len(params) == 1 else f"{len(params)} arrays"
     return f"{arrays} of {sum(p.size for p in params.values())} numbers, step {int(state['step'])}"
 
 
 def check_params(params: Arrays) -> None:
-    """ValueError unless every parameter can be stepped in place."""
+    """ValueError unless every parameter can be changed in place."""
     for name, param in params.items():
         if not param.flags.c_contiguous or param.dtype not in (np.float32, np.float64):
             raise ValueError(f"parameter {name} must be a C-contiguous float32 or float64 array")
@@ -200,15 +200,15 @@ def check_params(params: Arrays) -> None:
 def check_grads(params: Arrays, grads: Arrays) -> None:
     """ValueError unless the gradients have the names, shapes and dtypes of the parameters."""
     if grads.keys() != params.keys():
-        raise ValueError(f"gradients of {sorted(grads)} for parameters {sorted(params)}")
+        raise ValueError(f"expected gradients of {sorted(params)}, found those of {sorted(grads)}")
     for name, param in params.items():
         if grads[name].shape != param.shape or grads[name].dtype != param.dtype:
             raise ValueError(f"the gradient of {name} is {grads[name].dtype} {grads[name].shape}, "
-                             f"the parameter {param.dtype} {param.shape}")
+                             f"the parameter is {param.dtype} {param.shape}")
 
 
 def _flat(name: str, grad: np.ndarray) -> np.ndarray:
-    """A gradient as an array of one axis that shares its memory."""
+    """A gradient as an array with one axis, in the same memory."""
     if not grad.flags.c_contiguous:
         raise ValueError(f"the gradient of {name} must be C-contiguous, to be changed in place")
     return grad.reshape(-1)

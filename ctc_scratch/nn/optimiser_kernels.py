@@ -11,7 +11,7 @@ from ..compiled.cache import cached_njit
 # that keeps LLVM from vectorising. contract: a fused multiply-add rounds once instead of twice.
 compiled = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
-# reassoc: the sum runs in several lanes. All its terms are squares, so that no order cancels digits.
+# reassoc: the sum runs in several lanes. All its terms are squares, so no order of them cancels digits.
 compiled_sum = cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 
 

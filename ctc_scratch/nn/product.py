@@ -1,6 +1,6 @@
-"""c = a b for the few rows of a step, where b is the same in all steps.
+"""The matrix product c = a b for an LSTM's steps, where a has few rows and b is the same in all steps.
 
-BLAS cuts b into panels in each call, which takes a fifth of the time if a has few rows. Here it is cut once
+BLAS cuts b into panels in each call, which takes a fifth of the time if a has few rows. Here b is cut once
 (`into_panels`) and used in all steps (`product`). A row of c has the same bits whatever other rows a has.
 """
 
@@ -39,7 +39,7 @@ def tile(a, r, panel, c, left):
 
 @intrinsic
 def tile_in_registers(typingctx, a, r, panel, c, left):
-    """`tile` as compiled code calls it: sums += (one number of each row of a) * (one row of the panel).
+    """What compiled code runs as `tile`: sums += (one number of each row of a) * (one row of the panel).
 
     The sums are vectors that stay in registers; LLVM does not keep them there for a loop written in Python.
     Where fewer than ROWS rows are left, the last one is computed again in place of the missing ones.
@@ -84,7 +84,7 @@ def tile_in_registers(typingctx, a, r, panel, c, left):
 
 @overload(tile)
 def compiled_tile(a, r, panel, c, left):
-    """Let compiled code that calls `tile` get `tile_in_registers`."""
+    """Make compiled code that calls `tile` call `tile_in_registers`."""
     return lambda a, r, panel, c, left: tile_in_registers(a, r, panel, c, left)
 
 

@@ -35,7 +35,8 @@ def gates_forward(gates, c_before, c, frames, y, column, z_after):
         h = o tanh c
 
     h goes to y, and to z of the step after. Sequences that end here are the last rows: they have no row
-    in z_after. Several short loops per row: LLVM vectorises a loop if it can tell its few arrays apart.
+    in z_after. Each row has several short loops, because LLVM vectorises a loop only if it can tell its
+    arrays apart, which must therefore be few.
     """
     n, H = c.shape
     D = z_after.shape[1] - 1 - H
@@ -65,7 +66,7 @@ def gates_backward(gates, c_before, c, frames, dy, column, dh, dc, dgates):
     """The same step backward: each equation of `gates_forward`, the last one first.
 
     dh and dc arrive from the step after; on return dc is what goes to the step before. The derivatives
-    σ' = σ - σ² and tanh' = 1 - tanh² are multiplied out, so that no constant has to have the right type.
+    σ' = σ - σ² and tanh' = 1 - tanh² are multiplied out, so that no constant 1 of the right type is needed.
     """
     n, H = c.shape
     for k in range(n):
@@ -132,7 +133,7 @@ def pack(x, frames, z):
 
 @compiled
 def unpack_add(dx_rows, frames, dx):
-    """dx[frames[k]] += dx_rows[k]: the way back of `pack`."""
+    """dx[frames[k]] += dx_rows[k]: the backward pass of `pack`."""
     K, D = dx_rows.shape
     for k in range(K):
         row, target = dx_rows[k], dx[frames[k]]

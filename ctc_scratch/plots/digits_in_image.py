@@ -33,7 +33,7 @@ def picture(ax: Axes, grey: np.ndarray) -> Axes:
 
 
 def spans(ax: Axes, edges: Sequence[tuple[float, float]], names: Sequence[str]) -> Axes:
-    """Mark stretches (left, right) of the x-axis over the whole height, each with its name above it."""
+    """Shade intervals (left, right) of the x-axis over the whole height, each with its name above it."""
     for (left, right), name in zip(edges, names):
         ax.axvspan(left, right, facecolor=(ACCENT, 0.22), edgecolor=ACCENT, linewidth=1)
         ax.annotate(name, ((left + right) / 2, 1), (0, 2), xycoords=ax.get_xaxis_transform(),
@@ -43,7 +43,7 @@ def spans(ax: Axes, edges: Sequence[tuple[float, float]], names: Sequence[str]) 
 
 def where_read_figure(grey: np.ndarray, row: np.ndarray, probs: np.ndarray, marks: Sequence[Mark],
                       window: int, class_names: Sequence[str], blank: int, title: str) -> Figure:
-    """Show an image, the row made of it, what the network says of it, and where each digit was read.
+    """Show an image, the row made of it, the posteriors of the row, and where each digit was read.
 
     Parameters
     ----------

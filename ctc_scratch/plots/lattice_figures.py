@@ -30,7 +30,7 @@ from .style import (
 )
 
 DECADES = 8
-"""The most decades a map on log scale spans; what is less likely is as white as the last of them."""
+"""The most decades that a map on a log scale spans; smaller values are white, like the last of them."""
 
 LatticeArray = Literal["gamma", "alpha", "beta", "occupancy"]
 
@@ -69,8 +69,8 @@ def lattice(result: LatticeArrays, ax: Axes | None = None, what: LatticeArray = 
     ----------
     result : what `ctc_scratch.lattice` returns, or anything with these fields
     ax : where to draw; None makes a figure of its own, which is `.figure` of what is returned
-    what : "gamma", the posterior of each state; "alpha" or "beta", the sum over all ways to a state
-        or on from it, each frame relative to its largest value; "occupancy", the posterior of each class
+    what : "gamma", the posterior of each state; "alpha" or "beta", the sum over all paths that lead to
+        a state or on from it, relative to the frame's largest; "occupancy", the posterior of each class
 
     Returns
     -------
@@ -164,9 +164,9 @@ def relative(log_values: np.ndarray) -> np.ndarray:
 
 
 def decades_of(*log_values: np.ndarray) -> tuple[int, bool]:
-    """How many decades maps of these arrays should span, and whether smaller values are cut off.
+    """How many decades maps of these arrays should span, and whether that cuts off smaller values.
 
-    The values of a toy problem span a decade or two; over eight decades they would all look black.
+    The values of a toy problem span a decade or two; on a scale of eight they would all look black.
     """
     lowest = min(np.nanmin(relative(values), initial=0.0) for values in log_values)
     decades = int(np.clip(np.ceil(-lowest), 1, DECADES))
@@ -174,7 +174,7 @@ def decades_of(*log_values: np.ndarray) -> tuple[int, bool]:
 
 
 def hatch(ax: Axes, cells: np.ndarray) -> None:
-    """Hatch the cells of a bool array (T, S), with one rectangle for each run of frames."""
+    """Hatch the true cells of a bool array (T, S), with one rectangle for each run of frames."""
     T, S = cells.shape
     for s in range(S):
         edges = np.flatnonzero(np.diff(cells[:, s].astype(int), prepend=0, append=0))
@@ -244,7 +244,7 @@ def gamma_evolution_figure(gammas: Sequence[np.ndarray], titles: Sequence[str],
 
 
 def gradient(ax: Axes, grad: np.ndarray, class_names: Sequence[str]) -> Axes:
-    """Draw probs - occupancy (T, C), one line per class: what training takes away, and what it adds.
+    """Draw probs - occupancy (T, C), one line per class: where training lowers and raises its probability.
 
     The area below a class's line is filled where training lowers the probability of the class. The
     area above the line is hatched where training raises it.

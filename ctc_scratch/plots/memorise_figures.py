@@ -1,6 +1,6 @@
 """One row of digits while a network learns it by heart, as a figure and as an animation.
 
-A frame is one column of pixels here, so the x-axis counts both.
+A frame is one column of pixels here, so the x-axis counts frames and pixels alike.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from .style import ACCENT, AMBER, BLUE, GRID, INK, SMALL, WIDE
 
 
 class Stage(NamedTuple):
-    """What is known of the row at one iteration of its training."""
+    """What the figure of one iteration of training on a row shows."""
 
     iteration: int
     costs: Sequence[float]     # one per iteration so far [nats]
@@ -38,7 +38,7 @@ def stage_figure(image: np.ndarray, stage: Stage, class_names: Sequence[str], bl
     ----------
     image : (height, T) array in [0, 1]
     used : how many frames enter the loss; the others are hatched
-    iterations : of the whole training, which is the length of the axis of costs
+    iterations : of the whole training; the x-axis of the costs has this length
     """
     T, C = stage.probs.shape
     figure = Figure(figsize=(WIDE, 4.9), layout="constrained")

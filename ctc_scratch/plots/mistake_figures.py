@@ -1,4 +1,4 @@
-"""Figures of the original mistake: training on rows that do not fit, and what the loss sums."""
+"""Figures of the original mistake: training with too few frames per row, and what the loss sums."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: fl
     Parameters
     ----------
     blind : the cost of guessing digits without looking at them [nats per row]
-    expected_share : which share of random rows does not fit its frames
+    expected_share : the share of random rows that do not fit their frames
     """
     figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
@@ -55,7 +55,7 @@ def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: fl
 
 def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequence[float],
                            collapsed: Sequence[str]) -> Figure:
-    """Show what the loss sums, every alignment, and what the decoder does afterwards, the collapse.
+    """Show that the loss sums all alignments, and that the decoder collapses one path afterwards.
 
     Parameters
     ----------

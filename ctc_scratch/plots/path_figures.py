@@ -1,4 +1,4 @@
-"""Figures of paths: all paths of a small lattice, and the best ones and samples over gamma.
+"""Figures of paths: all paths of a small lattice, or the best ones and samples, drawn over gamma.
 
 Shapes: gamma (T, S); names: S state names, top to bottom; a path is its states (T,).
 """
@@ -52,7 +52,7 @@ def trellis_figure(paths: np.ndarray, names: Sequence[str]) -> Figure:
 
 def paths_over(ax: Axes, gamma: np.ndarray, names: Sequence[str], best: np.ndarray | None = None,
                others: Sequence[np.ndarray] = (), samples: Sequence[np.ndarray] = ()) -> Axes:
-    """Draw paths over gamma, which is shown linearly and at most in mid-grey.
+    """Draw paths over gamma, which is shown on a linear scale from white to mid-grey.
 
     Parameters
     ----------

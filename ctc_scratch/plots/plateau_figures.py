@@ -1,4 +1,4 @@
-"""Figures of the plateau: why a CTC network first learns to say blank, and why its outputs are peaks."""
+"""Figures of the plateau: why a CTC network first answers only blank, and later reads labels as spikes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from .style import AMBER, BLUE, COLUMN, CURVES, GRID, INK, RULE, SMALL, WIDE
 
 
 def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Figure:
-    """Show gamma (T, S) of equal outputs, and below it the shares of blank and labels in each frame."""
+    """Show gamma (T, S) of uniform outputs, and below it the shares of blank and labels in each frame."""
     T, S = gamma.shape
     figure = Figure(figsize=(COLUMN, 3.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
@@ -46,7 +46,7 @@ def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: f
     ----------
     runs : from the label of a run to its `blank`, the mean probability of the blank, and its `cost`
         [nats per row], both one number per step
-    uniform : the blank's share of gamma where all outputs are equal
+    uniform : the blank's share of gamma for uniform outputs
     blind : the blank's share in the best output that ignores its input
     blind_cost : the cost of that output [nats per row]
     """

@@ -1,6 +1,6 @@
 """Rows of digits as a model reads them: the image, the posteriors under it, and the greedy path.
 
-The x-axis of every panel counts the pixels of the row, so what stands above one another belongs together.
+The x-axis of every panel counts the pixels of the row, so the panels can be compared from top to bottom.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .style import GREY, INK, NORMAL, SMALL
 
 
 class PlottedRow(NamedTuple):
-    """One row of digits, what a model reads in it, and what it shows."""
+    """One row of digits, what a model reads in it, and the true digits."""
 
     image: np.ndarray         # (height, W) in [0, 1]
     probs: np.ndarray         # (T, C), rows sum to 1

@@ -22,7 +22,7 @@ INK = "Greys"          # maps: 0 is white, 1 is black
 OUTLINE = [withStroke(linewidth=3.2, foreground="white")]   # keeps a path legible on a dark map
 
 SMALL, NORMAL = 7, 9   # font sizes, points
-COLUMN = 3.6           # inches: a figure as wide as this is readable at 80 mm
+COLUMN = 3.6           # inches: a figure of this width is still readable when printed 80 mm wide
 WIDE = 1.35 * COLUMN
 
 CURVES: tuple[dict[str, Any], ...] = (

@@ -120,9 +120,9 @@ def test_float32_and_gradients_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="float64, but parameter w is float32"):
         check_grad(lambda: (0.0, single), single)
     double = {"w": np.ones(2)}
-    with pytest.raises(ValueError, match="gradients .* for parameters"):
+    with pytest.raises(ValueError, match="expected gradients with the names and shapes"):
         check_grad(lambda: (0.0, {"v": np.ones(2)}), double)
-    with pytest.raises(ValueError, match="gradients .* for parameters"):
+    with pytest.raises(ValueError, match="expected gradients with the names and shapes"):
         check_grad(lambda: (0.0, {"w": np.ones(3)}), double)
 
 
