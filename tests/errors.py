@@ -348,7 +348,7 @@ COMMANDS: dict[str, list[Command]] = {
                 "row.png: expected an image file, found no such file",
                 "Check the name and the current folder.", pages),
         Command("The file is not an image.", "read notes.txt --model runs/one",
-                "notes.txt: expected an image (PNG, JPEG...), found 8 bytes that are none",
+                "notes.txt: expected an image (PNG, JPEG...), found 8 bytes that are not one",
                 "Save the image as PNG or JPEG.", pages),
         Command("The page is empty.", "read page.png --model runs/one",
                 "page.png: expected a row of digits, found no ink",

@@ -1,4 +1,4 @@
-"""What the arguments of several verbs have in common: their types, and the error for a wrong one."""
+"""What several verbs share: the types of their arguments, and the error for a wrong argument."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class UsageError(ValueError):
 
 
 def seed(text: str) -> int:
-    """A number from 0 on."""
+    """A seed: '7' as 7."""
     if not text.isdecimal():
-        raise ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+        raise ArgumentTypeError(f"expected a whole number, at least 0, not {text!r}")
     return int(text)
 
 
@@ -20,5 +20,5 @@ def labels(text: str) -> list[int]:
     """'1,1,2' as [1, 1, 2], and '' as []."""
     parts = text.split(",") if text else []
     if not all(part.strip().isdecimal() for part in parts):
-        raise ArgumentTypeError(f"expected labels from 0 on, like 1,1,2, not {text!r}")
+        raise ArgumentTypeError(f"expected labels like 1,1,2, not {text!r}")
     return [int(part) for part in parts]

@@ -1,4 +1,4 @@
-"""`ctc-scratch diagnose`: say why a target does not fit, or what is wrong with a batch."""
+"""`ctc-scratch diagnose`: find what is wrong with a target, a batch or a data set."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ERRORS = {UsageError: 2}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", nargs="?", metavar="FILE",
-        help="a batch: .npz with the arrays logits, targets and, if need be, logit_lengths and "
+        help="a batch: .npz with the arrays logits, targets and, if needed, logit_lengths and "
         "target_lengths, as ctc_loss takes them; or a data set: .jsonl with lines "
         '{"frames": 140, "target": [3, 1, 4]}, or .csv with a line frames,target and lines 140,3 1 4')
     add("--target", type=arguments.labels, metavar="L[,L...]", help="a single target, in place of FILE")
-    add("--frames", type=int, metavar="T", help="the number of frames it has")
+    add("--frames", type=int, metavar="T", help="the number of frames that this target has")
     add("--classes", type=int, metavar="C", help="number of classes, with the blank, to check labels against")
     add("--blank", type=int, default=0, metavar="C", help="class of the blank (default: 0)")
     add("--layout", choices=["TNC", "NTC"], default="TNC",
@@ -49,7 +49,7 @@ def _diagnose_target(target: list[int], frames: int, classes: int | None, blank:
     if frames < 0:
         raise UsageError(f"--frames must be at least 0, not {frames}")
     diagnosis = diagnose_lengths(target, frames, blank=blank, classes=classes)
-    _, _, findings = str(diagnosis).partition("\n")     # its first line says less than the description
+    _, _, findings = str(diagnosis).partition("\n")     # the description says more than its first line
     print(describe_target(target, frames), findings, sep="\n" if diagnosis.findings else "\n\n")
     return diagnosis
 
@@ -92,7 +92,7 @@ def _read_npz(path: str) -> dict[str, Any]:
 
 
 def _read_jsonl(path: str) -> tuple[list[list[int]], list[int]]:
-    """The targets of a data set, and how many frames each has."""
+    """The targets of a data set in a .jsonl file, and how many frames each has."""
     targets, frames = [], []
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
@@ -111,7 +111,7 @@ def _read_jsonl(path: str) -> tuple[list[list[int]], list[int]]:
 
 
 def _read_csv(path: str) -> tuple[list[list[int]], list[int]]:
-    """The targets of a data set, and how many frames each has."""
+    """The targets of a data set in a .csv file, and how many frames each has."""
     targets, frames = [], []
     with open(path, encoding="utf-8", newline="") as file:
         rows = csv.reader(file)

@@ -19,9 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", nargs="?", default="", metavar="RUN",
         help="the folder of a run, or its model.npz (default: the model of this package)")
-    add("--digits", type=_numbers, default=[5], metavar="N[,N...]", help="digits in a test row (default: 5)")
+    add("--digits", type=_numbers, default=[5], metavar="N[,N...]",
+        help="digits in a test row; one test for each number (default: 5)")
     add("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
-        help="greedy, beam or map, which finds the most probable digits; several are compared "
+        help="greedy, beam or map, which searches for the most probable digits; one test for each name "
         "(default: greedy)")
     add("--data", default="", metavar="DIR",
         help="folder of MNIST's IDX files (default: those of this package)")
@@ -58,6 +59,6 @@ def _decoders(text: str) -> list[str]:
     names = text.split(",")
     for name in names:
         if name not in DECODERS:
-            raise argparse.ArgumentTypeError(f"expected some of {', '.join(DECODERS)}, like greedy,beam, "
-                                             f"not {text!r}")
+            raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(DECODERS)}, "
+                                             f"like greedy,beam, not {text!r}")
     return names

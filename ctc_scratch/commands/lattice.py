@@ -19,7 +19,7 @@ EXAMPLE = "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0"
 ERRORS = {UsageError: 2}
 
 MOST_PATHS = 60
-"""A trellis with more paths than this is black."""
+"""The most paths in the figure of the trellis: more of them would cover it in black."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--classes", type=int, default=0, metavar="C",
         help="classes of a toy problem (default: as many as the target needs, at least 3)")
     add("--seed", type=arguments.seed, metavar="N",
-        help="seed of a toy problem's random logits, and of the samples (default: all logits are 0)")
+        help="seed of a toy problem's random logits, and of the samples (default: all logits are 0, and the "
+        "seed of the samples is 0)")
     add("--logits", default="", metavar="FILE",
         help="logits (T, C) as numpy.save writes them, in place of a toy problem")
     add("--blank", type=int, default=0, metavar="C", help="class of the blank (default: 0)")
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the lattice and its numbers, and draw its figures; errors come before anything is written."""
+    """Print the lattice and its numbers, and draw its figures; wrong input is refused before that."""
     if options.k < 1 or options.samples < 1:
         raise UsageError(f"--k and --samples must be at least 1, not {options.k} and {options.samples}")
     logits = _load_logits(options.logits) if options.logits else _toy_logits(options)
@@ -73,7 +74,7 @@ def _load_logits(path: str) -> np.ndarray:
 
 
 def _toy_logits(options: argparse.Namespace) -> np.ndarray:
-    """Logits (T, C): random ones if there is a seed, else all 0."""
+    """The logits (T, C) of a toy problem: random if there is a seed, else all 0."""
     T, C = options.frames, options.classes or max([2, options.blank, *options.target]) + 1
     if T < 1:
         raise UsageError(f"--frames must be at least 1, not {T}")
@@ -98,7 +99,7 @@ def _numbers(result: Lattice, best: list) -> str:
         "",
         f"alignments      {count if count < 10**15 else f'about 10^{len(str(count)) - 1}'}",
         f"log-likelihood  {result.log_likelihood:.6f} nats",
-        f"entropy         {result.entropy:.6f} nats, as of {np.exp(min(result.entropy, 700)):.3g} "
+        f"entropy         {result.entropy:.6f} nats, as for {np.exp(min(result.entropy, 700)):.3g} "
         "equally likely alignments",
         "",
         "  k   share of p   alignment",
@@ -112,7 +113,7 @@ def _numbers(result: Lattice, best: list) -> str:
 
 def _draw(result: Lattice, best: list, samples: np.ndarray, folder: Path) -> list[str]:
     """Draw the figures into the folder; returns the names of the files."""
-    from .. import plots  # loads matplotlib, which takes a while: errors come before
+    from .. import plots  # here, because loading matplotlib takes a while, and errors should not wait for it
 
     state_names = ["–" if s % 2 == 0 else str(c) for s, c in enumerate(result.ext)]
     class_names = ["blank" if c == result.blank else str(c) for c in range(result.logits.shape[1])]

@@ -24,18 +24,19 @@ VERBS = {
     "read": "read the row of digits in each image file",
     "gradcheck": "compare every gradient with finite differences",
     "lattice": "show all alignments of a target: as text, numbers and figures",
-    "diagnose": "say why a target does not fit, or what is wrong with a batch",
-    "show": "watch a row being learnt, or see why another never was",
+    "diagnose": "find what is wrong with a target, a batch or a data set",
+    "show": "show one row being learnt, or explain a mistake or a plateau",
 }
-"""What each verb does. Its file is named like it, and is imported only if the verb is called."""
+"""What each verb does. The file of a verb has its name, and is imported only if the verb is called."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    # The next file opened would get the number of a closed stream (`>&-`), and its output: devnull takes it.
+    # If a stream is closed (`>&-`), the next file opened would get its number, and so the output meant for
+    # the stream. devnull is opened to take both.
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
-    if hasattr(sys.stdout, "reconfigure"):      # lines reach a log at once, whatever letters it can show
+    if hasattr(sys.stdout, "reconfigure"):      # lines reach a log at once; letters it lacks are escaped
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         return _run(sys.argv[1:] if argv is None else argv)
@@ -53,7 +54,7 @@ def _run(argv: Sequence[str]) -> int:
         parser.print_help()
         return 0
     try:
-        # `train` announces it in its own output.
+        # `train` announces compilation itself.
         with nullcontext() if name == "train" else compiling_is_announced():
             status = verb.run(options)
         sys.stdout.flush()
@@ -69,7 +70,7 @@ def _run(argv: Sequence[str]) -> int:
     except OSError as error:
         if not error.filename:
             _discard_output()
-        return _end(2, f"error: {error.filename or 'what it writes'}: {error.strerror or error}")
+        return _end(2, f"error: {error.filename or 'the output'}: {error.strerror or error}")
 
 
 def _end(status: int, message: str) -> int:
@@ -79,16 +80,16 @@ def _end(status: int, message: str) -> int:
 
 
 def _discard_output() -> None:
-    """Let the interpreter's last flush of stdout go nowhere: it would report the same error again."""
+    """Send the interpreter's last flush of stdout to devnull, where it cannot fail a second time."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(name: str, verb: Any) -> argparse.ArgumentParser:
-    """The parser of the program; of all verbs only the one that is called has its arguments."""
+    """The parser of the program, with the arguments of the one verb that is called."""
     parser = _Parser(
         prog="ctc-scratch",
         description="Connectionist Temporal Classification from scratch: train and test a reader "
-        "of rows of handwritten digits, check every gradient, and look into the lattice.",
+        "of rows of handwritten digits, check every gradient, and draw the lattice.",
         epilog="ctc-scratch VERB --help lists the options of a verb.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")

@@ -1,4 +1,4 @@
-"""Lines on stderr that say what takes time, so that no verb is silent for more than a second."""
+"""Progress lines on stderr, so that no verb is silent for more than a second."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COMPILING = "compiling kernels, once for this machine: up to half a minute ..."
 
 
 def say(text: str) -> None:
-    """Print a line on stderr: stdout holds results alone."""
+    """Print a line on stderr: stdout is for results only."""
     print(text, file=sys.stderr, flush=True)
 
 
 def compiling_is_announced() -> AbstractContextManager:
-    """While the context is open, the first kernel that no cache holds prints a line before it is compiled."""
+    """A context that prints one line as soon as a kernel has to be compiled because no cache holds it."""
     if event is None:
         return nullcontext()
 

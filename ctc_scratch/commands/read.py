@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default="", metavar="RUN",
         help="the folder of a run, or its model.npz (default: the model of this package)")
     add("--decoder", choices=["greedy", "beam", "map"], default="beam",
-        help="map proves that no other digits are more probable (default: beam)")
+        help="map proves, where it can, that no other digits are more probable (default: beam)")
     add("--top", type=int, default=1, metavar="N", help="readings shown per image (default: 1)")
     add("--figure", default="", metavar="DIR", help="draw where each digit was read, into "
-        "DIR/IMAGE.read.png, which replaces an older one")
+        "DIR/IMAGE.read.png; an older file of this name is replaced")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`ctc-scratch show`: watch a row being learnt, or see why another never was."""
+"""`ctc-scratch show`: show one row being learnt, or explain a mistake or a plateau."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ ERRORS = {DataError: 2, OptionError: 2}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--original-mistake", action="store_true",
-                       help="what follows if the number of digits is given as the number of frames, and what "
-                       "mends it")
+                       help="show what happens if the loss is given the number of digits as the number of "
+                       "frames, and how to mend it")
     which.add_argument("--plateau", action="store_true",
-                       help="why training begins all blank and ends in spikes, and what changes that")
+                       help="show why a network first answers blank everywhere and in the end reads digits "
+                       "as spikes, and what changes that")
     parser.add_argument("--seed", type=arguments.seed, default=7, metavar="N",
-                        help="seed of the first weights (default: 7)")
+                        help="seed of the initial weights (default: 7)")
     parser.add_argument("--out", default="", metavar="DIR",
-                        help="folder of the figures and text, which replace older ones (default: runs/show, "
+                        help="folder for the figures and text, which replace older ones (default: runs/show, "
                         "runs/mistake or runs/plateau)")
     parser.add_argument("--data", default="", metavar="DIR",
                         help="folder of MNIST's IDX files (default: those of this package)")

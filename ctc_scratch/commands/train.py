@@ -16,13 +16,13 @@ ERRORS = {ArchiveError: 2, DataError: 2, DiskError: 2, DivergedError: 1, OptionE
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--preset", choices=list(PRESETS), help="a set of other defaults: 'best' reads best, and takes an "
-        "hour; options given beside it still count")
+    add("--preset", choices=list(PRESETS), help="other default values: 'best' trains for an hour and makes "
+        "the fewest errors; options given as well take precedence")
     add("--resume", metavar="RUN", help="go on with the run in this folder, bit for bit as if it had never "
         "stopped; its settings cannot be changed, except --data if the files have moved")
-    add("--threads", type=_threads, metavar="K", help="threads that share the work; they do not change a bit "
-        "of the weights (default: one per core)")
-    add("--profile", action="store_true", help="show how the time of a training step is spent")
+    add("--threads", type=_threads, metavar="K", help="threads that share the work; their number does not "
+        "change the weights (default: one per core)")
+    add("--profile", action="store_true", help="print how long each part of a training step takes")
     for setting in fields(Settings):
         _add_setting(parser, setting)
 

@@ -1,4 +1,4 @@
-"""The errors of the digit reader, each with one line that a command can print."""
+"""The errors of the digit reader; the message of each is one line that a command can print."""
 
 
 class OptionError(ValueError):

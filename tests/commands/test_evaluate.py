@@ -14,7 +14,7 @@ def test_evaluate_prints_a_table(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == "digits rows decoder label error rate rows right".split()
     assert lines[1].split()[:3] == ["5", "2000", "greedy"] and lines[2].split()[:3] == ["50", "200", "greedy"]
-    assert lines[3].startswith("most frequent, greedy: ")
+    assert lines[3].startswith("most frequent errors, greedy: ")
     with pytest.raises(SystemExit):
         main(["evaluate", str(tmp_path), "--digits", ""])
     assert main(["evaluate", str(tmp_path), "--digits", "10001"]) == 2
@@ -28,4 +28,4 @@ def test_evaluate_compares_decoders(tmp_path, capsys):
     assert [row[:3] for row in rows[1:4]] == [["1", "10000", name] for name in ("greedy", "beam", "map")]
     errors = [float(row[3]) for row in rows[1:4]]
     assert errors[1] == errors[2] != errors[0], "in 2 frames a beam of 16 finds the best labelling"
-    assert [row[2] for row in rows[4:] if row[0] == "most"] == ["greedy:", "beam:", "map:"]
+    assert [row[3] for row in rows[4:] if row[0] == "most"] == ["greedy:", "beam:", "map:"]

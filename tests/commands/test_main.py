@@ -84,7 +84,7 @@ sys.exit(main(sys.argv[1:]))"""
 @pytest.mark.parametrize("arguments, message", [
     (["learn"], "invalid choice: 'learn'"),
     (["train", "--digits", "5-"], "expected a number or LOW-HIGH, not '5-'"),
-    (["gradcheck", "--seed", "-1"], "expected a number from 0 on, not '-1'"),
+    (["gradcheck", "--seed", "-1"], "expected a whole number, at least 0, not '-1'"),
     (["train", "--digits", "three"], "expected a number or LOW-HIGH, not 'three'"),
     (["train", "--window", "20"], "--window must be from 1 to 14, not 20"),
     (["train", "--data", "nowhere"], "nowhere"),
@@ -95,7 +95,7 @@ sys.exit(main(sys.argv[1:]))"""
     (["train", "--resume", "nowhere", "--rate", "1"], "settings of nowhere, which --rate cannot change"),
     (["train", "--resume", ""], "--resume must name the folder of a run, not ''"),
     (["evaluate", "nowhere"], "nowhere/model.npz: expected a model file, found no such file"),
-    (["evaluate", "nowhere", "--decoder", "best"], "expected some of greedy, beam, map, like greedy,beam"),
+    (["evaluate", "nowhere", "--decoder", "best"], "expected one or more of greedy, beam, map, like greedy,"),
     (["evaluate", "nowhere", "--digits", "0"], "expected positive numbers, like 1,5,8, not '0'"),
 ])
 def test_a_wrong_call_gives_one_line_and_status_2(arguments, message, tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ SMOOTH = 4.5
 """Standard deviation of the Gaussian that smooths the noise of a wave [pixels]."""
 
 A = 6
-"""Cosines per axis; of the next one the Gaussian would leave a hundredth."""
+"""Cosines per axis; the Gaussian would leave only a hundredth of the next one."""
 
 COSINES = np.cos(np.pi * np.outer(np.arange(A), np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
 """(A, 28): row a is cos_a at each pixel; row 0 is constant."""
@@ -45,7 +45,7 @@ compiled = cached_njit(nogil=True, error_model="numpy")
 
 
 class Augmentation(NamedTuple):
-    """The largest change of each kind; 0 switches a kind off.
+    """Random changes to digits: the largest change of each kind, where 0 switches a kind off.
 
     For each digit an amount of each kind is drawn, uniformly between minus and plus the field; only
     `wave` is normally distributed at each pixel. Every map, however small, interpolates between pixels
@@ -58,7 +58,7 @@ class Augmentation(NamedTuple):
     shift: float = 0.0      # pixels sideways
     jitter: float = 0.0     # pixels up or down
     wave: float = 0.0       # pixels, root mean square over the box, for y and x each; 0.77 of it in the ink
-    plain: float = 0.0      # the share of digits, chosen at random, to which nothing of the above is done
+    plain: float = 0.0      # the share of digits, chosen at random, that stay as they are
     gap: int = 0            # the most empty columns between two digits
     overlap: int = 0        # the most columns that two digits share
 
@@ -71,8 +71,8 @@ class Augmentation(NamedTuple):
         images : (K, 28, 28) uint8 array
         labels : (K,) integer array
         counts : (N,) integer array, digits per row; their sum is K
-        rng : the only source of chance. The number of draws does not depend on what is switched off,
-            so switching one kind of change leaves the others as they were.
+        rng : the only source of randomness. The number of draws does not depend on what is switched
+            off, so switching off one kind of change leaves the others as they were.
 
         Returns
         -------
@@ -148,7 +148,7 @@ def draw(images, maps, waves, rows, lefts, canvas):
     The four pixels around a source are weighted by their distance to it. At a distance of 0 a pixel
     counts in full and its neighbours count exactly nothing. Most of a box is paper, so sources that the
     ink cannot reach are skipped. Around the image lies a frame of paper, so no other test for borders
-    is needed. Indices are unsigned, so none is tested for counting from the end.
+    is needed. Indices are unsigned, so Numba does not test whether they are negative.
     """
     K, side = images.shape[0], images.shape[1]
     width = side + 2

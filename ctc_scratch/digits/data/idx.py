@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 30
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """Read one IDX file of bytes. Its first bytes, not its name, say whether it is gzipped.
+    """Read one IDX file of bytes, gzipped or not; its first bytes, not its name, tell which.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
 
     Notes
     -----
-    Memory use depends on the bytes that are in the file, never on what its header promises.
+    The memory used depends on the bytes that are in the file, never on what its header promises.
     """
     with _opened(path) as (stream, most_bytes):
         return _read_data(stream, path, _read_shape(stream, path, most_bytes))
@@ -63,7 +63,7 @@ def read_shape(path: str | os.PathLike) -> tuple[int, ...]:
 
 @contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a file, unpacked if it is gzipped, with the number of bytes that it can hold at most."""
+    """Open a file, unpacked if it is gzipped; yields it and the most bytes that it can hold."""
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == GZIP_MAGIC
@@ -111,8 +111,8 @@ def _read_data(stream: IO[bytes], path: str | os.PathLike, shape: tuple[int, ...
     """The array of this shape that follows the header."""
     header, payload = 4 + 4 * len(shape), math.prod(shape)
     data = bytearray()
-    # One byte more than promised is asked for: it shows that a file is too long, and it makes gzip
-    # compare its checksum.
+    # Ask for one byte more than promised: a file that is too long gives it, and gzip compares its checksum
+    # only at the end.
     while block := stream.read(min(BLOCK, payload + 1 - len(data))):
         data += block
     if len(data) < payload:

@@ -83,7 +83,7 @@ def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """The path of a file, whichever of the four spellings of its name it has."""
+    """The path of a file under the first of the four spellings of its name that exists."""
     dotted = name.replace("-idx", ".idx")
     for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
         if (folder / candidate).is_file():
@@ -103,7 +103,7 @@ def training_split(mnist: Mnist) -> tuple[tuple[np.ndarray, np.ndarray],
     Raises
     ------
     DataError
-        There are fewer than 12 training images, so there is nothing to keep.
+        There are fewer than 12 training images, so a twelfth of them is less than one.
     """
     images, labels = mnist.train_images, mnist.train_labels
     held = len(images) // 12

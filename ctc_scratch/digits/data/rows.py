@@ -131,7 +131,7 @@ class RowSampler:
     labels : (count,) integer array
     digits : (low, high), the fewest and the most digits in a row, both included;
         all lengths are equally likely
-    rng : the only source of chance, so that the same generator gives the same batches
+    rng : the only source of randomness, so that generators with the same seed give the same batches
     augment : called as augment(images, labels, counts, rng) -> RowBatch in place of `assemble_rows`;
         `augment.Augmentation` is such a callable
 

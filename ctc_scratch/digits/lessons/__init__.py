@@ -2,9 +2,9 @@
 
     memorise.py      one row is learnt by heart; its gamma at each iteration
     mistake.py       the original mistake, a wrong number of frames, and how to mend it
-    plateau.py       why training begins all blank, and why outputs are spikes
+    plateau.py       why a network first answers blank everywhere, and later reads digits as spikes
     uniform.py       gamma of uniform outputs in closed form
     gradchecks.py    every gradient of the project against finite differences
     example.py       the rows that the lessons use
-    output.py        the folder for figures and explanation
+    output.py        the folder for figures and text
 """

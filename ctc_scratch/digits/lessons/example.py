@@ -1,4 +1,4 @@
-"""The example of the lessons: rows of five digits, one to learn by heart and one that is never learnt."""
+"""The rows of five digits that the lessons use: one to learn by heart, and one that no training sees."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def describe(results: Sequence[CheckedGradient]) -> str:
 
 
 def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dict[str, np.ndarray]]]:
-    """The name of each subject, its function, and the arrays that it is differentiated by."""
+    """Each subject's name, its function, and the arrays with respect to which that is differentiated."""
     for subject, T, C, target in [
         ("CTC, random", 8, 4, [1, 3, 2]),
         ("CTC, repeats", 9, 4, [2, 2, 2, 1]),
@@ -71,7 +71,7 @@ def _subjects(rng: np.random.Generator) -> Iterator[tuple[str, LossAndGrads, dic
         logits = rng.standard_normal((T, C))
         if "-inf" in subject:
             logits[:, 4] = -np.inf  # a class the target never uses
-            logits[1, 0] = logits[5, 1] = -np.inf  # these close some of its paths
+            logits[1, 0] = logits[5, 1] = -np.inf  # some of its paths have probability 0
         yield subject, _ctc(logits, target), {"logits": logits}
 
     D, H, N = 3, 4, 3

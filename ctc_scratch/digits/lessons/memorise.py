@@ -1,8 +1,8 @@
-"""One row learnt by heart, and what its gamma shows at each iteration: `ctc-scratch show`.
+"""One row learnt by heart, with its gamma at each iteration: `ctc-scratch show`.
 
 An LSTM of 128 units reads one row of five digits from left to right, one column of pixels per frame,
-and is trained with plain momentum: small enough to watch every iteration. `mistake.py` repeats this
-with a wrong number of frames; `plateau.py` asks why training begins all blank.
+and is trained by gradient descent with momentum: small enough to watch every iteration. `mistake.py`
+repeats this with a wrong number of frames; `plateau.py` asks why a network first answers only blank.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def memorise(image: np.ndarray, digits: list[int], claimed_frames: int, clip: fl
     image : (28, W) array
     claimed_frames : how many frames the loss is told that the row has
     clip : the gradient's largest norm
-    spread : standard deviation of the output layer's first weights
+    spread : standard deviation of the output layer's initial weights
     """
     model = new_model(spread, window=1, rng=rng)
     optimiser = SGD(model.params, MOMENTUM)
@@ -95,8 +95,8 @@ def _explanation(digits: list[int], frames: int, moments: list[Moment]) -> str:
     return f"""\
         One row of {len(digits)} digits, {frames} frames of one column of pixels each. Cost:
         {costs_text(moments)} (nats). In the figures the shades are the network's probabilities. The discs
-        are gamma, the probabilities that it would have if it knew the digits; the gradient is the
-        difference of the two. The boxes are the best alignment.
+        are gamma, the probabilities of the classes once the digits of the row are known; the gradient is
+        the difference of the two. The boxes are the best alignment.
 
         At iteration 1 all classes are about equally likely, and gamma is spread over all alignments. At the
         end the network reads {greedy_reading(moments[-1].logits)}. But look where: the best alignment has
@@ -135,7 +135,7 @@ def draw_moments(folder: LessonFolder, image: np.ndarray, digits: list[int], mom
 
 
 def stage_of(moment: Moment, moments: list[Moment], digits: list[int], claimed_frames: int):
-    """What a figure shows of a moment: costs so far, probabilities, occupancy, the best alignment."""
+    """What the figure of a moment shows: costs so far, probabilities, occupancy, the best alignment."""
     from ...plots import Stage
 
     probs = np.exp(log_softmax(moment.logits))

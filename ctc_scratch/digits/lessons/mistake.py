@@ -1,8 +1,8 @@
 """The mistake that kept a network from learning: `ctc-scratch show --original-mistake`.
 
-The original gave the loss the number of digits, 5, as the number of frames. On one row this seems
-to work, because five fixed digits can be learnt by heart (`memorise.py`). Batches of many rows show
-that nothing is learnt, and that the right number of frames mends it.
+An earlier project gave the loss the number of digits, 5, as the number of frames. On one row this
+seems to work, because five fixed digits can be learnt by heart (`memorise.py`). Batches of many rows
+show that nothing is learnt, and that the right number of frames mends it.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ NO_CLIP = float("inf")
 
 
 class Setup(NamedTuple):
-    """What the batch runs of the lesson differ in."""
+    """The settings of one batch run; the three runs of the lesson differ in them."""
 
     label: str
     claimed_frames: int | None  # how many frames the loss is told that a row has; None: as many as it has
     window: int  # pixel columns per frame
     clip: float  # the gradient's largest norm
-    spread: float  # standard deviation of the output layer's first weights
+    spread: float  # standard deviation of the output layer's initial weights
     rate: float
 
 
@@ -55,7 +55,7 @@ WIDE = Setup("and four columns per frame, rate 0.1: 35 frames", None, 4, CLIP, 0
 
 
 class BatchRun(NamedTuple):
-    """What a batch run brought, step by step."""
+    """The results of a batch run, step by step."""
 
     costs: list[float]  # nats, the mean over the rows that have a path
     no_path: list[float]  # share of rows that have none
@@ -93,7 +93,7 @@ def train_batches(setup: Setup, sampler: RowSampler, steps: int, rng: np.random.
 
 def show_mistake(out: str, seed: int, data: str = "", iterations: int = ITERATIONS,
                  steps: int = 200) -> list[str]:
-    """Show one row, batches, and the fix; returns the paths of the files written."""
+    """Train with the mistake on one row and on batches, then without it; returns the paths of the files."""
     from ... import plots
 
     mnist = load_mnist(data or None)
@@ -125,12 +125,12 @@ def _explanation(moments: list[Moment], frames: int, runs: dict[str, BatchRun],
         The number of digits, {DIGITS}, is given as the number of frames: the loss sees five columns of
         pixels, nearly all of them empty margin.
 
-        One row. Cost: {costs_text(moments)} (the original reported 12.728, 0.398 and 0.118). It seems to
-        work: the recurrent state can memorise {DIGITS} fixed digits without any input. A uniform output
-        costs 5 ln 11 = {5 * np.log(11):.1f}. In the figures everything from frame {DIGITS} on is hatched:
-        it never entered the loss, so nothing ever told the network what to answer there. (The output
-        weights start with a standard deviation of 1 here, which matches the original's pace; smaller ones
-        take longer.)
+        One row. Cost: {costs_text(moments)} (the project with the mistake reported 12.728, 0.398 and
+        0.118). It seems to work: the recurrent state can memorise {DIGITS} fixed digits without any input.
+        A uniform output costs 5 ln 11 = {5 * np.log(11):.1f}. In the figures all frames from frame {DIGITS}
+        on are hatched: they never entered the loss, so nothing told the network what to answer there. (The
+        output weights start with a standard deviation of 1 here, so that the cost falls as fast as in that
+        project; smaller weights take longer.)
 
         Batches. The cost of the rows that have a path stays at {np.mean(mistake.costs[-20:]):.1f}, close to
         5 ln 10 = {5 * np.log(10):.1f}: five columns say nothing about the digits, so the best answer gives
@@ -146,9 +146,9 @@ def _explanation(moments: list[Moment], frames: int, runs: dict[str, BatchRun],
         mended.png shows how it reads the first row of the test digits: each digit is a spike near its own
         columns, with blank in between.
 
-        The original's author looked for one output column per digit inside the loss. There is none: the
-        loss sums over the alignments of all frames (sum_not_columns.png). Collapsing a path to digits is
-        the work of the decoder, after the loss.
+        The author of that project looked for one output column per digit inside the loss. There is none:
+        the loss sums over the alignments of all frames (sum_not_columns.png). Collapsing a path to digits
+        is the work of the decoder, after the loss.
         """
 
 
@@ -164,7 +164,7 @@ def _reading(model: RowReader, image: np.ndarray, digits: list[int]):
 
 
 def sum_not_columns():
-    """The figure of a toy: the alignments of (1, 1) in four frames, their sum, and one path collapsed."""
+    """The figure of a toy problem: all alignments of (1, 1) in 4 frames, their sum, one path collapsed."""
     from ... import plots
 
     probs = np.array([[.5, .4, .1], [.3, .6, .1], [.7, .2, .1], [.2, .7, .1]])

@@ -10,7 +10,7 @@ from ..errors import OptionError
 
 
 class LessonFolder:
-    """The folder of a lesson; a file of the same name is replaced.
+    """The folder that a lesson writes to; older files of the same names are replaced.
 
     Parameters
     ----------

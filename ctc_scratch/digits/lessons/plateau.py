@@ -1,12 +1,14 @@
-"""Why CTC training starts all blank, and why its outputs are spikes: `ctc-scratch show --plateau`.
+"""Why a network first answers only blank, and later reads digits as spikes: `ctc-scratch show --plateau`.
 
-When all outputs are uniform, gamma is known in closed form, a quotient of binomials. Blank holds
-about half of each frame, five times what the network gives it. A digit of the row holds less, and
-over many rows half of what the network gives it. So blank is learnt first.
+When all outputs are uniform, gamma is known in closed form, a quotient of binomials. It gives the
+blank about half of each frame, five times the blank's probability of 1/11. Each digit gets, averaged
+over many rows, half of its probability of 1/11. The gradient is the probability minus gamma, so the
+blank is learnt first.
 
-The best output that ignores the input is then blank in all frames but one per digit. That is the
-plateau, and its cost can be computed. Two things change it: a blank bias that starts there, and a
-label prior that takes from blank what it has by being frequent.
+The best output that ignores the input is blank with a probability that leaves about one frame per
+digit. That is the plateau, and its cost can be computed. Two things change it: a bias that starts
+blank at its share on the plateau, and a label prior, under which frequent classes, above all blank,
+count less.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ T, U = 35, 5
 """Frames (of four columns) and digits of a row."""
 
 PRIOR = 0.3
-"""The label prior's logarithm is multiplied by this before it is taken from the scores."""
+"""The label prior's logarithm is multiplied by this before it is subtracted from the scores."""
 
 
 class Blind(NamedTuple):
@@ -60,7 +62,7 @@ class PlateauRun(NamedTuple):
 def best_blind() -> Blind:
     """The best output that ignores its input, for a row in which no two digits are equal.
 
-    Blank's share of gamma becomes its probability, again and again, until it stays the same.
+    This is a fixed point: blank's share of gamma becomes its next probability, until it stays the same.
 
     >>> blind = best_blind()
     >>> print(f"{blind.blank:.3f}, where one frame per digit leaves {(T - U) / T:.3f}; "
@@ -111,27 +113,27 @@ def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, b
                  with_prior: PlateauRun) -> str:
     """The text that explains the figures, with the numbers of this run."""
     return f"""\
-        Rows of {U} digits, {T} frames of four columns. Before training each class has 1/{C} = {1 / C:.2f}
-        of each frame, and each of the {count_alignments(range(1, U + 1), T)} alignments is
-        equally likely. Gamma is then a quotient of binomials: the {U + 1} blanks between and around the
-        digits hold {uniform:.2f} of a frame on average, each digit of the row {(1 - uniform) / U:.2f}, and
-        each digit, averaged over many rows, {(1 - uniform) / 10:.3f}, half of what the network gives it. The
-        gradient, probs - occupancy, therefore raises blank at every frame and, over many rows, lowers all
-        digits, whatever the input.
+        Rows of {U} digits, {T} frames of four columns. Before training each class has the probability
+        1/{C} = {1 / C:.2f} in each frame, and all of the {count_alignments(range(1, U + 1), T)} alignments
+        are equally likely. Gamma is then a quotient of binomials: on average the {U + 1} blanks between and
+        around the digits hold {uniform:.2f} of a frame, and each digit of the row {(1 - uniform) / U:.2f}.
+        Averaged over many rows, each of the ten digits holds {(1 - uniform) / 10:.3f}, half of its
+        probability. A training step goes against the gradient, probs - occupancy. It therefore raises blank
+        at every frame and, over many rows, lowers all digits, whatever the input.
 
-        The more blank has, the more of gamma goes to alignments with many blanks. The best output that
-        ignores the input is blank with probability {blind.blank:.3f}, which leaves one frame per digit
+        The more probable blank is, the more of gamma goes to alignments with many blanks. The best output
+        that ignores the input is blank with probability {blind.blank:.3f}, which leaves one frame per digit
         ((T - U) / T = {(T - U) / T:.3f}), at a cost of {blind.cost:.2f} nats: that is the plateau. It is
         also why digits come out as spikes: from there on a digit needs one frame, not all of its columns.
 
         Training as usual: the cost is below 10 nats from step {_first_below(usual.cost)} on, the last ten
         batches have {np.mean(usual.errors[-10:]):.0%} label errors, and blank's mean probability is
-        {np.mean(usual.blank[-10:]):.2f}. With a blank bias of {bias:.1f}, which starts at the plateau's own
-        share: from step {_first_below(biased.cost)} on, {np.mean(biased.errors[-10:]):.0%},
+        {np.mean(usual.blank[-10:]):.2f}. With a blank bias of {bias:.1f}, which starts blank at its share on
+        the plateau: from step {_first_below(biased.cost)} on, {np.mean(biased.errors[-10:]):.0%},
         {np.mean(biased.blank[-10:]):.2f}. With a label prior (the scores less {PRIOR} times the logarithm
         of each class's mean probability, in gamma and in decoding): from step
         {_first_below(with_prior.cost)} on, {np.mean(with_prior.errors[-10:]):.0%},
-        {np.mean(with_prior.blank[-10:]):.2f}: the prior takes from blank what it has by being frequent.
+        {np.mean(with_prior.blank[-10:]):.2f}: under the prior blank counts less, because it is frequent.
         """
 
 
@@ -142,7 +144,7 @@ def train_curve(sampler: RowSampler, bias: float, prior: float, steps: int, rng:
     Parameters
     ----------
     bias : added to the blank's output bias before the first step
-    prior : how much of the label prior's logarithm is taken from the scores
+    prior : how much of the label prior's logarithm is subtracted from the scores
     row : (28, W) array, watched at the beginning, at a quarter, at a half and at the end
     N : rows per batch
     """
@@ -172,7 +174,7 @@ def train_curve(sampler: RowSampler, bias: float, prior: float, steps: int, rng:
 
 
 def mean_probabilities(shards: list[ShardGradients]) -> np.ndarray:
-    """The mean probability of each class (C,) over all frames; shards of equally many rows of one length."""
+    """The mean probability of each class (C,) over all frames; all shards must have logits of one shape."""
     return np.mean([np.exp(log_softmax(shard.logits)).mean(axis=(0, 1)) for shard in shards], axis=0)
 
 

@@ -1,4 +1,4 @@
-"""The posterior of a model that knows nothing yet, in closed form: what all-blank training starts from."""
+"""Gamma in closed form where all classes are equally likely, as they are at the start of training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from ...ctc.labels import count_repeats
 
 
 def count_beginnings(labels: NDArray, T: int) -> list[list[int]]:
-    """In how many ways each state s is reached at each frame t, as [s][t].
+    """The number of ways from the first frame to each state s at each frame t, as [s][t].
 
-    A path that has read u labels, r of them repeats, and is in the blank after them at its n-th frame, has
-    come there in binomial(n + u - 1 - r, 2u) ways; a path that is in the last of them, in
-    binomial(n + u - 1 - r, 2u - 1).
+    Take the first u labels, r of them repeats. At the n-th frame a path is in the last of these labels in
+    binomial(n + u - 1 - r, 2u - 1) ways, and in the blank after it in binomial(n + u - 1 - r, 2u).
     """
     ways = []
     for s in range(2 * len(labels) + 1):

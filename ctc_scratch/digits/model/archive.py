@@ -6,7 +6,7 @@ checkpoints of training are archives.
 
 A file may come from anyone, so it is checked before it is used. First its table of contents is read,
 then the header and the shapes of the arrays, and the arrays themselves only if all of that is as
-expected. So no file takes more memory than its own length, and a file that does not fit takes none.
+expected. So no file takes more memory than its own length, and a file of the wrong kind hardly any.
 """
 
 import io
@@ -29,7 +29,7 @@ MOST_HEADER = 1 << 20
 
 
 class Entry(NamedTuple):
-    """What a file says about one of its arrays."""
+    """The shape and the dtype that a file states for one of its arrays."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -42,8 +42,8 @@ def check_shapes(path: str | os.PathLike, expected: Iterable[tuple[str, tuple[in
     Parameters
     ----------
     path : named in the error
-    expected : names and shapes. There may be endlessly many, as a hostile file may ask for endlessly
-        many layers; the first name that the file lacks ends the check.
+    expected : names and shapes. There may be any number of them, because a hostile file may ask for
+        any number of layers; the check ends at the first name that the file lacks.
     found : the arrays of the file
     group : what the file puts before each expected name, such as "params/"
     """
@@ -141,7 +141,7 @@ def sync_folder(folder: str | os.PathLike) -> None:
 
 
 def read_header(path: str | os.PathLike, format: str, version: int) -> tuple[dict, dict[str, Entry]]:
-    """Read the header of an archive and what it says about its arrays.
+    """Read the header of an archive, and the shape and dtype of each of its arrays.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], form
 
 @contextmanager
 def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
-    """Open an archive; whatever goes wrong while it is open counts as damage and becomes an ArchiveError."""
+    """Open an archive; any exception while it is open is taken for damage and becomes an ArchiveError."""
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"
         raise ArchiveError(f"{path}: expected a {kind} file, found {found}")
@@ -190,8 +190,8 @@ def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
     with file:
         size = os.fstat(file.fileno()).st_size
         if not zipfile.is_zipfile(file):
-            raise ArchiveError(f"{path}: expected a {kind} file (.npz), found {size} bytes that are no "
-                               f"whole archive")
+            raise ArchiveError(f"{path}: expected a {kind} file (.npz), found {size} bytes that are not "
+                               f"a whole archive")
         try:
             with zipfile.ZipFile(file) as archive:
                 _check_members(archive.infolist(), size)
@@ -205,7 +205,7 @@ def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     """Raise ValueError unless the members have different, harmless names and fit into `size` bytes together.
 
-    No name is ever used as a path. A name that could be one was not written by `write_archive`.
+    No name is ever used as a path, but `write_archive` writes no name that leads out of a folder.
     """
     names = {member.filename for member in members}
     for name in names:
@@ -221,13 +221,13 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[Entry, bool, int]:
-    """Read the npy header of a member: the entry, whether it has Fortran order, where its data begin."""
+    """Read the npy header of a member: its entry, whether it has Fortran order, where its data begins."""
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with archive.open(member) as file:
         shape, fortran, dtype = read[np.lib.format.read_magic(file)](file)
         start = file.tell()
     if dtype.kind not in "biufU":
-        raise ValueError(f"{member.filename} holds no numbers but {dtype}, which may need a pickle")
+        raise ValueError(f"{member.filename} holds {dtype} in place of numbers, which may need a pickle")
     if start + math.prod(shape) * dtype.itemsize != member.file_size or min(shape, default=0) < 0:
         raise ValueError(f"{member.filename} is said to have shape {shape} of {dtype}, "
                          f"but has {member.file_size - start} bytes")

@@ -17,10 +17,10 @@ from .parallel import run_tasks
 from .reader import BLANK, RowReader, labels_to_digits
 
 FRAMES_AT_ONCE = 2_000
-"""Frames of all rows in one forward pass. This bounds the memory on long rows and makes tasks for threads."""
+"""Frames of all rows in one forward pass. This bounds the memory and cuts the rows into tasks for threads."""
 
 MAP_BUDGET = 200
-"""Prefixes that "map" extends per row. A trained model needs hardly more than the row has digits."""
+"""The most prefixes that "map" extends per row. With a trained model, few more than the row has digits do."""
 
 
 class Evaluation(NamedTuple):
@@ -41,7 +41,7 @@ class Evaluation(NamedTuple):
 def evaluate(
     model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: Decoder = "greedy"
 ) -> Evaluation:
-    """Read all rows of `digits` consecutive digits that the images make.
+    """Join the images to rows of `digits` consecutive digits, read all rows, and count the errors.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def evaluate(
     read = read_rows(model, rows, decoder)
     confusions = Counter(pair for h, r in zip(read, truth) if h != r
                          for pair in edits(h, r) if pair[0] != pair[1])
-    # Each confusion is one edit of a shortest list of edits, so their number is the edit distance.
+    # The confusions of a row are its shortest list of edits, so their number is the edit distance.
     errors = confusions.total() / (digits * len(truth))
     return Evaluation(digits, len(truth), errors, sequence_accuracy(read, truth), confusions, decoder)
 
@@ -91,7 +91,8 @@ def describe(evaluations: Sequence[Evaluation]) -> str:
         total = sum((e.confusions for e in evaluations if e.decoder == decoder), Counter())
         if total:
             common = ", ".join(f"{_confusion(pair)} ({count})" for pair, count in total.most_common(6))
-            lines.append(textwrap.fill(f"most frequent, {decoder}: {common}", 80, subsequent_indent="    "))
+            text = f"most frequent errors, {decoder}: {common}"
+            lines.append(textwrap.fill(text, 80, subsequent_indent="    "))
     return "\n".join(lines)
 
 

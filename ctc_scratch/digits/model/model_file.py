@@ -1,4 +1,4 @@
-"""Model files: writing and reading the settings and weights of a model, and finding its file.
+"""Model files: how the settings and the weights of a model are saved, loaded and found.
 
 A model file is an archive (`archive.py`) with one array per parameter, named `params/NAME`.
 """

@@ -23,7 +23,8 @@ def run_tasks(task: Callable[[Part], Result], parts: Sequence[Part], sizes: Sequ
 
     Parameters
     ----------
-    sizes : the work in each part, in pixels to read or weights to change; parts are shared out by it
+    sizes : the work in each part, in pixels to read or weights to change; it decides which thread gets
+        which parts
     """
     results: list[Any] = [None] * len(parts)
 

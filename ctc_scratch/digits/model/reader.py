@@ -45,7 +45,7 @@ def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any, vertical: Any = 0) -> None:
-    """Raise TypeError or ValueError unless this can be the `config` of a reader."""
+    """Raise TypeError or ValueError unless a reader can have this `config`."""
     for name, value, least in (("hidden", hidden, 1), ("layers", layers, 1), ("window", window, 1),
                                ("vertical", vertical, 0)):
         if type(value) is not int:
@@ -178,7 +178,7 @@ class RowReader:
 
     @property
     def matrices(self) -> dict[str, int]:
-        """The parameters that `Muon` orthogonalises, the weights of all LSTMs, and the 4 gates of each."""
+        """What `Muon` takes as `matrices`: the weights of all LSTMs, each 4 matrices, one per gate."""
         return {name: 4 for name in self.params if ".weight_" in name}
 
     def forward(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, StackCache]:

@@ -24,7 +24,7 @@ MARGIN = 2
 """Columns on either side of a frame that are read with it."""
 
 KEPT = 2
-"""One in this many steps is an output: steps 1, 3 ... 13. Seven heights are enough for the next layer."""
+"""One step in this many has an output: steps 1, 3 ... 13. Seven heights are enough for the next layer."""
 
 HEIGHTS = STEPS // KEPT
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import ImageError
 
 MOST_PIXELS = 2_000_000     # a larger image is reduced: a row is only 28 pixels high in the end
-MOST_HEIGHT = 4000          # [pixels] a higher image is reduced too, because `row` pads ink to a square
+MOST_HEIGHT = 4000          # [pixels] a taller image is reduced too, because `row` pads ink to a square
 
 
 def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
@@ -20,7 +20,7 @@ def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
     Returns
     -------
     grey : (height, width) float32 array
-    scale : how many pixels of the file, along each axis, make one of these
+    scale : how many pixels of the file, along each axis, make one grey value
 
     Raises
     ------
@@ -41,7 +41,7 @@ def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
                          f"found more") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path}: expected an image (PNG, JPEG...), found {os.path.getsize(path)} bytes "
-                         f"that are none") from None
+                         f"that are not one") from None
     # In Pillow's readers a damaged file can raise almost any exception.
     except Exception as error:
         raise ImageError(f"{path}: expected an image, found a damaged one: {error}") from error

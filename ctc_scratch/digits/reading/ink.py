@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import ImageError
 
 LEAST_CONTRAST = 4.0    # ink that differs from paper by fewer standard deviations of paper is noise
-SAMPLED = 40_000        # about how many pixels paper and ink are judged by
+SAMPLED = 40_000        # about how many pixels are looked at to tell paper from ink
 
 
 def find_ink(grey: np.ndarray) -> np.ndarray:
@@ -15,7 +15,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
 
     Paper is what most of the border shows. Because light falls off across a photograph, the brightness
     of paper is modelled as a plane. The plane is fitted to all pixels first, and then twice more to the
-    pixels that the last fit has taken for paper.
+    pixels that are paper according to the fit before.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
         A value is not finite, or nothing stands out from the paper.
     """
     if not np.isfinite(grey).all():
-        raise ImageError("expected finite grey values, found some that are infinite or no numbers")
+        raise ImageError("expected finite grey values, found some that are infinite or NaN")
     if grey.min() == grey.max():
         raise ImageError("expected a row of digits, found no ink")
     every = max(1, int((grey.size / SAMPLED) ** 0.5))

@@ -13,11 +13,11 @@ LEVEL = 0.3     # ink above this level belongs to a digit; paper is 0 and full i
 # In units of the largest piece:
 NEAR = 0.12     # a piece this close to its neighbour may be a part of the same digit
 PART = 0.7      # unless both are larger than this
-SPECK = 0.4     # what is still smaller than this is dirt
+SPECK = 0.4     # a piece that is still smaller than this, after such parts are joined, is dirt
 
 
 class Piece(NamedTuple):
-    """Ink between empty columns, as its extent in pixels; right and bottom are excluded."""
+    """The extent in pixels of the ink between two empty columns; right and bottom are excluded."""
 
     left: int
     right: int

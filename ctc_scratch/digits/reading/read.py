@@ -1,7 +1,7 @@
 """Read rows of digits from image files with a trained model.
 
-Each image goes through the network once. Its logits serve the decoder, which also says where each
-label stands, and the figure.
+Each image goes through the network once. Its logits are used by the decoder, which also finds where
+each label stands, and by the figure.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Reading(NamedTuple):
 
     digits : from left to right
     probability : P(digits | image); over all possible readings it sums to 1
-    proved : whether no other reading is more probable; only "map" can say so
+    proved : True if the decoder has proved that no other reading is more probable; only "map" can
     """
 
     digits: list[Digit]
@@ -75,7 +75,7 @@ def read_row(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1
     Parameters
     ----------
     row : as `load_row` returns it
-    decoder : "greedy", "beam" or "map", which proves what it can
+    decoder : "greedy", "beam", or "map", which proves, where it can, that no other reading is more probable
     top : how many readings to return at most; more than one needs "beam"
 
     Returns
@@ -130,7 +130,7 @@ def _locate(hypothesis: Hypothesis, window: int, row: Row) -> list[Digit]:
 
 def read_files(paths: Sequence[str], model: RowReader, decoder: Decoder = "beam", top: int = 1,
                folder: str = "") -> list[list[Reading]]:
-    """Read image files and print what they say; with a `folder`, draw where each digit was read.
+    """Read image files and print their digits; with a `folder`, also draw where each digit was read.
 
     Every file is opened and checked before the first one is read.
     """
@@ -152,7 +152,7 @@ def read_files(paths: Sequence[str], model: RowReader, decoder: Decoder = "beam"
 
 
 def _pictures(paths: Sequence[str], folder: str) -> list[str]:
-    """The names of the pictures, one per image; OptionError if one would replace something needed."""
+    """The paths of the pictures, one per image; OptionError if one would replace an image or a picture."""
     pictures = [os.path.join(folder, f"{Path(path).name}.read.png") for path in paths]
     for k, picture in enumerate(pictures):
         if picture in pictures[:k]:
@@ -169,7 +169,7 @@ def _make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise OptionError(f"--figure {folder}: expected a folder, or a place for one: "
+        raise OptionError(f"--figure {folder}: expected a folder, or a path where one can be made: "
                           f"{error.strerror}") from error
 
 

@@ -30,11 +30,11 @@ from .pieces import find_pieces
 DIGIT = 20              # [pixels] the larger side of a digit in MNIST
 CENTRE = 14.5           # [pixels] from the upper left corner of a box to the centre of mass, both ways
 PAPER = 0.08            # ink below this is set to 0: in MNIST paper is exactly 0, in a JPEG file it is not
-MOST_DIGITS = 1000      # what seems to be a longer row is a drawn line, or dirt
+MOST_DIGITS = 1000      # an image that seems to hold a longer row shows a drawn line, or dirt
 
 
 class Box(NamedTuple):
-    """Where a piece stands in the row, and where it came from in the image.
+    """Where a piece stands in the row, and where in the image it was taken from.
 
     The piece fills the columns left to right of the row. Column x of the row is the pixel
     origin + step * (x - left) of the image. The pixels from begin to end belong to the piece, which
@@ -110,7 +110,7 @@ def make_row(grey: np.ndarray, scale: float = 1.0) -> Row:
     Raises
     ------
     ImageError
-        They show no row of digits.
+        The grey values show no row of digits.
     """
     ink = find_ink(grey)
     pieces = find_pieces(ink)

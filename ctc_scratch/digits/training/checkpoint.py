@@ -1,4 +1,4 @@
-"""The checkpoint: a trainer written to one file, from which the run goes on to the same bits.
+"""The checkpoint: a trainer written to one file, from which the run continues to the same bits.
 
 The file is an archive (`model/archive.py`). Its arrays are named `params/...`, `optimiser/...`,
 `average/...` and `best/...`. Its header holds the settings, the position of the run, the best
@@ -29,7 +29,7 @@ other patches; 5 had no `plain`."""
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint says before its arrays are read."""
+    """A checkpoint of which everything but the arrays has been read."""
 
     path: str | os.PathLike
     settings: Settings
@@ -51,7 +51,7 @@ def write_checkpoint(trainer: Trainer, path: str | os.PathLike, previous: str | 
     Raises
     ------
     OSError
-        The disk does not take the file; the old file then stays.
+        The file could not be written; the old one is still there.
     """
     header = dict(format=CHECKPOINT_FORMAT, version=CHECKPOINT_VERSION, settings=asdict(trainer.settings),
                   versions=_versions(), data=trainer.data_checksum, best=trainer.best, **trainer.position(),
@@ -84,7 +84,7 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """Put a new trainer, made from the checkpoint's settings, where the written one stood.
+    """Give a new trainer, made from the checkpoint's settings, the state that the checkpoint holds.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
 
 
 def _check_position(path: str | os.PathLike, header: dict[str, Any], example: dict[str, Any]) -> None:
-    """ArchiveError unless the header says where the run stood, in values of the same kind."""
+    """ArchiveError unless the header holds the position of a run, in values of the kinds in `example`."""
     for name, value in {**example, "metrics": 0}.items():
         if name not in header or not same_kind(header[name], value):
             raise ArchiveError(f"{path}: expected the position of a run, found {name} = "
@@ -125,7 +125,7 @@ def _check_position(path: str | os.PathLike, header: dict[str, Any], example: di
 
 
 def _best(path: str | os.PathLike, header: dict[str, Any]) -> Best | None:
-    """The best evaluation of the run, if it had one; ArchiveError if it is not built like one."""
+    """The best evaluation of the run, or None if it had none; ArchiveError if the header holds neither."""
     best = header.get("best")
     if best is not None and not same_kind(best, Best(0, False, 0.0, 0.0)):
         raise ArchiveError(f"{path}: expected the best evaluation so far, found {brief(best)}")
@@ -133,7 +133,7 @@ def _best(path: str | os.PathLike, header: dict[str, Any]) -> Best | None:
 
 
 def changed_versions(header: dict[str, Any]) -> str:
-    """Which versions differ from those the run began with: '' or, say, 'numpy 2.3.1, now 2.4.0'."""
+    """Which versions have changed since the checkpoint was written: '' or, say, 'numpy 2.3.1, now 2.4.0'."""
     then, now = header.get("versions"), _versions()
     then = then if isinstance(then, dict) else {}
     return "; ".join(f"{name} {brief(then.get(name), str)}, now {version}" for name, version in now.items()
@@ -141,6 +141,6 @@ def changed_versions(header: dict[str, Any]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Everything that decides how sums round; Numba compiles for the processor it finds."""
+    """The versions and the processor, which decide how sums round: Numba compiles for the one it finds."""
     return dict(python=platform.python_version(), numpy=np.__version__, numba=numba.__version__,
                 machine=platform.machine(), cpu=llvmlite.binding.get_host_cpu_name())

@@ -68,9 +68,9 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
 
     Parameters
     ----------
-    claimed_frames : how many frames each row is claimed to have, in place of those it has. A row that
-        needs more has an infinite loss and a gradient of 0.
-    log_prior : (C,) array in the logits' dtype, taken from the logits before CTC computes gamma. The
+    claimed_frames : the number of frames that the loss is given for each row, in place of the true one.
+        A row that needs more has an infinite loss and a gradient of 0.
+    log_prior : (C,) array in the logits' dtype, subtracted from the logits before CTC computes gamma. The
         gradient stays probs - occupancy, as if gamma were given: an expectation step under the prior,
         a maximisation step without it. The losses are those without the prior.
 
@@ -124,7 +124,7 @@ def batch_gradients(model: RowReader, batch: RowBatch, shards: int = SHARDS,
 
 
 def mean_gradient(model: RowReader, grads: Sequence[dict[str, np.ndarray]], N: int) -> dict[str, np.ndarray]:
-    """The gradient of the mean loss over N rows, from the gradients of the sums over their shards."""
+    """The gradient of the mean loss over N rows, from the gradient of each shard's summed loss."""
     return {name: np.asarray(sum(shard[name] for shard in grads)) / N for name in model.params}
 
 

@@ -79,7 +79,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, trainer: Trainer) -> RunFolder:
-        """Make a folder with settings and a first checkpoint, or nothing at all and OSError."""
+        """Make a folder with settings and a first checkpoint; after an OSError no part of it is left."""
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
         run = cls(unfinished, settings)
         try:
@@ -96,7 +96,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path) -> tuple[RunFolder, Checkpoint]:
-        """The run in a folder, with its latest checkpoint; or with the one that `path` names.
+        """Open the folder of a run, with its latest checkpoint or the one that `path` names.
 
         ArchiveError if there is no checkpoint, or it is damaged.
         """
@@ -128,8 +128,8 @@ class RunFolder:
     def go_back(self, file: str | os.PathLike, metrics_size: int) -> None:
         """Return the folder to a checkpoint: cut off the metrics written after it.
 
-        A copy of the file becomes the latest checkpoint; the next checkpoint renames that copy to the
-        previous one, and leaves the file as it is.
+        `file` is copied to the latest checkpoint unless it is that. The next checkpoint then renames the
+        copy to the previous one, and leaves `file` as it is.
         """
         latest = self.folder / CHECKPOINT
         if Path(file) != latest:
@@ -145,7 +145,7 @@ class RunFolder:
         self.records = [record for line in kept.splitlines() if (record := _record(line))]
 
     def save(self, model: RowReader) -> None:
-        """Write the weights that validation rows have chosen."""
+        """Write the weights of a model to model.npz."""
         save_model(self.folder / "model.npz", model)
 
     def draw(self) -> None:
@@ -184,8 +184,8 @@ class RunFolder:
     def validated(self, bar, schedule: Schedule, evaluations: Evaluations, best: Best) -> None:
         """Record an evaluation and print a line of the table.
 
-        The training figures are means over the reports since the line before. The rows right are
-        those of the averaged weights, if there are any.
+        The training figures are means over the reports since the line before. The share of right rows
+        is that of the averaged weights, if there are any.
         """
         last, average = evaluations
         self.record(
@@ -252,8 +252,8 @@ def locked(folder: Path):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OptionError(f"{folder} is being trained by another process: wait for its end, or end "
-                              f"it, before you go on with the run") from None
+            raise OptionError(f"{folder} is being trained by another process: wait until it ends, or "
+                              f"end it, before you go on with the run") from None
         except OSError:
             pass    # some network file systems have no locks
         yield
@@ -296,10 +296,10 @@ def describe_best(best: Best) -> str:
 
 
 def profile(trainer: Trainer) -> str:
-    """How the time of a training step is spent: a line for each part, over the steps of this process."""
+    """The mean time of each part of a training step, a line each, over the steps of this process."""
     total, steps = sum(trainer.seconds.values()), trainer.timed
     if not steps:
-        return "no training step was made, so there is no profile of one"
+        return "no training step was taken, so there are no times to show"
     lines = [f"{name:<10}{1000 * value / steps:9.2f} ms {value / total:7.1%}"
              for name, value in trainer.seconds.items()]
     return "\n".join([f"a training step, mean of {steps}", *lines,
@@ -307,7 +307,7 @@ def profile(trainer: Trainer) -> str:
 
 
 def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> list:
-    """What the figure shows of each row: image, probabilities, labels read, true labels."""
+    """What the figure of the readings shows of each row: image, probabilities, labels read, true labels."""
     from ...plots import PlottedRow
 
     logits, lengths = model_logits(model, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WARM_UP = 0.02
-"""The fraction of the time that passes before the pace counts: first steps are slow."""
+"""The fraction of the time limit before which the pace is not looked at, because the first steps are slow."""
 
 
 class Schedule:
@@ -41,7 +41,7 @@ class Schedule:
 
     @property
     def finished(self) -> bool:
-        """All steps are done, or there is no time for another one."""
+        """Whether all steps are done, or there is no time for another one."""
         return self.progress >= 1
 
     def advance(self, seconds: float) -> None:

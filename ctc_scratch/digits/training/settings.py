@@ -14,7 +14,7 @@ from .gradients import SHARDS
 # Values far beyond any use are refused: they would only fill the memory.
 MOST_DIGITS, MOST_GAP, MOST_HIDDEN, MOST_LAYERS = 10_000, 1000, 10_000, 100
 MOST_STEPS = 10**9
-"""Also the most evaluations and the most shards. A checkpoint has to hold these numbers, and the seed."""
+"""Also the most evaluations and the most shards: a checkpoint has to hold all these numbers."""
 MOST_SEED = 2**64 - 1
 MOST_COLUMNS = 28_000_000
 """Pixel columns in a batch: those of a million digits."""
@@ -43,28 +43,28 @@ class Settings:
                                "on either side of it, from top to bottom; 0: no such layer")
 
     rotate: float = _option(6.0, "turn each digit either way by a random angle of at most this size "
-                                 "[degrees]; 0 switches a distortion off, this one and those below")
+                                 "[degrees]; 0 switches this distortion off, and likewise those below")
     scale: float = _option(0.08, "change height and width of each digit by at most this fraction")
     shear: float = _option(0.1, "slant each digit by at most this many pixels per pixel of height")
     shift: float = _option(1.0, "move each digit sideways by at most this much [pixels]")
     jitter: float = _option(1.0, "move each digit up or down by at most this much [pixels]")
     wave: float = _option(0.0, "bend each digit by a smooth random field that moves its pixels by this "
                                "much, root mean square over its box [pixels]")
-    plain: float = _option(0.0, "leave this fraction of the digits as sharp and upright as they are; the "
-                                "options above blur the others")
-    gap: int = _option(0, "most empty columns between two digits")
-    overlap: int = _option(0, "most columns that two digits share")
+    plain: float = _option(0.0, "leave this fraction of the digits undistorted, because the distortions "
+                                "above also blur")
+    gap: int = _option(0, "empty columns between two digits, at most")
+    overlap: int = _option(0, "columns that two neighbouring digits share, at most")
 
     batch: int = _option(64, "rows per batch")
-    shards: int = _option(SHARDS, "parts that a batch is cut into, each a task for one thread; the number of "
-                                  "threads does not change the weights, the number of parts changes how "
-                                  "they round")
+    shards: int = _option(SHARDS, "parts that a batch is cut into, each a task for one thread; unlike the "
+                                  "number of threads, the number of parts changes the last bits of the "
+                                  "weights")
     steps: int = _option(3000, "training steps, one batch each")
-    minutes: float = _option(0.0, "most minutes of training: if the steps do not fit, the schedule is "
-                                  "shortened to end in time, so that the clock decides how many are taken; "
-                                  "to use all of the time, ask for more --steps than fit; 0: no limit")
+    minutes: float = _option(0.0, "time limit of training, in minutes: if the steps do not fit, the clock "
+                                  "decides how many are taken, and the learning rates are spread over "
+                                  "these; to use all of the time, ask for more --steps than fit; 0: no limit")
     optimiser: OptimiserName = _option("adam", "'adam', or 'muon': Muon for the weights of the LSTMs and "
-                                               "Adam for the others, slower steps that learn more",
+                                               "Adam for the others; its steps are slower, but learn more",
                                        "NAME")
     rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule")
     clip: float = _option(5.0, "largest global norm of the gradient; a larger gradient is scaled down")
@@ -73,7 +73,7 @@ class Settings:
     evaluations: int = _option(10, "evaluations on validation rows during the run; the best model is kept")
     patience: int = _option(0, "stop after this many evaluations in a row without a better one, not counting "
                                "those while the network still answers blank everywhere; 0: never, because "
-                               "the end of the schedule improves most")
+                               "weights improve most at the end of a run")
     save_every: float = _option(30.0, "seconds between two checkpoints")
     seed: int = _option(0, "seed of everything random: the same seed gives the same run")
     out: str = _option("", "folder to write (default: runs/ and the time of the start)", "DIR")
@@ -91,7 +91,7 @@ class Settings:
                     window=self.window, vertical=self.vertical)
 
     def check(self) -> None:
-        """OptionError for the first option whose value cannot be used."""
+        """Raise OptionError for the first option whose value cannot be used."""
         low, high = self.digits
         most_rows = MOST_COLUMNS // max(1, high * (28 + self.gap))
         largest = dict(rotate=180, shift=28, jitter=28, wave=28, shear=10, minutes=10**7, save_every=10**9)
@@ -137,9 +137,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     # more layers see the whole digit before they answer. The run sees about nine hundred thousand rows, which
     # is each digit some seventy times: distortions about as strong as a reader can bear keep the network from
     # learning the digits by heart, and a quarter of the digits left as they are keep it from forgetting sharp
-    # ones. The time then goes into learning, and Muon gets further in an hour than Adam. The average removes
-    # the noise of the last thousand steps. Rows begin at 1 digit, so that the network has seen every length.
-    # Batches of 128 give four threads 32 rows each, and take no longer per row than 64 in halves.
+    # ones. Muon gets further in an hour than Adam. The average removes the noise of the last thousand steps.
+    # Rows have 1 digit at least, so that the network also sees short ones. Batches of 128 give four threads
+    # 32 rows each, and take no longer per row than batches of 64 in two shards.
     # The steps take less than an hour on two cores; on slower ones the clock shortens the schedule.
     "best": dict(digits=(1, 8), hidden=160, layers=2, window=4, vertical=32,
                  rotate=12.0, scale=0.15, shear=0.2, shift=1.5, jitter=1.5, wave=1.3, plain=0.25,
@@ -160,7 +160,7 @@ def with_preset(name: str, **changes) -> Settings:
 
 
 def from_json(values: Mapping[str, Any]) -> Settings:
-    """Settings from JSON of `dataclasses.asdict`, where tuples have become lists.
+    """Settings from what `dataclasses.asdict` gave and JSON has stored, which turns tuples into lists.
 
     TypeError if a setting is missing, unknown or of another type.
     """

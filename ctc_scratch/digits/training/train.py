@@ -63,7 +63,7 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     Returns
     -------
     Evaluation
-        How the weights that validation rows have chosen read the test rows.
+        Of the test rows, by the weights that did best on validation rows.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
             try:
                 run = RunFolder.create(folder, settings, trainer)
             except OSError as error:
-                new_folder(replace(settings, out=str(folder)))      # says so if another run has made it
+                new_folder(replace(settings, out=str(folder)))  # a better message if another run made it
                 raise OptionError(f"--out {folder} cannot be made: {error.strerror}") from error
         except StoppedError as stopped:
             raise StoppedError(stopped.signal, " before the first step: nothing is written") from None
@@ -107,8 +107,8 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
     Raises
     ------
     ArchiveError
-        There is no checkpoint, or it is damaged, of another program, or of other digits. Nothing is
-        changed then.
+        There is no checkpoint, or it is damaged, of another version, or of a run on other digits. Nothing
+        is changed then.
     OptionError
         Another process is training in the folder.
     StoppedError, DivergedError, DiskError, DataError
@@ -156,7 +156,7 @@ def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
 
 def _go_on(run: RunFolder, trainer: Trainer, mnist: Mnist, show_profile: bool, signals: _StopSignals,
            file: str | os.PathLike, metrics_size: int) -> Evaluation:
-    """Train from a checkpoint, where the trainer stands already, to the end of the run."""
+    """Train to the end of the run, with a trainer that has the state of the checkpoint `file` already."""
     again, step = f"ctc-scratch train --resume {run.folder}", trainer.schedule.step
     try:
         run.go_back(file, metrics_size)
@@ -189,7 +189,7 @@ def _go_on(run: RunFolder, trainer: Trainer, mnist: Mnist, show_profile: bool, s
 
 
 def _train(run: RunFolder, trainer: Trainer, signals: _StopSignals) -> int:
-    """Take all steps that are left, and write a last checkpoint; the signal that stopped them, or 0."""
+    """Take all steps that are left and write a last checkpoint; returns the signal that stopped it, or 0."""
     trainer.start_clock()
     # disable=None: no bar where the output is no terminal, so a log file holds only whole lines.
     with signals.deferred(), tqdm(total=run.settings.steps, initial=trainer.schedule.step, unit="step",
@@ -227,17 +227,17 @@ def _diverged(run: RunFolder, trainer: Trainer, error: DivergedError) -> str:
         run.save(trainer.best_model())
         sentence += f"{describe_best(trainer.best)}, are in {run.folder}/"
     else:
-        sentence += "no evaluation had chosen weights before"
+        sentence += "there was no evaluation before, so no weights are kept"
     run.record(trainer.schedule, said=sentence)
     run.draw()
     return sentence
 
 
 def _load_kernels(trainer: Trainer) -> None:
-    """Take a step with a tiny model, so that compilation happens before the run begins, and is announced.
+    """Take a step with a tiny model, so that kernels are compiled, and this is announced, before the run.
 
-    This takes longer than all other preparations, and comes after them: whatever else can go wrong
-    has been reported by now.
+    This takes longer than all other preparations, so it comes after them: an error in them is reported
+    at once.
     """
     settings = trainer.settings
     print("loading compiled kernels (the first run compiles them, about half a minute) ...", flush=True)
@@ -248,7 +248,7 @@ def _load_kernels(trainer: Trainer) -> None:
 
 
 class _StopSignals:
-    """Makes Ctrl-C and SIGTERM raise StoppedError while it is entered.
+    """A context in which Ctrl-C and SIGTERM raise StoppedError.
 
     Within `deferred()` the first signal only sets `received`, so that a step can end; a second one
     raises StoppedError.
@@ -273,7 +273,7 @@ class _StopSignals:
 
     @contextmanager
     def deferred(self):
-        """Let the block end a step before it looks at `received`."""
+        """A context in which the first signal only sets `received`."""
         self._is_deferred = True
         try:
             yield

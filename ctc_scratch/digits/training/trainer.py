@@ -40,7 +40,7 @@ class Best(NamedTuple):
 
 
 class Evaluations(NamedTuple):
-    """What validation rows say of the weights, and of their average where there is one."""
+    """The evaluations on validation rows of the weights, and of their average if there is one."""
 
     last: Evaluation
     average: Evaluation | None
@@ -51,7 +51,7 @@ class Trainer:
 
     Parameters
     ----------
-    settings : checked
+    settings : settings that `check` has accepted
     train_part : images and labels that rows are drawn from
     validation_part : images and labels of the rows that choose the best weights
     mapper : computes the gradients of a batch's shards
@@ -59,8 +59,8 @@ class Trainer:
     Attributes
     ----------
     seconds : dict, the time that each part of a step has taken, summed over the steps of this process
-    timed : how many steps that are
-    data_checksum : int, of all images and labels; a run goes on only with the digits it began with
+    timed : the number of these steps
+    data_checksum : int, of all images and labels; a run can only be resumed with the same digits
     """
 
     def __init__(self, settings: Settings, train_part: LabelledImages, validation_part: LabelledImages,
@@ -76,7 +76,7 @@ class Trainer:
         self.average = Average(self.model.params, settings.average) if settings.average else None
         self.schedule = Schedule(settings.steps, settings.minutes)
         self.watch = Watch(settings)
-        self.evaluations = self.stale = 0       # in all; since the best one
+        self.evaluations = self.stale = 0       # how many in all; how many since the best one
         self.best: Best | None = None
         self.best_params = {name: param.copy() for name, param in self.model.params.items()}
         self.seconds = dict.fromkeys(("data", "forward", "CTC", "backward", "optimiser"), 0.0)
@@ -91,9 +91,10 @@ class Trainer:
     # ---- training -------------------------------------------------------------------------
 
     def step(self) -> Report | None:
-        """Learn from one batch; a report every `REPORT_EVERY` steps, before an evaluation and at the end.
+        """Learn from one batch; returns a report in some steps, otherwise None.
 
-        DivergedError leaves the weights as they were.
+        There is a report every `REPORT_EVERY` steps, before each evaluation and at the end. If this raises
+        DivergedError, the weights are as they were.
         """
         settings, clock = self.settings, time.perf_counter
         start = clock()
@@ -125,19 +126,19 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """All steps are done, or too many evaluations in a row have brought nothing better."""
+        """Whether all steps are done, or too many evaluations in a row have brought nothing better."""
         return self.schedule.finished or self.ended_early
 
     @property
     def ended_early(self) -> bool:
-        """Patience has run out."""
+        """Whether as many evaluations in a row as `patience` allows have brought nothing better."""
         return 0 < self.settings.patience <= self.stale
 
     # ---- validation -----------------------------------------------------------------------
 
     @property
     def evaluation_is_due(self) -> bool:
-        """Whether the run has come further than its evaluations."""
+        """Whether the progress so far calls for one more evaluation."""
         return self._evaluations_by_now > self.evaluations
 
     @property
@@ -170,7 +171,7 @@ class Trainer:
         return evaluation
 
     def best_model(self) -> RowReader:
-        """The reader that validation rows have chosen; the last one if there was no evaluation."""
+        """A reader with the weights best on validation rows, or the last ones if there was no evaluation."""
         return self.model.with_weights(self.best_params if self.best else self.model.params)
 
     # ---- what a checkpoint keeps ----------------------------------------------------------
@@ -193,7 +194,7 @@ class Trainer:
     def set_position(self, position: dict[str, Any], best: Best | None) -> None:
         """Go on from a position, after `arrays` have been restored.
 
-        An error of NumPy (TypeError, ValueError, OverflowError) if the generator does not take its state.
+        Raises NumPy's error (TypeError, ValueError, OverflowError) if the generator rejects its state.
         """
         self.rng.bit_generator.state = position["generator"]
         schedule = self.schedule

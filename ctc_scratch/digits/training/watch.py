@@ -1,4 +1,4 @@
-"""Watch a run: what a batch shows of it, and the signs that it goes wrong."""
+"""Watch a run: the rates of each report, and the signs of a plateau, of no learning and of divergence."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PLATEAU_ROWS = 64_000
 """Training rows after which the plateau should have ended; it ends after about 10 000 to 30 000."""
 
 EXPLODED = 3.0
-"""A loss above this multiple of the first one is a bad sign: the first step guesses, and a run that learns is
-never worse for long."""
+"""A loss above this multiple of the first one is a bad sign: the first one is that of a guess, and a run that
+learns is never worse for long."""
 
 EXPLODED_NORM = 100.0
 """A gradient's norm above this multiple of the first one is a bad sign."""
@@ -59,7 +59,7 @@ class Watch:
     ----------
     state : dict that JSON can hold. `first_loss` and `first_norm` are those of the first step.
         `exploded` counts the steps in a row that were far above them, `blank` the reports in a row
-        with nothing but blanks. `told` lists the sentences that have been said.
+        with nothing but blanks. `told` lists the keys of the sentences that have been said.
     """
 
     def __init__(self, settings: Settings):
@@ -85,7 +85,7 @@ class Watch:
                 f"{state['first_norm']:.0f}) was far above where it began")
 
     def report(self, report: Report) -> str | None:
-        """What to tell the user after a report: once that this is the plateau, once that it does not end."""
+        """What to tell the user after a report, if anything: this is the plateau, or it does not end."""
         state, settings = self.state, self.settings
         state["blank"] = state["blank"] + 1 if report.blank_rate > 0.99 else 0
         if state["blank"] == 0:
@@ -99,17 +99,17 @@ class Watch:
         return self._once("plateau", PLATEAU)
 
     def is_beginning(self, step: int) -> bool:
-        """Whether the network still answers blank at every frame, which is normal after this few steps."""
+        """Whether the network answers only blank, after so few steps that this is normal."""
         return self.state["blank"] > 0 and step * self.settings.batch <= PLATEAU_ROWS
 
     def end(self, step: int) -> str | None:
-        """What to tell the user of a run that has ended after this step: that it was too short, if so."""
+        """What to tell the user when a run has ended after this step: that it was too short, or nothing."""
         if not self.is_beginning(step):
             return None
         rows = step * self.settings.batch
         more = "--steps or --minutes" if self.settings.minutes else "--steps"
-        return (f"The run has ended while the network answers blank at every frame: it has seen {rows} rows, "
-                f"and digits appear after about 10 000 to 30 000; give it more {more}.")
+        return (f"The run has ended while the network still answers blank at every frame: it has seen {rows} "
+                f"rows, and digits appear after about 10 000 to 30 000; give it more {more}.")
 
     def _once(self, key: str, sentence: str) -> str | None:
         """The sentence if it has not been said under this key, else None."""

@@ -72,7 +72,7 @@ def test_a_file_cut_anywhere_is_refused(path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 41):
         path.write_bytes(whole[:size])
-        with pytest.raises(ArchiveError, match=f"found {size} bytes that are no whole archive"):
+        with pytest.raises(ArchiveError, match=f"found {size} bytes that are not a whole archive"):
             load_model(path)
 
 
@@ -117,13 +117,13 @@ def header(**changes):
 
 FOREIGN = {
     "missing": (None, "found no such file"),
-    "empty": (b"", "found 0 bytes that are no whole archive"),
-    "text": (b"hello", "found 5 bytes that are no whole archive"),
-    "npy": (npy(np.zeros(3)), "no whole archive"),
+    "empty": (b"", "found 0 bytes that are not a whole archive"),
+    "text": (b"hello", "found 5 bytes that are not a whole archive"),
+    "npy": (npy(np.zeros(3)), "not a whole archive"),
     "zip_of_text": (zip_of("readme.txt", "hello"), "damaged or of another kind"),
     "other_npz": (npz(weights=np.zeros(3)), "another kind: it has no header"),
     "pickled": (npz(header=header(), x=np.array([{}], object)),
-                "x.npy holds no numbers but object, which may need a pickle"),
+                "x.npy holds object in place of numbers, which may need a pickle"),
     "header_no_json": (npz(header=np.array("{")), "another kind: Expecting property name"),
     "header_no_dict": (npz(header=np.array("[1]")), "damaged or of another kind"),
     "other_format": (npz(header=header(format="their model")),

@@ -101,7 +101,7 @@ MODELS = {
     "sizes_that_lie": (sizes_in_the_directory_lie, "its arrays are said to have 429497.* bytes, the file"),
     "overlapping": (overlapping, "its arrays are said to have 1049.* bytes, the file has 1"),
     "twice": (twice, "two arrays of one name"),
-    "sparse": (sparse, "found 1000000000000 bytes that are no whole archive"),
+    "sparse": (sparse, "found 1000000000000 bytes that are not a whole archive"),
     "absolute_name": (with_member("/tmp/evil.npy", npy(np.zeros(3))), "an array named /tmp/evil.npy"),
     "name_that_climbs": (with_member("a/../../evil.npy", npy(np.zeros(3))), "an array named a/../../evil"),
     "name_of_windows": (with_member("..\\evil.npy", npy(np.zeros(3))), "an array named "),

@@ -98,7 +98,7 @@ def test_rows_and_readings_print_in_one_line(rows):
 def bad_file(kind, path):
     if kind == "a folder":
         path.mkdir()
-    elif kind == "that are none":
+    elif kind == "that are not one":
         path.write_text("no image")
     elif kind == "a damaged one":
         Image.fromarray(np.uint8(np.random.default_rng(0).integers(256, size=(99, 99)))).save(path, "PNG")
@@ -107,7 +107,7 @@ def bad_file(kind, path):
         Image.new("L", (50, 30), 255).save(path, "PNG")
     elif kind == "found nothing that stands out":
         Image.fromarray(np.uint8(np.random.default_rng(0).normal(128, 9, (60, 200)))).save(path, "PNG")
-    elif kind.endswith("no numbers"):
+    elif kind.endswith("NaN"):
         grey = np.ones((30, 50), np.float32)
         grey[10:20, 20:30] = [[np.nan], *9 * [[0]]]
         Image.fromarray(grey).save(path, "TIFF")
@@ -118,9 +118,9 @@ def bad_file(kind, path):
 
 
 @pytest.mark.parametrize("kind", [
-    "no such file", "a folder", "that are none", "a damaged one", "found no ink",
+    "no such file", "a folder", "that are not one", "a damaged one", "found no ink",
     "found nothing that stands out", "at most 1000 pixels, found more",
-    "expected finite grey values, found some that are infinite or no numbers",
+    "expected finite grey values, found some that are infinite or NaN",
     "expected a row of at most 1000 digits, found one as wide as 42851",
 ])
 def test_a_file_that_cannot_be_read_gives_one_line_and_status_2(kind, rows, tmp_path, monkeypatch, capsys):

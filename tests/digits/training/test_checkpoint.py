@@ -84,7 +84,7 @@ def test_every_cut_of_a_checkpoint_is_noticed(saved, rng):
     random_sizes = rng.integers(len(whole), size=40).tolist()
     for size in [*range(40), *random_sizes, *range(len(whole) - 40, len(whole))]:
         path.write_bytes(whole[:size])
-        with pytest.raises(ArchiveError, match=f"found {size} bytes that are no whole archive"):
+        with pytest.raises(ArchiveError, match=f"found {size} bytes that are not a whole archive"):
             restored(path)
 
 

@@ -151,7 +151,7 @@ def test_a_second_run_on_a_folder_is_refused_and_the_first_goes_on(tmp_path, dig
     first.send_signal(signal.SIGCONT)
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 3
-    assert all("is being trained by another process: wait for its end" in line for line in errors[:2])
+    assert all("is being trained by another process: wait until it ends" in line for line in errors[:2])
     assert "exists: a run is never overwritten" in errors[2]
     assert finish(first) == undisturbed
 
@@ -176,7 +176,7 @@ def test_output_that_cannot_be_written_gives_an_error_of_one_line():
     command = [sys.executable, "-m", "ctc_scratch", "diagnose", "--target", "1", "--frames", "3"]
     with open("/dev/full", "w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert ended.stderr == "ctc-scratch: error: what it writes: No space left on device\n"
+    assert ended.stderr == "ctc-scratch: error: the output: No space left on device\n"
     assert ended.returncode == 2
 
 

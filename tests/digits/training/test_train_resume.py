@@ -158,8 +158,8 @@ def rewritten(change):
 
 
 DAMAGED = {
-    "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "5000 bytes that are no whole archive"),
-    "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are no whole archive"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "bytes that are not a whole archive"),
+    "empty": (lambda path: path.write_bytes(b""), "found 0 bytes that are not a whole archive"),
     "flipped": (lambda path: path.write_bytes(flipped(path.read_bytes())), "damaged or of another kind"),
     "model": (write_model, "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch model'"),
     "settings": (rewritten(lambda header, arrays: header["settings"].pop("rate")),
