@@ -67,7 +67,8 @@ def main() -> None:
                 for count, spent in zip((1, threads), times.values()):
                     results.append(dict(threads=count, shape=shape, contender="reused, in turns",
                                         stolen=taken, seconds=spent.tolist()))
-    header = ["threads", "T, N, C, U", "contender", "ms (middle half)", "torch / it", "worst error"]
+    header = ["threads", "T, N, C, U", "contender", "ms (middle half)", "times as fast as torch",
+              "worst error"]
     conclude("ctc_loss", header, rows, results, *remarks)
 
 

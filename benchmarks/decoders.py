@@ -72,8 +72,8 @@ def main() -> None:
                 results.append(dict(shape=shape, kind=kind, contender=name, agreement=agreement,
                                     log_prob=log_prob, bound=best, seconds=spent.tolist()))
             rows.append([label, kind, "no labelling exceeds", "", "", "", f"{best:.4f}"])
-    header = ["T, C, width", "posteriors", "contender", "ms (middle half)", "it / ours", "as ours",
-              "mean ln P"]
+    header = ["T, C, width", "posteriors", "contender", "ms (middle half)", "times as long as ours",
+              "same labels", "mean ln P"]
     conclude("decoders", header, rows, results)
 
 

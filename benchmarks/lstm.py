@@ -48,7 +48,7 @@ def main() -> None:
                              f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
                 results.append(dict(threads=options.threads, shape=shape, contender=name,
                                     error=errors[name], seconds=times[name].tolist()))
-    header = ["T, N, D, H", "contender", "ms (middle half)", "torch / it", "worst error"]
+    header = ["T, N, D, H", "contender", "ms (middle half)", "times as fast as torch", "worst error"]
     conclude("lstm", header, rows, results,
              "worst error: over y, dx and all gradients, relative to the largest entry of each array")
 

@@ -177,7 +177,7 @@ def main() -> None:
           f"{errors['gradient']:.1e} of the largest entry of each array\n")
 
     speeds = [measure(model, settings, train_part, count, options.rounds) for count in threads]
-    print(markdown(["threads", "contender", "rows / s (middle half)", "it / torch"],
+    print(markdown(["threads", "contender", "rows / s (middle half)", "times as fast as torch"],
                    [row for speed in speeds for row in speed_rows(speed)]))
     results: dict[str, Any] = dict(errors=errors, speeds=speeds)
     if options.seconds:
