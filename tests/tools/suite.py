@@ -19,7 +19,7 @@ def copy_project(root: Path, folder: Path) -> Path:
 
 
 def run_suite(what: str, folder: Path, python: str, *arguments: str, **environment: str) -> bool:
-    """Run pytest, slow tests too, in a folder and print `what` with its last line, or all lines if a test fails.
+    """Run pytest, slow tests too, in a folder; print `what` with its last line, or all lines if a test fails.
 
     `environment` is added to this process's own. Returns whether all tests passed.
     """
