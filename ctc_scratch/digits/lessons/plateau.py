@@ -2,7 +2,7 @@
 
 When all outputs are uniform, gamma is known in closed form, a quotient of binomials. It gives the
 blank about half of each frame, five times the blank's probability of 1/11. Each digit gets, averaged
-over many rows, half of its probability of 1/11. The gradient is the probability minus gamma, so the
+over many rows, about 0.6 times its probability of 1/11. The gradient is the probability minus gamma, so the
 blank is learnt first.
 
 The best output that ignores the input is blank with a probability that leaves about one frame per
@@ -117,8 +117,8 @@ def _explanation(uniform: float, blind: Blind, bias: float, usual: PlateauRun, b
         1/{C} = {1 / C:.2f} in each frame, and all of the {count_alignments(range(1, U + 1), T)} alignments
         are equally likely. Gamma is then a quotient of binomials: on average the {U + 1} blanks between and
         around the digits hold {uniform:.2f} of a frame, and each digit of the row {(1 - uniform) / U:.2f}.
-        Averaged over many rows, each of the ten digits holds {(1 - uniform) / 10:.3f}, half of its
-        probability. A training step goes against the gradient, probs - occupancy. It therefore raises blank
+        Averaged over many rows, each of the ten digits holds {(1 - uniform) / 10:.3f}, which is less than
+        its probability. A step goes against the gradient, probs - occupancy. It therefore raises blank
         at every frame and, over many rows, lowers all digits, whatever the input.
 
         The more probable blank is, the more of gamma goes to alignments with many blanks. The best output
