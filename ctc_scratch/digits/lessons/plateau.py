@@ -2,8 +2,8 @@
 
 When all outputs are uniform, gamma is known in closed form, a quotient of binomials. It gives the
 blank about half of each frame, five times the blank's probability of 1/11. Each digit gets, averaged
-over many rows, about 0.6 times its probability of 1/11. The gradient is the probability minus gamma, so the
-blank is learnt first.
+over many rows, about 0.6 times its probability of 1/11. The gradient is the probability minus gamma,
+so blank is learnt first.
 
 The best output that ignores the input is blank with a probability that leaves about one frame per
 digit. That is the plateau, and its cost can be computed. Two things change it: a bias that starts
