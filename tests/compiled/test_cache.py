@@ -158,11 +158,13 @@ def test_an_edit_of_what_a_kernel_is_made_of_is_noticed(house, path, before, aft
     assert house.run() == (answers, 0, "")
 
 
+@pytest.mark.slow
 def test_an_edit_elsewhere_compiles_nothing_else(house):
     house.edit("other/kernels.py", "-x", "-2 * x")
     assert house.run() == ("111 55.5 -2", 1, "")
 
 
+@pytest.mark.slow
 def test_an_edit_while_a_process_runs_does_not_spoil_the_cache(house):
     """The process compiles the old text, and must not keep it as a kernel of the new one."""
     house.clear()
@@ -178,6 +180,7 @@ with open(path, "w") as file:
     assert house.run() == ("121 60.5 -1", 2, "")
 
 
+@pytest.mark.slow
 def test_an_editors_lock_file_is_ignored(house):
     (house.package / "room" / ".#kernels.py").symlink_to("nobody@nowhere")
     assert house.run() == (ANSWERS, 0, "")
@@ -230,6 +233,7 @@ def test_one_wrong_byte_of_a_kernel_is_noticed(house):
     assert house.run() == (ANSWERS, 3, "")
 
 
+@pytest.mark.slow
 def test_a_kernel_for_other_types_is_not_taken(house):
     """Two processes that write at once can leave an index that names the wrong kernel."""
     one, two = [path for path in house.kept("nbc") if "kernel-" in path.name]
@@ -245,6 +249,7 @@ def test_a_kernel_for_other_types_is_not_taken(house):
 WARNING = "RuntimeWarning: compiled kernels cannot be kept"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX's")
 @pytest.mark.parametrize("limit", [0, 1500], ids=["nothing", "the index alone"])
 def test_a_full_folder_costs_a_warning(house, limit):
@@ -258,6 +263,7 @@ def test_a_full_folder_costs_a_warning(house, limit):
     assert house.run() == (ANSWERS, 0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX's")
 def test_an_old_kernel_is_not_used_where_a_new_one_did_not_fit(house):
     """A new index is written, but the file that it names holds the old kernel: the new one does not fit."""
@@ -300,16 +306,19 @@ def read_only(folder):
     return f"FOLDER = {str(folder)!r}" + READ_ONLY
 
 
+@pytest.mark.slow
 def test_kernels_in_a_read_only_folder_are_used(house):
     assert house.run(read_only(house.package)) == (ANSWERS, 0, "")
 
 
+@pytest.mark.slow
 def test_a_new_kernel_beside_a_read_only_folder_costs_a_warning(house):
     answers, compiled, err = house.run(read_only(house.package), CALL + "print(kernel(1j), kernel(True))")
     assert (answers, compiled) == (ANSWERS + " 111j 111", 2)
     assert err.count(WARNING) == 1 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_new_kernel_that_a_read_only_folder_refuses_goes_to_the_users_cache(house, tmp_path):
     home = dict(HOME=str(tmp_path / "home"), XDG_CACHE_HOME=str(tmp_path / "home"))
     more = CALL + "print(kernel(1j))"
@@ -317,6 +326,7 @@ def test_a_new_kernel_that_a_read_only_folder_refuses_goes_to_the_users_cache(ho
     assert house.run(read_only(house.package), more, **home) == (ANSWERS + " 111j", 0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [False, True], ids=["nothing kept", "the package read-only"])
 def test_without_any_folder_there_is_one_warning(house, kept):
     house.clear()
@@ -327,6 +337,7 @@ def test_without_any_folder_there_is_one_warning(house, kept):
     assert err.count(WARNING) == 1 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_named_folder_is_the_only_one(house):
     """Other folders are neither read nor written, unless the named one cannot be made."""
     named = house.folder / "named"
@@ -348,16 +359,19 @@ for folder in folders:
 """
 
 
+@pytest.mark.slow
 def test_a_folder_may_vanish_while_a_process_runs(house):
     assert house.run(VANISH) == (ANSWERS, 4, "")
     assert house.run() == (ANSWERS, 0, ""), "it is made again"
 
 
+@pytest.mark.slow
 def test_a_file_may_take_the_place_of_a_folder_while_a_process_runs(house):
     answers, _, err = house.run(VANISH + "    folder.write_text('')\n")
     assert answers == ANSWERS and err.count(WARNING) == 1 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_kernels_may_vanish_while_the_index_stays(house):
     for path in house.kept("nbc"):
         path.unlink()
