@@ -163,14 +163,14 @@ def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, b
     for n in samples:
         T, S = lengths[n], 2 * (offsets[n + 1] - offsets[n]) + 1
         longest, cells = max(longest, T), max(cells, T * S)
-    log_probs, its_grad = np.empty((longest, C)), np.empty((longest, C))
+    log_probs, sample_grad = np.empty((longest, C)), np.empty((longest, C))
     alpha_cells, posterior_cells = np.empty(cells), np.empty(cells)
     for n in samples:
         T, S = lengths[n], 2 * (offsets[n + 1] - offsets[n]) + 1
         first, end = n * n_stride, n * n_stride + T * t_stride
         losses[n] = loss_and_grad(
             rows[first:end:t_stride], labels[offsets[n]:offsets[n + 1]], blank, log_probs[:T],
-            alpha_cells[:T * S].reshape(T, S), posterior_cells[:T * S].reshape(T, S), its_grad[:T])
+            alpha_cells[:T * S].reshape(T, S), posterior_cells[:T * S].reshape(T, S), sample_grad[:T])
         for t in range(T):
             for c in range(C):
-                grad[first + t * t_stride, c] = weights[n] * its_grad[t, c]
+                grad[first + t * t_stride, c] = weights[n] * sample_grad[t, c]
