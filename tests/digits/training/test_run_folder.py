@@ -124,7 +124,7 @@ def test_a_profile_lists_all_parts_of_a_step(tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["data", "forward", "CTC", "backward", "optimiser", "all"]
     assert sum(float(line.split()[3].rstrip("%")) for line in lines[:5]) == pytest.approx(100, abs=0.3)
     resume(tmp_path / "run", show_profile=True)
-    assert "no training step was made" in capsys.readouterr().out
+    assert "no training step was taken" in capsys.readouterr().out
 
 
 @pytest.mark.slow
