@@ -1,31 +1,55 @@
 """How long do the CTC loss and its gradient take, compared with torch, optax and our slower rungs?
 
-    python -m benchmarks.ctc_loss [--threads 1,2] [--seconds 2]
+    python -m benchmarks.ctc_loss [--tables batches,single] [--threads 1,2] [--seconds 2] [--quick]
+                                  [--families normal,peaky] [--shapes 1000x100] [--digits 500]
+                                  [--against CHECKOUT] [--slow]
 
 Each contender computes the loss and the gradient w.r.t. float32 logits. For torch that is log_softmax,
 ctc_loss and backward; for optax (if installed, extra `bench`) it is the compiled value_and_grad of its
 ctc_loss, which includes log_softmax. "reused" is our loss with a workspace and an array for the
 gradient, "fresh" is our loss without them.
 
-First every answer is compared with the float64 reference, then the contenders take turns. The
-reference and the log-space kernel take long, so they are timed on the first sequences of the batch
-and their times are scaled up. Last, "reused" on one thread and "reused" on several take turns. On a
-virtual machine a second core helps only while no other machine uses it. The share of time that other
-machines took is therefore printed with the ratio.
+The first table has five batches of standard normal logits. First every answer is compared with the
+float64 reference, then the contenders take turns. The reference and the log-space kernel take long, so
+they are timed on the first sequences of the batch and their times are scaled up. Last, "reused" on one
+thread and "reused" on several take turns. On a virtual machine a second core helps only while no other
+machine uses it. The share of time that other machines took is therefore printed with the ratio.
+
+The second table has single sequences of each family of inputs (see `tools/families.py`), on one thread;
+it names the kernel that answered. Our loss runs in a process of its own, and so does that of another
+checkout of this project if `--against` names one: `git worktree add ../before COMMIT` makes a folder of
+an older commit. All take turns on the same inputs. A process may be a little slower or faster than
+another one with the same work, so the processes are started anew several times.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Sequence
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
 
-from .tools.harness import conclude, first_call, interleave, machine, milliseconds, ratio, stolen
+from .tools import families
+from .tools.checkout import HERE, Answer, Checkout
+from .tools.harness import (
+    conclude,
+    first_call,
+    interleave,
+    machine,
+    milliseconds,
+    one_turn,
+    ratio,
+    stolen,
+    take_turns,
+)
 from .tools.torch_ctc import on_torch
 
 SHAPES = [  # T, N, C, U
@@ -37,30 +61,54 @@ SHAPES = [  # T, N, C, U
 ]
 
 
+SINGLE_SHAPES = [(1000, 100), (3000, 300), (10_000, 1000)]   # T, U; with C = 32
+DIGITS = [200, 500, 1000]
+
+
 def main() -> None:
     # One thread for optax, like the others. XLA reads this when it starts.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ctc_loss")
-    parser.add_argument("--threads", default="1,2", help="thread counts to measure (default: 1,2)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="seconds per shape (default: 2)")
+    parser.add_argument("--tables", default="batches,single", help="which tables (default: batches,single)")
+    parser.add_argument("--quick", action="store_true", help="tiny problems, to see that it runs")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds per row (default: 2)")
+    parser.add_argument("--threads", default="1,2", help="batches: thread counts (default: 1,2)")
+    families.add_options(parser, SINGLE_SHAPES, DIGITS)
+    parser.add_argument("--against", metavar="CHECKOUT", help="single: a folder with another commit")
+    parser.add_argument("--restarts", type=int, default=3, help="single: how often the processes are started")
+    parser.add_argument("--slow", action="store_true", help="single: time the exact and the log kernel too")
     options = parser.parse_args()
+    shapes, inputs = SHAPES, families.chosen(options)
+    if options.quick:
+        shapes, inputs = [(12, 4, 5, 3)], families.problems(["normal", "peaky"], [(40, 4)], [])
 
     print(f"{machine()}\n{first_call(lambda: ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]]))}\n")
+    if "batches" in options.tables:
+        batches(shapes, list(map(int, options.threads.split(","))), options.seconds)
+    if "single" in options.tables:
+        single(list(inputs), options.seconds, options.restarts, options.against, options.slow)
 
+
+# ---- batches ----------------------------------------------------------------------------------
+
+
+def batches(shapes: Sequence[tuple[int, int, int, int]], thread_counts: Sequence[int],
+            seconds: float) -> None:
+    """Measure batches of standard normal logits, print the table and save it."""
     rows, results, remarks = [], [], []
-    for threads in map(int, options.threads.split(",")):
+    for threads in thread_counts:
         set_num_threads(threads)
         torch.set_num_threads(threads)
-        for shape in SHAPES:
+        for shape in shapes:
             called = "{}, {}, {}, {}".format(*shape)
-            errors, times = compare(shape, options.seconds, threads)
+            errors, times = compare(shape, seconds, threads)
             for name in times:
                 rows.append([threads, called, name, milliseconds(times[name]),
                              f"{ratio(times, 'torch', name):.2f}", f"{errors[name]:.1e}"])
                 results.append(dict(threads=threads, shape=shape, contender=name, error=errors[name],
                                     seconds=times[name].tolist()))
             if threads > 1:
-                times, taken = on_threads(shape, options.seconds, threads)
+                times, taken = on_threads(shape, seconds, threads)
                 remarks.append(f"{called}: {threads} threads are {ratio(times, 'one', 'more'):.2f} times as "
                                f"fast as one, {milliseconds(times['more'])} and {milliseconds(times['one'])} "
                                f"ms; other machines took {100 * taken:.1f} % of the time")
@@ -176,6 +224,78 @@ def _with_optax(logits, targets, threads):
         return np.asarray(losses), np.asarray(grad).transpose(1, 0, 2)
 
     return {"optax": call}
+
+
+# ---- single sequences -------------------------------------------------------------------------
+
+
+def single(problems: Sequence[families.Problem], seconds: float, restarts: int, against: str | None,
+           slow: bool) -> None:
+    """Measure single sequences on one thread, print the table and save it."""
+    contenders: dict[str, tuple[str | Path, str]] = {"ours": (HERE, "auto")}
+    if against:
+        contenders["before"] = (against, "auto")
+    if slow:
+        contenders |= {"exact": (HERE, "exact"), "log": (HERE, "log")}
+    torch.set_num_threads(1)
+    times: list[dict[str, np.ndarray]] = [{} for _ in problems]
+    answers: list[dict[str, Answer]] = [{} for _ in problems]
+    bar = tqdm(total=restarts * len(problems), leave=False, desc="single sequences")
+    for _ in range(restarts):
+        with ExitStack() as stack:
+            processes = {name: stack.enter_context(Checkout(path)) for name, (path, _) in contenders.items()}
+            for k, (_, logits, target) in enumerate(problems):
+                for name, process in processes.items():
+                    answers[k][name] = process.solve(logits, target, contenders[name][1])
+                with_torch = on_torch(logits[:, None], target[None])
+                losses, grads = with_torch()
+                answers[k]["torch"] = Answer(losses[0], grads[:, 0], np.nan, False)
+                turns = {name: process.turn for name, process in processes.items()}
+                turns["torch"] = lambda: one_turn(with_torch)
+                for name, spent in take_turns(turns, seconds / restarts, least=3).items():
+                    times[k][name] = np.append(times[k].get(name, []), spent)
+                bar.update()
+    bar.close()
+    rows, results = [], []
+    for problem, found, timed in zip(problems, answers, times):
+        errors = errors_of(problem, found)
+        rows.append(single_row(problem, found, timed, errors))
+        results.append(dict(family=problem.family, shape=problem.shape, errors=errors,
+                            exact={name: answer.exact for name, answer in found.items()},
+                            seconds={name: spent.tolist() for name, spent in timed.items()}))
+    header = ["family", "T, U", "kernel", "ms (middle half)", "torch / ours", "error", "torch's error"]
+    header += ["before: kernel", "before: ms", "ours / before"] if against else []
+    header += ["exact / ours", "log / ours"] if slow else []
+    conclude("ctc_loss_single", header, rows, results, "error: the worst of any gradient entry")
+
+
+def errors_of(problem: families.Problem, answers: dict[str, Answer]) -> dict[str, float]:
+    """The worst error of each gradient; the truth is that of the exact kernel in float64."""
+    truth = ctc_loss(problem.logits.astype(np.float64), problem.target, method="exact")
+    errors = {name: float(np.abs(answer.grad - truth.grad).max()) for name, answer in answers.items()}
+    ours = answers["ours"].loss
+    assert abs(ours - truth.loss) <= 1e-3 * max(truth.loss, 1) and errors["ours"] < 1e-3, (
+        f"{problem.family} {problem.shape}: loss {ours}, not {truth.loss}; gradient off by {errors['ours']}")
+    return errors
+
+
+def single_row(problem: families.Problem, answers: dict[str, Answer], times: dict[str, np.ndarray],
+               errors: dict[str, float]) -> list[str]:
+    """A row of the table; the contenders that were left out have no columns."""
+    row: list[Any] = [problem.family, "{}, {}".format(*problem.shape), kernel(answers["ours"]),
+                      milliseconds(times["ours"]), f"{ratio(times, 'torch', 'ours'):.1f}",
+                      f"{errors['ours']:.1e}", f"{errors['torch']:.1e}"]
+    if "before" in times:
+        row += [kernel(answers["before"]), milliseconds(times["before"]),
+                f"{ratio(times, 'ours', 'before'):.3f}"]
+    if "exact" in times:
+        row += [f"{ratio(times, name, 'ours'):.1f}" for name in ("exact", "log")]
+    return row
+
+
+def kernel(answer: Answer) -> str:
+    """Which kernel answered."""
+    return "exact" if answer.exact else "certified"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -28,22 +29,37 @@ def interleave(contenders: Mapping[str, Callable[[], Any]], seconds: float = 2.0
     One call of each contender before the first round warms up. There are at least `least` rounds and at
     most `most`; after `seconds`, no further round begins unless `least` requires it.
     """
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    order = list(contenders.items())
     for call in contenders.values():
         call()
+    return take_turns({name: partial(one_turn, call, turn) for name, call in contenders.items()},
+                      seconds, least, most)
+
+
+def take_turns(turns: Mapping[str, Callable[[], float]], seconds: float = 2.0,
+               least: int = 5, most: int = 200) -> dict[str, np.ndarray]:
+    """As `interleave`, for contenders that measure themselves, such as one in another process.
+
+    Each function takes one turn and returns the seconds per call. Nothing is warmed up.
+    """
+    times: dict[str, list[float]] = {name: [] for name in turns}
+    order = list(turns.items())
     start = time.perf_counter()
     while (rounds := len(next(iter(times.values())))) < most:
         if rounds >= least and time.perf_counter() - start > seconds:
             break
-        first = rounds % len(contenders)  # so that no contender always comes first
-        for name, call in order[first:] + order[:first]:
-            calls, before = 0, time.perf_counter()
-            while calls == 0 or time.perf_counter() - before < turn:
-                call()
-                calls += 1
-            times[name].append((time.perf_counter() - before) / calls)
+        first = rounds % len(turns)  # so that no contender always comes first
+        for name, measure in order[first:] + order[:first]:
+            times[name].append(measure())
     return {name: np.array(spent) for name, spent in times.items()}
+
+
+def one_turn(call: Callable[[], Any], turn: float = 0.01) -> float:
+    """Make at least one call, and more until `turn` seconds are over; returns the seconds per call."""
+    calls, before = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() - before < turn:
+        call()
+        calls += 1
+    return (time.perf_counter() - before) / calls
 
 
 def ratio(times: Mapping[str, np.ndarray], slow: str, fast: str) -> float:

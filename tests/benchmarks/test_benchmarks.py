@@ -22,7 +22,7 @@ from benchmarks import (  # noqa: E402
     training,
     years,
 )
-from benchmarks.tools import harness  # noqa: E402
+from benchmarks.tools import checkout, harness  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
 from ctc_scratch.digits.model.model_file import save_model  # noqa: E402
@@ -68,17 +68,22 @@ def results(tmp_path, name):
     return json.loads((tmp_path / f"{name}.json").read_text())["results"]
 
 
-def test_ctc_loss(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
-    table, = tables(run(ctc_loss, "--threads", "1", "--seconds", "0"))
+def test_ctc_loss(run, tmp_path):
+    table, single = tables(run(ctc_loss, "--quick", "--threads", "1", "--seconds", "0", "--restarts", "1",
+                               "--slow", "--against", str(checkout.HERE)))
     contenders = [row[2] for row in table[1:]]
     assert {"reused", "fresh", "torch", "log space", "reference"} <= set(contenders)
     assert len(results(tmp_path, "ctc_loss")) == len(contenders)
+    assert [row[:3] for row in single[1:]] == [[name, "40, 4", "certified"] for name in ("normal", "peaky")]
+    assert {"torch / ours", "ours / before", "exact / ours", "log / ours"} <= set(single[0])
+    for row in results(tmp_path, "ctc_loss_single"):
+        assert row["exact"] == dict(ours=False, before=False, exact=True, log=False, torch=False)
+        assert row["errors"]["ours"] < 1e-6
 
 
-def test_ctc_loss_reports_the_gain_of_more_threads(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(ctc_loss, "SHAPES", [(12, 4, 5, 3)])
-    assert "12, 4, 5, 3: 2 threads are " in run(ctc_loss, "--threads", "2", "--seconds", "0")
+def test_ctc_loss_reports_the_gain_of_more_threads(run, tmp_path):
+    printed = run(ctc_loss, "--quick", "--tables", "batches", "--threads", "2", "--seconds", "0")
+    assert "12, 4, 5, 3: 2 threads are " in printed
     one, more = results(tmp_path, "ctc_loss")[-2:]
     assert (one["threads"], more["threads"]) == (1, 2) and len(one["seconds"]) == len(more["seconds"]) == 5
     assert 0 <= one["stolen"] <= 1
