@@ -4,10 +4,14 @@ BLAS cuts b into panels in each call, which takes a fifth of the time if a has f
 (`into_panels`) and used in all steps (`product`). A row of c has the same bits whatever other rows a has.
 """
 
+import functools
+
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 
 from ..compiled.cache import cached_njit
@@ -16,14 +20,38 @@ from ..compiled.cache import cached_njit
 # fused multiply-add rounds once instead of twice. Never nnan or ninf: a NaN must come out as NaN.
 compiled = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
-# A tile of c has ROWS rows and as many columns as fit in PANEL_BYTES. With AVX its sums fill eight registers,
-# so that two units with four cycles per multiply-add never wait. BLOCK rows use a panel before the next one.
-ROWS, PANEL_BYTES, BLOCK = 4, 64, 64
+# A tile of c has ROWS rows and the columns of one panel, which fill two registers per row. So its sums fill
+# eight registers, and two units with four cycles per multiply-add never wait. BLOCK rows use a panel before
+# the next one. A wide panel is right on every processor, but with AVX2 its sums fill all sixteen registers,
+# some are moved to memory, and the product takes 2.4 times as long (measured on a Zen 3). With AVX-512, the
+# assembly has eight sums in registers for a wide panel and four for a narrow one; no time was measured.
+ROWS, BLOCK = 4, 64
+NARROW, WIDE = 64, 128              # bytes per row of a panel: two registers of AVX, two of AVX-512
 
 
-def into_panels(b):
-    """b (K, M) cut into panels (P, K, L) of L columns each; the last one is filled up with zeros."""
-    (K, M), L = b.shape, PANEL_BYTES // b.itemsize
+@functools.lru_cache(maxsize=None)
+def panel_bytes(triple, processor, features):
+    """WIDE if LLVM uses registers of 64 bytes on this processor, else NARROW.
+
+    No list of features says so: a feature may come with the processor's name or be switched on or off, and on
+    some processors with AVX-512 LLVM prefers registers of 32 bytes, but only where the program does not ask
+    for a larger vector. So LLVM compiles a sum of two vectors of 64 bytes, which takes 5 ms.
+    """
+    module, vector = ir.Module(), ir.VectorType(ir.FloatType(), 16)
+    function = ir.Function(module, ir.FunctionType(vector, [vector]), "twice")
+    builder = ir.IRBuilder(function.append_basic_block())
+    builder.ret(builder.fadd(*function.args * 2))
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, features=features)
+    return WIDE if "zmm" in machine.emit_assembly(llvm.parse_assembly(str(module))) else NARROW
+
+
+def into_panels(b, row_bytes=None):
+    """b (K, M) cut into panels (P, K, L) of L columns each; the last one is filled up with zeros.
+
+    A row of a panel has NARROW or WIDE bytes, by default what suits the processor that Numba compiles for.
+    """
+    row_bytes = row_bytes or panel_bytes(*cpu_target.target_context.codegen().magic_tuple())
+    (K, M), L = b.shape, row_bytes // b.itemsize
     panels = np.zeros((-(-M // L), K, L), b.dtype)
     for p, panel in enumerate(panels):
         columns = b[:, p * L:(p + 1) * L]
@@ -37,15 +65,16 @@ def tile(a, r, panel, c, left):
     c[r:r + len(rows), left:left + panel.shape[1]] = rows
 
 
-@intrinsic
-def tile_in_registers(typingctx, a, r, panel, c, left):
+@intrinsic(prefer_literal=True)
+def tile_in_registers(typingctx, a, r, panel, c, left, row_bytes):
     """What compiled code runs as `tile`: sums += (one number of each row of a) * (one row of the panel).
 
     The sums are vectors that stay in registers; LLVM does not keep them there for a loop written in Python.
     Where fewer than ROWS rows are left, the last one is computed again in place of the missing ones.
+    `row_bytes`, the width of the panel, has to be a constant when this is compiled.
     """
     item = a.dtype.bitwidth // 8
-    vector = ir.VectorType(ir.FloatType() if item == 4 else ir.DoubleType(), PANEL_BYTES // item)
+    vector = ir.VectorType(ir.FloatType() if item == 4 else ir.DoubleType(), row_bytes.literal_value // item)
     zero, undefined, first = ir.Constant(vector, None), ir.Constant(vector, ir.Undefined), ir.IntType(32)(0)
     first_everywhere = ir.Constant(ir.VectorType(first.type, vector.count), None)
 
@@ -79,13 +108,19 @@ def tile_in_registers(typingctx, a, r, panel, c, left):
             builder.store(builder.load(total), vector_at(builder.gep(row(c, k), [left])), align=item)
         return context.get_dummy_value()
 
-    return types.void(a, types.intp, panel, c, types.intp), codegen
+    return types.void(a, types.intp, panel, c, types.intp, row_bytes), codegen
 
 
 @overload(tile)
 def compiled_tile(a, r, panel, c, left):
-    """Make compiled code that calls `tile` call `tile_in_registers`."""
-    return lambda a, r, panel, c, left: tile_in_registers(a, r, panel, c, left)
+    """Make compiled code that calls `tile` call `tile_in_registers`, which is compiled for both widths."""
+    def in_registers(a, r, panel, c, left):
+        if panel.shape[1] * panel.itemsize == WIDE:
+            tile_in_registers(a, r, panel, c, left, WIDE)
+        else:
+            tile_in_registers(a, r, panel, c, left, NARROW)
+
+    return in_registers
 
 
 @compiled
