@@ -6,6 +6,8 @@ on such rows, is what the loss meets first: near-uniform outputs, then the plate
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -34,11 +36,18 @@ def row(family: str, digits: int, dtype: DTypeLike = np.float32) -> tuple[NDArra
     """The logits (T, 11) of a reader for the first `digits` test digits as one row, and the target (U,)."""
     if family not in READERS:
         raise ValueError(f"{family!r} is none of the real families {', '.join(READERS)}")
+    logits, target = _row(family, digits)
+    return logits.astype(dtype), target.copy()
+
+
+@cache      # a benchmark may ask for several dtypes, and training takes long
+def _row(family: str, digits: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """`row`, in float32."""
     model = load_model(find_model()) if family == "reader" else fresh(digits, int(family.rpartition("_")[2]))
     mnist = load_mnist()
     images, truth = consecutive_rows(mnist.test_images[:digits], mnist.test_labels[:digits], digits)
     logits, _ = model_logits(model, images)
-    return logits[:, 0].astype(dtype), digits_to_labels(truth[0])
+    return logits[:, 0].copy(), digits_to_labels(truth[0])
 
 
 def fresh(digits: int, steps: int) -> RowReader:

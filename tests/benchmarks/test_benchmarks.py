@@ -15,6 +15,7 @@ from benchmarks import (  # noqa: E402
     accuracy,
     ctc_loss,
     decoders,
+    fallback,
     import_time,
     lstm,
     reading,
@@ -87,6 +88,47 @@ def test_ctc_loss_reports_the_gain_of_more_threads(run, tmp_path):
     one, more = results(tmp_path, "ctc_loss")[-2:]
     assert (one["threads"], more["threads"]) == (1, 2) and len(one["seconds"]) == len(more["seconds"]) == 5
     assert 0 <= one["stolen"] <= 1
+
+
+def test_fallback(run, tmp_path):
+    by_family, fuzz = tables(run(fallback, "--quick"))
+    assert [row[:4] for row in by_family[1:]] == [
+        [family, "40, 4", dtype, "certified"]
+        for dtype in ("float32", "float64") for family in ("normal", "peaky")]
+    total = results(tmp_path, "fallback_fuzz")[-1]
+    assert fuzz[-1][:4] == ["all", "128", f"{100 * total['certified'] / 128:.2f} %", "0"]
+    assert total["certified"] > 100 and total["grad"] < 1e-12
+    assert sum(row["problems"] for row in results(tmp_path, "fallback_fuzz")[:-1]) == 128
+
+
+@pytest.mark.parametrize("error", [1e-9, np.nan])
+def test_fallback_finds_a_certified_answer_that_is_wrong(run, monkeypatch, error):
+    def wrong(logits, targets, *rest, method="auto"):
+        result = true(logits, targets, *rest, method=method)
+        if method == "auto":
+            result.grad[0, 0, 1] += error
+        return result
+
+    true = fallback.ctc_loss
+    monkeypatch.setattr(fallback, "ctc_loss", wrong)
+    with pytest.raises(SystemExit, match="^wrong answers: 1$"):
+        run(fallback, "--tables", "fuzz", "--problems", "5")
+
+
+def test_problems_of_the_fuzz_are_as_described():
+    batches = [*fallback.batches(640, seed=3), *fallback.batches(640, seed=4)]
+    assert len(batches) == 20 and all(batch.logits.shape[1] == 64 for batch in batches)
+    T = np.concatenate([batch.lengths for batch in batches])
+    U = np.array([len(target) for batch in batches for target in batch.targets])
+    assert 1 <= T.min() < 5 and 495 < T.max() <= 500 and np.all(2 * U <= T)
+    assert 0.22 < np.mean(U / T) < 0.28
+    for batch in batches:
+        assert batch.logits[:, 1].std() == pytest.approx(batch.scales[1], rel=0.2)
+        assert min(target.min(initial=1) for target in batch.targets) == 1
+        assert max(target.max(initial=1) for target in batch.targets) < batch.logits.shape[2]
+    repeated = [np.mean([np.mean(np.diff(target) == 0) for batch in batches if batch.logits.shape[2] > 10
+                         for target in batch.targets[first::3] if len(target) > 1]) for first in range(3)]
+    assert repeated[0] > 0.45 and max(repeated[1:]) < 0.1
 
 
 def test_decoders(run, monkeypatch, tmp_path):
