@@ -73,9 +73,9 @@ def check(families: Sequence[str]) -> None:
 def add_options(parser: argparse.ArgumentParser, shapes: Sequence[tuple[int, int]],
                 digits: Sequence[int]) -> None:
     """Add --families, --shapes and --digits, which choose the problems; the arguments are the defaults."""
-    names = ",".join([*FAMILIES, *READERS])
-    parser.add_argument("--families", type=_names, default=names, metavar="NAMES",
-                        help=f"families of inputs (default: {names})")
+    listed = ",".join([*FAMILIES, *READERS])
+    parser.add_argument("--families", type=names, default=listed, metavar="NAMES",
+                        help=f"families of inputs (default: {listed})")
     listed = ",".join(f"{T}x{U}" for T, U in shapes)
     parser.add_argument("--shapes", type=_shapes, default=listed, metavar="TxU",
                         help=f"frames and labels of the synthetic families (default: {listed})")
@@ -89,13 +89,14 @@ def chosen(options: argparse.Namespace, dtype: DTypeLike = np.float32) -> Iterat
     return problems(options.families, options.shapes, options.digits, dtype)
 
 
-def _names(text: str) -> list[str]:
-    names = text.split(",")
+def names(text: str) -> list[str]:
+    """The names of families in an option like 'normal,peaky'."""
+    families = text.split(",")
     try:
-        check(names)
+        check(families)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return names
+    return families
 
 
 def _shapes(text: str) -> list[tuple[int, int]]:

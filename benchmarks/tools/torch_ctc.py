@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Callable
 
+import torch
 from numpy.typing import NDArray
 
 
@@ -19,8 +20,6 @@ def on_torch(logits: NDArray, targets: NDArray) -> Callable[[], tuple[NDArray, N
     -------
     call : a function that returns the losses (N,) and the gradient w.r.t. the logits (T, N, C)
     """
-    import torch  # not above: benchmarks.scaling starts processes that must not load torch
-
     leaf, labels = torch.tensor(logits, requires_grad=True), torch.tensor(targets)
     (T, N, _), U = logits.shape, targets.shape[1]
     lengths = torch.full((N,), T), torch.full((N,), U)

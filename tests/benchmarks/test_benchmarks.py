@@ -23,7 +23,7 @@ from benchmarks import (  # noqa: E402
     training,
     years,
 )
-from benchmarks.tools import checkout, harness  # noqa: E402
+from benchmarks.tools import checkout, harness, peak_memory  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
 from ctc_scratch.digits.model.model_file import save_model  # noqa: E402
@@ -258,11 +258,30 @@ def test_accuracy_reports_the_contender_that_fails():
 
 def test_scaling(run, monkeypatch, tmp_path):
     monkeypatch.setattr(scaling, "peak_of", lambda shape, method, dtype: 1.0)  # starts a process; see below
-    sweep, long = tables(run(scaling, "--quick", "--seconds", "0", "--figures", str(tmp_path)))
+    sweep, long, by_family = tables(run(scaling, "--quick", "--seconds", "0", "--figures", str(tmp_path)))
     assert [row[0] for row in sweep] == ["T", "20", "40", "exponent"]
     assert [row[0] for row in long[1:3]] == ["auto, float32", "auto, float64"]
     assert (tmp_path / "scaling_T.png").stat().st_size > 10_000
     assert results(tmp_path, "scaling")["sweeps"] == scaling.QUICK_SWEEPS
+    assert [row[:3] for row in by_family[1:]] == [[family, size, "certified"] for family in
+                                                  ("normal", "wide", "peaky") for size in ("40, 4", "80, 8")]
+    assert (tmp_path / "scaling_families.png").stat().st_size > 10_000
+    assert results(tmp_path, "scaling_families")["lengths"] == [40, 80]
+
+
+def test_scaling_marks_the_families_that_fell_back(run, monkeypatch, tmp_path):
+    """The figure is drawn with a family that needs the exact kernel, and the table names it."""
+    def by_exact(logits, target, method="auto", **options):
+        result = true(logits, target, method=method, **options)
+        return replace(result, exact=np.bool_(logits.std() > 10)) if method == "auto" else result
+
+    true = scaling.ctc_loss
+    monkeypatch.setattr(scaling, "ctc_loss", by_exact)
+    printed = run(scaling, "--quick", "--seconds", "0", "--tables", "families",
+                  "--families", "uniform,very_wide")
+    table, = tables(printed)
+    assert [row[2] for row in table[1:]] == ["certified"] * 2 + ["exact"] * 2
+    assert "T = 40: 1 of 11 families fell back (very_wide)" in printed
 
 
 def test_the_exponent_of_scaling_is_that_of_the_upper_half():
@@ -275,5 +294,5 @@ def test_peak_memory_sees_what_compiled_code_allocates():
     """The log kernel keeps alpha and beta (T, S) and log_probs (T, C) in float64."""
     shape = dict(T=2000, N=1, C=8, U=200)
     expected = 8e-6 * 2000 * (2 * 401 + 8)
-    seen = scaling.peak_of(shape, "log", "float32")
+    seen = peak_memory.peak_of(shape, "log", "float32")
     assert abs(seen - expected) < 1, f"{seen} MB, expected {expected}"
