@@ -5,6 +5,7 @@ BLAS cuts b into panels in each call, which takes a fifth of the time if a has f
 """
 
 import functools
+import math
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -30,13 +31,16 @@ NARROW, WIDE = 64, 128              # bytes per row of a panel: two registers of
 
 
 @functools.lru_cache(maxsize=None)
-def panel_bytes(triple, processor, features):
-    """WIDE if LLVM uses registers of 64 bytes on this processor, else NARROW.
+def panel_bytes(*target):
+    """WIDE if LLVM uses registers of 64 bytes for a target, else NARROW.
+
+    A target is (triple, processor, features); by default the one that Numba compiles for.
 
     No list of features says so: a feature may come with the processor's name or be switched on or off, and on
     some processors with AVX-512 LLVM prefers registers of 32 bytes, but only where the program does not ask
     for a larger vector. So LLVM compiles a sum of two vectors of 64 bytes, which takes 5 ms.
     """
+    triple, processor, features = target or cpu_target.target_context.codegen().magic_tuple()
     module, vector = ir.Module(), ir.VectorType(ir.FloatType(), 16)
     function = ir.Function(module, ir.FunctionType(vector, [vector]), "twice")
     builder = ir.IRBuilder(function.append_basic_block())
@@ -48,26 +52,27 @@ def panel_bytes(triple, processor, features):
 def into_panels(b, row_bytes=None):
     """b (K, M) cut into panels (P, K, L) of L columns each; the last one is filled up with zeros.
 
-    A row of a panel has NARROW or WIDE bytes, by default what suits the processor that Numba compiles for.
+    A row of a panel has `row_bytes` bytes: NARROW, WIDE, or by default what suits the processor.
+    The panels begin at a multiple of 64 bytes, so that no register is loaded from two lines of the cache.
     """
-    row_bytes = row_bytes or panel_bytes(*cpu_target.target_context.codegen().magic_tuple())
-    (K, M), L = b.shape, row_bytes // b.itemsize
-    panels = np.zeros((-(-M // L), K, L), b.dtype)
+    (K, M), L = b.shape, (row_bytes or panel_bytes()) // b.itemsize
+    shape = -(-M // L), K, L
+    memory = np.zeros(math.prod(shape) * b.itemsize + 63, np.uint8)
+    panels = np.ndarray(shape, b.dtype, memory, offset=-memory.ctypes.data % 64)
     for p, panel in enumerate(panels):
         columns = b[:, p * L:(p + 1) * L]
         panel[:, :columns.shape[1]] = columns
     return panels
 
 
-def tile(a, r, panel, c, left):
-    """Compute one tile of c = a b: the ROWS rows from r on, and the columns of the panel, from `left` on."""
-    rows = a[r:r + ROWS] @ panel
-    c[r:r + len(rows), left:left + panel.shape[1]] = rows
+def times_panel(a, panel, c, left):
+    """Compute the columns of c = a b that a panel holds; in c they begin at `left`."""
+    c[:len(a), left:left + panel.shape[1]] = a @ panel
 
 
 @intrinsic(prefer_literal=True)
 def tile_in_registers(typingctx, a, r, panel, c, left, row_bytes):
-    """What compiled code runs as `tile`: sums += (one number of each row of a) * (one row of the panel).
+    """Rows r to r + ROWS of `times_panel`: sums += (one number of each row of a) * (one row of the panel).
 
     The sums are vectors that stay in registers; LLVM does not keep them there for a loop written in Python.
     Where fewer than ROWS rows are left, the last one is computed again in place of the missing ones.
@@ -111,16 +116,18 @@ def tile_in_registers(typingctx, a, r, panel, c, left, row_bytes):
     return types.void(a, types.intp, panel, c, types.intp, row_bytes), codegen
 
 
-@overload(tile)
-def compiled_tile(a, r, panel, c, left):
-    """Make compiled code that calls `tile` call `tile_in_registers`, which is compiled for both widths."""
-    def in_registers(a, r, panel, c, left):
+@overload(times_panel)
+def compiled_times_panel(a, panel, c, left):
+    """Compiled code runs this as `times_panel`. Both widths are compiled; the panel's own decides."""
+    def in_tiles(a, panel, c, left):
         if panel.shape[1] * panel.itemsize == WIDE:
-            tile_in_registers(a, r, panel, c, left, WIDE)
+            for r in range(0, len(a), ROWS):
+                tile_in_registers(a, r, panel, c, left, WIDE)
         else:
-            tile_in_registers(a, r, panel, c, left, NARROW)
+            for r in range(0, len(a), ROWS):
+                tile_in_registers(a, r, panel, c, left, NARROW)
 
-    return in_registers
+    return in_tiles
 
 
 @compiled
@@ -131,16 +138,15 @@ def product(a, panels, c):
     """
     n, M = c.shape
     P, _, L = panels.shape
-    edge = np.empty((ROWS, L), c.dtype)
+    edge = np.empty((BLOCK, L), c.dtype)
     for top in range(0, n, BLOCK):
-        stop = min(top + BLOCK, n)
+        rows, into = a[top:top + BLOCK], c[top:top + BLOCK]
         for p in range(P):
-            left, panel = p * L, panels[p]
-            for r in range(top, stop, ROWS):
-                if left + L <= M:
-                    tile(a, r, panel, c, left)
-                else:
-                    tile(a[r:r + ROWS], 0, panel, edge, 0)
-                    for k in range(r, min(r + ROWS, stop)):
-                        for j in range(M - left):
-                            c[k, left + j] = edge[k - r, j]
+            left = p * L
+            if left + L <= M:
+                times_panel(rows, panels[p], into, left)
+            else:
+                times_panel(rows, panels[p], edge, 0)
+                for k in range(len(into)):
+                    for j in range(M - left):
+                        into[k, left + j] = edge[k, j]

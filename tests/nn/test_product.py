@@ -74,6 +74,7 @@ def test_panels_hold_the_columns_side_by_side_and_then_zeros(M, row_bytes, rng):
     assert panels.shape == (math.ceil(M / L), 3, L)
     columns = panels.transpose(1, 0, 2).reshape(3, -1)
     assert (columns[:, :M] == b).all() and (columns[:, M:] == 0).all()
+    assert panels.ctypes.data % 64 == 0, "rows that cross lines of the cache"
 
 
 def test_the_width_changes_a_product_by_rounding_only(rng):
