@@ -1,6 +1,6 @@
 """How long do the CTC loss and its gradient take, compared with torch, optax and our slower rungs?
 
-    python -m benchmarks.ctc_loss [--tables batches,single] [--threads 1,2] [--seconds 2] [--quick]
+    python -m benchmarks.ctc_loss [--tables batches,against,single] [--threads 1,2] [--seconds 2] [--quick]
                                   [--families normal,peaky] [--shapes 1000x100] [--digits 500]
                                   [--against CHECKOUT] [--slow]
 
@@ -16,39 +16,37 @@ thread and "reused" on several take turns. On a virtual machine a second core he
 machine uses it. The share of time that other machines took is therefore printed with the ratio.
 
 The second table has single sequences of each family of inputs (see `tools/families.py`), on one thread;
-it names the kernel that answered. Our loss runs in a process of its own, and so does that of another
-checkout of this project if `--against` names one: `git worktree add ../before COMMIT` makes a folder of
-an older commit. All take turns on the same inputs. A process may be a little slower or faster than
-another one with the same work, so the processes are started anew several times.
+it names the kernel that answered. Our loss runs in a process of its own.
+
+With `--against` another checkout of this project takes turns with ours on the same inputs, in a process of
+its own too: `git worktree add ../before COMMIT` makes a folder with an older commit. Then the table of
+single sequences has it as a contender, and one more table compares the two on the five batches, on one
+thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Sequence
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.ctc import reference
 
 from .tools import families
-from .tools.checkout import HERE, Answer, Checkout
+from .tools.checkout import HERE, Answer, folder, in_turns
 from .tools.harness import (
     conclude,
     first_call,
     interleave,
     machine,
     milliseconds,
-    one_turn,
     ratio,
     stolen,
-    take_turns,
 )
 from .tools.torch_ctc import on_torch
 
@@ -69,13 +67,14 @@ def main() -> None:
     # One thread for optax, like the others. XLA reads this when it starts.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ctc_loss")
-    parser.add_argument("--tables", default="batches,single", help="which tables (default: batches,single)")
+    tables = "batches,against,single"
+    parser.add_argument("--tables", default=tables, help=f"which tables (default: {tables})")
     parser.add_argument("--quick", action="store_true", help="tiny problems, to see that it runs")
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds per row (default: 2)")
     parser.add_argument("--threads", default="1,2", help="batches: thread counts (default: 1,2)")
     families.add_options(parser, SINGLE_SHAPES, DIGITS)
-    parser.add_argument("--against", metavar="CHECKOUT", help="single: a folder with another commit")
-    parser.add_argument("--restarts", type=int, default=3, help="single: how often the processes are started")
+    parser.add_argument("--against", type=folder, metavar="CHECKOUT", help="folder of another commit")
+    parser.add_argument("--restarts", type=int, default=3, help="starts of each process (default: 3)")
     parser.add_argument("--slow", action="store_true", help="single: time the exact and the log kernel too")
     options = parser.parse_args()
     shapes, inputs = SHAPES, families.chosen(options)
@@ -85,6 +84,8 @@ def main() -> None:
     print(f"{machine()}\n{first_call(lambda: ctc_loss(np.zeros((2, 1, 2), np.float32), [[1]]))}\n")
     if "batches" in options.tables:
         batches(shapes, list(map(int, options.threads.split(","))), options.seconds)
+    if "against" in options.tables and options.against:
+        batches_against(shapes, options.seconds, options.restarts, options.against)
     if "single" in options.tables:
         single(list(inputs), options.seconds, options.restarts, options.against, options.slow)
 
@@ -118,6 +119,24 @@ def batches(shapes: Sequence[tuple[int, int, int, int]], thread_counts: Sequence
     header = ["threads", "T, N, C, U", "contender", "ms (middle half)", "times as fast as torch",
               "worst error"]
     conclude("ctc_loss", header, rows, results, *remarks)
+
+
+def batches_against(shapes: Sequence[tuple[int, int, int, int]], seconds: float, restarts: int,
+                    against: Path) -> None:
+    """Compare another checkout with this one on the same batches, print the table and save it."""
+    contenders: dict[str, tuple[str | Path, str]] = {"ours": (HERE, "auto"), "before": (against, "auto")}
+    problems = [problem(shape) for shape in shapes]
+    answers, times = in_turns(problems, contenders, lambda *_: {}, seconds, restarts)
+    rows, results = [], []
+    for shape, found, timed in zip(shapes, answers, times):
+        apart = float(np.abs(found["ours"].grad - found["before"].grad).max())
+        assert apart < 1e-4, f"{shape}: gradients differ by {apart}"
+        rows.append(["{}, {}, {}, {}".format(*shape), milliseconds(timed["ours"]),
+                     milliseconds(timed["before"]), f"{ratio(timed, 'ours', 'before'):.3f}", f"{apart:.1e}"])
+        results.append(dict(shape=shape, apart=apart,
+                            seconds={name: spent.tolist() for name, spent in timed.items()}))
+    header = ["T, N, C, U", "ms (middle half)", "before: ms", "ours / before", "gradients differ by"]
+    conclude("ctc_loss_against", header, rows, results, "")
 
 
 def problem(shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +248,7 @@ def _with_optax(logits, targets, threads):
 # ---- single sequences -------------------------------------------------------------------------
 
 
-def single(problems: Sequence[families.Problem], seconds: float, restarts: int, against: str | None,
+def single(problems: Sequence[families.Problem], seconds: float, restarts: int, against: Path | None,
            slow: bool) -> None:
     """Measure single sequences on one thread, print the table and save it."""
     contenders: dict[str, tuple[str | Path, str]] = {"ours": (HERE, "auto")}
@@ -238,30 +257,15 @@ def single(problems: Sequence[families.Problem], seconds: float, restarts: int, 
     if slow:
         contenders |= {"exact": (HERE, "exact"), "log": (HERE, "log")}
     torch.set_num_threads(1)
-    times: list[dict[str, np.ndarray]] = [{} for _ in problems]
-    answers: list[dict[str, Answer]] = [{} for _ in problems]
-    bar = tqdm(total=restarts * len(problems), leave=False, desc="single sequences")
-    for _ in range(restarts):
-        with ExitStack() as stack:
-            processes = {name: stack.enter_context(Checkout(path)) for name, (path, _) in contenders.items()}
-            for k, (_, logits, target) in enumerate(problems):
-                for name, process in processes.items():
-                    answers[k][name] = process.solve(logits, target, contenders[name][1])
-                with_torch = on_torch(logits[:, None], target[None])
-                losses, grads = with_torch()
-                answers[k]["torch"] = Answer(losses[0], grads[:, 0], np.nan, False)
-                turns = {name: process.turn for name, process in processes.items()}
-                turns["torch"] = lambda: one_turn(with_torch)
-                for name, spent in take_turns(turns, seconds / restarts, least=3).items():
-                    times[k][name] = np.append(times[k].get(name, []), spent)
-                bar.update()
-    bar.close()
+    answers, times = in_turns(
+        [(logits, target) for _, logits, target in problems], contenders,
+        lambda logits, target: {"torch": on_torch(logits[:, None], target[None])}, seconds, restarts)
     rows, results = [], []
     for problem, found, timed in zip(problems, answers, times):
         errors = errors_of(problem, found)
         rows.append(single_row(problem, found, timed, errors))
         results.append(dict(family=problem.family, shape=problem.shape, errors=errors,
-                            exact={name: answer.exact for name, answer in found.items()},
+                            exact={name: bool(answer.exact) for name, answer in found.items()},
                             seconds={name: spent.tolist() for name, spent in timed.items()}))
     header = ["family", "T, U", "kernel", "ms (middle half)", "torch / ours", "error", "torch's error"]
     header += ["before: kernel", "before: ms", "ours / before"] if against else []
@@ -272,7 +276,9 @@ def single(problems: Sequence[families.Problem], seconds: float, restarts: int, 
 def errors_of(problem: families.Problem, answers: dict[str, Answer]) -> dict[str, float]:
     """The worst error of each gradient; the truth is that of the exact kernel in float64."""
     truth = ctc_loss(problem.logits.astype(np.float64), problem.target, method="exact")
-    errors = {name: float(np.abs(answer.grad - truth.grad).max()) for name, answer in answers.items()}
+    grads = {name: answer.grad for name, answer in answers.items()}
+    grads["torch"] = on_torch(problem.logits[:, None], problem.target[None])()[1][:, 0]
+    errors = {name: float(np.abs(grad - truth.grad).max()) for name, grad in grads.items()}
     ours = answers["ours"].loss
     assert abs(ours - truth.loss) <= 1e-3 * max(truth.loss, 1) and errors["ours"] < 1e-3, (
         f"{problem.family} {problem.shape}: loss {ours}, not {truth.loss}; gradient off by {errors['ours']}")

@@ -70,16 +70,40 @@ def results(tmp_path, name):
 
 
 def test_ctc_loss(run, tmp_path):
-    table, single = tables(run(ctc_loss, "--quick", "--threads", "1", "--seconds", "0", "--restarts", "1",
-                               "--slow", "--against", str(checkout.HERE)))
+    table, against, single = tables(run(ctc_loss, "--quick", "--threads", "1", "--seconds", "0",
+                                        "--restarts", "1", "--slow", "--against", str(checkout.HERE)))
     contenders = [row[2] for row in table[1:]]
     assert {"reused", "fresh", "torch", "log space", "reference"} <= set(contenders)
     assert len(results(tmp_path, "ctc_loss")) == len(contenders)
+    assert [row[0] for row in against[1:]] == ["12, 4, 5, 3"] and against[1][-1] == "0.0e+00"
     assert [row[:3] for row in single[1:]] == [[name, "40, 4", "certified"] for name in ("normal", "peaky")]
     assert {"torch / ours", "ours / before", "exact / ours", "log / ours"} <= set(single[0])
     for row in results(tmp_path, "ctc_loss_single"):
-        assert row["exact"] == dict(ours=False, before=False, exact=True, log=False, torch=False)
+        assert row["exact"] == dict(ours=False, before=False, exact=True, log=False)
         assert row["errors"]["ours"] < 1e-6
+
+
+def test_a_checkout_is_solved_by_its_own_code(tmp_path):
+    """A copy of the package in which every loss is 7 answers 7; a process that has died is reported."""
+    package = tmp_path / "ctc_scratch"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from types import SimpleNamespace\n"
+        "Workspace, set_num_threads = object, print\n"
+        "def ctc_loss(logits, targets, **options):\n"
+        "    return SimpleNamespace(loss=7.0, grad=logits, bound=0.0, exact=targets.any())\n")
+    with checkout.Checkout(tmp_path) as other:
+        assert other.solve(np.zeros((3, 2)), np.array([1])).loss == 7
+        assert 0 < other.turn() < 1
+        other.process.kill()
+        with pytest.raises(RuntimeError, match=f"^the process of {tmp_path} has died"):
+            other.turn()
+
+
+def test_a_folder_without_the_package_is_no_checkout(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(ctc_loss, "--against", str(tmp_path))
+    assert f"--against: {tmp_path} holds no ctc_scratch" in capsys.readouterr().err
 
 
 def test_ctc_loss_reports_the_gain_of_more_threads(run, tmp_path):
