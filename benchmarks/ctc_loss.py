@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--threads", default="1,2", help="batches: thread counts (default: 1,2)")
     families.add_options(parser, SINGLE_SHAPES, DIGITS)
     parser.add_argument("--against", type=folder, metavar="CHECKOUT", help="folder of another commit")
-    parser.add_argument("--restarts", type=int, default=3, help="starts of each process (default: 3)")
+    parser.add_argument("--restarts", type=int, default=5, help="starts of each process (default: 5)")
     parser.add_argument("--slow", action="store_true", help="single: time the exact and the log kernel too")
     options = parser.parse_args()
     shapes, inputs = SHAPES, families.chosen(options)

@@ -92,7 +92,7 @@ def in_turns(problems: Sequence[tuple[NDArray, NDArray]], contenders: Mapping[st
     problems : logits and targets of each
     contenders : the checkout and the method of each
     others : called with a problem, gives what takes turns with them in this process
-    seconds : of timing per problem; there are at least 3 rounds after each start
+    seconds : of timing per problem; there are at least 2 rounds after each start
     restarts : how often the processes are started
 
     Returns
@@ -115,7 +115,7 @@ def in_turns(problems: Sequence[tuple[NDArray, NDArray]], contenders: Mapping[st
                     for name, call in others(logits, targets).items():
                         call()
                         turns[name] = partial(one_turn, call)
-                    for name, more in take_turns(turns, seconds / restarts, least=3).items():
+                    for name, more in take_turns(turns, seconds / restarts, least=2).items():
                         spent[name] = np.append(spent.get(name, []), more)
                     bar.update()
     return answers, times
