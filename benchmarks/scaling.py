@@ -31,8 +31,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
+from tqdm import tqdm
 
-from ctc_scratch import CTCResult, Workspace, ctc_loss, set_num_threads
+from ctc_scratch import Workspace, ctc_loss, set_num_threads
 from ctc_scratch.plots.style import AMBER, BLUE, GREY, GRID
 
 from .tools import harness
@@ -209,9 +210,10 @@ def on_logarithmic_axes(ax: Axes, sizes: Sequence[int]) -> None:
 def compare_families(options: argparse.Namespace) -> None:
     """Time sequences of each family and length, print the table, draw the figure and save the numbers."""
     lengths = [40, 80] if options.quick else LENGTHS
-    timed = {family: [time_family(family, T, options.seconds) for T in lengths]
-             for family in options.families}
-    fell_back = {T: [family for family in FAMILIES if bool(ours(family, T).exact)] for T in lengths}
+    timed = {family: [time_family(family, T, options.seconds)
+                      for T in tqdm(lengths, desc=family, leave=False)] for family in options.families}
+    fell_back = {T: [family for family in FAMILIES if ctc_loss(*problem(family, T)).exact]
+                 for T in lengths}
     rows = [[family, f"{T}, {T // FRAMES_PER_LABEL}", "exact" if point["exact"] else "certified",
              *(f"{point['nanoseconds'][name]:.3g}" for name in ("auto", "exact", "torch")),
              f"{point['torch / auto']:.1f}"]
@@ -228,11 +230,6 @@ def compare_families(options: argparse.Namespace) -> None:
 def problem(family: str, T: int) -> tuple[np.ndarray, np.ndarray]:
     """The sequence of a family with T frames."""
     return draw(family, T, T // FRAMES_PER_LABEL, FAMILIES_C)
-
-
-def ours(family: str, T: int) -> CTCResult:
-    """Our answer for `problem`."""
-    return ctc_loss(*problem(family, T))
 
 
 def time_family(family: str, T: int, seconds: float) -> dict[str, Any]:
@@ -257,10 +254,10 @@ def families_figure(lengths: list[int], timed: dict[str, list[dict]], fell_back:
     """Time per cell against T: a line per family for ours, a band over the families for the others."""
     drawing = Figure(figsize=(7.2, 5.6), layout="constrained")
     ax = drawing.subplots()
-    for name, label, colour in ("torch", "torch", AMBER), ("exact", "exact kernel", GREY):
+    for name, label, colour, marker in ("torch", "torch", AMBER, "^"), ("exact", "exact kernel", GREY, ""):
         spent = np.array([[point["nanoseconds"][name] for point in points] for points in timed.values()])
         ax.fill_between(lengths, spent.min(axis=0), spent.max(axis=0), color=colour, alpha=0.45, linewidth=0)
-        ax.plot(lengths, np.median(spent, axis=0), color=colour, linewidth=1.8,
+        ax.plot(lengths, np.median(spent, axis=0), color=colour, linewidth=1.8, marker=marker,
                 label=f"{label}: median and range of these families")
     ax.plot([], [], color=BLUE, linestyle="none", marker="o", markersize=8, markerfacecolor="white",
             label="hollow: fell back to the exact kernel")

@@ -1,7 +1,7 @@
 """What the benchmarks share: interleaved timing, medians with their spread, tables, files.
 
 A machine's speed drifts, so two times are comparable only if they are measured together. Contenders
-therefore take turns in one process, and a ratio is the median of the ratios of all rounds.
+therefore take turns, and a ratio is the median of the ratios of all rounds.
 """
 
 from __future__ import annotations
@@ -97,16 +97,20 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def machine() -> str:
-    """One line with the date, the processor, and the versions of Python and NumPy."""
-    model = platform.processor() or platform.machine()
+    """One line with the date, the processor, its widest registers, and the versions of Python and NumPy."""
+    fields = {}
     try:
-        with open("/proc/cpuinfo") as file:
-            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            fields[name.strip()] = value.strip()
+    except OSError:
         pass
+    model = fields.get("model name") or platform.processor() or platform.machine()
+    flags = fields.get("flags", "").split()
+    registers = " (AVX-512)" if "avx512f" in flags else " (AVX2)" if "avx2" in flags else ""
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
-    return f"{when}, {model}, {os.cpu_count()} cores, {versions}"
+    return f"{when}, {model}{registers}, {os.cpu_count()} cores, {versions}"
 
 
 def first_call(call: Callable[[], Any]) -> str:
