@@ -10,6 +10,7 @@ import signal
 import tempfile
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
@@ -58,6 +59,11 @@ def make_problem(rng):
         return Problem(logits, targets, np.array(lengths), blank)
 
     return make
+
+
+as_plain_python = pytest.mark.skipif(
+    not numba.config.DISABLE_JIT,  # type: ignore[attr-defined]
+    reason="parts of kernels can only be called in plain Python")
 
 
 def assert_close(actual, expected, atol, what):

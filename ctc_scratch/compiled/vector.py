@@ -186,6 +186,17 @@ def larger(context, a, b):
     return a(a, b), codegen
 
 
+@python_twin(np.minimum)
+@intrinsic
+def smaller(context, a, b):
+    """The element-wise minimum of two Eights."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
+
+    return a(a, b), codegen
+
+
 @python_twin(lambda a, b, values, others: np.where(a > b, values, others))
 @intrinsic
 def where_over(context, a, b, values, others):
@@ -209,6 +220,40 @@ def absolute(context, values):
         return builder.bitcast(kept, arguments[0].type)
 
     return values(values), codegen
+
+
+# How `put_columns` transposes 8 x 8 numbers: in three rounds, which combine rows 1, 2 and 4 apart. Two rows
+# become two new ones, whose numbers are given by their indices in the two old rows, joined end to end.
+_ROUNDS = [(1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15)),
+           (2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+           (4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))]
+
+
+def _put_columns(numbers, k, step, *rows):
+    for j, column in enumerate(np.transpose(rows)):
+        _write(numbers, k + j * step, column)
+
+
+@python_twin(_put_columns)
+@intrinsic
+def put_columns(context, numbers, k, step, a, b, c, d, e, f, g, h):
+    """Write the columns of the matrix whose rows are eight Eights: column j to numbers[k + j * step:][:8]."""
+
+    def codegen(context, builder, signature, arguments):
+        array, k, step, *rows = arguments
+        for apart, *masks in _ROUNDS:
+            for j in (j for j in range(8) if not j & apart):
+                pair = rows[j], rows[j + apart]
+                rows[j], rows[j + apart] = (
+                    builder.shuffle_vector(*pair, ir.Constant(vector_type(ir.IntType(32)), mask))
+                    for mask in masks)
+        for row in rows:
+            pointer = _pointer(context, builder, numbers, array, k)
+            builder.store(row, pointer, align=numbers.dtype.bitwidth // 8)
+            k = builder.add(k, step)
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.intp, types.intp, *[a] * 8), codegen
 
 
 @python_twin(lambda values: values.astype(np.float64))

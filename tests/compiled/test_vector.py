@@ -13,6 +13,8 @@ from ctc_scratch.compiled.vector import (
     largest_of,
     narrowed,
     put,
+    put_columns,
+    smaller,
     splat,
     total_of,
     where_over,
@@ -31,6 +33,7 @@ def operators(x, out):
     put(out, 40, a / two)
     put(out, 48, larger(a, b))
     put(out, 56, where_over(a, b, b, splat(two)))
+    put(out, 64, smaller(a, b))
 
 
 @numba.njit
@@ -46,16 +49,23 @@ def conversions(x, wide, narrow):
     put(wide, 8, eight_of(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0))
 
 
+@numba.njit
+def turned(rows, out, k, step):
+    put_columns(out, k, step, eight(rows, 0), eight(rows, 8), eight(rows, 16), eight(rows, 24),
+                eight(rows, 32), eight(rows, 40), eight(rows, 48), eight(rows, 56))
+
+
 @pytest.fixture(params=[np.float32, np.float64])
 def numbers(request, rng):
     return rng.standard_normal(16).astype(request.param)
 
 
 def test_operators(numbers):
-    a, b, out = numbers[:8], numbers[8:], np.empty(64, numbers.dtype)
+    a, b, out = numbers[:8], numbers[8:], np.empty(72, numbers.dtype)
     operators(numbers, out)
-    expected = [a + b, a - b, a * b, a / b, 2 - a, a / 2, np.maximum(a, b), np.where(a > b, b, 2)]
-    np.testing.assert_array_equal(out.reshape(8, 8), expected)
+    expected = [a + b, a - b, a * b, a / b, 2 - a, a / 2, np.maximum(a, b), np.where(a > b, b, 2),
+                np.minimum(a, b)]
+    np.testing.assert_array_equal(out.reshape(9, 8), expected)
 
 
 def test_reductions(numbers):
@@ -76,3 +86,15 @@ def test_conversions(numbers):
 def test_eights_are_counted_through_all_dimensions(numbers):
     """Eight numbers from number 3 of an array (4, 4) on run through the ends of rows."""
     np.testing.assert_array_equal(reductions(numbers.reshape(4, 4))[:2], reductions(numbers)[:2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k, step", [(0, 8), (3, 11), (16, 24), (100, -9)])
+def test_eight_rows_are_turned_into_columns(dtype, k, step):
+    """Column j of the matrix goes to the eight numbers from k + j * step on, and nowhere else."""
+    matrix, out = np.arange(64, dtype=dtype).reshape(8, 8), np.full(200, -1, dtype)
+    expected = out.copy()
+    for j in range(8):
+        expected[k + j * step:k + j * step + 8] = matrix[:, j]
+    turned(matrix, out, k, step)
+    np.testing.assert_array_equal(out, expected)

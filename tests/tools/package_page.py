@@ -19,9 +19,9 @@ PAGE = ROOT / "README.md"
 LINES_PER_MINUTE = 20
 
 # The rooms from the bottom of the house to its top.
-ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/inputs", "ctc/running", "ctc/paths",
-         "ctc/decoding", "ctc/diagnosis", "nn", "plots", "digits", "digits/data", "digits/model",
-         "digits/training", "digits/reading", "digits/lessons", "commands"]
+ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes", "ctc/certified/banded",
+         "ctc/inputs", "ctc/running", "ctc/paths", "ctc/decoding", "ctc/diagnosis", "nn", "plots", "digits",
+         "digits/data", "digits/model", "digits/training", "digits/reading", "digits/lessons", "commands"]
 
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {

@@ -1,73 +1,32 @@
-"""The fast kernel: linear space, vectorised, and a proved error bound with every answer.
+"""The fast kernels: linear space, vectorised, and a proved bound on the error of every answer.
 
-**Recursion.** The extended labels are split into blanks ab[u], u = 0..U, and labels
-al[u], u = 0..U-1, so that no state has to look up which class it emits:
+Both kernels compute an upper bound of the likelihood Z, and a lower bound that comes from the same numbers
+as the gradient. The gap between the bounds limits the error of the loss and of the gradient. If it is too
+wide, the exact kernel answers.
+
+- `lanes`: eight short sequences side by side, each with one exponent for all its states
+- `banded`: a long sequence, with an exponent for each label, computed only where its paths matter
+
+**Blanks and labels.** The extended labels are split into blanks ab[u], u = 0..U, and labels al[u], u =
+0..U-1, so that no state has to look up which class it emits:
 
     ab_t[u] = (ab[u] + al[u-1]) y_t(blank)                                  stay, step
     al_t[u] = (al[u] + ab[u] + skip[u] al[u-1]) y_t(label u)                stay, step, skip
 
-where skip[u] is 1 if label u differs from label u-1, else 0. All terms are positive, so
-nothing cancels: each frame adds at most four relative roundings to a state. The backward
-pass keeps labels multiplied by their emission, as the frame before needs them. The
-gradient of a frame, weight * (y - occupancy), is written once, when its beta is known.
+where skip[u] is 1 if label u differs from label u-1, else 0, and the right-hand sides are those of
+frame t - 1. All terms are positive, so nothing cancels: each frame adds at most four relative roundings
+to a state in every pass: of two sums and at most two products. Fusing a product with a sum saves one.
+Powers of two round nothing, nor does replacing a state by its floor or by 0. Where `banded` adds its
+floor to a state, that rounds too, but never to less than the state was.
 
-**Range.** States lie between FLOOR and about TOP, relative to a power of two of their
-sequence. At every fourth frame, if the sum of its states has moved away from TOP, they are
-multiplied by another power of two, which rounds nothing. So far this is ordinary
-rescaling, which is known to lose states that matter later. Therefore:
+**Rounding.** rho = (4 T + sum_t eps_t) 2^-53 is added to the gap, where eps_t is the error of the
+emissions of frame t in units of 2^-53. For float64 logits, e^(x - max) is corrected for the rounding of
+the difference, so eps_t is about 8, plus the error of summing C terms. For float32 logits, emissions
+are float32, and the bound holds for the emissions as computed: each is perturbed by at most (3 + min(C,
+67) + ln C + |x - max|) 2^-24 of itself, to which their sum contributes min(C, 67) + ln C.
 
-**The bracket.** At every frame, before they are used,
-
-    forward:   a reachable state, or an emission, below its floor is *raised* to it
-    backward:  a state, or an emission, below its floor is *dropped* to 0
-
-so that the forward states A are upper bounds on alpha and the backward states B lower
-bounds on beta. The likelihood Z then lies between Z_up, made of A, and Z_low, made of B.
-More than that: for any frame t and any set K of states
-
-    sum_K (A B - alpha beta) = sum_K (A - alpha) B  -  sum_K alpha (beta - B)
-
-The first term is at most sum (A - alpha) beta <= Z_up - Z: what has been raised up to t
-goes on through the true recursion, and later raises only add to it. The second term is
-the mass of true paths that are dropped after t, which is at most Z - Z_low. So
-
-    -(Z - Z_low)  <=  sum_K A B - sum_K alpha beta  <=  Z_up - Z
-
-This holds also if the first sum leaves out states whose emission at t was dropped: their
-paths are part of Z - Z_low, and no other path is counted with them. Let a be this error
-for K, and b that for all states; Q = Z + b is the sum of all A B at frame t, and
-Q >= Z_low. With p = sum_K alpha beta, the posterior of K is p / Z, and the error of what
-we return is
-
-    (p + a) / Q - p / Z  =  (a (1 - p / Z) - b p / Z) / Q
-
-which is at most (Z_up - Z_low) / Z_low in size. So two numbers that are computed anyway
-bound everything:
-
-    bound = (Z_up - Z_low) / Z_low + rho
-
-It is relative for the likelihood, and absolute for every gamma and every sum of gammas.
-rho = (4 T + sum_t eps_t) 2^-53 covers rounding, where eps_t is the error of the emissions
-of frame t in units of 2^-53. For float64 logits, e^(x - max) is corrected for the rounding
-of the difference, so eps_t is about 8, plus the error of summing C terms. For float32
-logits, emissions are float32, and the bound holds for the emissions as computed: each is
-perturbed by at most (3 + min(C, 67) + ln C + |x - max|) 2^-24 of itself, to which their
-sum contributes min(C, 67) + ln C.
-
-**Lanes.** Where frames, labels and classes are few, eight sequences are computed side by
-side, in eight lanes: entry u * 8 + j of a row is label u of lane j, and its neighbour u - 1
-stands eight entries before it. So the same loops serve one sequence and eight. A lane does
-not depend on the others: each has a window of its own states that can be reached.
-
-**Memory.** alpha is kept for all frames while it fits a budget. Otherwise it is kept for a
-segment of about sqrt(T) frames at a time, and computed again on the way back, to the same
-bits.
-
-The files, in the order to read them: `frame` (stay, step, skip), `passes` (over the frames), `layout` (a
-group of sequences and its workspace), `emissions`, `batch`.
+rho covers the rounding of the likelihood, as one bound of the gap is returned and the other is off by rho
+at most. For a posterior the rounding of both bounds counts, up to 8 T 2^-53 together with that of the
+posterior itself; but errors of the emissions change it by at most half of eps_t, so that rho covers it,
+too, if eps_t is at least 8: always for float64 logits. For float32 logits rho is therefore 8 T 2^-53.
 """
-
-from .batch import solve_groups
-from .layout import workspace_size
-
-__all__ = ["solve_groups", "workspace_size"]

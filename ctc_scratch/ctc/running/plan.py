@@ -1,4 +1,4 @@
-"""Which sequences of a batch have to be solved, and in which groups the fast kernel takes them."""
+"""Which sequences of a batch have to be solved, and which of them the fast kernels take side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..inputs.targets import Targets
 kernel = cached_njit(nogil=True)
 
 LANES = 8
-"""How many short sequences the fast kernel takes side by side; it is written for 8."""
+"""How many short sequences are solved side by side; the kernel in `certified/lanes` is written for 8."""
 
 SHORT = 2**13
 """A sequence is short if frames times (labels + 3) is at most this, in a batch of at most 64 classes."""
@@ -37,11 +37,10 @@ class Problem(NamedTuple):
                 targets.offsets, self.blank, self.weights)
 
 
-class Groups(NamedTuple):
-    """G groups of L sequences; the fast kernel takes a group at a time, its sequences side by side."""
+class Share(NamedTuple):
+    """Sequences that one of the certified kernels solves."""
 
-    members: NDArray[np.intp]  # (G, L) sequences, -1 where a lane has none
-    lanes: tuple[int, ...]  # L zeros: a tuple's length is part of its type, so the kernel is compiled for L
+    members: NDArray[np.intp]  # (G,) one at a time; or (G, 8) eight side by side, -1 where a lane has none
     T: int  # frames of the longest sequence
     U: int  # labels of the longest target
 
@@ -51,7 +50,8 @@ class Plan(NamedTuple):
 
     todo: NDArray[np.bool_]  # (N,) whether the target fits its frames
     losses: NDArray[np.float64]  # (N,) 0 if T = U = 0, else inf until the sequence is solved
-    groups: list[Groups]  # long sequences, each alone, then short ones, side by side
+    alone: Share | None  # long sequences
+    side_by_side: Share | None  # short ones
     cells: int  # the work of all sequences to solve: T (U + C) each
 
 
@@ -66,13 +66,18 @@ def make_plan(problem: Problem, side_by_side: bool) -> Plan:
     short = SHORT if side_by_side and C <= 64 else 0
     todo, losses, samples, sizes, cells = _plan(np.lexsort((U, lengths)), lengths, U, repeats, C, short)
     (n_long, T_long, U_long), (n_short, T_short, U_short) = sizes.tolist()
-    groups = []
-    if n_long:
-        groups.append(Groups(samples[0, :n_long, None], (0,), T_long, U_long))
-    if n_short:
-        members = samples[1, :-(-n_short // LANES) * LANES].reshape(-1, LANES)
-        groups.append(Groups(members, (0,) * LANES, T_short, U_short))
-    return Plan(todo, losses, groups, cells)
+    members = samples[1, :-(-n_short // LANES) * LANES].reshape(-1, LANES)
+    return Plan(todo, losses, Share(samples[0, :n_long], T_long, U_long) if n_long else None,
+                Share(members, T_short, U_short) if n_short else None, cells)
+
+
+def alone_again(problem: Problem, plan: Plan, again: NDArray[np.bool_]) -> Plan:
+    """The plan that solves the sequences in `again` (N,) once more, each of them alone."""
+    samples = np.flatnonzero(again)
+    T, U = problem.frames.lengths[samples], problem.targets.lengths[samples]
+    share = Share(samples, int(T.max()), int(U.max()))
+    cells = int((T * (U + problem.frames.rows.shape[1])).sum())
+    return plan._replace(alone=share, side_by_side=None, cells=cells)
 
 
 @kernel

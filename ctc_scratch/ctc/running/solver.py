@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from ...compiled.cache import cached_njit
 from ...compiled.counter import FAILED, TAKEN, new_progress, spin_until_done
-from .. import certified, exact, kernels
+from .. import exact, kernels
+from ..certified import banded, lanes
 from ..inputs.values import FEW_CLASSES, all_finite, check_values, find_tops
 from . import threads
-from .plan import Groups, Plan, Problem, make_plan
+from .plan import Plan, Problem, Share, alone_again, make_plan
 from .workspace import Workspace
 
 # nogil: other threads can run meanwhile.
 kernel = cached_njit(nogil=True)
 
 BUDGET = 2**18
-"""How many values of alpha, 8 bytes each, the certified kernel keeps: as many as fit in a core's cache."""
+"""How many values of alpha or beta a certified kernel keeps, 8 bytes each: they fit in a core's cache."""
 
 LOOKS = 50_000
 """How often a thread looks whether the others are done before it sleeps until they are: about 1 ms."""
@@ -74,21 +75,32 @@ def solve(
 
 
 def _solve_auto(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
-    """Solve with the certified kernel, then solve what is too uncertain again with the exact kernel."""
+    """Solve with the certified kernels, and what is too uncertain with the exact kernel.
+
+    The kernel for short sequences has one exponent per sequence. Where that is not enough, the kernel for
+    long ones, with an exponent per label, is tried before the exact one.
+    """
     gaps = _inspect_and_certify(problem, plan, outputs, workspace)
     losses, lengths, limits = outputs.losses, problem.frames.lengths, _limits_of(problem)
     bounds, uncertain, impossible = _judge(losses, gaps, lengths, plan.todo, *limits)
-    if uncertain:
-        _run_exact(problem, plan, outputs)
-        bounds[plan.todo] = limits.rounding * lengths[plan.todo]
+    if plan.side_by_side is not None and uncertain.any():
+        again = uncertain & ~(losses < limits.least)
+        if again.any():
+            gaps_again = _certify(problem, alone_again(problem, plan, again), outputs, workspace)
+            assert gaps_again is not None
+            gaps = np.where(again, gaps_again, gaps)
+            bounds, uncertain, impossible = _judge(losses, gaps, lengths, plan.todo, *limits)
+    if uncertain.any():
+        _run_exact(problem, uncertain, outputs)
+        bounds[uncertain] = limits.rounding * lengths[uncertain]
         impossible = _count_impossible(losses)
-    return Solution(losses, bounds, plan.todo, impossible)
+    return Solution(losses, bounds, uncertain, impossible)
 
 
 def _solve_exact(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
     """Solve with the exact kernel."""
     check_values(problem.frames)
-    _run_exact(problem, plan, outputs)
+    _run_exact(problem, plan.todo, outputs)
     bounds = np.where(plan.todo, _limits_of(problem).rounding * problem.frames.lengths, 0.0)
     return Solution(outputs.losses, bounds, plan.todo, _count_impossible(outputs.losses))
 
@@ -117,11 +129,12 @@ def limits_of(dtype: np.dtype, C: int, normalise: bool) -> Limits:
     rho, in units of 2^-53, is at most 4 roundings per frame plus the error of the
     frame's emissions: 8 for an exp, and one for each addition on the way of a term to
     their sum. A block of 512 classes takes 64 additions in each of 8 lanes and 3 to
-    join the lanes; there are C / 512 blocks, and up to 7 classes after the last.
+    join the lanes, and up to 7 classes follow the last; where eight frames are summed
+    side by side, a block of 64 classes takes 64. There are at most C / 64 blocks.
     """
     if dtype == np.float32:
-        return Limits(4 * 2.0**-53, 1e-6, -np.inf)
-    emission = 8 + min(C, 74) + C / 512
+        return Limits(8 * 2.0**-53, 1e-6, -np.inf)
+    emission = 8 + min(C, 74) + C / 64
     return Limits((4 + emission) * 2.0**-53, 1e-12, NEARLY_CERTAIN if normalise else -np.inf)
 
 
@@ -150,9 +163,9 @@ def _run_log(problem: Problem, plan: Plan, outputs: Outputs) -> None:
     threads.run(task, T * (2 * U + 1 + problem.frames.rows.shape[1]))
 
 
-def _run_exact(problem: Problem, plan: Plan, outputs: Outputs) -> None:
-    """Losses, gradients and gamma of the sequences to solve, by the exact kernel."""
-    samples, arguments = np.flatnonzero(plan.todo), problem.for_kernels()
+def _run_exact(problem: Problem, todo: NDArray[np.bool_], outputs: Outputs) -> None:
+    """Losses, gradients and gamma of the sequences in `todo` (N,), by the exact kernel."""
+    samples, arguments = np.flatnonzero(todo), problem.for_kernels()
 
     @_quietly
     def task(shard):
@@ -181,50 +194,77 @@ def _inspect_and_certify(
     return gaps
 
 
-class _Share(NamedTuple):
-    """Groups that the threads divide among themselves, and how much memory a thread needs for one."""
+class _Work(NamedTuple):
+    """What the threads divide among themselves: groups of sequences that one kernel solves."""
 
-    groups: Groups
+    groups: int
     progress: NDArray[np.int64]  # the record of groups taken and done
-    room: int  # numbers of workspace per thread
+    solve: Callable[[], None]  # solves groups until none is left
 
 
 def _certify(
     problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None, inspect: bool = False
 ) -> NDArray[np.float64] | None:
-    """Run the certified kernel; returns how wide each bracket is relative to its lower end (N,).
+    """Run the certified kernels; returns how far their bounds are apart, relative to the lower one (N,).
 
-    Losses and gradients are those of the upper ends. With `inspect`, returns None
-    and writes nothing if a logit is not finite.
+    Losses are those of the upper bounds. With `inspect`, returns None and writes
+    nothing if a logit is not finite.
     """
     workspace = workspace or Workspace()
     gaps = np.zeros(len(outputs.losses))
-    gamma = np.empty((0, 0)) if outputs.gamma is None else outputs.gamma
-    rows, *others = problem.for_kernels()
     inspection = new_progress()
-    C = rows.shape[1]
-    shares = [_Share(groups, new_progress(),
-                     certified.workspace_size(groups.T, groups.U, C, len(groups.lanes), BUDGET))
-              for groups in plan.groups]
+    work = [make(problem, share, outputs, gaps, workspace)
+            for make, share in ((_work_alone, plan.alone), (_work_side_by_side, plan.side_by_side)) if share]
 
     @_quietly
     def task():
-        if inspect and not all_finite(rows, inspection):
+        if inspect and not all_finite(problem.frames.rows, inspection):
             return
-        for groups, progress, room in shares:
-            if progress[TAKEN] < len(groups.members):
-                numbers = workspace._take(room)
-                certified.solve_groups(
-                    groups.members, progress, groups.lanes, rows, problem.frames.tops, *others,
-                    problem.normalise, BUDGET, numbers, outputs.grad, gamma, outputs.losses, gaps)
-                workspace._give(numbers)
+        for part in work:
+            if part.progress[TAKEN] < part.groups:
+                part.solve()
 
     def all_done():
         return inspection[FAILED] > 0 or all([
-            spin_until_done(share.progress, len(share.groups.members), LOOKS) for share in shares])
+            spin_until_done(part.progress, part.groups, LOOKS) for part in work])
 
-    threads.run_together(task, all_done, sum(len(groups.members) for groups in plan.groups), plan.cells)
+    threads.run_together(task, all_done, sum(part.groups for part in work), plan.cells)
     return gaps if inspection[FAILED] == 0 else None
+
+
+def _work_alone(
+    problem: Problem, share: Share, outputs: Outputs, gaps: NDArray, workspace: Workspace
+) -> _Work:
+    """Long sequences, for the kernel with an exponent per label."""
+    progress, rows = new_progress(), problem.frames.rows
+    numbers, integers = banded.workspace_size(share.T, share.U, rows.shape[1], BUDGET)
+    gamma = np.empty((0, 0)) if outputs.gamma is None else outputs.gamma
+
+    def solve():
+        memory = workspace._take(numbers + -(-integers // 2))
+        banded.solve_sequences(
+            share.members, progress, rows, problem.frames.tops, *problem.for_kernels()[1:], problem.normalise,
+            BUDGET, memory[:numbers], memory[numbers:].view(np.int32), outputs.grad, gamma,
+            outputs.losses, gaps)
+        workspace._give(memory)
+
+    return _Work(len(share.members), progress, solve)
+
+
+def _work_side_by_side(
+    problem: Problem, share: Share, outputs: Outputs, gaps: NDArray, workspace: Workspace
+) -> _Work:
+    """Short sequences, for the kernel that takes eight side by side."""
+    progress, rows = new_progress(), problem.frames.rows
+    room = lanes.workspace_size(share.T, share.U, rows.shape[1], BUDGET)
+
+    def solve():
+        memory = workspace._take(room)
+        lanes.solve_groups(share.members, progress, *problem.for_kernels(), BUDGET, memory, outputs.grad,
+                           outputs.losses, gaps)
+        workspace._give(memory)
+
+    return _Work(len(share.members), progress, solve)
 
 
 # ---- after the kernels -----------------------------------------------------------------------------
@@ -232,16 +272,17 @@ def _certify(
 
 @kernel
 def _judge(losses, gaps, lengths, todo, rounding, widest, least):
-    """The bounds (N,), how many answers are too uncertain, and how many losses are inf.
+    """The bounds (N,), which answers are too uncertain (N,), and how many losses are inf.
 
-    Only the uncertain answers stay in todo. A bracket may be wider than `widest` by
-    what two passes round: 8 roundings per frame.
+    A gap may be wider than `widest` by what two passes round: 8 roundings per frame.
+    One that is negative by more than that would be a mistake in the bounds, and
+    proves nothing.
     """
-    bounds, uncertain, infinite = np.empty(len(losses)), 0, 0
+    bounds, uncertain, infinite = np.empty(len(losses)), np.zeros(len(losses), np.bool_), 0
     for n in range(len(losses)):
-        bounds[n] = gaps[n] + rounding * lengths[n]
-        todo[n] &= not gaps[n] <= widest + 8 * 2.0**-53 * lengths[n] or losses[n] < least
-        uncertain += todo[n]
+        rounded = 8 * 2.0**-53 * lengths[n]
+        bounds[n] = max(gaps[n], 0.0) + rounding * lengths[n]
+        uncertain[n] = todo[n] and (not -rounded <= gaps[n] <= widest + rounded or losses[n] < least)
         infinite += losses[n] == np.inf
     return bounds, uncertain, infinite
 

@@ -1,14 +1,16 @@
-"""The loops over one frame: stay, step and skip, forward and backward, and the gradient.
+"""The loops over one frame of eight sequences: stay, step and skip, forward and backward, and the gradient.
 
 All numbers of a group are in one array w, because one array is passed faster than ten. A function gets the
 index in w at which each of its rows begins. Indices are unsigned, because Numba tests signed ones for being
-negative. k runs over labels and lanes, the lane fastest, in whole blocks of eight. What the last block
-computes after the last label is 0, since nothing is emitted there.
+negative. k runs over the labels; the eight numbers from k on are those of the eight lanes.
 """
 
-from ...compiled.bits import unsigned
-from ...compiled.vector import absolute, eight, eight_of, larger, narrowed, put, splat, where_over
-from .flags import inlined, part
+from ....compiled.bits import unsigned
+from ....compiled.fused import inlined, part
+from ....compiled.vector import absolute, eight, eight_of, larger, narrowed, put, splat, where_over
+
+LANES = 8
+"""Sequences side by side: as many as an Eight has numbers."""
 
 HEADROOM = 460
 TOP = 2.0**HEADROOM  # the sum of the states starts here and is brought back here, so A B stays below 2^1022
@@ -39,15 +41,14 @@ def gathered(numbers, start, slots, k):
 
 
 @inlined
-def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip, new_blanks, new_labels):
+def step_forward(w, n, blanks, labels, blank, emit, slots, slot, y, skip, new_blanks, new_labels):
     """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + skip[u] al[u-1]) y(label u).
 
-    `blank` holds the blank's emission of each lane; for a single sequence, eight times the same. The labels'
-    emissions are kept in y, for the backward pass.
+    `blank` holds the blank's emission of each lane. y keeps the labels' emissions for the backward pass.
     """
-    for k in range(0, 8 * blocks, 8):
+    for k in range(0, n * LANES, LANES):
         label = gathered(w, emit, slots, slot + k)
-        stay, step = eight(w, blanks + k), eight(w, labels - L + k)
+        stay, step = eight(w, blanks + k), eight(w, labels - LANES + k)
         here = eight(w, labels + k) + stay + eight(w, skip + k) * step
         put(w, new_blanks + k, raised((stay + step) * blank))
         put(w, new_labels + k, raised(here * absolute(label)))
@@ -55,7 +56,7 @@ def step_forward(w, L, blocks, blanks, labels, blank, emit, slots, slot, y, skip
 
 
 @inlined
-def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_blanks, new_emitted, products):
+def step_backward(w, n, blanks, emitted, blank, skip, y, ab, al, new_blanks, new_emitted, products):
     """The backward step from frame t + 1 to frame t, and the products alpha beta of frame t.
 
     bb'[u] = bb[u] y(blank) + el[u];  bl'[u] = el[u] + bb[u+1] y(blank) + skip[u+1] el[u+1];
@@ -65,10 +66,10 @@ def step_backward(w, L, blocks, blanks, emitted, blank, skip, y, ab, al, new_bla
     and of the products.
     """
     blank_sum, label_sum = splat(0.0), splat(0.0)
-    for k in range(0, 8 * blocks, 8):
-        label, stay, step = eight(w, y + k), eight(w, emitted + k), eight(w, emitted + L + k)
+    for k in range(0, n * LANES, LANES):
+        label, stay, step = eight(w, y + k), eight(w, emitted + k), eight(w, emitted + LANES + k)
         bb = dropped(eight(w, blanks + k) * blank + stay)
-        bl = dropped(stay + eight(w, blanks + L + k) * blank + eight(w, skip + L + k) * step)
+        bl = dropped(stay + eight(w, blanks + LANES + k) * blank + eight(w, skip + LANES + k) * step)
         bl = where_over(label, splat(0.0), bl, splat(0.0))
         product = eight(w, al + k) * bl
         put(w, new_blanks + k, bb)
@@ -96,48 +97,24 @@ def fill(w, n, at, value):
 
 
 @inlined
-def of_lanes(w, lanes, k):
-    """One number per lane, from w[k] on; broadcast if there is a single lane."""
-    return eight(w, k) if len(lanes) > 1 else splat(w[unsigned(k)])
-
-
-@inlined
-def sum_of_two(w, blocks, a, b):
-    """The sum of two rows of states, as an Eight."""
+def sum_of_two(w, n, a, b):
+    """The sum of two rows of n states in each lane, as an Eight."""
     total = splat(0.0)
-    for k in range(0, 8 * blocks, 8):
+    for k in range(0, n, 8):
         total += eight(w, a + k) + eight(w, b + k)
     return total
 
 
 @inlined
-def scale(w, blocks, start, factor):
-    """Multiply a row of states by an Eight."""
-    for k in range(start, start + 8 * blocks, 8):
+def scale(w, n, start, factor):
+    """Multiply a row of n states by an Eight."""
+    for k in range(start, start + n, 8):
         put(w, k, eight(w, k) * factor)
 
 
 @inlined
-def write_grad(w, n, emit, occupancy, factor, weight, rows, r):
-    """rows[r] = weight * (y - factor * occupancy), for a single sequence with all n classes as columns."""
-    emit, occupancy = unsigned(emit), unsigned(occupancy)
-    for c in range(unsigned(n)):
-        y = w[emit + c] if w[emit + c] > 0.0 else 0.0
-        rows[r, c] = weight * (y - factor * w[occupancy + c])
-
-
-@inlined
-def write_columns(w, emit, occupancy, factor, weight, rows, r, columns):
-    """rows[r, columns] = weight * (y - factor * occupancy), for a single sequence with few columns."""
-    emit, occupancy = unsigned(emit), unsigned(occupancy)
-    for k in range(unsigned(len(columns))):
-        y = w[emit + k] if w[emit + k] > 0.0 else 0.0
-        rows[r, columns[k]] = weight * (y - factor * w[occupancy + k])
-
-
-@inlined
 def write_lanes(w, n, emit, occupancy, total, weight, line):
-    """line = weight * (y - occupancy / total) for eight sequences, as n classes by eight lanes."""
+    """line = weight * (y - occupancy / total), as n classes by eight lanes."""
     factor = splat(1.0) / total
     for k in range(0, 8 * n, 8):
         y = larger(eight(w, emit + k), splat(0.0))
@@ -149,4 +126,4 @@ def copy_lane(line, j, rows, r):
     """rows[r] = lane j of `line`."""
     j = unsigned(j)
     for c in range(unsigned(rows.shape[1])):
-        rows[r, c] = line[unsigned(8) * c + j]
+        rows[r, c] = line[unsigned(LANES) * c + j]

@@ -1,10 +1,10 @@
-"""The flags that the kernels of this folder are compiled with, and the reason for each of them."""
+"""Decorators for kernels in linear space, with the reason for each flag."""
 
 from typing import Any
 
 import numba.extending
 
-from ...compiled.cache import cached_njit
+from .cache import cached_njit
 
 # nogil: several threads solve one batch. error_model: a test for division by zero would keep LLVM from
 # vectorising. contract: multiply and add may be fused, which only rounds less. no_cfunc_wrapper: C does
