@@ -51,6 +51,14 @@ negative, and the answer is not used.
 forward pass of `lanes`? A raised emission lets q_t(s) exceed alpha_t(s) beta_t(s), and Q_t <= Z no longer
 holds. Q_t could then be close to Z_up although its parts are wrong.
 
+**A narrow first pass.** What a trained network says leaves little doubt, and then the first pass need not
+visit all labels, either. The moves out of a state lead to different classes, so different continuations
+of a path emit different sequences of classes. The probabilities of all sequences of classes sum to 1: beta
+is at most 1, and to leave out a state at frame t takes at most alpha_t(s) from Z. A block of labels at the
+edge is left out once its states are less than some 2^n. What is left out altogether is then less than 2^n
+times the number of such states. If that is not below 2^-60 of Z_up, the pass is repeated with a smaller n,
+and in the end with all states. (Without a softmax beta can be larger, and nothing is left out.)
+
 **Memory.** beta is kept for the frames of a *segment*, which is the whole sequence if that fits a budget.
 Otherwise there are several segments, the states that each begins with are kept, and its beta is computed
 again, to the same bits, when the third pass comes to it. The exponents of all periods take at most

@@ -8,8 +8,9 @@ from ....compiled.bits import LN2, near_one
 from ....compiled.counter import DONE, TAKEN, count
 from ....compiled.fused import inlined, kernel, part
 from .backward import backward, begin_backward, make_band
-from .bound import upper_bound
+from .bound import first_pass
 from .emissions import tiles_of_classes, tiles_of_columns
+from .exponents import OF_ZERO
 from .frame import copy, fill
 from .layout import LEAD, make_places, make_sequence
 from .posterior import posterior
@@ -65,12 +66,13 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
             continue
         at = make_places(sequence.T, sequence.U, C, blank, budget)
         if sequence.dense:
-            shift = tiles_of_classes(w, at, sequence, rows, normalise)
+            shift, guess = tiles_of_classes(w, at, sequence, rows, normalise)
         else:
+            guess = OF_ZERO
             shift = tiles_of_columns(w, at, sequence, rows, tops, normalise, grad)
         mark_skips(w, at, sequence)
 
-        upper, exponent = upper_bound(w, at, sequence, kept)
+        upper, exponent, left_out = first_pass(w, at, sequence, kept, guess)
         least, most = 0.0, 0.0
         if upper > 0.0:
             least, band = np.inf, make_band(sequence.periods, kept, exponent)
@@ -87,5 +89,5 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
                     break
             mantissa, whole = near_one(upper, int(exponent))
             losses[n] = 0.0 - (math.log(mantissa) + whole * LN2) - shift
-        gaps[n] = gap_between(upper, least, most, sequence.T)
+        gaps[n] = gap_between(upper, least, most, sequence.T) + math.exp(left_out * LN2)
         count(progress, DONE, 1)

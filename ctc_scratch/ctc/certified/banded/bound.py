@@ -4,7 +4,8 @@ import numpy as np
 
 from ....compiled.bits import bits_of_float64, power_of_two, unsigned
 from ....compiled.fused import inlined, part
-from .exponents import LIMIT, keep_exponents, renew_forward
+from ....compiled.vector import eight, largest_of
+from .exponents import LIMIT, OF_ZERO, keep_exponents, renew_forward
 from .frame import fill, step_raised
 from .layout import LEAD, PERIOD
 from .tiles import spread
@@ -12,20 +13,41 @@ from .tiles import spread
 STRIP = 192
 """Labels that go through a period before the next ones do; what they need fits in the first cache."""
 
+NEGLIGIBLE = -60.0
+"""Paths may be left out of the first pass if together they are less than 2^NEGLIGIBLE of Z."""
+
 
 @part
-def upper_bound(w, at, sequence, kept):
-    """m, e with m 2^e = Z_up and 1 <= m < 2; m is 0 if the states have become infinite or 0.
+def first_pass(w, at, sequence, kept, guess):
+    """Z_up as m, e with m 2^e = Z_up and 1 <= m < 2, and r: what is left out of Z_up is at most 2^r of it.
+
+    guess: an exponent that Z might have, or OF_ZERO. It decides how small a state must be to be left out. If
+    Z turns out to be too small for that, the pass is repeated: first with the exponent that it has found, and
+    in the end with all states. m is 0 if the states have become infinite or 0.
+    """
+    least, found = max(guess - 200.0, OF_ZERO), False
+    while True:
+        m, e, r = upper_bound(w, at, sequence, kept, least)
+        if least == OF_ZERO or m > 0.0 and r < NEGLIGIBLE:
+            return m, e, r
+        least = e - 150.0 if m > 0.0 and e > -1000.0 and not found else OF_ZERO
+        found = True
+
+
+@part
+def upper_bound(w, at, sequence, kept, least):
+    """What `first_pass` returns, for blocks of labels left out once their states are less than 2^least.
 
     The exponents that each period begins with go to `kept`.
     """
-    T, U, low, high = sequence.T, sequence.U, 0, 0
+    narrow = least > OF_ZERO
+    T, U, low, high, front = sequence.T, sequence.U, 0, 0, -1
     windows, edge = np.zeros((PERIOD, 3), np.intp), np.zeros(PERIOD + 1)
     begin_forward(w, at)
     for p in range(sequence.periods):
         start, stop, first = p * PERIOD, min((p + 1) * PERIOD, T), low // 8 * 8
         for t in range(start, stop):
-            low, high = move_window(t, sequence, low, high, windows)
+            low, high = move_window(t, sequence, low, high, windows, front + 2 + t - start if narrow else U)
         before = at.alpha + (1 - (start & 1)) * 2 * at.width + at.width + LEAD + first
         for f in range(PERIOD + 1):
             edge[f] = w[unsigned(before - 1)] if f == 0 else 0.0
@@ -37,9 +59,30 @@ def upper_bound(w, at, sequence, kept):
             after = min(high + PERIOD, U) // 8 * 8 + 8
             new = at.alpha + ((stop - 1) & 1) * 2 * at.width
             renew_forward(w, at, new, new + at.width, first, front, after)
+            if narrow:
+                first, front = leave_out(w, at, new, first, front, least)
+                low, high = max(low, first), min(high, front + 1)
             keep_exponents(w, at, kept, (p + 1) * at.width, first, front, after)
     last = at.alpha + ((T - 1) & 1) * 2 * at.width + LEAD + U
-    return final_sum(w, last, last + at.width - 1, at.exponents + LEAD + U, U)
+    m, e = final_sum(w, last, last + at.width - 1, at.exponents + LEAD + U, U)
+    # The two states of a label of size n are less than 2^(n + 1), a block is eight labels, and there are
+    # fewer blocks than (U + 8) T. The computed emissions of a frame sum to less than 2^(2^-15).
+    return m, e, least + 4.0 + np.log2((U + 8.0) * T) + T * 2.0**-15 - e
+
+
+@part
+def leave_out(w, at, states, first, front, least):
+    """Leave out the blocks at both edges of labels first..front that are below 2^least; returns the rest."""
+    sizes, last = at.sizes + LEAD, front // 8 * 8
+    while first < last and largest_of(eight(w, sizes + first)) < least:
+        first += 8
+        w[unsigned(states + at.width + LEAD + first - 1)] = 0.0  # the label below
+    while last > first and largest_of(eight(w, sizes + last)) < least:
+        for row in range(4):
+            fill(w, 8, at.alpha + row * at.width + LEAD + last, 0.0)
+        last -= 8
+        front = last + 7
+    return first, front
 
 
 @part
@@ -79,14 +122,14 @@ def forward_strip(w, at, sequence, p, windows, edge, first, after):
 
 
 @inlined
-def move_window(t, sequence, low, high, windows):
+def move_window(t, sequence, low, high, windows, most):
     """Move low, high on to frame t: labels low..high - 1 can be reached, and can still finish.
 
-    Blank `high` can be reached as well, unless label high - 1 has only just been reached. The frame's row of
-    windows gets low, high, and how many blanks can be reached.
+    high is at most `most`. Blank `high` can be reached as well, unless label high - 1 has only just been
+    reached. The frame's row of windows gets low, high, and how many blanks can be reached.
     """
     need, left = sequence.need, sequence.left
-    while high < sequence.U and need[unsigned(high)] <= t:
+    while high < min(most, sequence.U) and need[unsigned(high)] <= t:
         high += 1
     while low < sequence.U and left[unsigned(low)] >= sequence.T - t:
         low += 1

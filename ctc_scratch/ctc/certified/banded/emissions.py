@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ....compiled.bits import unsigned
+from ....compiled.bits import LN2, unsigned
 from ....compiled.exp import exp_below
 from ....compiled.fused import inlined, kernel, part
 from ....compiled.softmax import exp_of_eight, largest_of_eight
@@ -25,7 +25,7 @@ from ....compiled.vector import (
     total_of,
     widened,
 )
-from .layout import PERIOD
+from .layout import OF_ZERO, PERIOD
 
 PAST_CACHE = 2**22  # bytes; a gradient larger than this does not stay in the cache until it is read
 
@@ -36,6 +36,10 @@ The sign is a mark: the first pass raises the emission to LEAST, the others drop
 """
 
 
+MANY = 32
+"""Fewer labels are not worth a guess: the first pass takes little time then."""
+
+
 # ---- every class is a column ------------------------------------------------------------------------
 
 
@@ -44,9 +48,11 @@ def tiles_of_classes(w, at, sequence, rows, normalise):
     """Fill at.emit with the softmax of every frame, a tile of eight frames at a time.
 
     Without `normalise` the emissions are e^(score - largest score). Returns the sum of the largest scores,
-    which were subtracted; 0 with `normalise`.
+    which were subtracted, 0 with `normalise`; and a guess of the exponent of Z, OF_ZERO if there is none. The
+    guess is that of the most probable classes of all frames, if they hold about as many labels as the target.
     """
     C, t_stride, shift = rows.shape[1], sequence.t_stride, 0.0
+    heard, silent, greedy = 0, True, 0.0
     line = np.empty(PERIOD * C, rows.dtype)
     for p in range(sequence.periods):
         tile, first = at.emit + p * at.tile_size, sequence.row + p * PERIOD * t_stride
@@ -55,6 +61,14 @@ def tiles_of_classes(w, at, sequence, rows, normalise):
         top = largest_of_eight(line, C)
         total, least = exp_of_eight(line, C, top)
         inverse = 1.0 / total if normalise else splat(1.0)
+        put(w, tile, total)
+        product = 1.0
+        for f in range(frames):
+            product *= w[unsigned(tile + f)]
+            blank = line[unsigned(PERIOD * at.blank + f)] == 1.0  # e^(x - max) of the largest
+            heard += silent and not blank
+            silent = blank
+        greedy -= math.log(product)
         for k in range(0, 8 * C, 8):
             put(w, tile + k, widened(eight(line, k)) * inverse)
         if -largest_of(splat(line.dtype.type(0)) - least) < faint_below(rows):
@@ -67,7 +81,9 @@ def tiles_of_classes(w, at, sequence, rows, normalise):
             for f in range(frames):
                 subtracted += line[f]
             shift += subtracted
-    return shift
+    if normalise and MANY <= sequence.U <= 2 * heard <= 4 * sequence.U:
+        return shift, greedy / LN2
+    return shift, OF_ZERO
 
 
 @part

@@ -112,7 +112,8 @@ def keep_exponents(w, at, kept, row, first, front, stop):
     first, front, stop = LEAD + first, LEAD + front, LEAD + stop
     for k in range(first, stop, 8):
         put_whole(kept, row + k, eight(w, at.exponents + k))
-    kept[unsigned(row + first - 1)] = OF_ZERO
+    for k in range(unsigned(row), unsigned(row + first)):
+        kept[k] = OF_ZERO
     for k in range(unsigned(row + front + 1), unsigned(row + at.width)):
         kept[k] = OF_ZERO
 
