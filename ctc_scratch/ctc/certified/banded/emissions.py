@@ -148,7 +148,7 @@ def tiles_of_columns(w, at, sequence, rows, tops, normalise, grad):
         top = tops[r] if len(tops) > 0 else row_largest(rows, r)
         total = row_exp(rows, r, top, line, grad, r - t_stride if past_cache and t > 0 else -1, other, factor)
         if normalise:
-            inverse = 1.0 / total
+            inverse = 1.0 / np.float64(total)
         else:
             shift += top
         for k in range(unsigned(len(columns))):
