@@ -73,6 +73,7 @@ def test_another_text_has_little_in_common_with_the_target():
     assert len(heard(logits)) == 100 and np.count_nonzero(heard(logits) == target) < 20
 
 
+@pytest.mark.slow
 def test_a_peaky_target_is_nearly_certain_and_wrong_labels_are_costly():
     losses = [float(ctc_loss(*draw(family, 1000, 100)).loss) for family in ("peaky", "peaky_wrong_5")]
     # 100 spikes and 900 silences; a few alignments beside the one of the spikes add a little.

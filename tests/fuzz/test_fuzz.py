@@ -67,6 +67,7 @@ def test_a_short_run_finds_nothing():
     assert run.run_cases(0, range(600)) == []
 
 
+@pytest.mark.slow
 def test_a_very_short_run_finds_nothing():
     assert run.run_cases(1, range(40)) == []
 

@@ -42,6 +42,7 @@ def targets(rng, T, C):
     yield np.ones((T + 1) // 2, int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("T", FRAMES)
 def test_every_size_around_the_blocks_of_eight(rng, T, dtype):
