@@ -35,7 +35,6 @@ LEAST = 2.0**-500
 The sign is a mark: the first pass raises the emission to LEAST, the others drop it to 0.
 """
 
-
 MANY = 32
 """Fewer labels are not worth a guess: the first pass takes little time then."""
 
@@ -52,7 +51,7 @@ def tiles_of_classes(w, at, sequence, rows, normalise):
     guess is that of the most probable classes of all frames, if they hold about as many labels as the target.
     """
     C, t_stride, shift = rows.shape[1], sequence.t_stride, 0.0
-    heard, silent, greedy = 0, True, 0.0
+    guessing, heard, silent, greedy = normalise and sequence.U >= MANY, 0, True, 0.0
     line = np.empty(PERIOD * C, rows.dtype)
     for p in range(sequence.periods):
         tile, first = at.emit + p * at.tile_size, sequence.row + p * PERIOD * t_stride
@@ -61,14 +60,15 @@ def tiles_of_classes(w, at, sequence, rows, normalise):
         top = largest_of_eight(line, C)
         total, least = exp_of_eight(line, C, top)
         inverse = 1.0 / total if normalise else splat(1.0)
-        put(w, tile, total)
-        product = 1.0
-        for f in range(frames):
-            product *= w[unsigned(tile + f)]
-            blank = line[unsigned(PERIOD * at.blank + f)] == 1.0  # e^(x - max) of the largest
-            heard += silent and not blank
-            silent = blank
-        greedy -= math.log(product)
+        if guessing:
+            put(w, tile, total)
+            product = 1.0
+            for f in range(frames):
+                product *= w[unsigned(tile + f)]
+                blank = line[unsigned(PERIOD * at.blank + f)] == 1.0  # e^(x - max) of the largest
+                heard += silent and not blank
+                silent = blank
+            greedy -= math.log(product)
         for k in range(0, 8 * C, 8):
             put(w, tile + k, widened(eight(line, k)) * inverse)
         if -largest_of(splat(line.dtype.type(0)) - least) < faint_below(rows):
@@ -81,7 +81,7 @@ def tiles_of_classes(w, at, sequence, rows, normalise):
             for f in range(frames):
                 subtracted += line[f]
             shift += subtracted
-    if normalise and MANY <= sequence.U <= 2 * heard <= 4 * sequence.U:
+    if guessing and sequence.U <= 2 * heard <= 4 * sequence.U:
         return shift, greedy / LN2
     return shift, OF_ZERO
 
