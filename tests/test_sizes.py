@@ -1,6 +1,7 @@
 """Files, rooms, function bodies and argument lists stay within limits; no kernel is defined twice."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_no_compiled_function_is_defined_twice():
     """Functions are the same if their arguments and statements are, whatever their names and docstrings."""
     places = defaultdict(list)
     for path in FILES:
-        if "njit" in path.read_text(encoding="utf-8"):
+        if re.search("njit|fused import", path.read_text(encoding="utf-8")):
             for name, function in functions(path):
                 places[ast.dump(function.args) + "".join(map(ast.dump, body(function)))].append(name)
     twice = [names for names in places.values() if len(names) > 1]

@@ -1,6 +1,7 @@
 """Two exponential functions: a fused one for speed, and an exact one whose rounding is proved.
 
-Both split e^x into a power of two times a polynomial.
+Both split e^x into a power of two times a polynomial. Between them stands the part of a softmax that takes
+the time: e^(x - max) for eight frames side by side.
 """
 
 import numpy as np
@@ -9,13 +10,21 @@ from numba import types
 from numba.extending import overload
 
 from .bits import EMPTY, exactly, power_of_two
-from .cache import cached_njit
-from .vector import Eight, broadcast, intrinsic, python_twin, vector_type, where_over
-
-# contract: multiply and add may be fused, which only saves a rounding. forceinline: small, called often.
-fused = cached_njit(nogil=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True,
-                    no_cpython_wrapper=True, forceinline=True)
-
+from .fused import inlined
+from .vector import (
+    Eight,
+    broadcast,
+    eight,
+    intrinsic,
+    larger,
+    put,
+    python_twin,
+    smaller,
+    splat,
+    vector_type,
+    where_over,
+    widened,
+)
 
 # ---- exp: a power of two times a polynomial ------------------------------------------------------
 # Each function takes a number or an Eight: the same text compiles for both.
@@ -68,7 +77,7 @@ def at_least(context, x, least):
     return x(x, least), codegen
 
 
-@fused
+@inlined
 def exp32(x):
     """e^x for float32 x <= 0, with a relative error <= 1.6 * 2^-24 where e^x is normal; 0 for x < -87.7."""
     x = at_least(x, LOWEST_32)
@@ -82,7 +91,7 @@ def exp32(x):
     return power + power * (r2 * p + r)
 
 
-@fused
+@inlined
 def exp64(x):
     """e^x for float64 x <= 0, with a relative error <= 2^-52 where e^x is normal; 0 for x < -708.75."""
     x = at_least(x, LOWEST_64)
@@ -100,13 +109,13 @@ def exp64(x):
     return power + power * (r2 * p + r)
 
 
-@fused
+@inlined
 def exp_below32(x, top):
     """e^(x - top) for float32."""
     return exp32(x - top)
 
 
-@fused
+@inlined
 def exp_below64(x, top):
     """e^(x - top) for float64, corrected for the rounding of x - top."""
     d = x - top
@@ -129,12 +138,41 @@ def _exp_below(x, top):
     return lambda x, top: exp_below64(x, top)
 
 
+# ---- a softmax before division, for eight frames side by side -----------------------------------------
+
+BLOCK = 64
+"""How many terms of a sum are added in the type of the logits; the sums of blocks are added in float64."""
+
+
+@inlined
+def largest_of_eight(line, C):
+    """The largest logit of each of eight frames, as an Eight; line (C, 8) holds one class after the other."""
+    top = eight(line, 0)
+    for k in range(8, 8 * C, 8):
+        top = larger(top, eight(line, k))
+    return top
+
+
+@inlined
+def exp_of_eight(line, C, top):
+    """Replace x in line (C, 8) by e^(x - top). Returns two Eights: the sums in float64, the least values."""
+    total, least, zeros = splat(0.0), splat(line.dtype.type(1)), splat(line.dtype.type(0))
+    for start in range(0, 8 * C, 8 * BLOCK):
+        partial = zeros
+        for k in range(start, min(start + 8 * BLOCK, 8 * C), 8):
+            y = exp_below(eight(line, k), top)
+            put(line, k, y)
+            partial = partial + y
+            least = smaller(least, y)
+        total = total + widened(partial)
+    return total, least
+
+
 # ---- the exact exp: m 2^n, right within 2^-52 however large |x| is ---------------------------------
 # Nothing here may be fused or reordered: the differences below are exact only as they are written. Hence the
 # decorator `exactly`, which has no fastmath. No bit of a result depends on the processor or the compiler.
 
 LOG2E = 1.4426950408889634
-LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10  # 32 bits, and the rest
 LN2_A, LN2_B, LN2_C = 0.6931471675634384, 1.2996506759677118e-08, 1.3421277060097865e-16  # 26, 26, the rest
 TO_INT, TO_26 = 1.5 * 2.0**52, 1.5 * 2.0**78  # added and taken away: round to multiples of 1, of 2^26
 
@@ -177,5 +215,5 @@ def exp_row(x, top):
     for c in range(x.shape[0]):
         hi, lo = difference(x[c], top)
         n = (max(hi, -800.0) * LOG2E + TO_INT) - TO_INT
-        r = ((max(hi, -800.0) - n * LN2_HI) - n * LN2_LO) + lo
+        r = ((max(hi, -800.0) - n * LN2_HIGH_64) - n * LN2_LOW_64) + lo
         x[c] = exp_reduced(r) * power_of_two(max(n, -1022.0)) if hi > -708.0 else 0.0

@@ -10,7 +10,7 @@ import pytest
 import ctc_scratch
 
 ROOT = Path(ctc_scratch.__file__).parent
-DECORATORS = "cached_njit", "from .flags import", "compiled.fused import"
+DECORATORS = "cached_njit", "from .flags import", "fused import"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if any(name in path.read_text() for name in DECORATORS)]
 
 

@@ -14,7 +14,8 @@ CACHE_LINE = 8
 def _aligned(size: int) -> NDArray[np.float64]:
     """An array of arbitrary numbers that begins with a cache line."""
     numbers = np.empty(size + CACHE_LINE - 1)
-    return numbers[-(numbers.ctypes.data // numbers.itemsize) % CACHE_LINE:][:size]
+    first = -(numbers.__array_interface__["data"][0] // numbers.itemsize) % CACHE_LINE
+    return numbers[first:first + size]
 
 
 class Workspace:

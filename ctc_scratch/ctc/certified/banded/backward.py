@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from ....compiled.bits import unsigned
 from ....compiled.exponents import eight_whole, put_whole
 from ....compiled.fused import inlined, part
+from ....compiled.memory import copy, fill
 from ....compiled.vector import eight, larger, largest_of, put, splat, where_over
 from .exponents import descend, dropped_power, find_sizes, set_moves
-from .frame import copy, dropped, fill, step_backward
-from .layout import LEAD, OF_ZERO, PERIOD, row_room
+from .frame import dropped, step_backward
+from .layout import LEAD, OF_ZERO, PERIOD, period_room
 from .tiles import spread
 
 MARGIN = 90.0
@@ -22,7 +23,8 @@ class Band(NamedTuple):
     """Where the band is in each period, and where its numbers are kept. A block is eight labels.
 
     Row p of `kept` is about the beginning of period p: the first pass writes the exponents of alpha there,
-    and the second one replaces them by those of period p - 1, once it has chosen the band of that period.
+    and to entry p - 1 of `low` and `high` which blocks of the row it has written. Once the second pass has
+    chosen the band of period p - 1, it replaces both by what they are in that period.
     """
 
     kept: NDArray  # int32 (periods + 1, width), as one row
@@ -34,10 +36,9 @@ class Band(NamedTuple):
 
 
 @part
-def make_band(periods, kept, exponent):
+def make_band(kept, exponent, low, high):
     """A Band that is not chosen yet; it has at most as many segments as periods."""
-    return Band(kept, exponent, np.zeros(periods, np.intp), np.zeros(periods, np.intp),
-                np.zeros(periods, np.intp), np.zeros(periods, np.intp))
+    return Band(kept, exponent, low, high, np.zeros(len(low), np.intp), np.zeros(len(low), np.intp))
 
 
 @part
@@ -48,8 +49,8 @@ def begin_backward(w, at, sequence, band):
     w[at.beta + LEAD + U] = 1.0
     # Going back, a path descends at most eight labels in a period: the block of label U - 1 and one below it.
     band.high[last], band.low[last] = U // 8, max(max(U - 1, 0) // 8 - 1, 0)
-    for k in range(unsigned((last + 1) * at.width), unsigned((last + 2) * at.width)):
-        band.kept[k] = 0
+    for k in range(LEAD + 8 * band.low[last], LEAD + 8 * band.high[last] + 8, 8):
+        put_whole(band.kept, (last + 1) * at.width + k, splat(0.0))
 
 
 @part
@@ -64,7 +65,7 @@ def backward(w, at, sequence, band, top, periods):
     for p in range(top, top - periods, -1):
         known = band.rows[p] > 0  # index 0 of the workspace is no row of beta
         if not known:
-            needed = PERIOD * row_room(8 * (band.high[p] - band.low[p] + 1))
+            needed = period_room(8 * (band.high[p] - band.low[p] + 1))
             if used + needed > at.room:  # a new segment
                 copy(w, 2 * at.width, at.beta, at.starts + segments * 2 * at.width)
                 band.tops[segments] = p
@@ -86,19 +87,19 @@ def backward_period(w, at, sequence, band, p):
     """beta of the frames of period p, from what at.beta holds."""
     T, start = sequence.T, p * PERIOD
     first, labels = 8 * band.low[p], 8 * (band.high[p] - band.low[p] + 1)
-    row, step = band.rows[p], row_room(labels)
+    row, step, after = band.rows[p], 2 * labels, min(start + PERIOD, T)
     load_exponents(w, at, band.kept, p, first, labels)
     tile = at.emit + p * at.tile_size
     spread(w, tile, sequence.slots, first, labels // 8, at.y + LEAD + first, at.width, False)
     blanks, emitted = at.beta + LEAD + first, at.beta + at.width + LEAD + first
-    for t in range(min(start + PERIOD, T) - 1, start - 1, -1):
+    # A step reads one number after the last label, times 0, as the last label's move is 0 in `set_moves`.
+    put(w, row + (after - start) * step, splat(0.0))
+    for t in range(after - 1, start - 1, -1):
         new = row + (t - start) * step
         blank = 1.0 if t == T - 1 else blank_emission(w, at, t + 1)
         step_backward(w, labels // 8, blanks, emitted, blank, at.y + (t - start) * at.width + LEAD + first,
-                      at.move + LEAD + first, at.skip_move + LEAD + first, new, new + labels + 8)
-        blanks, emitted = new, new + labels + 8
-        put(w, blanks + labels, splat(0.0))
-        put(w, emitted + labels, splat(0.0))
+                      at.move + LEAD + first, at.skip_move + LEAD + first, new, new + labels)
+        blanks, emitted = new, new + labels
 
 
 @inlined
@@ -120,7 +121,7 @@ def find_beta_sizes(w, at, band, p):
     """at.sizes: the exponents of beta at the first frame of period p; OF_ZERO in the block below the band."""
     first, labels = LEAD + 8 * band.low[p], 8 * (band.high[p] - band.low[p] + 1)
     row = band.rows[p]
-    find_sizes(w, at.sizes + first, at.exponents + first, row, row + labels + 8, labels // 8)
+    find_sizes(w, at.sizes + first, at.exponents + first, row, row + labels, labels // 8)
     if band.low[p] > 0:
         put(w, at.sizes + first - 8, splat(OF_ZERO))
 
@@ -129,9 +130,12 @@ def find_beta_sizes(w, at, band, p):
 def choose_band(w, at, band, p):
     """Choose the band of period p - 1: that of period p without the blocks at its edges that are too small.
 
-    At its lower end it gets one block more: so far can beta come in the eight frames of a period.
+    Where the first pass has written no exponents, alpha is 0. At its lower end the band gets one block more:
+    so far can beta come in the eight frames of a period.
     """
-    low, high, row, least = band.low[p], band.high[p], p * at.width, band.exponent - MARGIN
+    row, least = p * at.width, band.exponent - MARGIN
+    low = min(max(band.low[p], band.low[p - 1]), band.high[p])
+    high = max(min(band.high[p], band.high[p - 1]), low)
     while high > low and block_size(w, at, band.kept, row, high) < least:
         high -= 1
     while low < high and block_size(w, at, band.kept, row, low) < least:
@@ -168,7 +172,5 @@ def renew_backward(w, at, band, p):
             put(w, at.beta + at.width + k, splat(0.0))
         else:
             put(w, at.beta + k, dropped(eight(w, source + k) * factor))
-            put(w, at.beta + at.width + k, dropped(eight(w, source + labels + 8 + k) * factor))
+            put(w, at.beta + at.width + k, dropped(eight(w, source + labels + k) * factor))
         put_whole(band.kept, p * at.width + k, size)
-    put(w, at.beta + stop, splat(0.0))
-    put(w, at.beta + at.width + stop, splat(0.0))

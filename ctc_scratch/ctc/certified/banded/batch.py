@@ -7,11 +7,11 @@ import numpy as np
 from ....compiled.bits import LN2, near_one
 from ....compiled.counter import DONE, TAKEN, count
 from ....compiled.fused import inlined, kernel, part
+from ....compiled.memory import copy, fill
 from .backward import backward, begin_backward, make_band
 from .bound import first_pass
 from .emissions import tiles_of_classes, tiles_of_columns
 from .exponents import OF_ZERO
-from .frame import copy, fill
 from .layout import LEAD, make_places, make_sequence
 from .posterior import posterior
 
@@ -72,10 +72,11 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
             shift = tiles_of_columns(w, at, sequence, rows, tops, normalise, grad)
         mark_skips(w, at, sequence)
 
-        upper, exponent, left_out = first_pass(w, at, sequence, kept, guess)
+        low, high = np.zeros(sequence.periods, np.intp), np.zeros(sequence.periods, np.intp)
+        upper, exponent, left_out = first_pass(w, at, sequence, kept, low, high, guess)
         least, most = 0.0, 0.0
         if upper > 0.0:
-            least, band = np.inf, make_band(sequence.periods, kept, exponent)
+            least, band = np.inf, make_band(kept, exponent, low, high)
             begin_backward(w, at, sequence, band)
             segments = backward(w, at, sequence, band, sequence.periods - 1, sequence.periods)
             for s in range(segments - 1, -1, -1):  # from the beginning of the sequence to its end
@@ -83,8 +84,8 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
                 if bottom > 0:  # later segments have overwritten the rows of this one
                     copy(w, 2 * at.width, at.starts + s * 2 * at.width, at.beta)
                     backward(w, at, sequence, band, top, top - bottom + 1)
-                low, high = posterior(w, at, sequence, band, bottom, top, grad, gamma)
-                least, most = min(least, low), max(most, high)
+                smallest, largest = posterior(w, at, sequence, band, bottom, top, grad, gamma)
+                least, most = min(least, smallest), max(most, largest)
                 if not least > 0.0:
                     break
             mantissa, whole = near_one(upper, int(exponent))

@@ -4,9 +4,10 @@ import numpy as np
 
 from ....compiled.bits import bits_of_float64, power_of_two, unsigned
 from ....compiled.fused import inlined, part
+from ....compiled.memory import fill
 from ....compiled.vector import eight, largest_of
 from .exponents import LIMIT, OF_ZERO, keep_exponents, renew_forward
-from .frame import fill, step_raised
+from .frame import step_raised
 from .layout import LEAD, PERIOD
 from .tiles import spread
 
@@ -16,38 +17,44 @@ STRIP = 192
 NEGLIGIBLE = -60.0
 """Paths may be left out of the first pass if together they are less than 2^NEGLIGIBLE of Z."""
 
+BELOW_GUESS = 200.0
+"""How many bits below a guess of Z the states to leave out are: Z may be 100 bits less than the guess."""
+
+BELOW_Z = 150.0
+"""How many bits below Z, once it is known, the states to leave out are."""
+
+HOPELESS = -1000.0
+"""If Z is below 2^HOPELESS, the network does not expect this target: the pass is repeated with all states."""
+
 
 @part
-def first_pass(w, at, sequence, kept, guess):
+def first_pass(w, at, sequence, kept, low, high, guess):
     """Z_up as m, e with m 2^e = Z_up and 1 <= m < 2, and r: what is left out of Z_up is at most 2^r of it.
 
+    What goes to kept, low and high is said at `backward.Band`.
     guess: an exponent that Z might have, or OF_ZERO. It decides how small a state must be to be left out. If
     Z turns out to be too small for that, the pass is repeated: first with the exponent that it has found, and
     in the end with all states. m is 0 if the states have become infinite or 0.
     """
-    least, found = max(guess - 200.0, OF_ZERO), False
+    least, found = max(guess - BELOW_GUESS, OF_ZERO), False
     while True:
-        m, e, r = upper_bound(w, at, sequence, kept, least)
+        m, e, r = upper_bound(w, at, sequence, kept, low, high, least)
         if least == OF_ZERO or m > 0.0 and r < NEGLIGIBLE:
             return m, e, r
-        least = e - 150.0 if m > 0.0 and e > -1000.0 and not found else OF_ZERO
+        least = e - BELOW_Z if m > 0.0 and e > HOPELESS and not found else OF_ZERO
         found = True
 
 
 @part
-def upper_bound(w, at, sequence, kept, least):
-    """What `first_pass` returns, for blocks of labels left out once their states are less than 2^least.
-
-    The exponents that each period begins with go to `kept`.
-    """
+def upper_bound(w, at, sequence, kept, low_blocks, high_blocks, least):
+    """What `first_pass` returns, for blocks of labels left out once their states are less than 2^least."""
     narrow = least > OF_ZERO
-    T, U, low, high, front = sequence.T, sequence.U, 0, 0, -1
-    windows, edge = np.zeros((PERIOD, 3), np.intp), np.zeros(PERIOD + 1)
+    T, U, windows, edge = sequence.T, sequence.U, np.zeros((PERIOD, 3), np.intp), np.zeros(PERIOD + 1)
     begin_forward(w, at)
     for p in range(sequence.periods):
-        start, stop, first = p * PERIOD, min((p + 1) * PERIOD, T), low // 8 * 8
-        for t in range(start, stop):
-            low, high = move_window(t, sequence, low, high, windows, front + 2 + t - start if narrow else U)
+        start, stop, first = p * PERIOD, min((p + 1) * PERIOD, T), windows[PERIOD - 1, 0] // 8 * 8
+        move_windows(sequence, p, windows, narrow)
+        high = windows[stop - start - 1, 1]
         before = at.alpha + (1 - (start & 1)) * 2 * at.width + at.width + LEAD + first
         for f in range(PERIOD + 1):
             edge[f] = w[unsigned(before - 1)] if f == 0 else 0.0
@@ -55,14 +62,16 @@ def upper_bound(w, at, sequence, kept, least):
         for strip in range(first, after, STRIP):
             forward_strip(w, at, sequence, p, windows, edge, strip, min(strip + STRIP, after))
         if stop < T:
-            first, front = low // 8 * 8, windows[PERIOD - 1, 2] - 1
+            first, front = windows[PERIOD - 1, 0] // 8 * 8, windows[PERIOD - 1, 2] - 1
             after = min(high + PERIOD, U) // 8 * 8 + 8
             new = at.alpha + ((stop - 1) & 1) * 2 * at.width
             renew_forward(w, at, new, new + at.width, first, front, after)
             if narrow:
                 first, front = leave_out(w, at, new, first, front, least)
-                low, high = max(low, first), min(high, front + 1)
-            keep_exponents(w, at, kept, (p + 1) * at.width, first, front, after)
+                windows[PERIOD - 1, 0] = max(windows[PERIOD - 1, 0], first)
+                windows[PERIOD - 1, 1], windows[PERIOD - 1, 2] = min(high, front + 1), front + 1
+            keep_exponents(w, at, kept, (p + 1) * at.width, first, front)
+            low_blocks[p], high_blocks[p] = first // 8, (front + 1) // 8
     last = at.alpha + ((T - 1) & 1) * 2 * at.width + LEAD + U
     m, e = final_sum(w, last, last + at.width - 1, at.exponents + LEAD + U, U)
     # The two states of a label of size n are less than 2^(n + 1), a block is eight labels, and there are
@@ -111,10 +120,12 @@ def forward_strip(w, at, sequence, p, windows, edge, first, after):
                 at.skip_move + LEAD + start, new + start, new + at.width + start)
             # The label below the window has just moved into it, from `old`, for the last time. From the next
             # frame on it must count as 0, and not as what this row held two frames ago.
-            w[unsigned(new + at.width + start - 1)] = 0.0
+            below = unsigned(new + at.width + start - 1)
+            if w[below] != 0.0:  # a number that was just written is slow to read as part of a vector
+                w[below] = 0.0
             if reached <= sequence.U and stop > high:  # FLOOR must not stay in states not reached yet
-                clear(w, new + reached, stop - reached)
-                clear(w, new + at.width + high, stop - high)
+                clear(w, new + reached, new + stop)
+                clear(w, new + at.width + high, new + at.width + stop)
         incoming = edge[unsigned(f + 1)]
         if more:
             edge[unsigned(f + 1)] = w[unsigned(new + at.width + after - 1)] if start < stop == after else 0.0
@@ -122,21 +133,30 @@ def forward_strip(w, at, sequence, p, windows, edge, first, after):
 
 
 @inlined
-def move_window(t, sequence, low, high, windows, most):
-    """Move low, high on to frame t: labels low..high - 1 can be reached, and can still finish.
+def move_windows(sequence, p, windows, narrow):
+    """Fill windows for the frames of period p; its last row still belongs to the period before.
 
-    high is at most `most`. Blank `high` can be reached as well, unless label high - 1 has only just been
-    reached. The frame's row of windows gets low, high, and how many blanks can be reached.
+    A row holds low, high and how many blanks can be reached: labels low..high - 1 can be reached, and can
+    still finish. Blank `high` can be reached as well, unless label high - 1 has only just been reached. If
+    `narrow`, the labels are only those that can be reached from the labels that are left.
     """
-    need, left = sequence.need, sequence.left
-    while high < min(most, sequence.U) and need[unsigned(high)] <= t:
-        high += 1
-    while low < sequence.U and left[unsigned(low)] >= sequence.T - t:
-        low += 1
-    f = unsigned(t % PERIOD)
-    windows[f, 0], windows[f, 1] = low, high
-    windows[f, 2] = high if high > 0 and need[unsigned(high - 1)] == t else high + 1
-    return low, high
+    need, left, T, U = sequence.need, sequence.left, sequence.T, sequence.U
+    low, high, reached = windows[PERIOD - 1, 0], windows[PERIOD - 1, 1], windows[PERIOD - 1, 2]
+    start, frames = p * PERIOD, min(PERIOD, T - p * PERIOD)
+    early = U > 0 and need[U - 1] >= start  # some labels cannot be reached yet
+    late = U > 0 and left[0] >= T - (start + frames - 1)  # some labels can no longer finish
+    for f in range(unsigned(frames)):
+        t, most = start + f, min(reached + 1 + f, U) if narrow else U
+        if early:
+            while high < most and need[unsigned(high)] <= t:
+                high += 1
+        else:
+            high = most
+        if late:
+            while low < U and left[unsigned(low)] >= T - t:
+                low += 1
+        windows[f, 0], windows[f, 1] = low, high
+        windows[f, 2] = high if early and high > 0 and need[unsigned(high - 1)] == t else high + 1
 
 
 @part
@@ -163,7 +183,7 @@ def final_sum(w, blank, label, exponent, U):
 
 
 @inlined
-def clear(w, k, n):
-    """w[k:k+n] = 0, for a few numbers."""
-    for j in range(unsigned(k), unsigned(k + n)):
+def clear(w, k, stop):
+    """w[k:stop] = 0, for fewer than eight numbers: `fill` is slower, because it calls C's memset."""
+    for j in range(unsigned(k), unsigned(stop)):
         w[j] = 0.0

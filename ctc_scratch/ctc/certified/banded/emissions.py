@@ -10,9 +10,8 @@ import math
 import numpy as np
 
 from ....compiled.bits import LN2, unsigned
-from ....compiled.exp import exp_below
+from ....compiled.exp import exp_below, exp_of_eight, largest_of_eight
 from ....compiled.fused import inlined, kernel, part
-from ....compiled.softmax import exp_of_eight, largest_of_eight
 from ....compiled.vector import (
     all_stored,
     eight,

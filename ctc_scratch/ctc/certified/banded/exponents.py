@@ -107,14 +107,18 @@ def renew_forward(w, at, blanks, labels, first, front, stop):
 
 
 @part
-def keep_exponents(w, at, kept, row, first, front, stop):
-    """Write the exponents of labels first..front to a row of `kept`; the labels on both sides get OF_ZERO."""
-    first, front, stop = LEAD + first, LEAD + front, LEAD + stop
-    for k in range(first, stop, 8):
+def keep_exponents(w, at, kept, row, first, front):
+    """Write the exponents of labels first..front to a row of `kept`, in whole blocks.
+
+    The label below them and those above them get OF_ZERO, up to the end of the block of label front + 1, for
+    the second pass asks where a path can be a frame later.
+    """
+    first, front = LEAD + first, LEAD + front
+    put_whole(kept, row + (front + 1) // 8 * 8, splat(OF_ZERO))
+    for k in range(first, front + 1, 8):
         put_whole(kept, row + k, eight(w, at.exponents + k))
-    for k in range(unsigned(row), unsigned(row + first)):
-        kept[k] = OF_ZERO
-    for k in range(unsigned(row + front + 1), unsigned(row + at.width)):
+    kept[unsigned(row + first - 1)] = OF_ZERO
+    for k in range(unsigned(row + front + 1), unsigned(row + front // 8 * 8 + 8)):
         kept[k] = OF_ZERO
 
 

@@ -9,7 +9,6 @@ from the row `move`, a power of two that rounds nothing. `skip_move` holds the s
 is allowed.
 """
 
-from ....compiled.bits import unsigned
 from ....compiled.fused import inlined, part
 from ....compiled.vector import eight, put, splat, where_over
 from .exponents import FLOOR
@@ -73,19 +72,3 @@ def step_forward(w, blocks, blanks, labels, blank, y, move, skip_move, bb, emitt
         blank_sum += ab * eight(w, bb + k)
         label_sum += product
     return blank_sum, label_sum
-
-
-@part
-def fill(w, n, at, value):
-    """w[at:at+n] = value."""
-    n, at = unsigned(n), unsigned(at)
-    for k in range(n):
-        w[at + k] = value
-
-
-@part
-def copy(w, n, source, target):
-    """w[target:target+n] = w[source:source+n]."""
-    n, source, target = unsigned(n), unsigned(source), unsigned(target)
-    for k in range(n):
-        w[target + k] = w[source + k]

@@ -1,6 +1,7 @@
 """One sequence: what its frames share, and where its numbers lie in the workspace."""
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -82,9 +83,9 @@ def row_width(U):
 
 
 @sized
-def row_room(labels):
-    """How many numbers a frame keeps for so wide a band: blanks and labels, each followed by eight zeros."""
-    return 2 * labels + 16
+def period_room(labels):
+    """How many numbers a period keeps for so wide a band: the states of each frame, and eight zeros."""
+    return PERIOD * 2 * labels + 8
 
 
 @sized
@@ -96,7 +97,7 @@ def make_places(T, U, C, blank, budget):
     K = C if is_dense(C, U) else min(U + 1, C)
     width, tile_size = row_width(U), (K + 1) * PERIOD
     root = int(math.sqrt(T))
-    room = max(budget, (root // PERIOD + 1) * PERIOD * row_room(width))
+    room = max(budget, (root // PERIOD + 1) * period_room(width))
     emit = 0
     y = emit + (T + PERIOD - 1) // PERIOD * tile_size
     alpha = y + PERIOD * width
@@ -113,6 +114,7 @@ def make_places(T, U, C, blank, budget):
                   products, scratch, totals, occupancy, starts, rows, room, rows + room)
 
 
+@lru_cache(maxsize=64)  # shapes come again and again
 def workspace_size(T, U, C, budget):
     """How many float64 and how many int32 numbers a sequence of at most T frames and U labels needs."""
     return make_places(T, U, C, 0, budget).end, (T // PERIOD + 2) * row_width(U)

@@ -10,11 +10,12 @@ import numpy as np
 from ....compiled.bits import power_of_two, unsigned
 from ....compiled.exponents import eight_whole
 from ....compiled.fused import part
+from ....compiled.memory import fill
 from ....compiled.vector import eight, put, smaller, splat, total_of
 from .backward import blank_emission, load_exponents
 from .exponents import HIGHEST, LIMIT, dropped_power
-from .frame import fill, step_forward
-from .layout import LEAD, PERIOD, row_room
+from .frame import step_forward
+from .layout import LEAD, PERIOD
 from .tiles import collect, spread, write_gradient
 
 
@@ -29,7 +30,7 @@ def posterior(w, at, sequence, band, bottom, top, grad, gamma):
     for p in range(bottom, top + 1):
         begin_period(w, at, band, p)
         first, labels = 8 * band.low[p], 8 * (band.high[p] - band.low[p] + 1)
-        frames, step = min(PERIOD, sequence.T - p * PERIOD), row_room(labels)
+        frames, step = min(PERIOD, sequence.T - p * PERIOD), 2 * labels
         fill(w, at.tile_size, at.occupancy, 0.0)
         tile = at.emit + p * at.tile_size
         spread(w, tile, sequence.slots, first, labels // 8, at.y + LEAD + first, at.width, False)
@@ -40,8 +41,9 @@ def posterior(w, at, sequence, band, bottom, top, grad, gamma):
             blank_sums, label_sums = step_forward(
                 w, labels // 8, old, old + at.width, blank_emission(w, at, t),
                 at.y + f * at.width + LEAD + first, at.move + LEAD + first, at.skip_move + LEAD + first,
-                bb, bb + labels + 8, new, new + at.width, at.products + f * at.width)
-            w[unsigned(old + at.width - 1)] = 0.0  # the label below the band has flown into it: only once
+                bb, bb + labels, new, new + at.width, at.products + f * at.width)
+            if f == 0:  # the label below the band has flown into it: only once
+                w[unsigned(old + at.width - 1)] = 0.0
             blank_sum = total_of(blank_sums)
             total = blank_sum + total_of(label_sums)
             if not total > 0.0:

@@ -4,21 +4,14 @@ import math
 
 import numpy as np
 
-from ....compiled.bits import LN2, near_one, unsigned
+from ....compiled.bits import LN2, near_one
 from ....compiled.counter import DONE, TAKEN, count
-from ....compiled.fused import kernel, part
+from ....compiled.fused import kernel
+from ....compiled.memory import copy, fill
 from .emissions import emissions
-from .frame import HEADROOM, LANES, TOP, fill
+from .frame import HEADROOM, LANES, TOP
 from .layout import LEAD, make_group, make_places, segment_length
 from .passes import backward, forward
-
-
-@part
-def copy(w, n, source, target):
-    """w[target:target+n] = w[source:source+n]."""
-    n, source, target = unsigned(n), unsigned(source), unsigned(target)
-    for k in range(n):
-        w[target + k] = w[source + k]
 
 
 @kernel

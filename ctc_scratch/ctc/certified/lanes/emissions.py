@@ -3,8 +3,8 @@
 import numpy as np
 
 from ....compiled.bits import unsigned
+from ....compiled.exp import exp_of_eight, largest_of_eight
 from ....compiled.fused import part
-from ....compiled.softmax import exp_of_eight, largest_of_eight
 from ....compiled.vector import eight, put, splat, where_over, widened
 from .frame import LANES, gathered
 

@@ -88,14 +88,6 @@ def scatter(w, n, products, slots, first, occupancy):
         w[occupancy + slots[first + k]] += w[products + k]
 
 
-@part
-def fill(w, n, at, value):
-    """w[at:at+n] = value."""
-    n, at = unsigned(n), unsigned(at)
-    for k in range(n):
-        w[at + k] = value
-
-
 @inlined
 def sum_of_two(w, n, a, b):
     """The sum of two rows of n states in each lane, as an Eight."""

@@ -4,13 +4,13 @@ import numpy as np
 
 from ....compiled.bits import bits_of_float64, float64_from_bits, unsigned
 from ....compiled.fused import inlined, part
+from ....compiled.memory import fill
 from ....compiled.vector import absolute, eight, larger, put, splat, where_over
 from .frame import (
     HEADROOM,
     LANES,
     TOP,
     copy_lane,
-    fill,
     scale,
     scatter,
     step_backward,

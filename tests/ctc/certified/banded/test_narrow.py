@@ -39,8 +39,8 @@ def test_the_pass_is_repeated_until_little_is_left_out(rng, monkeypatch, how, mo
     logits, target = spikes(rng, 160, 40, **how)
     upper_bound, calls = bound.upper_bound, []
 
-    def recorded(w, at, sequence, kept, least):
-        calls.append((least, *upper_bound(w, at, sequence, kept, least)))
+    def recorded(w, at, sequence, kept, low, high, least):
+        calls.append((least, *upper_bound(w, at, sequence, kept, low, high, least)))
         return calls[-1][1:]
 
     monkeypatch.setattr(bound, "upper_bound", recorded)
@@ -58,9 +58,9 @@ def test_what_is_left_out_is_never_more_than_is_said(rng, monkeypatch, closer):
     bits = reference.loss_and_grad(logits, target)[0] / np.log(2)  # Z = 2^-bits
     upper_bound, found = bound.upper_bound, []
 
-    def closer_one(w, at, sequence, kept, least):
-        found.append(upper_bound(w, at, sequence, kept, least + closer))
-        return upper_bound(w, at, sequence, kept, bound.OF_ZERO)
+    def closer_one(w, at, sequence, kept, low, high, least):
+        found.append(upper_bound(w, at, sequence, kept, low, high, least + closer))
+        return upper_bound(w, at, sequence, kept, low, high, bound.OF_ZERO)
 
     monkeypatch.setattr(bound, "upper_bound", closer_one)
     by_banded(logits, target)
