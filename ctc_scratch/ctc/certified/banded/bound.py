@@ -23,8 +23,8 @@ BELOW_GUESS = 200.0
 BELOW_Z = 150.0
 """How many bits below Z, once it is known, the states to leave out are."""
 
-HOPELESS = -1000.0
-"""If Z is below 2^HOPELESS, the network does not expect this target: the pass is repeated with all states."""
+HOPELESS = -300.0
+"""A pass ends once all states are 2^HOPELESS of those to leave out: Z is far below the guess."""
 
 
 @part
@@ -34,14 +34,14 @@ def first_pass(w, at, sequence, kept, low, high, guess):
     What goes to kept, low and high is said at `backward.Band`.
     guess: an exponent that Z might have, or OF_ZERO. It decides how small a state must be to be left out. If
     Z turns out to be too small for that, the pass is repeated: first with the exponent that it has found, and
-    in the end with all states. m is 0 if the states have become infinite or 0.
+    in the end with all states. m is 0 if the states have become infinite or 0, or hopelessly small.
     """
     least, found = max(guess - BELOW_GUESS, OF_ZERO), False
     while True:
         m, e, r = upper_bound(w, at, sequence, kept, low, high, least)
         if least == OF_ZERO or m > 0.0 and r < NEGLIGIBLE:
             return m, e, r
-        least = e - BELOW_Z if m > 0.0 and e > HOPELESS and not found else OF_ZERO
+        least = e - BELOW_Z if m > 0.0 and not found else OF_ZERO
         found = True
 
 
@@ -68,6 +68,8 @@ def upper_bound(w, at, sequence, kept, low_blocks, high_blocks, least):
             renew_forward(w, at, new, new + at.width, first, front, after)
             if narrow:
                 first, front = leave_out(w, at, new, first, front, least)
+                if front // 8 * 8 == first and largest_of(eight(w, at.sizes + LEAD + first)) < least + HOPELESS:
+                    return 0.0, 0.0, 0.0
                 windows[PERIOD - 1, 0] = max(windows[PERIOD - 1, 0], first)
                 windows[PERIOD - 1, 1], windows[PERIOD - 1, 2] = min(high, front + 1), front + 1
             keep_exponents(w, at, kept, (p + 1) * at.width, first, front)
