@@ -1,7 +1,7 @@
-"""Two exponential functions: a fused one for speed, and an exact one whose rounding is proved.
+"""Two exponential functions: a fast one, and a slower one with a proved error bound.
 
-Both split e^x into a power of two times a polynomial. Between them stands the part of a softmax that takes
-the time: e^(x - max) for eight frames side by side.
+Both split e^x into a power of two times a polynomial. Between them stands the costly part of a softmax:
+e^(x - max) for eight frames side by side.
 """
 
 import numpy as np

@@ -5,11 +5,11 @@ from .fused import part
 
 
 @part
-def fill(w, n, at, value):
-    """w[at:at+n] = value."""
-    n, at = unsigned(n), unsigned(at)
+def fill(w, n, start, value):
+    """w[start:start+n] = value."""
+    n, start = unsigned(n), unsigned(start)
     for k in range(n):
-        w[at + k] = value
+        w[start + k] = value
 
 
 @part

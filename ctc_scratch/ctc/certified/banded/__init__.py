@@ -1,4 +1,4 @@
-"""A long sequence: an exponent for each label, three passes, and a band that holds all paths that matter.
+"""Solve one long sequence in three passes, with an exponent per label, in a band of the paths that matter.
 
 **Exponents.** After a thousand frames the states of one frame differ by more than a float64 can span, so
 no common power of two fits them. But the states of one label change little in a few frames. Blank u and
@@ -6,13 +6,13 @@ label u are therefore kept as numbers times 2^e[u], a power of two of their own.
 into label u multiplies by 2^(e[u-1] - e[u]). This factor stays the same for the eight frames of a
 *period*; then the exponents are renewed (`exponents`).
 
-**Three passes.**
+**Three passes.** *Raised* means that a number too small to keep is replaced by a larger one, *dropped* that
+it becomes 0.
 
-1. `bound`: forward over all states, *raised*. It gives Z_up; of alpha, only the exponents at the
-   beginning of each period are kept.
-2. `backward`: backward, *dropped*, in a band. A block of eight labels at the edge of the band is left
-   out where alpha beta is less than 2^-90 of Z for each of its labels, by the exponents. beta is kept
-   for all frames.
+1. `bound`: forward over all states (or fewer, see below), *raised*. It returns Z_up. Of alpha it keeps only
+   the exponents at the beginning of each period.
+2. `backward`: backward in a band, *dropped*. A block of eight labels at the edge of the band is left out if
+   the exponents say that alpha beta is less than 2^-90 Z for all its labels. beta is kept for all frames.
 3. `posterior`: forward again in the band, *dropped*, together with the gradient.
 
 With the outputs of a trained network the band is about 20 labels wide, however long the target is. After
@@ -41,23 +41,27 @@ at most 1 - Q_t / Z_up. With the least Q_t of all frames,
 
     gap = (Z_up - min Q_t) / min Q_t
 
-is not less, and so bounds the error of every gamma and every sum of gammas, beside rounding. It also
-bounds the relative error of Z_up as the likelihood, as Z lies between min Q_t and Z_up. Nothing in this
-depends on how the band and the exponents are chosen: a bad choice makes the gap wide, but never the answer
-wrong. If a Q_t were larger than Z_up by more than rounding, the program would be at fault; the gap is then
-negative, and the answer is not used.
+is not less than that. So it bounds the error of every gamma and of every sum of gammas, apart from
+rounding. It also bounds the relative error of Z_up as the likelihood, since Z lies between min Q_t and
+Z_up. Nothing in this depends on how the band and the exponents are chosen: a bad choice makes the gap wide,
+but never the answer wrong. If a Q_t were larger than Z_up by more than rounding, the program would be at
+fault; the gap is then negative, and the answer is not used.
 
 *Why are emissions not raised in the second and the third pass,* as they are in the first one, and in the
 forward pass of `lanes`? A raised emission lets q_t(s) exceed alpha_t(s) beta_t(s), and Q_t <= Z no longer
 holds. Q_t could then be close to Z_up although its parts are wrong.
 
-**A narrow first pass.** What a trained network says leaves little doubt, and then the first pass need not
-visit all labels, either. The moves out of a state lead to different classes, so different continuations
-of a path emit different sequences of classes. The probabilities of all sequences of classes sum to 1: beta
-is at most 1, and to leave out a state at frame t takes at most alpha_t(s) from Z. A block of labels at the
-edge is left out once its states are less than some 2^n. What is left out altogether is then less than 2^n
-times the number of such states. If that is not below 2^-60 of Z_up, the pass is repeated with a smaller n,
-and in the end with all states. (Without a softmax beta can be larger, and nothing is left out.)
+**A narrow first pass.** If the network is sure of its output, the first pass need not visit all labels
+either. The moves out of a state lead to different classes, so different continuations of a path emit
+different sequences of classes, and the probabilities of all such sequences sum to 1. So beta is at most 1,
+and leaving out a state at frame t lowers Z by at most alpha_t(s). A block of labels at the edge is left out
+once its states are less than some 2^n. What is left out altogether is then less than 2^n times the number of
+such states. If that is not below 2^-60 of Z_up, the pass is repeated with a smaller n, and in the end with
+all states. If it is 2^r of Z_up, then Z is at most Z_up (1 + 2^r), and 2^r is added to the gap.
+
+Nothing is left out without a softmax, as beta can then be larger than 1, and nothing where there is no guess
+of Z: for fewer than 32 labels, for very many classes, and where the most probable classes do not look like a
+target of U labels (`emissions`).
 
 **Memory.** beta is kept for the frames of a *segment*, which is the whole sequence if that fits a budget.
 Otherwise there are several segments, the states that each begins with are kept, and its beta is computed

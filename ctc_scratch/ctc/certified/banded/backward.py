@@ -22,9 +22,9 @@ MARGIN = 90.0
 class Band(NamedTuple):
     """Where the band is in each period, and where its numbers are kept. A block is eight labels.
 
-    Row p of `kept` is about the beginning of period p: the first pass writes the exponents of alpha there,
-    and to entry p - 1 of `low` and `high` which blocks of the row it has written. Once the second pass has
-    chosen the band of period p - 1, it replaces both by what they are in that period.
+    At the end of period p the first pass writes the exponents of alpha to row p + 1 of `kept`, and to low[p]
+    and high[p] which blocks it wrote there. When the second pass has chosen the band of period p, it replaces
+    row p + 1 by the exponents of period p, and low[p] and high[p] by the band. Row 0 is unused.
     """
 
     kept: NDArray  # int32 (periods + 1, width), as one row
@@ -130,8 +130,8 @@ def find_beta_sizes(w, at, band, p):
 def choose_band(w, at, band, p):
     """Choose the band of period p - 1: that of period p without the blocks at its edges that are too small.
 
-    Where the first pass has written no exponents, alpha is 0. At its lower end the band gets one block more:
-    so far can beta come in the eight frames of a period.
+    Where the first pass has written no exponents, alpha is 0. The band then grows by one block at its lower
+    end, because beta can reach eight labels down within a period.
     """
     row, least = p * at.width, band.exponent - MARGIN
     low = min(max(band.low[p], band.low[p - 1]), band.high[p])

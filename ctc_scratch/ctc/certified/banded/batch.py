@@ -11,12 +11,11 @@ from ....compiled.memory import copy, fill
 from .backward import backward, begin_backward, make_band
 from .bound import first_pass
 from .emissions import tiles_of_classes, tiles_of_columns
-from .exponents import OF_ZERO
-from .layout import LEAD, make_places, make_sequence
+from .layout import LEAD, OF_ZERO, make_places, make_sequence
 from .posterior import posterior
 
 LONGEST = 2**20
-"""More frames than this are left to the exact kernel.
+"""Sequences with more frames than this are left to the exact kernel.
 
 An exponent falls by at most 1000 in a period: in 2^17 periods by 2^27, which is well above OF_ZERO.
 """
@@ -24,7 +23,7 @@ An exponent falls by at most 1000 in a period: in 2^17 periods by 2^27, which is
 
 @inlined
 def gap_between(upper, least, most, T):
-    """How far the least Q_t is below Z_up, relative to it; inf if it is 0.
+    """(Z_up - min Q_t) / min Q_t; inf if the least Q_t is 0.
 
     If the largest Q_t is above Z_up by more than rounding, which a correct program rules out, the gap is
     negative.
@@ -49,9 +48,11 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
                     weights, normalise, budget, w, kept, grad, gamma, losses, gaps):
     """Solve the sequences in `samples` that no other thread takes: losses, gaps and gradients.
 
-    gaps: (Z_up - min Q_t) / min Q_t. progress: the record of `compiled/counter` that all threads share. The
-    workspaces w and `kept` must hold `workspace_size` numbers. The three passes are called from here, and not
-    from functions between, because each call level costs LLVM another optimisation pass.
+    gaps: (Z_up - min Q_t) / min Q_t, plus the share of Z_up that the first pass may have left out; inf if
+    there is no answer, negative if the program is at fault. progress: the record of `compiled/counter` that
+    all threads share. The workspaces w and `kept` must hold `workspace_size` numbers. The three passes are
+    called from here, and not from functions between, because each call level costs LLVM another optimisation
+    pass.
     """
     C = rows.shape[1]
     while True:

@@ -4,37 +4,36 @@ import numpy as np
 
 from ....compiled.bits import bits_of_float64, power_of_two, unsigned
 from ....compiled.fused import inlined, part
-from ....compiled.memory import fill
+from ....compiled.memory import copy, fill
 from ....compiled.vector import eight, largest_of
-from .exponents import LIMIT, OF_ZERO, keep_exponents, renew_forward
+from .exponents import LIMIT, keep_exponents, renew_forward
 from .frame import step_raised
-from .layout import LEAD, PERIOD
+from .layout import LEAD, OF_ZERO, PERIOD
 from .tiles import spread
 
 STRIP = 192
-"""Labels that go through a period before the next ones do; what they need fits in the first cache."""
+"""Labels of a strip, which does all frames of a period before the next strip; it fits in the first cache."""
 
 NEGLIGIBLE = -60.0
 """Paths may be left out of the first pass if together they are less than 2^NEGLIGIBLE of Z."""
 
 BELOW_GUESS = 200.0
-"""How many bits below a guess of Z the states to leave out are: Z may be 100 bits less than the guess."""
+"""With a guess of Z, states are left out if they are this many bits below it. Z may be 100 bits below it."""
 
 BELOW_Z = 150.0
-"""How many bits below Z, once it is known, the states to leave out are."""
+"""With a known exponent of Z, states are left out if they are this many bits below Z."""
 
 HOPELESS = -300.0
-"""A pass ends once all states are 2^HOPELESS of those to leave out: Z is far below the guess."""
+"""A pass gives up once its last block is below 2^(least + HOPELESS): the guess of Z was far too high."""
 
 
 @part
 def first_pass(w, at, sequence, kept, low, high, guess):
     """Z_up as m, e with m 2^e = Z_up and 1 <= m < 2, and r: what is left out of Z_up is at most 2^r of it.
 
-    What goes to kept, low and high is said at `backward.Band`.
-    guess: an exponent that Z might have, or OF_ZERO. It decides how small a state must be to be left out. If
-    Z turns out to be too small for that, the pass is repeated: first with the exponent that it has found, and
-    in the end with all states. m is 0 if the states have become infinite or 0, or hopelessly small.
+    For kept, low and high see `backward.Band`. guess: an exponent that Z might have, or OF_ZERO; it decides
+    how small a state must be to be left out. If Z turns out too small for that, the pass is repeated with the
+    exponent it has found, if any, and in the end with all states. m is 0 if the states became infinite or 0.
     """
     least, found = max(guess - BELOW_GUESS, OF_ZERO), False
     while True:
@@ -47,7 +46,7 @@ def first_pass(w, at, sequence, kept, low, high, guess):
 
 @part
 def upper_bound(w, at, sequence, kept, low_blocks, high_blocks, least):
-    """What `first_pass` returns, for blocks of labels left out once their states are less than 2^least."""
+    """What `first_pass` returns; blocks of labels below 2^least are left out. m is 0 too if it gives up."""
     narrow = least > OF_ZERO
     T, U, windows, edge = sequence.T, sequence.U, np.zeros((PERIOD, 3), np.intp), np.zeros(PERIOD + 1)
     begin_forward(w, at)
@@ -56,8 +55,8 @@ def upper_bound(w, at, sequence, kept, low_blocks, high_blocks, least):
         move_windows(sequence, p, windows, narrow)
         high = windows[stop - start - 1, 1]
         before = at.alpha + (1 - (start & 1)) * 2 * at.width + at.width + LEAD + first
-        for f in range(PERIOD + 1):
-            edge[f] = w[unsigned(before - 1)] if f == 0 else 0.0
+        fill(edge, PERIOD + 1, 0, 0.0)
+        edge[0] = w[unsigned(before - 1)]
         after = high // 8 * 8 + 8
         for strip in range(first, after, STRIP):
             forward_strip(w, at, sequence, p, windows, edge, strip, min(strip + STRIP, after))
@@ -68,7 +67,7 @@ def upper_bound(w, at, sequence, kept, low_blocks, high_blocks, least):
             renew_forward(w, at, new, new + at.width, first, front, after)
             if narrow:
                 first, front = leave_out(w, at, new, first, front, least)
-                if front // 8 * 8 == first and largest_of(eight(w, at.sizes + LEAD + first)) < least + HOPELESS:
+                if front < first + 8 and largest_of(eight(w, at.sizes + LEAD + first)) < least + HOPELESS:
                     return 0.0, 0.0, 0.0
                 windows[PERIOD - 1, 0] = max(windows[PERIOD - 1, 0], first)
                 windows[PERIOD - 1, 1], windows[PERIOD - 1, 2] = min(high, front + 1), front + 1
@@ -83,11 +82,11 @@ def upper_bound(w, at, sequence, kept, low_blocks, high_blocks, least):
 
 @part
 def leave_out(w, at, states, first, front, least):
-    """Leave out the blocks at both edges of labels first..front that are below 2^least; returns the rest."""
+    """Leave out blocks below 2^least at both edges of labels first..front. Returns the new first, front."""
     sizes, last = at.sizes + LEAD, front // 8 * 8
     while first < last and largest_of(eight(w, sizes + first)) < least:
         first += 8
-        w[unsigned(states + at.width + LEAD + first - 1)] = 0.0  # the label below
+        w[unsigned(states + at.width + LEAD + first - 1)] = 0.0  # the new label below must not flow in
     while last > first and largest_of(eight(w, sizes + last)) < least:
         for row in range(4):
             fill(w, 8, at.alpha + row * at.width + LEAD + last, 0.0)
@@ -107,7 +106,7 @@ def forward_strip(w, at, sequence, p, windows, edge, first, after):
     frames = min(PERIOD, sequence.T - p * PERIOD)
     more = after <= windows[frames - 1, 1]  # whether another strip follows
     spread(w, tile, sequence.slots, first, (after - first) // 8, at.y, step, True)
-    new = at.alpha + (1 - (p * PERIOD & 1)) * 2 * at.width + LEAD  # of the frame before, in the first turn
+    new = at.alpha + (1 - (p * PERIOD & 1)) * 2 * at.width + LEAD  # of the frame before the period
     incoming, edge[0] = edge[0], w[new + at.width + after - 1]
     for f in range(frames):
         old, new = new, at.alpha + (p * PERIOD + f & 1) * 2 * at.width + LEAD
@@ -120,8 +119,8 @@ def forward_strip(w, at, sequence, p, windows, edge, first, after):
             step_raised(
                 w, (stop - start) // 8, old + start, old + at.width + start, blank, y, at.move + LEAD + start,
                 at.skip_move + LEAD + start, new + start, new + at.width + start)
-            # The label below the window has just moved into it, from `old`, for the last time. From the next
-            # frame on it must count as 0, and not as what this row held two frames ago.
+            # The label below the window has now flowed into it for the last time. This row still holds its
+            # value of two frames ago, which must not flow in at the next frame.
             below = unsigned(new + at.width + start - 1)
             if w[below] != 0.0:  # a number that was just written is slow to read as part of a vector
                 w[below] = 0.0
@@ -138,9 +137,9 @@ def forward_strip(w, at, sequence, p, windows, edge, first, after):
 def move_windows(sequence, p, windows, narrow):
     """Fill windows for the frames of period p; its last row still belongs to the period before.
 
-    A row holds low, high and how many blanks can be reached: labels low..high - 1 can be reached, and can
-    still finish. Blank `high` can be reached as well, unless label high - 1 has only just been reached. If
-    `narrow`, the labels are only those that can be reached from the labels that are left.
+    A row holds low, high and reached. Labels low..high - 1 can be reached and can still finish. Blanks up to
+    reached - 1 can be reached: `reached` is high + 1, or high at the very frame that reaches label high - 1.
+    If `narrow`, only labels count that can be reached from those that the period before has kept.
     """
     need, left, T, U = sequence.need, sequence.left, sequence.T, sequence.U
     low, high, reached = windows[PERIOD - 1, 0], windows[PERIOD - 1, 1], windows[PERIOD - 1, 2]
@@ -167,8 +166,7 @@ def begin_forward(w, at):
     fill(w, 4 * at.width, at.alpha, 0.0)
     fill(w, at.width, at.exponents, 0.0)
     fill(w, at.width, at.move, 1.0)
-    for k in range(unsigned(at.width)):
-        w[unsigned(at.skip_move) + k] = w[unsigned(at.skip) + k]
+    copy(w, at.width, at.skip, at.skip_move)
     w[at.alpha + 2 * at.width + LEAD] = 1.0
 
 

@@ -45,9 +45,10 @@ MANY = 32
 def tiles_of_classes(w, at, sequence, rows, normalise):
     """Fill at.emit with the softmax of every frame, a tile of eight frames at a time.
 
-    Without `normalise` the emissions are e^(score - largest score). Returns the sum of the largest scores,
-    which were subtracted, 0 with `normalise`; and a guess of the exponent of Z, OF_ZERO if there is none. The
-    guess is that of the most probable classes of all frames, if they hold about as many labels as the target.
+    Without `normalise` the emissions are e^(score - largest score). Returns two numbers: the sum of the
+    largest scores that were subtracted (0 with `normalise`), and a guess of the exponent of Z. The guess is
+    the exponent of the product of the largest probability of each frame, or OF_ZERO: it counts only if these
+    classes have between U / 2 and 2 U runs of frames without a blank.
     """
     C, t_stride, shift = rows.shape[1], sequence.t_stride, 0.0
     guessing, heard, silent, greedy = normalise and sequence.U >= MANY, 0, True, 0.0
@@ -107,13 +108,13 @@ def turn_rows(rows, first, t_stride, frames, line):
 
 @part
 def faint_below(rows):
-    """Below this number e^(x - max) in the type of the rows, divided by the sum, may have lost digits."""
+    """Where e^(x - max), in the type of the rows, is less than this, it is computed again in float64."""
     return 2.0**-120 if rows.itemsize == 4 else LEAST
 
 
 @inlined
 def faint(x, top):
-    """e^(x - top) in float64; -LEAST if it is below LEAST, but 0 for a logit -inf."""
+    """e^(x - top) in float64; -LEAST if x - top <= -347 (LEAST is e^-346.6), but 0 for a logit -inf."""
     far = np.float64(x) - np.float64(top)
     return math.exp(far) if far > -347.0 else -LEAST if far > -np.inf else 0.0
 
@@ -136,7 +137,7 @@ def mark_faint(w, tile, rows, first, t_stride, frames, line):
 
 @part
 def tiles_of_columns(w, at, sequence, rows, tops, normalise, grad):
-    """All tiles of a sequence, and grad = weight * softmax; returns the sum of what was subtracted."""
+    """Fill all tiles, and grad = weight * softmax. Returns the sum that was subtracted, 0 with normalise."""
     columns, t_stride, C = sequence.columns, sequence.t_stride, rows.shape[1]
     line, other = np.empty(C, rows.dtype), np.empty(C, rows.dtype)
     least, shift, inverse, factor = faint_below(rows), 0.0, 1.0, rows.dtype.type(0)

@@ -1,4 +1,4 @@
-"""Which power of two each label's states are relative to, and how they go from one to another.
+"""The exponent of each label: how it is chosen, how it is renewed, and the factors of moves between labels.
 
 Blank u and label u are kept as numbers times 2^e[u]. Every eight frames the exponents are renewed: e[u]
 becomes the exponent of the sum of the two states, so that the sum is kept as a number between 1 and 2. It
@@ -7,7 +7,8 @@ becomes more only where the *ladder* demands it:
     going forward:   e[u] >= e[u-1] - LADDER,      going backward:   e[u] >= e[u+1] - LADDER.
 
 So what flows into label u at a frame is at most 2^LADDER times a state of its neighbour. In the eight frames
-of a period a number grows by about 2^(8 LADDER) = 2^800 at most, and nothing overflows.
+of a period a number grows by about 2^(8 LADDER) = 2^800 at most, and nothing overflows. Only in the third
+pass can a state that begins at HIGHEST overflow; the answer is then not used.
 """
 
 from ....compiled.bits import unsigned
@@ -59,7 +60,7 @@ def find_sizes(w, sizes, exponents, blanks, labels, blocks):
 
 @part
 def climb(w, sizes, first, front, stop):
-    """Raise sizes[first..front] to a ladder from below; sizes[front+1..stop-1] become equal to sizes[front].
+    """Enforce sizes[u] >= sizes[u-1] - LADDER; sizes[front+1..stop-1] first become equal to sizes[front].
 
     Labels after `front` are still empty, and their old exponents mean nothing. What flows into them in the
     coming period would vanish beside FLOOR if they were too high, and overflow if they were too low.
@@ -110,8 +111,8 @@ def renew_forward(w, at, blanks, labels, first, front, stop):
 def keep_exponents(w, at, kept, row, first, front):
     """Write the exponents of labels first..front to a row of `kept`, in whole blocks.
 
-    The label below them and those above them get OF_ZERO, up to the end of the block of label front + 1, for
-    the second pass asks where a path can be a frame later.
+    Label first - 1 gets OF_ZERO, and so do the labels after `front`, to the end of the block of front + 1.
+    The second pass reads them: a frame later a path can have moved up by one label.
     """
     first, front = LEAD + first, LEAD + front
     put_whole(kept, row + (front + 1) // 8 * 8, splat(OF_ZERO))
@@ -127,10 +128,10 @@ def keep_exponents(w, at, kept, row, first, front):
 
 @part
 def descend(w, sizes, first, stop):
-    """Raise sizes[first..stop-1] to a ladder from above; an entry OF_ZERO becomes what its neighbour is.
+    """Enforce sizes[u] >= sizes[u+1] - LADDER; an entry OF_ZERO becomes that above it, at the top that below.
 
-    Between OF_ZERO and any other exponent the difference is large in one direction or the other. Hence the
-    absolute difference, although only steps up, from u to u + 1, are limited.
+    Only steps up from u to u + 1 are limited. The quick test takes the absolute difference, so that it also
+    notices a step down to OF_ZERO.
     """
     sizes, steepest = unsigned(sizes), splat(0.0)
     first, stop = sizes + unsigned(first), sizes + unsigned(stop)

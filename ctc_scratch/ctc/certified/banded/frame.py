@@ -1,12 +1,12 @@
 """The loops over one frame: stay, step and skip, in each of the three passes.
 
-All numbers of a sequence are in one array w, because one array is passed faster than ten. A function gets
-the index in w at which each of its rows begins: the index of its first label. k runs over labels in whole
-blocks of eight. Indices of single numbers are unsigned, because Numba tests signed ones for being negative.
+All numbers of a sequence are in one array w, because passing one array is faster than passing ten. The
+arguments of a step are indices: where each row's first label is in w. k runs over the labels, eight at a
+time. Indices of single numbers are unsigned, because Numba tests signed ones for being negative.
 
-Each label has an exponent of its own. So what flows from label u - 1 into label u is multiplied by a factor
-from the row `move`, a power of two that rounds nothing. `skip_move` holds the same factor, or 0 where no skip
-is allowed.
+Each label has an exponent of its own. So what flows from one label to the next (backward: from u + 1 into u)
+is multiplied by a factor from the row `move`, a power of two that rounds nothing. `skip_move` holds the same
+factor, or 0 where no skip is allowed. The formulas below leave both factors out.
 """
 
 from ....compiled.fused import inlined, part
@@ -24,8 +24,8 @@ def dropped(states):
 def step_raised(w, blocks, blanks, labels, blank, y, move, skip_move, new_blanks, new_labels):
     """ab'[u] = (ab[u] + al[u-1]) y(blank);  al'[u] = (al[u] + ab[u] + skip[u] al[u-1]) y(label u).
 
-    FLOOR is added to each state. This costs nothing, as the addition is fused with the product, and it makes
-    every state an upper bound, as whatever underflows is far below FLOOR.
+    FLOOR is added to each state, fused with the product at no cost. Whatever underflows is far below FLOOR,
+    so every state is an upper bound.
     """
     floor, blank = splat(FLOOR), splat(blank)
     for k in range(0, 8 * blocks, 8):

@@ -1,4 +1,4 @@
-"""One sequence: what its frames share, and where its numbers lie in the workspace."""
+"""The layout of one sequence: its sizes and tables, and where its numbers are in the workspace."""
 
 import math
 from functools import lru_cache
@@ -20,10 +20,10 @@ OF_ZERO = -2.0**30
 
 
 class Sequence(NamedTuple):
-    """What the frames of a sequence of T frames and U labels share.
+    """All that is the same for every frame of a sequence of T frames and U labels.
 
-    A column is a class whose probability the states need: every class, or, if there are many, each class
-    of the target.
+    A column is a class whose probability the states need: every class or, if there are too many, the blank
+    (column 0) and each different label of the target.
     """
 
     row: int  # the row of its first frame in the batch's rows
@@ -56,7 +56,7 @@ class Places(NamedTuple):
     alpha: int  # (2, 2, width) alpha of this frame and of the one before, in turn: blanks, labels
     beta: int  # (2, width) what a period of the backward pass begins with: blanks, labels times emission
     exponents: int  # (width,) of this period
-    sizes: int  # (width,) what the exponents would be without the ladder
+    sizes: int  # (width,) the next exponents: first as the states ask for them, then raised to the ladder
     skip: int  # (width,) 1 where a label differs from the one before, else 0
     move: int  # (width,) the factor of the move into label u, in the first pass, and out of it, in the others
     skip_move: int  # (width,) the same for a skip, 0 where none is allowed
@@ -84,7 +84,7 @@ def row_width(U):
 
 @sized
 def period_room(labels):
-    """How many numbers a period keeps for so wide a band: the states of each frame, and eight zeros."""
+    """How many numbers a period keeps for a band of so many labels: all states, and eight zeros."""
     return PERIOD * 2 * labels + 8
 
 
@@ -130,7 +130,7 @@ def make_sequence(n, lengths, labels, offsets, blank, C, strides, weights):
     columns, slots = np.zeros(K, np.uintp), np.zeros(U + 16, np.uintp)
     need, left = np.zeros(U, np.intp), np.zeros(U, np.intp)
     columns[0], taken, repeats = blank, 1, 0
-    # Not with `compiled.targets`: views of labels and need would add a tenth to the compile time.
+    # `compiled.targets` is not used: views of labels and need would add a tenth to the compile time.
     column_of = np.zeros(0 if dense else C, np.intp)
     for u in range(U):
         label = labels[first + u]

@@ -42,7 +42,7 @@ def posterior(w, at, sequence, band, bottom, top, grad, gamma):
                 w, labels // 8, old, old + at.width, blank_emission(w, at, t),
                 at.y + f * at.width + LEAD + first, at.move + LEAD + first, at.skip_move + LEAD + first,
                 bb, bb + labels, new, new + at.width, at.products + f * at.width)
-            if f == 0:  # the label below the band has flown into it: only once
+            if f == 0:  # the label below the band flows in at the first frame only
                 w[unsigned(old + at.width - 1)] = 0.0
             blank_sum = total_of(blank_sums)
             total = blank_sum + total_of(label_sums)
@@ -66,8 +66,8 @@ def begin_period(w, at, band, p):
     states = at.alpha + (1 - (p * PERIOD & 1)) * 2 * at.width + LEAD
     if p == 0:  # before the first frame a path is in the first blank
         fill(w, 4 * at.width, at.alpha, 0.0)
-        # 2^-LIMIT, instead of less, is below FLOOR: the first step drops it.
-        w[states] = power_of_two(min(max(w[at.exponents + LEAD] - band.exponent, -LIMIT), 900.0))
+        change = w[at.exponents + LEAD] - band.exponent
+        w[states] = min(power_of_two(min(change, LIMIT)), HIGHEST) if change >= -LIMIT else 0.0
         return
     row, kept = p * at.width + LEAD, band.kept
     low, high = band.low[p - 1], band.high[p - 1]

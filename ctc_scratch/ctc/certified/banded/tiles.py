@@ -1,9 +1,9 @@
 """From the classes of eight frames to the labels of each frame, and back.
 
-A step of a pass reads the emissions of eight neighbouring labels at one frame. They stand at eight places of
-a row of the softmax, and to fetch them one by one takes longer than the rest of the step. But a label needs
-the same class in all frames. So the emissions of a period are kept in a *tile*: its row k holds column k in
-eight frames. Eight rows are fetched for eight labels, and 24 shuffles of vectors transpose the 8 x 8 numbers:
+A step of a pass reads the emissions of eight neighbouring labels at one frame. In a row of the softmax they
+are scattered, and fetching them one by one takes longer than the rest of the step. But a label has the same
+class in all frames. So the emissions of a period are kept in a *tile*: its row k holds column k in eight
+frames. Eight rows are fetched for eight labels, and 24 vector shuffles transpose the 8 x 8 numbers:
 
     rows of the tile    frame  0 1 2 ... 7        at.y    label  u  u+1 ... u+7
     label u                    a b c ... h        frame 0        a  i   ...
@@ -22,7 +22,7 @@ from .layout import PERIOD
 
 @inlined
 def of_label(w, tile, slots, u, raised):
-    """The emissions of label u in eight frames; a negative one is raised to its size, or dropped to 0."""
+    """The emissions of label u in eight frames; a negative, marked one becomes its absolute value, or 0."""
     emissions = eight(w, tile + slots[unsigned(u)])
     return absolute(emissions) if raised else larger(emissions, splat(0.0))
 
