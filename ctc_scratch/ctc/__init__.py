@@ -4,7 +4,13 @@ from .decoding.beam_search import BeamStream, prefix_beam_search
 from .decoding.greedy import GreedyStream, greedy_decode
 from .decoding.hypotheses import Hypothesis
 from .decoding.map_search import MapResult, map_decode
-from .decoding.metrics import edit_distance, label_error_rate, sequence_accuracy
+from .decoding.metrics import (
+    character_error_rate,
+    edit_distance,
+    label_error_rate,
+    sequence_accuracy,
+    word_error_rate,
+)
 from .decoding.ngram import NGram
 from .diagnosis.diagnose import Diagnosis, diagnose, diagnose_lengths
 from .inputs.errors import InfeasibleTargetError
@@ -30,6 +36,7 @@ __all__ = [
     "Workspace",
     "align",
     "can_skip",
+    "character_error_rate",
     "collapse",
     "ctc_loss",
     "diagnose",
@@ -46,4 +53,5 @@ __all__ = [
     "prefix_beam_search",
     "sequence_accuracy",
     "set_num_threads",
+    "word_error_rate",
 ]
