@@ -19,6 +19,8 @@ from typing import Any, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import as_array
+
 
 def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
     """The labels as an integer array (U,); raises an error with their name unless they are integers.
@@ -28,8 +30,8 @@ def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
     TypeError: labels must be a sequence of integers, got [1.5]
     """
     try:
-        array = np.asarray(labels)
-    except ValueError:  # NumPy refuses a ragged list
+        array = as_array(labels, name)
+    except ValueError:  # a ragged list
         array = np.empty((0, 0))
     if array.ndim == 1 and (array.size == 0 or array.dtype.kind in "iu"):  # NumPy makes [] a float array
         return array.astype(np.intp, copy=False)

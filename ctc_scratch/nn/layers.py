@@ -12,6 +12,8 @@ from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
+from ..arrays import as_array
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -36,7 +38,7 @@ def check_dtype(dtype: Any) -> np.dtype:
 
 def check_frames(name: str, array: np.ndarray, shape: tuple, dtype: np.dtype) -> np.ndarray:
     """`array`, C-contiguous; ValueError unless it has this dtype and shape, where None fits any size."""
-    array = np.asarray(array)
+    array = as_array(array, name)
     fits = array.ndim == len(shape) and all(
         wanted in (None, size) for wanted, size in zip(shape, array.shape))
     if not fits:
@@ -51,7 +53,7 @@ def check_lengths(lengths: Any, T: int, N: int) -> np.ndarray:
     """Frames per sequence as an (N,) integer array; None means T each."""
     if lengths is None:
         return np.full(N, T)
-    lengths = np.asarray(lengths)
+    lengths = as_array(lengths, "lengths")
     if lengths.size == 0:
         lengths = lengths.astype(int)
     if lengths.shape != (N,) or lengths.dtype.kind not in "iu":

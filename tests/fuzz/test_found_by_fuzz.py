@@ -86,8 +86,8 @@ RAGGED = [[1.0], [1.0, 2.0]]
     (lambda: lattice(TOY, [1]).sample(2, None), TypeError, "rng must be a numpy.random.Generator, got None"),
     (lambda: prefix_beam_search(TOY, language_model=Model(None)), TypeError, "language_model.score gave"),
     (lambda: prefix_beam_search(TOY, language_model=Model("1")), TypeError, "language_model.score gave"),
-    (lambda: edit_distance(3, [1]), TypeError, "hypothesis must be a sequence of integers, got 3"),
-    (lambda: edit_distance([1], None), TypeError, "reference must be a sequence of integers, got None"),
+    (lambda: edit_distance(3, [1]), TypeError, "hypothesis must be a sequence of integers, .*got 3"),
+    (lambda: edit_distance([1], None), TypeError, "reference must be a sequence of integers, .*got None"),
 ])
 def test_the_message_names_the_wrong_argument(call, error, message):
     with pytest.raises(error, match=message):

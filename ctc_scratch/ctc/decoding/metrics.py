@@ -9,6 +9,7 @@ from typing import Iterator, Sequence, Union
 
 import numpy as np
 
+from ...arrays import as_array
 from ..labels import as_labels
 
 Labels = Union[Sequence[int], Sequence[str]]
@@ -154,8 +155,9 @@ def _listed(name: str, labels: Labels) -> list:
         return list(labels)
     if isinstance(labels, (list, tuple)) and len(labels) and all(isinstance(word, str) for word in labels):
         return list(labels)
+    numbers = labels if isinstance(labels, (list, tuple)) else as_array(labels, name)
     try:
-        return as_labels(labels, name).tolist()
+        return as_labels(numbers, name).tolist()
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} must be a sequence of integers, a string or a sequence of words, "
                           f"got {labels!r:.80}") from None

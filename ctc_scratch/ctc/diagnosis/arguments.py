@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import as_array
 from .findings import Diagnosis, few
 
 FEWEST_FRAMES = 20
@@ -52,7 +53,7 @@ def read_batch(
     diagnosis: Diagnosis, logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, layout: str
 ) -> GivenBatch | None:
     """The batch, or None if it cannot be understood; what is wrong with it is added to `diagnosis`."""
-    logits = np.asarray(logits)
+    logits = as_array(logits, "logits")
     if logits.dtype.kind not in "fiu" or logits.ndim not in (2, 3) or logits.shape[-1] == 0:
         diagnosis.add(
             "shape", [], f"logits are an array of {logits.dtype} and shape {logits.shape}.",
@@ -65,12 +66,12 @@ def read_batch(
     else:
         logits = logits.swapaxes(0, 1) if layout == "TNC" else logits
         if len(targets) > 0 and is_one_target(targets):
-            targets = np.asarray(targets)  # all targets, concatenated
+            targets = as_array(targets, "targets")  # all targets, concatenated
     logit_lengths, target_lengths = _exchanged_back(diagnosis, targets, logit_lengths, target_lengths)
     labels = read_targets(diagnosis, targets, target_lengths)
     if labels is None:
         return None
-    lengths = None if logit_lengths is None else np.asarray(logit_lengths).reshape(-1)
+    lengths = None if logit_lengths is None else as_array(logit_lengths, "logit_lengths").reshape(-1)
     if lengths is not None and lengths.size == 0:
         lengths = lengths.astype(np.intp)  # numpy makes [] a float array
     batch_first = _with_batch_first(diagnosis, logits, len(labels), lengths, layout)
@@ -95,7 +96,7 @@ def is_one_target(targets: Any) -> bool:
 def read_frames(frames: Any) -> NDArray:
     """Numbers of frames as an array (N,)."""
     try:
-        return np.asarray(frames).reshape(-1)
+        return as_array(frames, "frames").reshape(-1)
     except ValueError:  # NumPy's message about a ragged list does not name the argument
         raise ValueError(f"frames must be N integers, or one, got {frames!r:.80}") from None
 
@@ -107,7 +108,7 @@ def _exchanged_back(
     given = logit_lengths, target_lengths
     if logit_lengths is None or target_lengths is None:
         return given
-    frames, labels = np.asarray(logit_lengths), np.asarray(target_lengths)
+    frames, labels = as_array(logit_lengths, "logit_lengths"), as_array(target_lengths, "target_lengths")
     concatenated = isinstance(targets, np.ndarray) and targets.ndim == 1
     held = np.array([len(targets)] if concatenated else [np.size(target) for target in targets])
     if frames.shape != labels.shape or not (concatenated or held.shape == labels.shape):
@@ -129,7 +130,7 @@ def _exchanged_back(
 
 def read_targets(diagnosis: Diagnosis, targets: Any, target_lengths: Any) -> list[NDArray] | None:
     """Targets in any form as a list of integer arrays; None, with a finding, if that is impossible."""
-    U = None if target_lengths is None else np.asarray(target_lengths).reshape(-1)
+    U = None if target_lengths is None else as_array(target_lengths, "target_lengths").reshape(-1)
     try:
         if isinstance(targets, np.ndarray) and targets.ndim == 1 and targets.dtype != object:
             if U is None or U.sum() != len(targets):
@@ -141,7 +142,7 @@ def read_targets(diagnosis: Diagnosis, targets: Any, target_lengths: Any) -> lis
                 )
                 return None
             targets, U = np.split(targets, np.cumsum(U))[:-1], None
-        rows = [np.asarray(target).reshape(-1) for target in targets]
+        rows = [as_array(target, f"targets[{n}]").reshape(-1) for n, target in enumerate(targets)]
     except (TypeError, ValueError) as error:
         diagnosis.add("shape", [], f"targets cannot be read: {error}.", "Pass N sequences of integers.")
         return None

@@ -7,13 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
-def as_array(values: Any, name: str) -> NDArray:
-    """The values as an array; an error if they are nested lists whose lengths differ."""
-    try:
-        return np.asarray(values)
-    except ValueError:  # NumPy's message does not say which argument it is about
-        raise ValueError(f"{name} must be an array, but its parts differ in length: {values!r:.80}") from None
+from ...arrays import as_array
 
 
 def as_integers(values: Any, name: str) -> NDArray:
@@ -22,7 +16,8 @@ def as_integers(values: Any, name: str) -> NDArray:
     if array.size == 0:
         return array.astype(np.intp)  # NumPy makes [] an array of floats
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got an array of {array.dtype}")
+        remedy = f"; pass list({name})" if array.dtype == object and array.ndim == 1 else ""
+        raise TypeError(f"{name} must hold integers, got an array of {array.dtype}{remedy}")
     return array
 
 

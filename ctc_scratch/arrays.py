@@ -1,0 +1,46 @@
+"""NumPy arrays from whatever callers pass: one error for all that cannot be read, which names the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def as_array(values: Any, name: str) -> NDArray:
+    """The values as an array.
+
+    Raises TypeError if their type refuses that, as a torch tensor does that requires a gradient, or if they
+    are masked, since the mask would be lost; ValueError if they are nested lists whose lengths differ.
+
+    >>> as_array(np.ma.masked_greater([1, 2, 9], 5), "targets")
+    Traceback (most recent call last):
+    TypeError: targets must not be a masked array, whose mask would be lost; pass plain numbers, and lengths
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise TypeError(f"{name} must not be a masked array, whose mask would be lost; "
+                            "pass plain numbers, and lengths")
+        values = values.data
+    try:
+        return np.asarray(values)
+    except MemoryError:
+        raise
+    except Exception as error:  # __array__ of another library may raise anything
+        if not hasattr(values, "__array__") and isinstance(error, ValueError):
+            raise ValueError(
+                f"{name} must be an array, but its parts differ in length: {values!r:.80}") from None
+        kind = f"{type(values).__module__}.{type(values).__qualname__}"
+        raise TypeError(f"{name} cannot be read as an array from {kind}: {_remedy(values, name)}") from error
+
+
+def _remedy(values: Any, name: str) -> str:
+    """What to pass instead of the values, whose type is known by what it has."""
+    if getattr(values, "requires_grad", False):
+        return f"it requires a gradient; pass {name}.detach()"
+    if str(getattr(values, "device", "cpu")) not in ("cpu", "Device(cpu)"):
+        return f"it is on the device {values.device}; pass {name}.cpu()"
+    if "bfloat16" in str(getattr(values, "dtype", "")):
+        return f"NumPy has no bfloat16; pass {name}.float(), or .long() if they are integers"
+    return "pass a NumPy array or nested lists of numbers"
