@@ -15,6 +15,7 @@ from typing import Any, Callable, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..inputs.frames import Layout
 from ..inputs.options import check_blank, check_count, check_not_negative
 from ..inputs.values import check_logits, check_piece
 from ..running import threads
@@ -46,6 +47,7 @@ def prefix_beam_search(
     top: int = 1,
     prune: float | None = None,
     language_model: LanguageModel | None = None,
+    layout: Layout = "TNC",
 ) -> list:
     """The most probable labellings that a beam of prefixes finds, best first.
 
@@ -55,7 +57,7 @@ def prefix_beam_search(
 
     Parameters
     ----------
-    logits : (T, N, C) float array, or (T, C) for one sequence
+    logits : (T, N, C) float array, or (N, T, C) with layout="NTC", or (T, C) for one sequence
         Unnormalised scores; the softmax over C is taken inside.
     lengths : (N,) integers, optional
         Frames used of each sequence.
@@ -66,6 +68,7 @@ def prefix_beam_search(
     language_model : any object with a method score(prefix, label). It returns what is added to the
         log-score of the labels `prefix`, a tuple, when `label` follows. The optional method end(prefix)
         returns what is added at the end. The usual choice is a multiple of ln P(label | prefix).
+    layout : "TNC" or "NTC", the order of the axes
 
     Returns
     -------
@@ -97,7 +100,7 @@ def prefix_beam_search(
     [1] 0.64
     [] 0.36
     """
-    frames = check_logits(logits, lengths, name="lengths")
+    frames = check_logits(logits, lengths, layout, name="lengths")
     C, N = frames.rows.shape[1], len(frames.lengths)
     options = check_options(C, beam_width, blank, prune, language_model)
     check_top(top, beam_width)

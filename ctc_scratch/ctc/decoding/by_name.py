@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..inputs.frames import Layout
 from .beam_search import prefix_beam_search
 from .greedy import greedy_decode
 from .hypotheses import Hypothesis, posteriors_of
@@ -36,18 +37,19 @@ class Decoded(NamedTuple):
 
 def decode(
     decoder: Decoder, logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0,
-    budget: int = 10_000,
+    budget: int = 10_000, layout: Layout = "TNC",
 ) -> list[list[int]]:
     """The labels that the named decoder finds in each sequence.
 
     Parameters
     ----------
     decoder : "greedy", "beam" of width 16, or "map"
-    logits : (T, N, C) float array
+    logits : (T, N, C) float array, or (N, T, C) with layout="NTC"
     lengths : (N,) integers, optional
         Frames used of each sequence.
     blank : which class is the blank
     budget : how many prefixes "map" extends at most, per sequence
+    layout : "TNC" or "NTC", the order of the axes
 
     Returns
     -------
@@ -60,11 +62,12 @@ def decode(
     if np.ndim(logits) != 3:
         raise ValueError(f"decode takes the logits (T, N, C) of a batch, got {np.shape(logits)}")
     if decoder == "greedy":
-        return greedy_decode(logits, lengths, blank=blank)
+        return greedy_decode(logits, lengths, blank=blank, layout=layout)
     if decoder == "beam":
-        beams = prefix_beam_search(logits, lengths, beam_width=BEAM_WIDTH, blank=blank)
+        beams = prefix_beam_search(logits, lengths, beam_width=BEAM_WIDTH, blank=blank, layout=layout)
         return [best.labels for best, *_ in beams]
-    return [result.labels for result in map_decode(logits, lengths, blank=blank, budget=budget)]
+    results = map_decode(logits, lengths, blank=blank, budget=budget, layout=layout)
+    return [result.labels for result in results]
 
 
 def hypotheses(

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
+from ..inputs.frames import Layout
 from ..inputs.options import check_blank
 from ..inputs.values import check_logits, check_piece
 from ..labels import collapse
 
 
-def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0) -> list:
+def greedy_decode(
+    logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0, layout: Layout = "TNC"
+) -> list:
     """The labels that the most probable path of each sequence spells.
 
     Parameters
     ----------
-    logits : (T, N, C) float array, or (T, C) for one sequence
+    logits : (T, N, C) float array, or (N, T, C) with layout="NTC", or (T, C) for one sequence
         Scores of any kind, where larger means likelier: only their order within a
         frame counts. On a tie the lowest class wins.
     lengths : (N,) integers, optional
         Frames used of each sequence.
     blank : which class is the blank
+    layout : "TNC" or "NTC", the order of the axes
 
     Returns
     -------
@@ -44,7 +48,7 @@ def greedy_decode(logits: ArrayLike, lengths: ArrayLike | None = None, *, blank:
     >>> greedy_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))
     []
     """
-    frames = check_logits(logits, lengths, name="lengths")
+    frames = check_logits(logits, lengths, layout, name="lengths")
     blank = check_blank(blank, frames.rows.shape[1])
     best = frames.rows.argmax(axis=1)
     decoded = [

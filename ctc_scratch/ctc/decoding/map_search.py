@@ -38,6 +38,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...compiled.cache import cached_njit
 from ...compiled.log_space import log_add_by_exp
+from ..inputs.frames import Layout
 from ..inputs.options import check_blank, check_count
 from ..inputs.values import check_logits
 from ..running import threads
@@ -75,18 +76,20 @@ class MapResult(NamedTuple):
 
 
 def map_decode(
-    logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0, budget: int = 10_000
+    logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0, budget: int = 10_000,
+    layout: Layout = "TNC",
 ) -> Any:
     """The most probable labelling, argmax of P(labels | x), or the best one found and how far off it may be.
 
     Parameters
     ----------
-    logits : (T, N, C) float array, or (T, C) for one sequence
+    logits : (T, N, C) float array, or (N, T, C) with layout="NTC", or (T, C) for one sequence
         Unnormalised scores; the softmax over C is taken inside.
     lengths : (N,) integers, optional
         Frames used of each sequence.
     blank : which class is the blank
     budget : how many prefixes to extend at most, per sequence
+    layout : "TNC" or "NTC", the order of the axes
 
     Returns
     -------
@@ -109,7 +112,7 @@ def map_decode(
     >>> result.labels, round(math.exp(result.log_prob), 2), result.gap
     ([1], 0.64, 0.0)
     """
-    frames = check_logits(logits, lengths, name="lengths")
+    frames = check_logits(logits, lengths, layout, name="lengths")
     blank = check_blank(blank, frames.rows.shape[1])
     check_count("budget", budget)
     C, N = frames.rows.shape[1], len(frames.lengths)

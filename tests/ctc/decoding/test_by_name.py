@@ -21,6 +21,28 @@ def test_decode_gives_the_labels_of_the_decoder_it_names(problem):
         result.labels for result in map_decode(logits, lengths, budget=3)]
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_batch_may_come_first(rng, decoder):
+    """Read in the wrong order, (N, T, C) would be decoded as N frames, without an error."""
+    logits, lengths = 3 * rng.standard_normal((7, 3, 4)), [7, 4, 0]
+    expected = decode(decoder, logits, lengths)
+    for batch_first in (logits.swapaxes(0, 1), np.ascontiguousarray(logits.swapaxes(0, 1))):
+        assert decode(decoder, batch_first, lengths, layout="NTC") == expected
+    assert decode(decoder, logits[:, :1], layout="TNC") == [decode(decoder, logits[:, :1])[0]]
+    with pytest.raises(ValueError, match="^layout must be"):
+        decode(decoder, logits, layout="NCT")
+
+
+def test_the_batch_may_come_first_for_all_that_beam_and_map_tell(rng):
+    logits, lengths = 3 * rng.standard_normal((7, 3, 4)), [7, 4, 2]
+    batch_first = logits.swapaxes(0, 1)
+    assert map_decode(batch_first, lengths, layout="NTC") == map_decode(logits, lengths)
+    for one, other in zip(prefix_beam_search(batch_first, lengths, top=3, layout="NTC"),
+                          prefix_beam_search(logits, lengths, top=3)):
+        assert [(h.labels, h.log_score, h.log_prob) for h in one] == [
+            (h.labels, h.log_score, h.log_prob) for h in other]
+
+
 @pytest.mark.parametrize("blank", [0, 3])
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_hypotheses_are_those_of_decode_with_exact_probabilities(problem, decoder, blank):
