@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+underflow_is_zero = np.errstate(under="ignore")
+"""A decorator: a probability that is too small for a float becomes 0, even after np.seterr(under="raise")."""
+
 
 def as_array(values: Any, name: str) -> NDArray:
     """The values as an array.

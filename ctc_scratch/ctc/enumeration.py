@@ -15,6 +15,7 @@ from typing import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import underflow_is_zero
 from .labels import collapse, count_repeats, states_of
 
 MAX_PATHS = 2_000_000
@@ -114,6 +115,7 @@ def occupancy(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDAr
     return posterior
 
 
+@underflow_is_zero
 def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tuple[float, NDArray]:
     """The loss -ln p(labels | x) and its gradient (T, C) w.r.t. the logits: probs - occupancy.
 

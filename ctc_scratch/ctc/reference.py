@@ -20,9 +20,11 @@ from typing import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import underflow_is_zero
 from .labels import can_skip, extend
 
 
+@underflow_is_zero
 def log_softmax(logits: NDArray) -> NDArray[np.float64]:
     """ln y (T, C): the logits, shifted so that every row sums to 1 after exp."""
     logits = np.asarray(logits, dtype=np.float64)
@@ -30,6 +32,7 @@ def log_softmax(logits: NDArray) -> NDArray[np.float64]:
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
+@underflow_is_zero
 def log_add(*terms: NDArray) -> NDArray[np.float64]:
     """ln of the sum of exp of the terms, elementwise; -inf where all of them are."""
     return np.logaddexp.reduce(terms)
@@ -84,6 +87,7 @@ def backward(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArr
     return log_beta
 
 
+@underflow_is_zero
 def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> float:
     """ln p(labels | x): ln of the sum of the last two alphas of the last frame (2006, eq. 8).
 
@@ -98,6 +102,7 @@ def log_likelihood(log_probs: NDArray, labels: Sequence[int], blank: int = 0) ->
     return float(np.logaddexp.reduce(forward(log_probs, labels, blank)[-1, -2:]))
 
 
+@underflow_is_zero
 def gamma(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDArray[np.float64]:
     """The posterior (T, S) of being in state s at frame t: alpha beta / p(labels | x).
 
@@ -115,6 +120,7 @@ def occupancy(log_probs: NDArray, labels: Sequence[int], blank: int = 0) -> NDAr
     return posterior
 
 
+@underflow_is_zero
 def loss_and_grad(logits: NDArray, labels: Sequence[int], blank: int = 0) -> tuple[float, NDArray]:
     """The loss -ln p(labels | x) and its gradient (T, C) w.r.t. the logits (2006, eq. 16).
 

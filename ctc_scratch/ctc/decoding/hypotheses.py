@@ -101,7 +101,8 @@ def posteriors_of(logits: ArrayLike, blank: int) -> Posteriors:
     """The posteriors of one sequence, logits (T, C)."""
     scores = np.array(logits, np.float64)
     tops = scores.max(axis=1)
-    with np.errstate(over="ignore"):  # a difference of -inf, from logits of +-1e308, is a probability of 0
+    # A difference of -inf, from logits of +-1e308, is a probability of 0; so is what underflows.
+    with np.errstate(over="ignore", under="ignore"):
         log_totals = np.log(np.exp(scores - tops[:, None]).sum(axis=1))
     return Posteriors(scores, np.stack([tops, log_totals], axis=1), blank)
 

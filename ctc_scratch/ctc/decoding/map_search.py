@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import underflow_is_zero
 from ...compiled.cache import cached_njit
 from ...compiled.log_space import log_add_by_exp
 from ..inputs.frames import Layout
@@ -139,6 +140,7 @@ class _Prefix(NamedTuple):
     ends: NDArray[np.float64]
 
 
+@underflow_is_zero
 def _search(logits: NDArray[np.float64], blank: int, budget: int) -> MapResult:
     """The result for one sequence (T, C)."""
     T, C = logits.shape

@@ -10,7 +10,10 @@ from typing import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import underflow_is_zero
 
+
+@underflow_is_zero
 def prefix_beam_search(
     log_probs: NDArray, beam_width: int, blank: int = 0, prune: float = np.inf,
     score: Callable[[tuple[int, ...], int], float] | None = None,
@@ -60,6 +63,7 @@ def prefix_beam_search(
     return [(prefix, float(np.logaddexp(*ends) + priors[prefix])) for prefix, ends in beam.items()]
 
 
+@underflow_is_zero
 def _arrive(after: dict, prefix: tuple[int, ...], in_blank: float, in_label: float) -> None:
     """Add to the two sums of a prefix what arrives at it in this frame."""
     ends = after.get(prefix, (-np.inf, -np.inf))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import underflow_is_zero
 from ..exact.emissions import LARGEST_LOGIT
 from ..inputs.options import check_blank
 from ..inputs.targets import check_targets, first_infeasible
@@ -123,6 +124,7 @@ def align(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Alignment:
     return alignment_of(path, log_probs[np.arange(T), emitted], blank)
 
 
+@underflow_is_zero
 def alignment_of(path: NDArray[np.intp], log_probs: NDArray[np.float64], blank: int) -> Alignment:
     """The `Alignment` of a path (T,); log_probs (T,) are those of the path's own classes."""
     begins = np.ones(len(path), dtype=np.bool_)
@@ -151,6 +153,7 @@ def _spans(labels, firsts, lasts, confidences) -> list[Span]:
     return list(map(tuple.__new__, repeat(Span), zip(*columns)))  # Span(...) takes three times as long
 
 
+@underflow_is_zero
 def _emissions(
     rows: NDArray, classes: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import underflow_is_zero
 from ...compiled.log_space import log_probs_of_classes
 from ...compiled.targets import find_first_frames, find_windows, number_classes
 from . import band_kernels
@@ -89,6 +90,7 @@ def best_states(
     return None
 
 
+@underflow_is_zero
 def log_sum(
     log_probs: NDArray[np.float64], columns: NDArray[np.intp], band: Band, least: float
 ) -> float:

@@ -24,6 +24,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import underflow_is_zero
 from .. import reference
 from ..enumeration import count_alignments
 from ..inputs.errors import InfeasibleTargetError
@@ -173,6 +174,7 @@ class Lattice:
         return posterior
 
     @cached_property
+    @underflow_is_zero
     def moves(self) -> NDArray[np.float64]:
         """(3, T - 1, S): the probability that a path in state s at frame t next stays, steps or skips.
 
