@@ -1,4 +1,4 @@
-"""NumPy arrays from whatever callers pass: one error for all that cannot be read, which names the remedy."""
+"""NumPy arrays from whatever callers pass, with an error that names the remedy; and what underflows is 0."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def as_array(values: Any, name: str) -> NDArray:
 
 
 def _remedy(values: Any, name: str) -> str:
-    """What to pass instead of the values, whose type is known by what it has."""
+    """What to pass instead. Tensors are recognised by their attributes: no library of theirs is imported."""
     if getattr(values, "requires_grad", False):
         return f"it requires a gradient; pass {name}.detach()"
-    if str(getattr(values, "device", "cpu")) not in ("cpu", "Device(cpu)"):
+    if getattr(getattr(values, "device", None), "type", "cpu") != "cpu":
         return f"it is on the device {values.device}; pass {name}.cpu()"
     if "bfloat16" in str(getattr(values, "dtype", "")):
         return f"NumPy has no bfloat16; pass {name}.float(), or .long() if they are integers"

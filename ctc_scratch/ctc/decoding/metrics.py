@@ -1,6 +1,6 @@
 """How far decoded labels are from the true ones: edit distance and the rates made from it.
 
-A labelling is a sequence of integers, a string, whose labels are its characters, or a sequence of words.
+A labelling is a sequence of integers, a string (its characters are the labels) or a sequence of words.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def label_error_rate(hypotheses: Sequence[Labels], references: Sequence[Labels])
 
 
 def character_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """CER: the `label_error_rate` of texts whose labels are their characters, blanks between words included.
+    """CER: the `label_error_rate` of texts whose labels are their characters, spaces included.
 
     >>> character_error_rate(["the cat"], ["the cart"])
     0.125
@@ -89,7 +89,7 @@ def character_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -
 
 
 def word_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """WER: the `label_error_rate` of texts whose labels are their words, as str.split finds them.
+    """WER: the `label_error_rate` of texts whose labels are their words, split at white space.
 
     >>> word_error_rate(["the cat sat"], ["the cart sat down"])
     0.5

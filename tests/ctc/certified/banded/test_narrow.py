@@ -69,7 +69,7 @@ def test_what_is_left_out_is_never_more_than_is_said(rng, monkeypatch, closer):
 
 
 def test_beta_is_at_most_1(rng):
-    """So little is lost with a state whose alpha is small: all paths from there on sum to 1 at most."""
+    """All paths that go on from a state sum to at most 1, so leaving it out loses at most its alpha."""
     for _ in range(20):
         T, C = rng.integers(2, 8), rng.integers(2, 5)
         logits, target = 3 * rng.standard_normal((T, C)), rng.integers(1, C, rng.integers(0, 3))
