@@ -63,7 +63,6 @@ def prefix_beam_search(
     return [(prefix, float(np.logaddexp(*ends) + priors[prefix])) for prefix, ends in beam.items()]
 
 
-@underflow_is_zero
 def _arrive(after: dict, prefix: tuple[int, ...], in_blank: float, in_label: float) -> None:
     """Add to the two sums of a prefix what arrives at it in this frame."""
     ends = after.get(prefix, (-np.inf, -np.inf))
