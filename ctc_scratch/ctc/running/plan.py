@@ -64,11 +64,15 @@ def make_plan(problem: Problem, side_by_side: bool) -> Plan:
     lengths, U, repeats = problem.frames.lengths, problem.targets.lengths, problem.targets.repeats
     C = problem.frames.rows.shape[1]
     short = SHORT if side_by_side and C <= 64 else 0
-    todo, losses, samples, sizes, cells = _plan(np.lexsort((U, lengths)), lengths, U, repeats, C, short)
-    (n_long, T_long, U_long), (n_short, T_short, U_short) = sizes.tolist()
+    N = len(lengths)
+    losses, samples = np.empty(N), np.empty((2, -(-N // LANES) * LANES), np.intp)
+    todo, (n_long, T_long, U_long), (n_short, T_short, U_short), cells = _plan(
+        np.lexsort((U, lengths)), lengths, U, repeats, C, short, losses, samples)
+    alone = Share(samples[0, :n_long], T_long, U_long) if n_long else None
+    if not n_short:
+        return Plan(todo, losses, alone, None, cells)
     members = samples[1, :-(-n_short // LANES) * LANES].reshape(-1, LANES)
-    return Plan(todo, losses, Share(samples[0, :n_long], T_long, U_long) if n_long else None,
-                Share(members, T_short, U_short) if n_short else None, cells)
+    return Plan(todo, losses, alone, Share(members, T_short, U_short), cells)
 
 
 def alone_again(problem: Problem, plan: Plan, again: NDArray[np.bool_]) -> Plan:
@@ -81,18 +85,17 @@ def alone_again(problem: Problem, plan: Plan, again: NDArray[np.bool_]) -> Plan:
 
 
 @kernel
-def _plan(order, lengths, widths, repeats, C, short):
-    """todo and losses of a `Plan`; samples, sizes and the number of cells.
+def _plan(order, lengths, widths, repeats, C, short, losses, samples):
+    """Fill the losses of a `Plan`, and `samples`; returns todo, the sizes of the rows and the cells.
 
     samples (2, at least N): the sequences to solve, from the end of `order` to its
     beginning, the short ones in row 1, the others in row 0, and -1 in the rest.
-    sizes (2, 3): for each row the number of sequences, the most frames and the most labels.
+    The sizes of each row: the number of sequences, the most frames and the most labels.
     """
-    N = len(order)
-    todo, losses = np.empty(N, np.bool_), np.empty(N)
-    samples, sizes = np.full((2, (N + LANES - 1) // LANES * LANES), -1), np.zeros((2, 3), np.intp)
+    todo, sizes = np.empty(len(order), np.bool_), np.zeros((2, 3), np.intp)
+    samples[:] = -1
     cells = 0
-    for k in range(N - 1, -1, -1):
+    for k in range(len(order) - 1, -1, -1):
         n = order[k]
         T, U = lengths[n], widths[n]
         losses[n] = 0.0 if T == 0 and U == 0 else np.inf
@@ -103,4 +106,4 @@ def _plan(order, lengths, widths, repeats, C, short):
             sizes[row, 0] += 1
             sizes[row, 1], sizes[row, 2] = max(sizes[row, 1], T), max(sizes[row, 2], U)
             cells += T * (U + C)
-    return todo, losses, samples, sizes, cells
+    return todo, (sizes[0, 0], sizes[0, 1], sizes[0, 2]), (sizes[1, 0], sizes[1, 1], sizes[1, 2]), cells

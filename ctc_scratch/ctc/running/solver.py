@@ -30,6 +30,9 @@ LOOKS = 50_000
 NEARLY_CERTAIN = 0.01
 """A float64 loss below this many nats is left to the exact kernel, which sums 1 - p, not p."""
 
+NO_GAMMA = np.empty((0, 0))
+"""Stands for gamma where nobody asked for it."""
+
 
 class Outputs(NamedTuple):
     """The arrays that the kernels write to."""
@@ -82,15 +85,16 @@ def _solve_auto(problem: Problem, plan: Plan, outputs: Outputs, workspace: Works
     """
     gaps = _inspect_and_certify(problem, plan, outputs, workspace)
     losses, lengths, limits = outputs.losses, problem.frames.lengths, _limits_of(problem)
-    bounds, uncertain, impossible = _judge(losses, gaps, lengths, plan.todo, *limits)
-    if plan.side_by_side is not None and uncertain.any():
+    bounds, uncertain = np.empty_like(gaps), plan.todo.copy()
+    doubts, impossible = _judge(losses, gaps, lengths, *limits, bounds, uncertain)
+    if doubts and plan.side_by_side is not None:
         again = uncertain & ~(losses < limits.least)
         if again.any():
             gaps_again = _certify(problem, alone_again(problem, plan, again), outputs, workspace)
             assert gaps_again is not None
-            gaps = np.where(again, gaps_again, gaps)
-            bounds, uncertain, impossible = _judge(losses, gaps, lengths, plan.todo, *limits)
-    if uncertain.any():
+            gaps, uncertain = np.where(again, gaps_again, gaps), plan.todo.copy()
+            doubts, impossible = _judge(losses, gaps, lengths, *limits, bounds, uncertain)
+    if doubts:
         _run_exact(problem, uncertain, outputs)
         bounds[uncertain] = limits.rounding * lengths[uncertain]
         impossible = _count_impossible(losses)
@@ -238,7 +242,7 @@ def _work_alone(
     """Long sequences, for the kernel with an exponent per label."""
     progress, rows = new_progress(), problem.frames.rows
     numbers, integers = banded.workspace_size(share.T, share.U, rows.shape[1], BUDGET)
-    gamma = np.empty((0, 0)) if outputs.gamma is None else outputs.gamma
+    gamma = NO_GAMMA if outputs.gamma is None else outputs.gamma
 
     def solve():
         memory = workspace._take(numbers + -(-integers // 2))
@@ -271,20 +275,24 @@ def _work_side_by_side(
 
 
 @kernel
-def _judge(losses, gaps, lengths, todo, rounding, widest, least):
-    """The bounds (N,), which answers are too uncertain (N,), and how many losses are inf.
+def _judge(losses, gaps, lengths, rounding, widest, least, bounds, uncertain):
+    """Fill the bounds (N,); count the answers that are too uncertain, and the losses of inf.
+
+    uncertain (N,) says which sequences had to be solved, and after this which of their
+    answers are too uncertain.
 
     A gap may be wider than `widest` by what two passes round: 8 roundings per frame.
     One that is negative by more than that would be a mistake in the bounds, and
     proves nothing.
     """
-    bounds, uncertain, infinite = np.empty(len(losses)), np.zeros(len(losses), np.bool_), 0
+    doubts = infinite = 0
     for n in range(len(losses)):
         rounded = 8 * 2.0**-53 * lengths[n]
         bounds[n] = max(gaps[n], 0.0) + rounding * lengths[n]
-        uncertain[n] = todo[n] and (not -rounded <= gaps[n] <= widest + rounded or losses[n] < least)
+        uncertain[n] &= not -rounded <= gaps[n] <= widest + rounded or losses[n] < least
+        doubts += uncertain[n]
         infinite += losses[n] == np.inf
-    return bounds, uncertain, infinite
+    return doubts, infinite
 
 
 def _count_impossible(losses: NDArray[np.float64]) -> int:

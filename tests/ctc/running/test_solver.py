@@ -24,9 +24,10 @@ def improbable(rng, N):
 def judge(gap, loss=10.0, T=100, limits=None):
     """The bound, and whether an answer is too uncertain."""
     limits = limits or solver.limits_of(np.dtype(np.float64), 30, True)
-    bounds, uncertain, infinite = solver._judge(
-        np.array([loss]), np.array([gap]), np.array([T]), np.array([True]), *limits)
-    assert infinite == (loss == np.inf)
+    bounds, uncertain = np.empty(1), np.array([True])
+    doubts, infinite = solver._judge(
+        np.array([loss]), np.array([gap]), np.array([T]), *limits, bounds, uncertain)
+    assert infinite == (loss == np.inf) and doubts == uncertain[0]
     return bounds[0], uncertain[0]
 
 
@@ -61,8 +62,8 @@ def test_a_loss_near_0_and_an_infinite_one_are_uncertain():
 
 def test_sequences_without_work_are_never_uncertain():
     limits = solver.limits_of(np.dtype(np.float64), 30, True)
-    nothing = np.array([np.inf]), np.array([np.inf]), np.array([3]), np.array([False])
-    uncertain = solver._judge(*nothing, *limits)[1]
+    nothing, uncertain = (np.array([np.inf]), np.array([np.inf]), np.array([3])), np.array([False])
+    assert solver._judge(*nothing, *limits, np.empty(1), uncertain)[0] == 0
     assert not uncertain[0]
 
 
