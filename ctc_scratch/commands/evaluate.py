@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
         help="greedy, beam or map, which searches for the most probable digits; one test for each name "
         "(default: greedy)")
+    add("--gap", type=int, metavar="N", help="set rows by ink, with N columns of paper between "
+        "neighbours: at 0 they meet, below 0 they overlap (default: boxes side by side, as in MNIST)")
     add("--data", default="", metavar="DIR",
         help="folder of MNIST's IDX files (default: those of this package)")
 
@@ -38,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
     for digits in options.digits:
         for decoder in options.decoder:
             say(f"reading test rows, digits per row: {digits}, decoder: {decoder} ...")
-            evaluations.append(evaluate(model, mnist.test_images, mnist.test_labels, digits, decoder))
+            evaluations.append(
+                evaluate(model, mnist.test_images, mnist.test_labels, digits, decoder, options.gap))
     print(describe(evaluations))
     return 0
 

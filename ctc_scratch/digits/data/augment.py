@@ -1,4 +1,4 @@
-"""Augmentation: each digit of a row is warped at random, and the spaces between digits vary.
+"""Augmentation: each digit of a row is warped at random, the spaces between digits vary, rows are blurred.
 
 A digit is drawn by a map from the pixels of its box, 28 x 28, back into its image:
 
@@ -8,8 +8,10 @@ M undoes a rotation, a shear and a scaling of each axis. The wave is the elastic
 Steinkraus and Platt (2003): white noise smoothed by a Gaussian. The Gaussian leaves little but a few
 low frequencies, so the wave is drawn as a sum of low cosines. With cosines the noise is mirrored at the
 edges of the box; its mean is left out. Between pixels the image is interpolated linearly, and outside
-the image there is empty paper. A `plain` digit has the map that changes nothing, and no wave. Where two
-boxes overlap, the darker ink stays.
+the image there is empty paper. A `plain` digit has the map that changes nothing, and no wave.
+
+The digits of a row stand in boxes side by side, or, in `close` rows, as near to each other as their ink
+allows (`touching.py`). Where two boxes overlap, the darker ink stays.
 
 Shapes: K digits in all, in N rows of W pixels.
 
@@ -17,8 +19,7 @@ Shapes: K digits in all, in N rows of W pixels.
     maps        (K, 6)      source y = m0 + m1 y + m2 x, source x = m3 + m4 y + m5 x
     waves       (K, 2, 6, 6)  pixels; for y and for x the weights of cos_a(y) cos_b(x), where
                             cos_a(y) = cos(pi a (y + 1/2) / 28)
-    rows, lefts (K,)        the row of each digit, and the first column of its box in that row
-    canvas      (N, 28, W)  float32 in [0, 1], zeros where no digit stands
+    tiles       (K, 28, 28) float32 in [0, 1], the warped digits
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 from ...compiled.cache import cached_njit
 from .mnist_files import SIDE
 from .rows import RowBatch
+from .touching import blur, ink_edges, join, place
 
 SMOOTH = 4.5
 """Standard deviation of the Gaussian that smooths the noise of a wave [pixels]."""
@@ -39,6 +41,12 @@ A = 6
 
 COSINES = np.cos(np.pi * np.outer(np.arange(A), np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
 """(A, 28): row a is cos_a at each pixel; row 0 is constant."""
+
+CLOSEST, WIDEST = -8, 20
+"""Gaps from ink to ink in close rows [columns]."""
+
+MEETING = (-4, 2)
+"""In half of the close rows all gaps are the same, between these two: the ink of all digits about meets."""
 
 # nogil: other threads run while a batch is drawn. error_model: no test for division by zero.
 compiled = cached_njit(nogil=True, error_model="numpy")
@@ -61,6 +69,8 @@ class Augmentation(NamedTuple):
     plain: float = 0.0      # the share of digits, chosen at random, that stay as they are
     gap: int = 0            # the most empty columns between two digits
     overlap: int = 0        # the most columns that two digits share
+    close: float = 0.0      # the share of rows set by ink: gaps count from ink to ink, not from box to box
+    blur: float = 0.0       # pixels, standard deviation of the Gaussian, for a quarter of the rows
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, counts: np.ndarray,
                  rng: np.random.Generator) -> RowBatch:
@@ -72,12 +82,13 @@ class Augmentation(NamedTuple):
         labels : (K,) integer array
         counts : (N,) integer array, digits per row; their sum is K
         rng : the only source of randomness. The number of draws does not depend on what is switched
-            off, so switching off one kind of change leaves the others as they were.
+            off, so switching off one kind of change leaves the others as they were; only `close` and
+            `blur` draw nothing then.
 
         Returns
         -------
         RowBatch
-            with 28 columns per digit, plus the gaps and minus the overlaps
+            with 28 columns per digit, plus the gaps and minus the overlaps; fewer in close rows
         """
         K, N = len(images), len(counts)
         chance = rng.uniform(-1, 1, (K, 6))
@@ -86,16 +97,36 @@ class Augmentation(NamedTuple):
         plain = rng.random(K) < self.plain
         chance[plain], waves[plain] = 0, 0
 
-        first = np.cumsum(counts) - counts          # the first digit of each row
-        gaps[first] = 0
-        steps = SIDE + gaps
+        tiles = np.zeros((K, SIDE, SIDE), np.float32)
+        draw(images, affine_maps(self, chance), waves, tiles)
         rows = np.repeat(np.arange(N), counts)
-        lefts = np.cumsum(steps) - steps + gaps     # as if all digits stood in one row
-        lefts -= lefts[first][rows]
-        widths = np.add.reduceat(steps, first)
+        lefts, widths = place_boxes(counts, gaps)
+        if self.close:
+            together = rng.random(N) < 0.5
+            near = np.where(together[rows], rng.integers(*MEETING, N, endpoint=True)[rows],
+                            rng.integers(CLOSEST, WIDEST, K, endpoint=True))
+            close = rng.random(N) < self.close
+            placed = place(ink_edges(tiles), labels, counts, near)
+            lefts, widths = np.where(close[rows], placed[0], lefts), np.where(close, placed[1], widths)
+
         canvas = np.zeros((N, SIDE, int(widths.max())), np.float32)
-        draw(images, affine_maps(self, chance), waves, rows, lefts, canvas)
-        return RowBatch(canvas, widths, np.split(labels.astype(np.int64), first[1:]))
+        join(tiles, rows, lefts, canvas)
+        if self.blur:
+            blur(canvas, self.blur * np.maximum(rng.uniform(-3, 1, N), 0))
+        return RowBatch(canvas, widths, np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))
+
+
+def place_boxes(counts: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where boxes of 28 columns begin in their rows, (K,), and how wide the rows are, (N,).
+
+    gaps : (K,) empty columns before each box, or shared ones if negative; before the first of a row none
+    """
+    first = np.cumsum(counts) - counts          # the first digit of each row
+    gaps = gaps.copy()
+    gaps[first] = 0
+    steps = SIDE + gaps
+    lefts = np.cumsum(steps) - steps + gaps     # as if all digits stood in one row
+    return lefts - np.repeat(lefts[first], counts), np.add.reduceat(steps, first)
 
 
 def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:
@@ -142,8 +173,8 @@ def spectrum() -> np.ndarray:
 
 
 @compiled
-def draw(images, maps, waves, rows, lefts, canvas):
-    """Draw every digit into its row: canvas = max(canvas, image at the source); arrays as above.
+def draw(images, maps, waves, tiles):
+    """Draw every digit into its tile (K, 28, 28), which is empty before; arrays as above.
 
     The four pixels around a source are weighted by their distance to it. At a distance of 0 a pixel
     counts in full and its neighbours count exactly nothing. Most of a box is paper, so sources that the
@@ -184,7 +215,7 @@ def draw(images, maps, waves, rows, lefts, canvas):
                     place_x += along_x[b] * COSINES[b, x]
                 sy[x], sx[x] = place_y, place_x
 
-            target = canvas[rows[k], y, lefts[k]:lefts[k] + side]
+            target = tiles[k, y]
             for x in range(side):
                 if not (low_y < sy[x] < high_y and low_x < sx[x] < high_x):
                     continue
@@ -194,4 +225,4 @@ def draw(images, maps, waves, rows, lefts, canvas):
                 nw, ne = framed[place], framed[place + right]
                 sw, se = framed[place + down], framed[place + corner]
                 upper, lower = nw + beside * (ne - nw), sw + beside * (se - sw)
-                target[x] = max(target[x], upper + below * (lower - upper))
+                target[x] = upper + below * (lower - upper)

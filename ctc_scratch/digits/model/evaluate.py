@@ -13,6 +13,7 @@ from ...ctc.decoding.by_name import Decoder, decode
 from ...ctc.decoding.metrics import edits
 from ..data.mnist_files import SIDE
 from ..data.rows import consecutive_rows
+from ..data.touching import touching_rows
 from .parallel import run_tasks
 from .reader import BLANK, RowReader, labels_to_digits
 
@@ -39,7 +40,8 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: Decoder = "greedy"
+    model: RowReader, images: np.ndarray, labels: np.ndarray, digits: int, decoder: Decoder = "greedy",
+    gap: int | None = None,
 ) -> Evaluation:
     """Join the images to rows of `digits` consecutive digits, read all rows, and count the errors.
 
@@ -49,9 +51,16 @@ def evaluate(
     labels : (count,) integer array
     digits : per row; digits left over at the end are dropped
     decoder : "greedy", "beam" or "map"
+    gap : columns from the ink of a digit to that of the next: at 0 they meet, below they overlap; None puts
+        the boxes of MNIST side by side
     """
-    rows, truth = consecutive_rows(images, labels, digits)
-    read = read_rows(model, rows, decoder)
+    widths = None
+    if gap is None:
+        rows, truth = consecutive_rows(images, labels, digits)
+    else:
+        rows, widths, joined = touching_rows(images, labels, digits, gap)
+        truth = [row.tolist() for row in joined]
+    read = read_rows(model, rows, decoder, widths)
     confusions = Counter(pair for h, r in zip(read, truth) if h != r
                          for pair in edits(h, r) if pair[0] != pair[1])
     # The confusions of a row are its shortest list of edits, so their number is the edit distance.
@@ -59,24 +68,35 @@ def evaluate(
     return Evaluation(digits, len(truth), errors, sequence_accuracy(read, truth), confusions, decoder)
 
 
-def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy") -> list[list[int]]:
-    """Read rows (N, 28, W) of one width; returns the digits of each."""
+def mean_of(one: Evaluation, other: Evaluation) -> Evaluation:
+    """The means of two evaluations on as many rows each."""
+    return one._replace(rows=one.rows + other.rows,
+                        label_error_rate=(one.label_error_rate + other.label_error_rate) / 2,
+                        row_accuracy=(one.row_accuracy + other.row_accuracy) / 2,
+                        confusions=one.confusions + other.confusions)
+
+
+def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy",
+              widths: np.ndarray | None = None) -> list[list[int]]:
+    """Read rows (N, 28, W), of W columns each or of these widths (N,); returns the digits of each."""
     N, _, W = rows.shape
+    widths = np.full(N, W) if widths is None else widths
     at_once = max(1, FRAMES_AT_ONCE * model.window // max(W, SIDE))
-    chunks = [rows[i:i + at_once] for i in range(0, N, at_once)]
+    chunks = [slice(i, i + at_once) for i in range(0, N, at_once)]
 
     def read(chunk):
-        logits, lengths = model_logits(model, chunk)
+        logits, lengths = model_logits(model, rows[chunk], widths[chunk])
         decoded = decode(decoder, logits, lengths, blank=BLANK, budget=MAP_BUDGET)
         return [labels_to_digits(labels).tolist() for labels in decoded]
 
-    found = run_tasks(read, chunks, [chunk.size for chunk in chunks])
+    found = run_tasks(read, chunks, [rows[chunk].size for chunk in chunks])
     return [digits for chunk in found for digits in chunk]
 
 
-def model_logits(model: RowReader, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The logits (T, N, C) and the numbers of frames (N,) of rows (N, 28, W) of one width."""
-    x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
+def model_logits(model: RowReader, rows: np.ndarray, widths: np.ndarray | None = None
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (T, N, C) and the numbers of frames (N,) of rows (N, 28, W), of these widths or of W."""
+    x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]) if widths is None else widths)
     logits, _ = model.forward(x, lengths)
     return logits, lengths
 

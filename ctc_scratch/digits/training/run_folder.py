@@ -226,8 +226,14 @@ class RunFolder:
         if best and (best.averaged or best.step != step):
             print(f"kept: {describe_best(best)}: SHA-256 {kept}")
         print(f"test rows of {evaluation.digits} digits: label error rate {evaluation.label_error_rate:.2%}, "
-              f"rows right {evaluation.row_accuracy:.2%}\n"
-              f"trained for {trainer.schedule.seconds:.0f} s; see {self.folder}/\n"
+              f"rows right {evaluation.row_accuracy:.2%}")
+        if self.settings.close:
+            touching = evaluate(model, mnist.test_images, mnist.test_labels, self.settings.test_digits, gap=0)
+            self.record(trainer.schedule, touching_label_error_rate=touching.label_error_rate,
+                        touching_row_accuracy=touching.row_accuracy)
+            print(f"the same digits, touching: label error rate {touching.label_error_rate:.2%}, "
+                  f"rows right {touching.row_accuracy:.2%}")
+        print(f"trained for {trainer.schedule.seconds:.0f} s; see {self.folder}/\n"
               f"weights after step {step}: SHA-256 {last}")
         return evaluation
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...nn import Adam, Average, Muon, clip_by_global_norm, one_cycle
 from ..data.rows import RowSampler
-from ..model.evaluate import Evaluation, evaluate
+from ..model.evaluate import Evaluation, evaluate, mean_of
 from ..model.parallel import run_tasks
 from ..model.reader import RowReader
 from .gradients import Mapper, batch_gradients, on_threads
@@ -158,8 +158,10 @@ class Trainer:
 
     def _evaluate(self, params: dict[str, np.ndarray], averaged: bool) -> Evaluation:
         """Evaluate these weights, and keep a copy if they are the best so far."""
-        evaluation = evaluate(self.model.with_weights(params), *self.validation_part,
-                              self.settings.test_digits)
+        model, digits = self.model.with_weights(params), self.settings.test_digits
+        evaluation = evaluate(model, *self.validation_part, digits)
+        if self.settings.close:
+            evaluation = mean_of(evaluation, evaluate(model, *self.validation_part, digits, gap=0))
         better, no_worse = _compare(evaluation, self.best)
         if better:
             self.stale = 0

@@ -10,7 +10,7 @@ from tests.conftest import assert_close
 
 COUNTS = np.array([2, 1, 3])
 ALL = Augmentation(rotate=10, scale=0.1, shear=0.2, shift=2, jitter=2, wave=0.5, plain=0.5, gap=3,
-                   overlap=4)
+                   overlap=4, close=0.9, blur=1.5)
 each_alone = pytest.mark.parametrize("name", [name for name in Augmentation._fields if name != "plain"])
 
 
@@ -26,9 +26,9 @@ def drawn(images, maps, waves=None):
     """Draw each image through its map into a row of its own."""
     K = len(images)
     waves = np.zeros((K, 2, A, A), np.float32) if waves is None else waves
-    canvas = np.zeros((K, 28, 28), np.float32)
-    draw(images, maps, waves, np.arange(K), np.zeros(K, np.int64), canvas)
-    return canvas
+    tiles = np.zeros((K, 28, 28), np.float32)
+    draw(images, maps, waves, tiles)
+    return tiles
 
 
 def through(images, **amounts):
@@ -147,7 +147,7 @@ def test_amounts_are_reached_in_both_directions_and_never_exceeded(monkeypatch, 
 def test_the_requested_share_of_digits_stays_exactly_plain(rng):
     images = rng.integers(1, 256, size=(400, 28, 28)).astype(np.uint8)
     for share in (0, 0.3, 1):
-        amounts = ALL._replace(plain=share, gap=0, overlap=0)
+        amounts = ALL._replace(plain=share, gap=0, overlap=0, close=0, blur=0)
         batch = amounts(images, np.zeros(400, np.uint8), np.full(400, 1), rng)
         same = (batch.images == images / np.float32(255)).all(axis=(1, 2))
         assert share - 0.1 < same.mean() < share + 0.1
@@ -155,9 +155,9 @@ def test_the_requested_share_of_digits_stays_exactly_plain(rng):
 
 
 def test_the_share_of_plain_digits_does_not_change_the_other_digits(digits):
-    images, labels = digits
+    boxes = ALL._replace(gap=0, overlap=0, close=0, blur=0)
     without, half, with_all = (
-        ALL._replace(plain=share, gap=0, overlap=0)(*digits, np.ones(6, int), np.random.default_rng(0)).images
+        boxes._replace(plain=share)(*digits, np.ones(6, int), np.random.default_rng(0)).images
         for share in (0, 0.5, 1))
     spared = (half == with_all).all(axis=(1, 2))
     assert 0 < spared.sum() < 6
@@ -180,7 +180,7 @@ def test_each_amount_alone_changes_pixels_or_widths(digits, name):
     plain = Augmentation()(*digits, COUNTS, np.random.default_rng(7))
     alone = Augmentation(**{name: getattr(ALL, name)})(*digits, COUNTS, np.random.default_rng(7))
     assert [row.tolist() for row in alone.labels] == [[3, 1], [4], [1, 5, 9]]
-    places = name in ("gap", "overlap")
+    places = name in ("gap", "overlap", "close")
     assert (alone.images.shape != plain.images.shape or not np.array_equal(alone.images, plain.images))
     assert np.array_equal(alone.widths, plain.widths) != places
     assert 0 <= alone.images.min() and alone.images.max() <= 1
@@ -190,11 +190,30 @@ def test_the_same_generator_gives_the_same_rows_and_uses_the_same_draws(digits):
     one, two = (ALL(*digits, COUNTS, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one.images, two.images)
     after = []
-    for amounts in (ALL, Augmentation()):
+    for amounts in (ALL._replace(close=0, blur=0), Augmentation()):
         rng = np.random.default_rng(5)
         amounts(*digits, COUNTS, rng)
         after.append(rng.bit_generator.state)
     assert after[0] == after[1], "options that are switched off still draw their numbers"
+
+
+def test_close_rows_leave_the_digits_of_the_others_as_they_were(digits):
+    images, labels = digits
+    without, some = (ALL._replace(close=share, blur=0)(*digits, np.full(3, 2), np.random.default_rng(4))
+                     for share in (0, 0.5))
+    same = [np.array_equal(a[:, :w], b[:, :w]) and w == v for a, b, w, v in
+            zip(without.images, some.images, without.widths, some.widths)]
+    assert True in same and False in same
+
+
+def test_about_a_quarter_of_the_rows_are_blurred_and_keep_their_ink(rng):
+    images = np.zeros((200, 28, 28), np.uint8)
+    images[:, 10:18, 13:15] = 255
+    batch = Augmentation(blur=1.5)(images, np.zeros(200, np.uint8), np.ones(200, int), rng)
+    blurred = (batch.images != images / np.float32(255)).any(axis=(1, 2))
+    assert 0.15 < blurred.mean() < 0.35
+    assert_close(batch.images.sum(axis=(1, 2)), np.full(200, 16.0), 1e-4, "ink of each row")
+    assert batch.images[blurred].max(axis=(1, 2)).min() < 0.7
 
 
 @pytest.mark.parametrize("gap, overlap", [(0, 5), (5, 0), (2, 3)])
