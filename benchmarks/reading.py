@@ -1,85 +1,193 @@
-"""Does the size, the colour, the margin or the compression of an image matter to `ctc-scratch read`?
+"""How well does `ctc-scratch read` read pictures as people take them, and does it know when it is wrong?
 
-    python -m benchmarks.reading [RUN] [--rows N]
+    python -m benchmarks.reading [RUN] [--rows N] [--conditions shadow,blur]
 
-Rows of five MNIST test digits are pasted into images: enlarged or reduced, dark on light or light on
-dark, with margins of different widths, as PNG or as JPEG of different qualities. The images are read
-as `ctc-scratch read` reads them, by beam search. Their error rate is compared with that of `evaluate`,
-which decodes the same rows greedily, without any image.
+Rows of five MNIST test digits are photographed under each condition and at each strength of
+`tools/photographs.py`, and read by beam search. Columns of the table:
+
+    rows right          all digits of the row are right
+    label error rate    edits per digit
+    probability         P(digits | picture) that the reader states, on average; it should equal `rows right`
+    ECE                 expected calibration error: how far apart these two are, over 15 bins of probability
+    AUROC               how often a right row has a higher probability than a wrong one; 0.5 is no better
+                        than chance
+    places              digits of right rows whose middle, as read, lies within the digit's own ink
+
+A picture in which nothing is found is a wrong row of probability 0, and so is a line too many.
+The first figure, of `evaluate`, is for the same rows without any picture, decoded greedily.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
-from typing import Sequence
+import sys
+from itertools import zip_longest
+from typing import NamedTuple, Sequence
 
 import numpy as np
 from PIL import Image
+from scipy.stats import rankdata
 
 from ctc_scratch.ctc import label_error_rate
 from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.data.rows import consecutive_rows
+from ctc_scratch.digits.errors import ImageError
 from ctc_scratch.digits.model.evaluate import read_rows
 from ctc_scratch.digits.model.model_file import find_model, load_model
-from ctc_scratch.digits.reading.read import read_row
-from ctc_scratch.digits.reading.row import load_row
+from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.reading.read import Reading, read_row
+from ctc_scratch.digits.reading.row import make_row
 
 from .tools.harness import conclude, machine
+from .tools.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
 
-# How a row is pasted: scale, whether the ink is light, widest margin [pixels], JPEG quality (0: PNG).
-CONDITIONS = [
-    (1.0, True, 0, 0), (1.0, False, 0, 0), (1.0, True, 40, 0), (0.7, False, 30, 0), (0.7, True, 20, 75),
-    (1.0, False, 40, 50), (1.0, True, 40, 25), (2.0, False, 60, 90), (3.3, True, 200, 30),
-    (6.0, False, 300, 60),
-]
+DIGITS = 5      # per row
+BINS = 15
+
+
+class Outcome(NamedTuple):
+    """One row: what it shows, what was read, the probability stated, and how many digits were well placed."""
+
+    truth: list[int]
+    read: list[int]
+    probability: float
+    placed: int
+
+
+def read_picture(model: RowReader, picture: Image.Image) -> list[Reading]:
+    """The most probable reading of each line of a picture, from top to bottom; none if nothing is found."""
+    try:
+        row = make_row(np.asarray(picture.convert("L"), np.float32))
+    except ImageError:
+        return []
+    return read_row(model, row)
+
+
+def compare(photo: Photograph, readings: Sequence[Reading]) -> list[Outcome]:
+    """Compare the first line with the first reading, and so on. Both may be too few."""
+    outcomes = []
+    for line, extents, reading in zip_longest(photo.lines, photo.extents, readings):
+        digits = reading.digits if reading else []
+        placed = sum(left <= (digit.left + digit.right) / 2 <= right
+                     for digit, (left, right) in zip(digits, extents or []))
+        outcomes.append(Outcome(line or [], [digit.digit for digit in digits],
+                                reading.probability if reading else 0.0, placed))
+    return outcomes
+
+
+def measure(model: RowReader, images: np.ndarray, labels: np.ndarray, case: tuple[str, str],
+            rows: int) -> list[Outcome]:
+    """Photograph and read about this many rows under one condition and strength."""
+    rng = np.random.default_rng(0)      # the same for all, so that they differ in the condition alone
+    digits = DIGITS * lines_of(*case)
+    outcomes: list[Outcome] = []
+    for start in range(0, DIGITS * rows, digits):
+        part = slice(start, start + digits)
+        photo = photograph(images[part], labels[part], *case, rng)
+        outcomes += compare(photo, read_picture(model, photo.picture))
+    return outcomes
+
+
+def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The figures of the table; those that are not defined are NaN."""
+    right = np.array([row.read == row.truth for row in outcomes])
+    stated = np.array([row.probability for row in outcomes])
+    digits = sum(len(row.truth) for row, fine in zip(outcomes, right) if fine)
+    placed = sum(row.placed for row, fine in zip(outcomes, right) if fine)
+    return {
+        "rows": len(outcomes),
+        "right": right.mean(),
+        "label error rate": label_error_rate([row.read for row in outcomes], [row.truth for row in outcomes]),
+        "probability": stated.mean(),
+        "ECE": calibration_error(stated, right),
+        "AUROC": auroc(stated, right),
+        "places": placed / digits if digits else np.nan,
+    }
+
+
+def calibration_error(stated: np.ndarray, right: np.ndarray) -> float:
+    """The mean over all rows of |share of right rows - mean probability| in the row's bin (Guo et al. 2017).
+
+    >>> round(calibration_error(np.array([0.9, 0.9, 0.1]), np.array([True, False, False])), 6)
+    0.3
+    """
+    bins = np.minimum((BINS * stated).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(bins, right - stated, BINS)).sum() / len(stated))
+
+
+def auroc(stated: np.ndarray, right: np.ndarray) -> float:
+    """How often a right row has a higher probability than a wrong one; equal ones count half.
+
+    >>> auroc(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
+    0.875
+    """
+    good, bad = right.sum(), (~right).sum()
+    if not good or not bad:
+        return np.nan
+    return float((rankdata(stated)[right].sum() - good * (good + 1) / 2) / (good * bad))
+
+
+def chosen_conditions(text: str) -> list[str]:
+    """The names in "shadow,blur", checked."""
+    names = text.split(",")
+    for name in names:
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of the conditions {', '.join(NAMES)}")
+    return names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reading")
+    parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
+    parser.add_argument("--rows", type=int, default=300,
+                        help="rows for each condition and strength (default: 300)")
+    parser.add_argument("--conditions", type=chosen_conditions, default=list(NAMES), metavar="NAME,NAME",
+                        help=f"some of {', '.join(NAMES)} (default: all)")
+    options = parser.parse_args()
+    model = load_model(find_model(options.run))
+    mnist = load_mnist()
+    images, labels = mnist.test_images[:DIGITS * options.rows], mnist.test_labels[:DIGITS * options.rows]
+    rows, truth = consecutive_rows(images, labels, DIGITS)
+    plain = label_error_rate(read_rows(model, rows), truth)
+
+    cases = [(name, strength) for name in options.conditions for strength in STRENGTHS
+             if name != "plain" or strength == "mild"]
+    outcomes = {}
+    for case in cases:
+        print(f"reading {' '.join(case)} ...", file=sys.stderr, flush=True)
+        outcomes[case] = measure(model, images, labels, case, options.rows)
+    pooled = {("all", strength): sum((rows for (_, how), rows in outcomes.items() if how == strength), [])
+              for strength in STRENGTHS if any(how == strength for _, how in cases)}
+    pooled["all", "all"] = sum(outcomes.values(), [])
+    table = {case: figures(rows) for case, rows in {**outcomes, **pooled}.items()}
+
+    print(f"{machine()}\n\nevaluate, {len(rows)} rows: label error rate {plain:.2%}\n")
+    conclude(
+        "reading",
+        ["condition", "strength", "rows", "rows right", "label error rate", "probability", "ECE", "AUROC",
+         "places"],
+        [[*case, found["rows"], *map(percent, list(found.values())[1:3]), f"{found['probability']:.3f}",
+          f"{found['ECE']:.3f}", f"{found['AUROC']:.3f}", percent(found["places"])]
+         for case, found in table.items()],
+        {"evaluate": plain, "conditions": [[*case, found] for case, found in table.items()]},
+    )
+
+
+def percent(share: float) -> str:
+    return f"{share:.1%}"
 
 
 def draw(row: np.ndarray, size: float, light: bool, margins: Sequence[int]) -> Image.Image:
-    """Draw a row (28, W) `size` times as large, in light or dark ink; margins: left, top, right, bottom."""
+    """Draw a row (28, W) `size` times as large, in light or dark ink; margins: left, top, right, bottom.
+
+    The tests of `ctc_scratch.digits.reading` read such pictures, in which every pixel is known.
+    """
     ink = Image.fromarray(np.uint8(255 * row))
     ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)
     left, top, right, bottom = margins
     picture = Image.new("L", (left + ink.width + right, top + ink.height + bottom), 0)
     picture.paste(ink, (left, top))
     return picture if light else Image.fromarray(255 - np.asarray(picture))
-
-
-def paste(row: np.ndarray, size: float, light: bool, most: int, quality: int,
-          rng: np.random.Generator, path: Path) -> Path:
-    """Write a row (28, W) to an image file with margins of random widths: PNG if quality is 0, else JPEG."""
-    picture = draw(row, size, light, rng.integers(most, size=4, endpoint=True).tolist())
-    picture.save(path, **(dict(format="JPEG", quality=quality) if quality else dict(format="PNG")))
-    return path
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reading")
-    parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
-    parser.add_argument("--rows", type=int, default=500, help="rows for each condition (default: 500)")
-    options = parser.parse_args()
-    model = load_model(find_model(options.run))
-    mnist = load_mnist()
-    rows, truth = consecutive_rows(mnist.test_images, mnist.test_labels, 5)
-    rows, truth = rows[:options.rows], truth[:options.rows]
-    plain = label_error_rate(read_rows(model, rows), truth)
-
-    results = []
-    with tempfile.TemporaryDirectory() as folder:
-        for condition in CONDITIONS:
-            rng = np.random.default_rng(0)
-            files = (paste(row, *condition, rng, Path(folder) / "row") for row in rows)
-            read = [[digit.digit for digit in read_row(model, load_row(file))[0].digits] for file in files]
-            results.append((*condition, label_error_rate(read, truth)))
-    print(f"{machine()}\n\nevaluate, the same {len(rows)} rows: label error rate {plain:.2%}\n")
-    conclude(
-        "reading",
-        ["size", "ink", "paper around [pixels]", "file", "label error rate", "more than evaluate [points]"],
-        [[size, "light" if light else "dark", f"0-{most}", f"JPEG {quality}" if quality else "PNG",
-          f"{rate:.2%}", f"{100 * (rate - plain):+.2f}"] for size, light, most, quality, rate in results],
-        {"evaluate": plain, "conditions": results},
-    )
 
 
 if __name__ == "__main__":

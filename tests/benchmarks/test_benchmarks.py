@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch")
 
@@ -24,6 +23,7 @@ from benchmarks import (  # noqa: E402
     years,
 )
 from benchmarks.tools import checkout, harness, peak_memory  # noqa: E402
+from benchmarks.tools.photographs import STRENGTHS  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
 from ctc_scratch.digits.model.model_file import save_model  # noqa: E402
@@ -180,23 +180,21 @@ def test_years(run, tmp_path):
 
 def test_reading(run, tmp_path):
     save_model(tmp_path / "model.npz", RowReader(hidden=4, window=14, rng=np.random.default_rng(0)))
-    table, = tables(run(reading, str(tmp_path), "--rows", "2"))
-    found = results(tmp_path, "reading")
-    assert [condition[:4] for condition in found["conditions"]] == list(map(list, reading.CONDITIONS))
-    for row, (*_, rate) in zip(table[1:], found["conditions"]):
-        assert row[4] == f"{rate:.2%}" and row[5] == f"{100 * (rate - found['evaluate']):+.2f}"
-    assert len(table) == 1 + len(reading.CONDITIONS)
+    table, = tables(run(reading, str(tmp_path), "--rows", "2", "--conditions", "plain,colours,lines"))
+    cases = [["plain", "mild"], *([name, how] for name in ("colours", "lines") for how in STRENGTHS)]
+    assert [row[:2] for row in table[1:]] == [*cases, *(["all", how] for how in (*STRENGTHS, "all"))]
+    found = results(tmp_path, "reading")["conditions"]
+    for row, (*case, values) in zip(table[1:], found):
+        assert row[:5] == [*case, str(values["rows"]), f"{values['right']:.1%}",
+                           f"{values['label error rate']:.1%}"]
+    rows = [values["rows"] for *_, values in found]
+    assert rows[:5] == [2, 2, 2, 2, 2] and rows[-1] == sum(rows[:len(cases)])
 
 
-def test_reading_pastes_rows_as_the_condition_says(tmp_path, rng):
-    row = load_mnist().test_images[0] / np.float32(255)
-    pictures = []
-    for size, light, most, quality in [(1.0, True, 0, 0), (1.0, False, 0, 0), (2.0, False, 9, 50)]:
-        with Image.open(reading.paste(row, size, light, most, quality, rng, tmp_path / "row")) as picture:
-            pictures.append((picture.format, np.asarray(picture, int)))
-    (_, light), (_, dark), (kind, large) = pictures
-    assert (light == np.uint8(255 * row)).all() and (dark == 255 - light).all()
-    assert kind == "JPEG" and 56 <= min(large.shape) and max(large.shape) <= 56 + 18
+def test_reading_refuses_an_unknown_condition(run, capsys):
+    with pytest.raises(SystemExit):
+        run(reading, "--conditions", "blur,fog")
+    assert "'fog' is none of the conditions plain, " in capsys.readouterr().err
 
 
 def test_rows_of_years_consist_of_their_digits():

@@ -1,0 +1,167 @@
+"""Pictures of rows of digits as people take them: one difficulty at a time, at three strengths.
+
+    photograph(images, labels, "shadow", "strong", rng)
+
+The digits are MNIST's, HEIGHT pixels high, dark on light paper with 0.5 to 1.5 heights of paper around
+them, and nothing else is wrong with the picture. `mixed` draws two or three conditions at once. The same
+arguments and the same state of `rng` give the same picture.
+
+CONDITIONS says what there is; `scenes.py` says how it is done. A picture is made kind by kind, in the order
+of KINDS: digits are written on paper, the paper is photographed, and the photograph becomes a file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from . import scenes
+
+STRENGTHS = ("mild", "middle", "strong")
+
+KINDS = ("writing", "paper", "material", "view", "desk", "light", "camera", "file")
+"""What a condition changes. `mixed` draws conditions of different kinds."""
+
+
+class Condition(NamedTuple):
+    """
+    kind : one of KINDS
+    change : a function (scene, value, rng) of `scenes`, or an option of `scenes.write`
+    mild, middle, strong : its value
+    """
+
+    kind: str
+    change: Callable[[scenes.Scene, Any, np.random.Generator], scenes.Scene] | str
+    mild: Any
+    middle: Any
+    strong: Any
+
+
+LINES = ((1, 0.4), (2, 0.6), (3, 0.8))      # width [pixels], and share of ink's contrast
+
+CONDITIONS = {
+    # digits of this height [pixels]
+    "small": Condition("writing", "height", 40, 20, 14),
+    "large": Condition("writing", "height", 90, 120, 160),
+    # each digit larger or smaller than the others by up to this share
+    "sizes": Condition("writing", "vary", 0.10, 0.25, 0.45),
+    # columns of MNIST from the ink of a digit to that of the next: 0 meets, below 0 overlaps
+    "touching": Condition("writing", "gap", 1, 0, -2),
+    # so many lines, so far apart [heights of a digit]
+    "lines": Condition("writing", "lines", (2, 2.0), (3, 2.0), (3, 1.5)),
+    # paper on each side of the ink [heights of a digit], from and to; MNIST has 0.2
+    "margins": Condition("writing", "margins", (0.2, 2), (0.2, 5), (0.1, 0.2)),
+    # horizontal lines, squared paper, a line below the digits, a frame around each digit or the row
+    "rules": Condition("paper", scenes.rules, *LINES),
+    "grid": Condition("paper", scenes.grid, *LINES),
+    "underline": Condition("paper", scenes.underline, *LINES),
+    "boxes": Condition("paper", scenes.boxes, *LINES),
+    # specks of 1 to 3 pixels per million pixels
+    "specks": Condition("paper", scenes.specks, 10, 40, 120),
+    # light ink on dark paper, grey values of both
+    "light ink": Condition("material", scenes.light_ink, (255, 0), (215, 40), (130, 60)),
+    # chalk on a board: unevenness of the board [grey values], grain of the chalk
+    "chalk": Condition("material", scenes.chalk, (5, 0.3), (10, 0.5), (18, 0.7)),
+    # ink and paper of opposite colours, this far apart when turned to grey [grey values]
+    "colours": Condition("material", scenes.colours, 40, 15, 0),
+    # the row is turned [degrees]; the corners of the picture move by this share of its height
+    "slant": Condition("view", scenes.turn, 4, 8, 12),
+    "perspective": Condition("view", scenes.tilt, 0.05, 0.10, 0.18),
+    # the desk is seen on so many sides of the paper
+    "desk": Condition("desk", scenes.desk, 1, 2, 4),
+    # light falls off along the row to this share; a shadow of this brightness covers part of the row
+    "light": Condition("light", scenes.fall_off, 0.70, 0.45, 0.30),
+    "shadow": Condition("light", scenes.shadow, 0.75, 0.50, 0.35),
+    # standard deviation of noise [grey values], and of blur [pixels]
+    "noise": Condition("camera", scenes.noise, 10, 20, 30),
+    "blur": Condition("camera", scenes.blur, 1.5, 3.0, 4.5),
+    # quality of the JPEG file
+    "jpeg": Condition("file", scenes.jpeg, 75, 50, 25),
+}
+"""Each condition with its three strengths."""
+
+MIXED = {"mild": (2, 2), "middle": (2, 3), "strong": (3, 3)}
+"""The fewest and the most conditions that `mixed` draws, each at any strength."""
+
+NAMES = ("plain", *CONDITIONS, "mixed")
+
+
+class Photograph(NamedTuple):
+    """
+    picture : grey ("L") or in colour ("RGB")
+    lines : the digits, from left to right in each line, lines from top to bottom
+    extents : for each digit, where its own ink begins and ends horizontally [pixels of the picture]
+    """
+
+    picture: Image.Image
+    lines: list[list[int]]
+    extents: list[list[tuple[float, float]]]
+
+    def __repr__(self) -> str:
+        digits = " ".join("".join(map(str, line)) for line in self.lines)
+        return f"Photograph({digits}, {self.picture.width} x {self.picture.height} pixels)"
+
+
+def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength: str,
+               rng: np.random.Generator) -> Photograph:
+    """Take a picture of digits under a condition.
+
+    Parameters
+    ----------
+    images : (K, 28, 28) uint8, from left to right, line by line
+    labels : (K,) integers
+    condition : one of NAMES
+    strength : one of STRENGTHS; "plain" has but one
+
+    Raises
+    ------
+    ValueError
+        There is no such condition or strength, or there are fewer digits than lines.
+    """
+    if condition not in NAMES:
+        raise ValueError(f"expected a condition out of {', '.join(NAMES)}, not {condition!r}")
+    if strength not in STRENGTHS:
+        raise ValueError(f"expected a strength out of {', '.join(STRENGTHS)}, not {strength!r}")
+    if condition == "mixed":
+        chosen = draw_conditions(strength, rng)
+    else:
+        chosen = {} if condition == "plain" else {condition: strength}
+
+    options, changes = {}, {}
+    for name, how in chosen.items():
+        kind, change, *values = CONDITIONS[name]
+        value = values[STRENGTHS.index(how)]
+        if isinstance(change, str):
+            options[change] = value
+        else:
+            changes[kind] = change, value
+    count = options.get("lines", (1, 0))[0]
+    if len(labels) < count:
+        raise ValueError(f"{count} lines need at least as many digits, not {len(labels)}")
+
+    scene = scenes.write(images, labels, rng, **options)
+    for kind in KINDS[1:]:
+        if kind == "desk":      # from here on, all happens to the picture and not to the paper
+            scene = scenes.crop(scene, rng)
+        if kind in changes:
+            change, value = changes[kind]
+            scene = change(scene, value, rng)
+    extents = [[(float(x.min()), float(x.max())) for x, _ in (points.T for points in line)]
+               for line in scene.outlines]
+    digits = [part.tolist() for part in np.array_split(labels, count)]
+    return Photograph(Image.fromarray(scenes.to_uint8(scene.image)), digits, extents)
+
+
+def draw_conditions(strength: str, rng: np.random.Generator) -> dict[str, str]:
+    """Two or three conditions of different kinds, each with a strength."""
+    kinds = rng.permutation(KINDS)[:rng.integers(*MIXED[strength], endpoint=True)]
+    names = [rng.choice([name for name, condition in CONDITIONS.items() if condition.kind == kind])
+             for kind in kinds]
+    return {str(name): str(rng.choice(STRENGTHS)) for name in names}
+
+
+def lines_of(condition: str, strength: str) -> int:
+    """How many lines a picture has; one if "mixed", where it is drawn."""
+    return getattr(CONDITIONS["lines"], strength)[0] if condition == "lines" else 1

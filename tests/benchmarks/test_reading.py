@@ -1,0 +1,62 @@
+"""The figures of `benchmarks.reading`, on readings whose figures are known."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import reading
+from benchmarks.reading import Outcome, auroc, calibration_error, compare, figures
+from benchmarks.tools.photographs import Photograph
+from ctc_scratch.digits.reading.read import Digit, Reading
+
+PAPER = Image.new("L", (9, 9), 255)
+
+
+def read(*digits, probability=0.5):
+    """A reading of (digit, left, right)."""
+    found = [Digit(digit, 1.0, left, right, 0, 0) for digit, left, right in digits]
+    return Reading(found, probability, False)
+
+
+def test_lines_are_compared_in_order():
+    photo = Photograph(PAPER, [[1, 2], [3]], [[(0, 10), (20, 30)], [(5, 15)]])
+    right = [read((1, 0, 8), (2, 24, 40)), read((3, 0, 20))]
+    assert compare(photo, right) == [Outcome([1, 2], [1, 2], 0.5, 1), Outcome([3], [3], 0.5, 1)]
+    assert compare(photo, right[:1])[1] == Outcome([3], [], 0.0, 0)
+    assert compare(photo, []) == [Outcome([1, 2], [], 0.0, 0), Outcome([3], [], 0.0, 0)]
+    assert compare(photo, [*right, read((7, 0, 1), probability=0.2)])[2] == Outcome([], [7], 0.2, 0)
+
+
+def test_figures():
+    rows = [Outcome([1, 2], [1, 2], 0.9, 1), Outcome([3, 4], [3, 5], 0.8, 2), Outcome([5, 6], [], 0.0, 0)]
+    found = figures(rows)
+    assert found == pytest.approx({
+        "rows": 3, "right": 1 / 3, "label error rate": 3 / 6, "probability": 1.7 / 3,
+        "ECE": (0.1 + 0.8 + 0) / 3, "AUROC": 1.0, "places": 1 / 2})
+
+
+def test_what_is_not_defined_is_nan():
+    sure = figures([Outcome([1], [1], 0.9, 1)])
+    assert np.isnan(sure["AUROC"]) and sure["places"] == 1
+    wrong = figures([Outcome([1], [2], 0.9, 1)])
+    assert np.isnan(wrong["AUROC"]) and np.isnan(wrong["places"])
+
+
+def test_stated_probabilities_that_hold_are_calibrated(rng):
+    stated = rng.uniform(size=100_000)
+    right = rng.uniform(size=100_000) < stated
+    assert calibration_error(stated, right) < 0.01
+    assert calibration_error(np.ones(10), np.arange(10) < 7) == pytest.approx(0.3)
+    assert calibration_error(stated, rng.uniform(size=100_000) < stated**2) > 0.1
+
+
+def test_auroc_is_the_share_of_pairs_in_order(rng):
+    stated = rng.integers(10, size=200) / 10
+    right = rng.uniform(size=200) < 0.3
+    pairs = np.sign(stated[right][:, None] - stated[~right])
+    assert auroc(stated, right) == pytest.approx((1 + pairs.mean()) / 2)
+    assert auroc(np.arange(4) / 4, np.arange(4) > 1) == 1 and auroc(-np.arange(4) / 4, np.arange(4) > 1) == 0
+
+
+def test_a_picture_without_digits_has_no_lines():
+    assert reading.read_picture(None, PAPER) == []
