@@ -166,15 +166,15 @@ def main() -> None:
         "reading",
         ["condition", "strength", "rows", "rows right", "label error rate", "probability", "ECE", "AUROC",
          "places"],
-        [[*case, found["rows"], *map(percent, list(found.values())[1:3]), f"{found['probability']:.3f}",
-          f"{found['ECE']:.3f}", f"{found['AUROC']:.3f}", percent(found["places"])]
+        [[*case, *(cell(value, form) for value, form in
+                   zip(found.values(), ["d", ".1%", ".1%", ".3f", ".3f", ".3f", ".1%"]))]
          for case, found in table.items()],
         {"evaluate": plain, "conditions": [[*case, found] for case, found in table.items()]},
     )
 
 
-def percent(share: float) -> str:
-    return f"{share:.1%}"
+def cell(value: float, form: str) -> str:
+    return "-" if np.isnan(value) else format(value, form)
 
 
 def draw(row: np.ndarray, size: float, light: bool, margins: Sequence[int]) -> Image.Image:

@@ -17,6 +17,8 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ctc_scratch.digits.data.mnist_files import SIDE
+
 from . import scenes
 
 STRENGTHS = ("mild", "middle", "strong")
@@ -26,7 +28,8 @@ KINDS = ("writing", "paper", "material", "view", "desk", "light", "camera", "fil
 
 
 class Condition(NamedTuple):
-    """
+    """What a condition does to a picture, and how much of it.
+
     kind : one of KINDS
     change : a function (scene, value, rng) of `scenes`, or an option of `scenes.write`
     mild, middle, strong : its value
@@ -89,7 +92,8 @@ NAMES = ("plain", *CONDITIONS, "mixed")
 
 
 class Photograph(NamedTuple):
-    """
+    """A picture, and what a reader should find in it.
+
     picture : grey ("L") or in colour ("RGB")
     lines : the digits, from left to right in each line, lines from top to bottom
     extents : for each digit, where its own ink begins and ends horizontally [pixels of the picture]
@@ -110,7 +114,7 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
 
     Parameters
     ----------
-    images : (K, 28, 28) uint8, from left to right, line by line
+    images : (K, 28, 28) uint8, from left to right, line by line; at least one, and no line is empty
     labels : (K,) integers
     condition : one of NAMES
     strength : one of STRENGTHS; "plain" has but one
@@ -118,8 +122,11 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
     Raises
     ------
     ValueError
-        There is no such condition or strength, or there are fewer digits than lines.
+        There is no such condition or strength, no digit, or images and labels do not match.
     """
+    if images.shape != (len(labels), SIDE, SIDE) or images.dtype != np.uint8 or not len(labels):
+        raise ValueError(f"expected a (K, {SIDE}, {SIDE}) uint8 array and K labels, K at least 1, "
+                         f"not {images.shape} {images.dtype} and {len(labels)} labels")
     if condition not in NAMES:
         raise ValueError(f"expected a condition out of {', '.join(NAMES)}, not {condition!r}")
     if strength not in STRENGTHS:
@@ -137,9 +144,6 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
             options[change] = value
         else:
             changes[kind] = change, value
-    count = options.get("lines", (1, 0))[0]
-    if len(labels) < count:
-        raise ValueError(f"{count} lines need at least as many digits, not {len(labels)}")
 
     scene = scenes.write(images, labels, rng, **options)
     for kind in KINDS[1:]:
@@ -150,7 +154,7 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
             scene = change(scene, value, rng)
     extents = [[(float(x.min()), float(x.max())) for x, _ in (points.T for points in line)]
                for line in scene.outlines]
-    digits = [part.tolist() for part in np.array_split(labels, count)]
+    digits = [part.tolist() for part in np.array_split(labels, len(scene.outlines))]
     return Photograph(Image.fromarray(scenes.to_uint8(scene.image)), digits, extents)
 
 

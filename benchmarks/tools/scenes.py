@@ -26,7 +26,8 @@ EDGES = ((0, 0), (1, 0), (1, 1), (0, 1))    # the corners of a picture, in units
 
 
 class Scene(NamedTuple):
-    """
+    """A picture in the making, and where its digits are.
+
     image : (H, W) or (H, W, 3) float32, grey values or colours from 0 to 255
     outlines : for each line and each of its digits, points (n, 2) on the edge of its ink, x and y
     height : of a digit [pixels]
@@ -61,10 +62,11 @@ def write(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, heig
     height : of a digit of average size [pixels]
     vary : sizes are drawn from 1 - vary to 1 + vary
     gap : columns of MNIST from ink to ink; None puts whole boxes side by side
-    lines : how many, and how far apart [heights of a digit]; the digits are shared out evenly
+    lines : how many, and how far apart [heights of a digit]; the digits are shared out evenly, and no
+        line is empty
     margins : kept for `crop`
     """
-    count, pitch = lines
+    count, pitch = min(lines[0], len(labels)), lines[1]
     scale = height / 20
     parts = np.array_split(np.arange(len(labels)), count)
     sizes = scale * rng.uniform(1 - vary, 1 + vary, len(labels))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
 from benchmarks.tools import scenes
 from benchmarks.tools.photographs import (
@@ -155,12 +156,56 @@ def test_mixed_conditions_are_of_different_kinds():
     assert {condition.kind for condition in CONDITIONS.values()} == set(KINDS)
 
 
-@pytest.mark.parametrize("condition, strength, digits, message", [
-    ("fog", "mild", 5, "^expected a condition out of plain, .*, not 'fog'$"),
-    ("blur", "weak", 5, "^expected a strength out of mild, middle, strong, not 'weak'$"),
-    ("lines", "middle", 2, "^3 lines need at least as many digits, not 2$"),
+def test_any_mixture_can_be_taken_of_any_number_of_digits(mnist):
+    for seed in range(60):
+        digits = 1 + seed % 7
+        photo = take(mnist, "mixed", STRENGTHS[seed % 3], seed, digits)
+        assert sum(photo.lines, []) == mnist.test_labels[:digits].tolist() and all(photo.lines)
+        assert list(map(len, photo.extents)) == list(map(len, photo.lines))
+        width = photo.picture.width
+        assert all(0 <= left < right <= width for line in photo.extents for left, right in line)
+
+
+def test_boxes_stand_around_the_row_or_each_digit(mnist):
+    """Each column of the row crosses the frame; the gaps between digits hold a bar, either all or none."""
+    bars = []
+    for seed in range(12):
+        photo = take(mnist, "boxes", "strong", seed)
+        pixels, line = grey(photo), photo.extents[0]
+        assert pixels[:, int(line[0][0]):int(line[-1][1])].min(axis=0).max() < 80
+        between = [pixels[:, int(a[1]) + 1:int(b[0]) - 1] for a, b in zip(line, line[1:])]
+        dark = [np.count_nonzero(gap < 100, axis=0).max() for gap in between]
+        assert min(dark) > 60 or max(dark) < 10
+        bars.append(min(dark) > 60)
+    assert 0 < sum(bars) < len(bars)
+
+
+@pytest.mark.parametrize("strength, sides", [("mild", 1), ("middle", 2), ("strong", 4)])
+def test_the_desk_is_seen_on_so_many_sides(mnist, strength, sides):
+    for seed in range(5):
+        pixels = grey(take(mnist, "desk", strength, seed))
+        borders = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+        assert sum(np.median(border) < 180 for border in borders) == sides
+
+
+def test_specks_are_as_many_as_the_table_says(mnist):
+    """Counted on wide margins; two that meet count as one."""
+    scene = scenes.write(mnist.test_images[:1], mnist.test_labels[:1], np.random.default_rng(0),
+                         margins=(15, 15))
+    for density in (10, 40, 120):
+        found = [label(scenes.specks(scene, density, np.random.default_rng(seed)).image < 200)[1] - 1
+                 for seed in range(5)]
+        assert np.mean(found) == pytest.approx(density * scene.image.size / 1e6, rel=0.15)
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(condition="fog"), "^expected a condition out of plain, .*, not 'fog'$"),
+    (dict(strength="weak"), "^expected a strength out of mild, middle, strong, not 'weak'$"),
+    (dict(labels=np.arange(4)), r"^expected .*, not \(5, 28, 28\) uint8 and 4 labels$"),
+    (dict(images=np.zeros((5, 28, 28))), r"^expected .*, not \(5, 28, 28\) float64 and 5 labels$"),
+    (dict(images=np.zeros((0, 28, 28), np.uint8), labels=np.arange(0)), r"^expected .* and 0 labels$"),
 ])
-def test_what_cannot_be_photographed_is_an_error(mnist, condition, strength, digits, message):
+def test_what_cannot_be_photographed_is_an_error(mnist, change, message):
     with pytest.raises(ValueError, match=message):
-        photograph(mnist.test_images[:digits], mnist.test_labels[:digits], condition, strength,
-                   np.random.default_rng(0))
+        photograph(**{**dict(images=mnist.test_images[:5], labels=mnist.test_labels[:5], condition="blur",
+                             strength="mild", rng=np.random.default_rng(0)), **change})
