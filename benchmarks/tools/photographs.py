@@ -160,10 +160,12 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
 
 def draw_conditions(strength: str, rng: np.random.Generator) -> dict[str, str]:
     """Two or three conditions of different kinds, each with a strength."""
-    kinds = rng.permutation(KINDS)[:rng.integers(*MIXED[strength], endpoint=True)]
-    names = [rng.choice([name for name, condition in CONDITIONS.items() if condition.kind == kind])
-             for kind in kinds]
-    return {str(name): str(rng.choice(STRENGTHS)) for name in names}
+    count = rng.integers(*MIXED[strength], endpoint=True)
+    by_kind: dict[str, str] = {}
+    for name in rng.permutation(list(CONDITIONS)).tolist():
+        if len(by_kind) < count:
+            by_kind.setdefault(CONDITIONS[name].kind, name)
+    return {name: str(rng.choice(STRENGTHS)) for name in by_kind.values()}
 
 
 def lines_of(condition: str, strength: str) -> int:
