@@ -180,6 +180,49 @@ def test_boxes_stand_around_the_row_or_each_digit(mnist):
     assert 0 < sum(bars) < len(bars)
 
 
+def rectangle(height=60.0):
+    """A scene without margins whose one digit is a rectangle, 200 pixels wide and 80 high."""
+    corners = np.array([[50.0, 40], [250, 40], [250, 120], [50, 120]])
+    return scenes.Scene(np.full((160, 300), 215, np.float32), [[corners]], height, (0, 0)), corners
+
+
+@pytest.mark.parametrize("share", CONDITIONS["perspective"][2:])
+def test_perspective_moves_each_corner_by_a_share_of_the_height(rng, share):
+    scene, corners = rectangle()
+    moves = scenes.tilt(scene, share, rng).outlines[0][0] - corners
+    assert np.hypot(*moves.T) == pytest.approx(share * 80) and np.ptp(moves, axis=0).min() > 1
+
+
+@pytest.mark.parametrize("degrees", CONDITIONS["slant"][2:])
+def test_slant_turns_by_an_angle_to_either_side(rng, degrees):
+    scene, corners = rectangle()
+    turned = [scenes.turn(scene, degrees, rng).outlines[0][0] for _ in range(20)]
+    sides = np.array([points[1] - points[0] for points in turned])
+    assert np.abs(np.degrees(np.arctan2(sides[:, 1], sides[:, 0]))) == pytest.approx(degrees)
+    assert np.hypot(*sides.T) == pytest.approx(200) and np.ptp(np.sign(sides[:, 1])) == 2
+
+
+@pytest.mark.parametrize("height", [30.0, 60.0])
+def test_blur_spreads_a_point_by_its_standard_deviation(rng, height):
+    scene, _ = rectangle(height)
+    scene.image[:] = 0
+    scene.image[80, 150] = 1000
+    for sigma in CONDITIONS["blur"][2:]:
+        spread = scenes.blur(scene, sigma, rng).image.sum(axis=0) / 1000
+        deviation = np.sqrt(spread @ (np.arange(300) - 150) ** 2)
+        assert deviation == pytest.approx(sigma * height / 60, rel=0.05)
+
+
+def test_chalk_and_light_ink_are_light_on_dark(mnist):
+    scene = scenes.write(mnist.test_images[:5], mnist.test_labels[:5], np.random.default_rng(0))
+    ink = scene.image < 80
+    for name in ("chalk", "light ink"):
+        _, change, *values = CONDITIONS[name]
+        for value in values:
+            image = change(scene, value, np.random.default_rng(0)).image
+            assert image[ink].mean() > image[~ink].mean() + 50
+
+
 @pytest.mark.parametrize("strength, sides", [("mild", 1), ("middle", 2), ("strong", 4)])
 def test_the_desk_is_seen_on_so_many_sides(mnist, strength, sides):
     for seed in range(5):
