@@ -35,8 +35,9 @@ from ctc_scratch.digits.errors import ImageError
 from ctc_scratch.digits.model.evaluate import read_rows
 from ctc_scratch.digits.model.model_file import find_model, load_model
 from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.reading.image_file import grey_values
+from ctc_scratch.digits.reading.page import make_page
 from ctc_scratch.digits.reading.read import Reading, read_row
-from ctc_scratch.digits.reading.row import make_row
 
 from .tools.harness import conclude, machine
 from .tools.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
@@ -57,10 +58,10 @@ class Outcome(NamedTuple):
 def read_picture(model: RowReader, picture: Image.Image) -> list[Reading]:
     """The most probable reading of each line of a picture, from top to bottom; none if nothing is found."""
     try:
-        row = make_row(np.asarray(picture.convert("L"), np.float32))
+        page = make_page(*grey_values(picture))
     except ImageError:
         return []
-    return read_row(model, row)
+    return [read_row(model, row)[0] for row in page.rows]
 
 
 def compare(photo: Photograph, readings: Sequence[Reading]) -> list[Outcome]:

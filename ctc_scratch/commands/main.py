@@ -21,7 +21,7 @@ from .notice import compiling_is_announced
 VERBS = {
     "train": "learn to read rows of MNIST digits",
     "evaluate": "test a trained model on rows of MNIST test digits",
-    "read": "read the row of digits in each image file",
+    "read": "read the digits in image files",
     "gradcheck": "compare every gradient with finite differences",
     "lattice": "show all alignments of a target: as text, numbers and figures",
     "diagnose": "find what is wrong with a target, a batch or a data set",

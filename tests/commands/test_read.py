@@ -7,15 +7,16 @@ from ctc_scratch.commands.main import main
 
 
 @pytest.mark.parametrize("arguments, expected", [
-    (["a.png"], (["a.png"], "the model of ''", "beam", 1, "")),
+    (["a.png"], (["a.png"], "the model of ''", "beam", 1, "", "table")),
     (["a.png", "b.jpg", "--model", "m", "--decoder", "map", "--figure", "f"],
-     (["a.png", "b.jpg"], "the model of 'm'", "map", 1, "f")),
-    (["a.png", "--top", "3"], (["a.png"], "the model of ''", "beam", 3, "")),
-], ids=["default", "all", "top"])
+     (["a.png", "b.jpg"], "the model of 'm'", "map", 1, "f", "table")),
+    (["a.png", "--top", "3", "--json"], (["a.png"], "the model of ''", "beam", 3, "", "json")),
+    (["-", "--csv"], (["-"], "the model of ''", "beam", 1, "", "csv")),
+], ids=["default", "all", "top", "csv"])
 def test_options_reach_the_reader(arguments, expected, monkeypatch):
     calls = []
     monkeypatch.setattr(verb, "find_model", repr)
     monkeypatch.setattr(verb, "load_model", lambda path: f"the model of {path}")
-    monkeypatch.setattr(verb, "read_files", lambda *given: calls.append(given))
+    monkeypatch.setattr(verb, "read_files", lambda *given: calls.append(given) or [])
     assert main(["read", *arguments]) == 0
     assert calls == [expected]

@@ -1,21 +1,49 @@
-"""Tell ink from paper: grey values become 0 for paper and 1 for ink, whichever of the two is lighter."""
+"""Tell ink from paper: grey values become 0 for paper and 1 for full ink, whichever of the two is lighter.
+
+Ink is thin and paper is wide. That tells them apart without knowing which one is dark.
+
+Light falls off across a photograph, a shadow has an edge, a desk shows around the paper. So paper has no
+single brightness: at each pixel it is what is left when everything thin is wiped away. For dark ink that is
+a morphological closing: the lightest grey value near a pixel, and of these the darkest near it. It closes
+strokes that are thinner than its square, and follows whatever is wider. The square has half the height of the
+digits, which are found in a first attempt with a large one. What is left of the light at a pixel, relative to
+its paper, does not depend on how bright the light is: so dark ink in a shadow is as black as outside of it.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from scipy import ndimage
 
 from ..errors import ImageError
+from .rules import LEVEL, remove_rules
 
-LEAST_CONTRAST = 4.0    # ink that differs from paper by fewer standard deviations of paper is noise
-SAMPLED = 40_000        # about how many pixels are looked at to tell paper from ink
+LEAST_CONTRAST = 5.0    # ink that differs from paper by fewer standard deviations of paper is noise
+SAMPLED = 100_000       # about how many pixels are looked at to tell paper from ink
+SMALLEST = 6            # [pixels] digits below this height cannot be read
+WIDTHS = (3, 4, 5, 7, 9, 12, 15, 19, 25, 41)  # [pixels, when reduced to SAMPLED] widths that strokes may have
+QUIET = 0.1             # paper that varies more than this, in units of ink, is smoothed further
+GRAINS = (0.0, 1.0, 2.0)    # by a Gaussian of this standard deviation [pixels], while digits are looked for
+GRAIN = 50              # then grain is smoothed away by a Gaussian of this fraction of a digit's height
 
 
-def find_ink(grey: np.ndarray) -> np.ndarray:
-    """The ink in grey values (height, width): 0 where there is paper, 1 where there is full ink.
+class Ink(NamedTuple):
+    """The ink of an image.
 
-    Paper is what most of the border shows. Because light falls off across a photograph, the brightness
-    of paper is modelled as a plane. The plane is fitted to all pixels first, and then twice more to the
-    pixels that are paper according to the fit before.
+    amount : (height, width) float32, 0 where there is paper, 1 where there is full ink
+    digit : the height of most of what was drawn [pixels]
+    noise : the standard deviation of paper, in units of full ink
+    """
+
+    amount: np.ndarray
+    digit: float
+    noise: float
+
+
+def find_ink(grey: np.ndarray) -> Ink:
+    """The ink in grey values (height, width).
 
     Raises
     ------
@@ -26,43 +54,108 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
         raise ImageError("expected finite grey values, found some that are infinite or NaN")
     if grey.min() == grey.max():
         raise ImageError("expected a row of digits, found no ink")
-    every = max(1, int((grey.size / SAMPLED) ** 0.5))
-    sample = grey[::every, ::every]
-    paper = np.ones(sample.shape, np.bool_)
-    for _ in range(3):
-        plane = _fit_plane(sample, paper)
-        flat = sample - _plane(plane, sample.shape)      # without the fall-off of light
-        dark = flat < otsu(flat)
-        border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-        paper = dark if border.mean() > 0.5 else ~dark
-    if paper.all() or not paper.any():
-        raise ImageError("expected a row of digits, found no ink")
-
-    level = np.median(flat[paper])
-    # Thin strokes are pale, so full ink is taken from the darkest fifth of the ink.
-    sign = np.sign(np.median(flat[~paper]) - level)
-    full = np.percentile(sign * (flat[~paper] - level), 80)
-    if not full > LEAST_CONTRAST * flat[paper].std():
+    dark = np.asarray(grey if ink_is_dark(grey) else -grey, np.float32)
+    for grain in GRAINS:
+        smooth = ndimage.gaussian_filter(dark, grain) if grain else dark
+        amount, noise = _in_units_of_full_ink(_darker_than_paper(smooth, max(grey.shape)))
+        if noise < QUIET:
+            break
+    digit = typical_height(remove_rules(amount)[0] > LEVEL)
+    for _ in range(2):
+        before = digit
+        smooth = ndimage.gaussian_filter(dark, max(grain, digit / GRAIN))
+        amount, noise = _in_units_of_full_ink(_darker_than_paper(smooth, max(digit / 2, 9)))
+        digit = typical_height(remove_rules(amount)[0] > LEVEL)
+        if 0.8 * before < digit < 1.25 * before:
+            break
+    if digit < SMALLEST or noise * LEAST_CONTRAST > 1:
         raise ImageError("expected a row of digits, found nothing that stands out from the paper")
-    flat = grey - _plane(plane, grey.shape)
-    return np.clip(sign * (flat - level) / full, 0, 1).astype(np.float32)
+    return Ink(amount, digit, noise)
 
 
-def _fit_plane(grey: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Fit a + b y + c x to the grey values where `where` is true, by least squares; returns (a, b, c)."""
-    y, x = (np.broadcast_to(axis, grey.shape)[where] for axis in _axes(grey.shape))
-    return np.linalg.lstsq(np.stack([np.ones_like(x), y, x], axis=1), grey[where], rcond=None)[0]
+def ink_is_dark(grey: np.ndarray) -> bool:
+    """Whether ink is darker than paper: the thin things of an image are dark.
+
+    A closing wipes away what is dark and thinner than its square, an opening what is light and thinner. As
+    the square grows, it reaches the width of strokes first, and that of the paper between them later.
+    """
+    every = max(1, int((grey.size / SAMPLED) ** 0.5))
+    sample = ndimage.gaussian_filter(np.asarray(grey, np.float32), 0.6 * every)[::every, ::every]
+    contrast = float(np.square(sample - ndimage.uniform_filter(sample, WIDTHS[-1])).mean())
+    for width in WIDTHS:
+        thin_and_dark = float(np.square(ndimage.grey_closing(sample, width) - sample).mean())
+        thin_and_light = float(np.square(sample - ndimage.grey_opening(sample, width)).mean())
+        if max(thin_and_dark, thin_and_light) > 0.2 * contrast:
+            break
+    return thin_and_dark > thin_and_light
 
 
-def _plane(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a plane (a, b, c) at each pixel."""
-    y, x = _axes(shape)
-    return plane[0] + plane[1] * y + plane[2] * x
+def _darker_than_paper(dark: np.ndarray, width: float) -> np.ndarray:
+    """By how much each pixel is darker than the paper around it, if ink is thinner than `width`.
+
+    Differences of grey values; relative to the paper if these are amounts of light, 0 or above.
+    """
+    every = max(1, int(width / 24))             # the level of wide things needs no more pixels than that
+    coarse = ndimage.gaussian_filter(dark, 0.5 * every)[::every, ::every]
+    paper = ndimage.grey_closing(coarse, 2 * int(width / every / 2) + 1, mode="nearest")
+    paper = ndimage.gaussian_filter(paper, 1)
+    if every > 1:
+        paper = _enlarge(paper, every, dark.shape)
+    ink = paper - dark
+    return ink if dark.min() < 0 else ink / np.maximum(paper, 0.05 * paper.max())
 
 
-def _axes(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The coordinates y (height, 1) and x (width,) of the pixels, both from -1 to 1 whatever the size."""
-    return np.linspace(-1, 1, shape[0])[:, None], np.linspace(-1, 1, shape[1])
+def _enlarge(values: np.ndarray, every: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Values at every so many pixels, interpolated at all pixels of an image of this shape."""
+    for axis in (0, 1):
+        places = np.arange(shape[axis]) / every
+        first = np.minimum(places.astype(int), values.shape[axis] - 1)
+        second = np.minimum(first + 1, values.shape[axis] - 1)
+        share = (places - first).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+        values = values.take(first, axis) * (1 - share) + values.take(second, axis) * share
+    return values
+
+
+def _in_units_of_full_ink(ink: np.ndarray) -> tuple[np.ndarray, float]:
+    """The ink from 0 to 1, and the standard deviation of the paper in the same units."""
+    every = max(1, int((ink.size / SAMPLED) ** 0.5))
+    sample = ink[::every, ::every]
+    threshold = otsu(sample)
+    paper, inked = sample[sample < threshold], sample[sample >= threshold]
+    if not paper.size or not inked.size:
+        raise ImageError("expected a row of digits, found no ink")
+    # The deviation of paper is taken from its lighter half: the darker one holds the pale edges of strokes.
+    # Strokes that are thin are pale too, so full ink is taken from the darkest part of the ink.
+    light, level = np.percentile(paper, [16, 50])
+    spread = level - light
+    full = np.percentile(inked, 70) - level
+    if not full > 0:
+        raise ImageError("expected a row of digits, found no ink")
+    return np.clip((ink - level) / full, 0, 1).astype(np.float32), float(spread / full)
+
+
+def typical_height(inked: np.ndarray) -> float:
+    """The height that most of the ink has: the median over its connected parts, weighted by their area.
+
+    Parts that fill the image or reach its border (a desk, a frame) are left out where there are others, and
+    so are those that are long and thin (rules).
+    """
+    labels, count = ndimage.label(inked, np.ones((3, 3)))
+    if not count:
+        return 0.0
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    places = ndimage.find_objects(labels)
+    tops, bottoms, lefts, rights = (np.array(edges) for edges in zip(*(
+        (y.start, y.stop, x.start, x.stop) for y, x in places)))
+    heights, widths = bottoms - tops, rights - lefts
+    inside = (tops > 0) & (lefts > 0) & (bottoms < inked.shape[0]) & (rights < inked.shape[1])
+    short = (widths < 10 * heights) & (heights < 16 * widths)
+    for good in (inside & short, short, np.ones(count, bool)):
+        if good.any():
+            order = np.argsort(heights[good])
+            total = np.cumsum(areas[good][order])
+            return float(heights[good][order][np.searchsorted(total, total[-1] / 2)])
+    return 0.0
 
 
 def otsu(values: np.ndarray) -> float:

@@ -1,36 +1,33 @@
-"""From an image file to a row like those that the network was trained on.
+"""From a line of writing to a row like those that the network was trained on.
 
 MNIST scales the ink of a digit to fit 20 x 20 pixels and puts its centre of mass in the middle of
-28 x 28 pixels. A row is such boxes side by side (`rows.assemble_rows`). An image is brought into this
-form in four steps:
+28 x 28 pixels. A row is such boxes side by side (`rows.assemble_rows`). Here each piece of a line is turned
+so that the line is level, scaled to the height of a digit, and centred by mass in a box of its own.
 
-    image_file  load_grey     grey values, upright and of bounded size
-    ink         find_ink      paper becomes 0 and ink becomes 1
-    pieces      find_pieces   the ink is cut at empty columns: a digit each, or digits that touch
-    row         make_row      all pieces at one scale, each centred by mass in a box of its own
-
-Spaces between digits are lost on the way, and a crooked line becomes straight. Digits that touch stay
-in one box, as they are; the network has to tell them apart.
+Spaces between digits are lost on the way, and so are their sizes. Digits that touch stay in one box, as they
+are; the network has to tell them apart.
 """
 
 from __future__ import annotations
 
-import os
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from ..data.mnist_files import SIDE
 from ..errors import ImageError
-from .image_file import load_grey
-from .ink import find_ink
-from .pieces import find_pieces
+from .pieces import Piece
+from .rules import LEVEL
 
 DIGIT = 20              # [pixels] the larger side of a digit in MNIST
 CENTRE = 14.5           # [pixels] from the upper left corner of a box to the centre of mass, both ways
 PAPER = 0.08            # ink below this is set to 0: in MNIST paper is exactly 0, in a JPEG file it is not
 MOST_DIGITS = 1000      # an image that seems to hold a longer row shows a drawn line, or dirt
+LEAST_SLOPE = 0.03      # a line that rises or falls less than this per pixel is level enough
+SMALLEST, LARGEST = 0.5, 1.8    # a piece is scaled as if its size were within these multiples of the median
+RIM = 0.06              # the pale rim of ink that belongs to a piece, in heights of a digit
 
 
 class Box(NamedTuple):
@@ -50,18 +47,23 @@ class Box(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An image as a row of digits.
+    """A line of an image as a row of digits.
 
     pixels : (28, W) float32 in [0, 1], 1 is ink
     boxes : from left to right, without gaps
     grey : (height, width) float32, the image, upright and perhaps reduced
     scale : how many pixels of the image, along each axis, make one of `grey`
+    top, bottom : between which pixels of the image the line stands
+    slope : by how many pixels the line falls per pixel to the right
     """
 
     pixels: np.ndarray
     boxes: list[Box]
     grey: np.ndarray
     scale: float
+    top: float = 0.0
+    bottom: float = 0.0
+    slope: float = 0.0
 
     def __repr__(self) -> str:
         (height, width), W = self.grey.shape, self.pixels.shape[1]
@@ -79,60 +81,79 @@ class Row(NamedTuple):
         return min(max(first, box.begin), box.end - box.step), max(min(last, box.end), box.begin + box.step)
 
 
-def load_row(path: str | os.PathLike) -> Row:
-    """Make a row out of an image file that shows one row of digits.
+def make_row(amount: np.ndarray, labels: np.ndarray, line: Sequence[Piece], grey: np.ndarray,
+             scale: float = 1.0) -> Row:
+    """Make a row out of a line of writing.
 
     Parameters
     ----------
-    path : PNG, JPEG or whatever else Pillow reads; dark digits on light paper or light on dark
-
-    Returns
-    -------
-    Row
-
-    Raises
-    ------
-    ImageError
-        The file is missing, is not a whole image, is far too large, or shows no row of digits.
-    """
-    grey, scale = load_grey(path)
-    try:
-        return make_row(grey, scale)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
-def make_row(grey: np.ndarray, scale: float = 1.0) -> Row:
-    """Make a row out of grey values (height, width) that show one row of digits.
-
+    amount : (height, width) ink from 0 to 1
+    labels : (height, width) integers, the number of the part that each pixel of ink belongs to
+    line : the pieces of the line, from left to right
+    grey : (height, width) grey values of the image
     scale : pixels of the image file, along each axis, that make one grey value
 
     Raises
     ------
     ImageError
-        The grey values show no row of digits.
+        The line is far too long.
     """
-    ink = find_ink(grey)
-    pieces = find_pieces(ink)
-    step = float(np.median([piece.size for piece in pieces])) / DIGIT   # pixels of the image per column
-    counts = [int(np.ceil(((piece.right - piece.left) / step + 2) / SIDE)) for piece in pieces]
-    if sum(counts) > MOST_DIGITS:       # a row made of a hairline would fill the memory
-        raise ImageError(f"expected a row of at most {MOST_DIGITS} digits, "
-                         f"found one as wide as {sum(counts)}")
-
-    # A piece includes half of the space to its neighbours, because its pale edges are ink too.
-    cuts = [0, *((a.right + b.left) // 2 for a, b in zip(pieces, pieces[1:])), ink.shape[1]]
-    boxes, drawn, left = [], [], 0
-    for piece, count, start, end in zip(pieces, counts, cuts, cuts[1:]):
-        width = SIDE * count
-        reach = int(np.ceil(2 * step))
-        first, last = max(start, piece.left - reach), min(end, piece.right + reach)
-        origin, pixels = _draw(ink[:, first:last], width, step)
-        boxes.append(Box(left, left + width, scale * (first + origin), scale * step,
+    slope = _slope(labels, line)
+    typical = float(np.median([piece.size for piece in line]))
+    # A piece includes half of the space to its neighbours.
+    cuts = [0, *((a.right + b.left) // 2 for a, b in zip(line, line[1:])), grey.shape[1]]
+    boxes: list[Box] = []
+    drawn, left = [], 0
+    for piece, start, end in zip(line, cuts, cuts[1:]):
+        first, ink = _cut_out(amount, labels, piece, typical, slope)
+        inked = np.flatnonzero((ink > LEVEL).any(axis=0))
+        height = np.ptp(np.flatnonzero((ink > LEVEL).any(axis=1))) + 1
+        width = inked[-1] + 1 - inked[0]
+        # MNIST scales the larger side; but a piece much wider than the others holds digits that touch.
+        size = height if width > 1.3 * height and width > 1.25 * typical else max(width, height)
+        step = float(np.clip(size, SMALLEST * typical, LARGEST * typical)) / DIGIT   # pixels per column
+        columns = SIDE * int(np.ceil((width / step + 2) / SIDE))
+        if left + columns > MOST_DIGITS * SIDE:     # a row made of a hairline would fill the memory
+            raise ImageError(f"expected a row of at most {MOST_DIGITS} digits, found a longer one")
+        origin, pixels = _draw(ink, columns, step)
+        boxes.append(Box(left, left + columns, scale * (first + origin), scale * step,
                          scale * start, scale * end))
         drawn.append(pixels)
-        left += width
-    return Row(np.concatenate(drawn, axis=1), boxes, grey, scale)
+        left += columns
+    return Row(np.concatenate(drawn, axis=1), boxes, grey, scale, scale * min(piece.top for piece in line),
+               scale * max(piece.bottom for piece in line), slope)
+
+
+def _slope(labels: np.ndarray, line: Sequence[Piece]) -> float:
+    """By how much a line falls per pixel to the right: a straight line through the middle of its columns."""
+    left, right = line[0].left, max(piece.right for piece in line)
+    top, bottom = min(piece.top for piece in line), max(piece.bottom for piece in line)
+    digit = np.median([piece.bottom - piece.top for piece in line])
+    if right - left < 2.5 * digit:      # one digit or two have no direction
+        return 0.0
+    ours = np.isin(labels[top:bottom, left:right], [part for piece in line for part in piece.parts])
+    y, x = np.nonzero(ours)
+    slope = float(np.polyfit(x, y, 1)[0])
+    return slope if abs(slope) > LEAST_SLOPE else 0.0
+
+
+def _cut_out(amount: np.ndarray, labels: np.ndarray, piece: Piece, typical: float, slope: float
+             ) -> tuple[int, np.ndarray]:
+    """The ink of a piece alone, level, with paper around it; and its first column in the image."""
+    rim = max(1, round(RIM * typical))
+    margin = rim + 1
+    top, bottom = max(piece.top - margin, 0), min(piece.bottom + margin, len(amount))
+    left, right = max(piece.left - margin, 0), min(piece.right + margin, amount.shape[1])
+    near = labels[top:bottom, left:right]
+    ours = np.isin(near, piece.parts)
+    others = (near > 0) & ~ours
+    rims = ndimage.binary_dilation(ours, np.ones((3, 3)), rim) & ~others
+    ink = np.where(ours | rims, amount[top:bottom, left:right], np.float32(0))
+    if slope:
+        width = ink.shape[1]
+        ink = np.clip(ndimage.rotate(ink, np.degrees(np.arctan(slope)), order=1), 0, 1)
+        left -= (ink.shape[1] - width) // 2
+    return left, ink
 
 
 def _draw(ink: np.ndarray, width: int, step: float) -> tuple[float, np.ndarray]:

@@ -10,6 +10,7 @@ from benchmarks.reading import draw
 from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.data.rows import consecutive_rows
 from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.reading.page import load_page, make_page
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,18 @@ def paste(row, size=1.0, light=False, margins=(0, 0, 0, 0), quality=0):
         picture.save(file, "JPEG", quality=quality)
         picture = Image.open(file)
     return picture
+
+
+def make_row(grey, scale=1.0):
+    """The only row in grey values."""
+    row, = make_page(grey, scale).rows
+    return row
+
+
+def load_row(path):
+    """The only row in an image file."""
+    row, = load_page(path).rows
+    return row
 
 
 def grey(picture):

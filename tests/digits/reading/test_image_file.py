@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctc_scratch.digits.reading.image_file import MOST_HEIGHT, MOST_PIXELS
-from ctc_scratch.digits.reading.row import load_row, make_row
-from tests.digits.reading.conftest import grey, paste
+from ctc_scratch.digits.errors import ImageError
+from ctc_scratch.digits.reading.image_file import MOST_HEIGHT, MOST_PIXELS, load_grey
+from tests.digits.reading.conftest import grey, load_row, make_row, paste
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "I;16", "RGBA", "LA", "1"])
@@ -47,5 +47,16 @@ def test_a_very_high_image_does_not_fill_the_memory(tmp_path):
     line = np.zeros((60_000, 3), np.uint8)
     line[10:-10, 1] = 255
     Image.fromarray(line).save(tmp_path / "row.png")
+    assert len(load_grey(tmp_path / "row.png")[0]) <= MOST_HEIGHT
+    with pytest.raises(ImageError, match="expected a row of digits"):
+        load_row(tmp_path / "row.png")
+
+
+@pytest.mark.parametrize("ink, paper", [((200, 60, 60), (60, 150, 60)), ((40, 40, 160), (230, 220, 60))])
+def test_colours_of_the_same_brightness_are_told_apart(ink, paper, rows, tmp_path):
+    amount = np.asarray(paste(rows[0], 2.0, light=True, margins=(9, 9, 9, 9)), np.float32)[..., None] / 255
+    picture = np.array(paper) + amount * (np.array(ink) - np.array(paper))
+    Image.fromarray(np.uint8(picture)).save(tmp_path / "row.png")
     made = load_row(tmp_path / "row.png")
-    assert made.pixels.shape == (28, 28) and len(made.grey) <= MOST_HEIGHT
+    assert made.pixels.shape == rows[0].shape
+    assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85

@@ -3,8 +3,7 @@
 import numpy as np
 
 from ctc_scratch.digits.reading.ink import otsu
-from ctc_scratch.digits.reading.row import make_row
-from tests.digits.reading.conftest import grey, paste
+from tests.digits.reading.conftest import grey, make_row, paste
 
 
 def test_uneven_light_and_grain_are_not_taken_for_ink(rows, rng):

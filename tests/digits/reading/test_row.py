@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.reading.row import CENTRE, make_row
-from tests.digits.reading.conftest import grey, paste
+from ctc_scratch.digits.reading.row import CENTRE
+from tests.digits.reading.conftest import grey, make_row, paste
 
 PASTED = {
     "as it is": dict(light=True),
@@ -65,7 +65,9 @@ def test_a_place_ends_before_a_close_neighbour():
 
 def test_digits_that_touch_keep_their_places_in_a_box_as_wide_as_two():
     page = np.zeros((40, 90), np.float32)
-    page[10:30, 20:61] = 1
+    for left in (20, 40):       # two frames that share a side
+        page[10:30, left:left + 21] = 1
+        page[13:27, left + 3:left + 18] = 0
     made = make_row(page)
     assert made.pixels.shape == (28, 56)
     np.testing.assert_array_equal(np.flatnonzero(made.pixels.max(axis=0) > 0.5)[[0, -1]], [8, 48])

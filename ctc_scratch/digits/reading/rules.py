@@ -1,0 +1,75 @@
+"""Remove printed lines: the rules of paper, squares, underlines, boxes and frames around digits.
+
+A rule is straight along the image's axis, long and thin: a run of ink at least `LONG` times as long as it is
+thick. No stroke of a digit is that thin. Where a stroke crosses the rule, the ink is thicker than the
+rule, and there it is left alone, so the stroke stays whole.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+LEVEL = 0.3         # ink above this level was drawn or printed; paper is 0 and full ink 1
+LONG = 14           # times its thickness; 25 times while the height of a digit is not known
+LEAST = 0.7         # the shortest rule, in heights of a digit
+THICK = 0.12        # the thickest rule, in heights of a digit
+FADED = 2           # [pixels] beside a rule there is pale ink, which goes with it
+
+
+def remove_rules(amount: np.ndarray, digit: float = 0.0) -> tuple[np.ndarray, int]:
+    """Remove rules along both axes.
+
+    Parameters
+    ----------
+    amount : (height, width) ink from 0 to 1
+    digit : the height of a digit [pixels]; 0 if it is not known
+
+    Returns
+    -------
+    amount : the same without rules, or the same array if there are none
+    count : how many rules there were
+    """
+    inked = np.asarray(amount > LEVEL)
+    across, rows = _find(inked, digit)
+    down, columns = _find(inked.T, digit)
+    if not rows and not columns:
+        return amount, 0
+    rule = across | down.T
+    # The pale edges of a rule lie beside it, where no other ink is near.
+    edge = ndimage.binary_dilation(rule, np.ones((2 * FADED + 1,) * 2)) & ~inked
+    return np.where(rule | edge, np.float32(0), amount), rows + columns
+
+
+def _find(inked: np.ndarray, digit: float) -> tuple[np.ndarray, int]:
+    """Where horizontal rules are, without what crosses them, and how many there are."""
+    closed = ndimage.binary_closing(inked, np.ones((1, 5)), border_value=0) | inked     # grain makes gaps
+    thickness = vertical_runs(closed)
+    rule = np.zeros(inked.shape, bool)
+    least, long = max(LEAST * digit, 12.0), LONG if digit else 25
+    for y in np.flatnonzero(closed.sum(axis=1) >= least):
+        edges = np.flatnonzero(np.diff(closed[y], prepend=False, append=False))
+        for first, end in zip(edges[::2], edges[1::2]):
+            if end - first < least:
+                continue
+            thick = np.median(thickness[y, first:end])
+            if (not digit or thick <= THICK * digit + 1) and end - first >= long * thick:
+                rule[y, first:end] |= thickness[y, first:end] <= 1.5 * thick + 1
+    if not rule.any():
+        return rule, 0
+    _, count = ndimage.label(ndimage.binary_closing(rule, np.ones((3, 2 * int(least) + 1))), np.ones((3, 3)))
+    return rule & inked, count
+
+
+def vertical_runs(inked: np.ndarray) -> np.ndarray:
+    """For each pixel, how many pixels of ink lie on top of each other there; 0 on paper.
+
+    >>> vertical_runs(np.array([[1, 0], [1, 1], [0, 1], [1, 1]], bool)).tolist()
+    [[2, 0], [2, 3], [0, 3], [1, 3]]
+    """
+    columns = np.pad(inked, ((1, 1), (0, 0))).T.ravel()     # paper between two columns
+    edges = np.flatnonzero(np.diff(columns, prepend=False))
+    runs = np.zeros(columns.size, np.int32)
+    for_each = edges[1::2] - edges[::2]
+    runs[columns] = np.repeat(for_each, for_each)
+    return runs.reshape(inked.shape[1], -1).T[1:-1]
