@@ -21,6 +21,7 @@ from PIL import Image
 from ctc_scratch import (
     BeamStream,
     InfeasibleTargetError,
+    NGram,
     align,
     ctc_loss,
     label_error_rate,
@@ -185,6 +186,10 @@ LIBRARY: dict[str, list[Call]] = {
              lambda: prefix_beam_search(X, language_model=NanModel()), ValueError,
              "language_model.score gave nan for the labels [1]; a score is finite, or -inf for ...",
              "Call `score` with these labels. The usual cause is the log of a negative number, or 0 / 0."),
+        Call("The n-gram model was made without `labels=`, and a class occurs in none of its sequences.",
+             lambda: prefix_beam_search(X, language_model=NGram([[1, 2], [4]])), ValueError,
+             "the language model does not know label 3, a class of the logits (it knows 3 labels; ...",
+             "Make it with all labels: `NGram(sequences, labels=range(1, C))` where the blank is class 0."),
         Call("The number of classes changes within a stream.", stream_of_other_classes, ValueError,
              "a stream that began with 5 classes got 4", "Use one stream per model."),
         Call("The budget is 0.", lambda: map_decode(X, budget=0), ValueError,

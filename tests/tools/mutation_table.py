@@ -216,8 +216,8 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "walks on to the root, through nodes that are marked already"),
     ],
     "ctc_scratch/ctc/decoding/beam_kernels.py": [
-        ("elif size == W and logs[i, TOTAL] + log_prob <= scores[W - 1]:",
-         ["elif size == W and logs[i, TOTAL] + log_prob < scores[W - 1]:"],
+        ("if size == W and (logs[i, TOTAL] + log_prob) + highest <= scores[W - 1]:",
+         ["if size == W and (logs[i, TOTAL] + log_prob) + highest < scores[W - 1]:"],
          "`offer` refuses what is only as good as the last"),
         ("if counts[NODES] + W > capacity:", ["if counts[NODES] + W >= capacity:"],
          "nodes that are not needed are dropped a frame sooner"),

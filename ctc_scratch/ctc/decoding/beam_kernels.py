@@ -17,7 +17,19 @@ The W best results are the next beam. Three facts make it unnecessary to look at
    An extension by any other label scores no better than the extensions by these W. (If one of them is in
    the beam itself, the stay of that prefix takes its place.)
 
-With a language model only the first holds.
+With a language model, the first holds as it is, and the second with a bound in place of the scores. Every
+candidate has the score (leaves + log_prob) + (prior + label_prior). No label_prior of a prefix exceeds the
+bound in its row, `leaves` is the total of the prefix or less, and rounded sums keep the order of their terms.
+So no candidate scores more than (total + log_prob) + (prior + bound), which falls with the labels. Once
+that is no better than the last of a full beam, neither this label nor a less likely one can enter: the
+last of the beam only improves while candidates are offered, and `offer` refuses what just equals it.
+
+A label_prior is NaN until the model was asked for it. If a label could enter by its bound but its
+label_prior is NaN, `extend` lists it as wanted. `advance` then returns before it has changed the state, the
+caller asks the model, and the frame is tried again. When nothing is wanted any more, all that was skipped
+was skipped by the bound, so the beam is the one that all C - 1 scores would give. A prefix lists at most
+`most_wanted` labels, its likeliest, because their scores raise the last of the beam and so make others
+unnecessary.
 
 Ties are broken in this order: stays first, then extensions of better prefixes, then likelier labels, then
 smaller labels.
@@ -40,7 +52,7 @@ from numpy.typing import NDArray
 
 from ...compiled.cache import cached_njit
 from ...compiled.log_space import log_add_by_table, log_softmax
-from .prefix_tree import BEAM, FRESH, LABEL, NODES, PARENT, SLOT, extended, forget
+from .prefix_tree import BEAM, FRESH, LABEL, NODES, PARENT, SLOT, WANTED, extended, forget
 
 # nogil: the driver runs batches on several threads. error_model: no test for division by zero.
 # No fastmath: -inf has to stay -inf.
@@ -66,8 +78,10 @@ class Scratch(NamedTuple):
     """Memory that a frame needs; its contents do not matter to the next frame."""
 
     log_probs: NDArray  # (C,)
+    order: NDArray  # (C,) the classes; with a language model, likeliest first
     likely: NDArray  # (K,) the likeliest labels, likeliest first
     likely_log_probs: NDArray  # (K,) their log-probabilities
+    wanted: NDArray  # (W * C,) packed(i, c) if the score of label c after prefix i is needed; (0,) if never
     owner: NDArray  # (C,) i if label c leads from prefix i to another prefix of the beam, else -1
     links: NDArray  # (W, 2) first child that is in the beam, next such child of the same parent; -1 if none
     stayed: NDArray  # (W, 3) the new logs of each prefix that stays
@@ -138,16 +152,20 @@ def stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, 
 
 @inlined
 def extend(
-    tree, priors, label_priors, nodes, logs, B, likely, likely_log_probs, K, owner, links, scores, moves, size
+    tree, priors, label_priors, nodes, logs, counts, blank, likely, likely_log_probs, K, wanted, most_wanted,
+    owner, links, scores, moves, size
 ):
     """Offer each prefix with one more label to the next beam, unless the result is in the beam already.
 
-    Returns how many entries the next beam has now.
+    Lists the scores that are wanted of the language model, at most `most_wanted` per prefix. Returns how
+    many entries the next beam has now.
     """
-    W = len(scores)
+    W, B, has_model = len(scores), counts[BEAM], len(label_priors) > 0
+    counts[WANTED] = 0
     for i in range(B):
         node = nodes[i]
-        last, score = tree[node, LABEL], priors[node]
+        last, score, first_wanted = tree[node, LABEL], priors[node], counts[WANTED]
+        highest = score + label_priors[node, blank] if has_model else score
         # Mark the labels whose extension is in the beam: `stay` has counted these paths.
         j = links[i, 0]
         while j >= 0:
@@ -155,11 +173,18 @@ def extend(
             j = links[j, 1]
         for k in range(K):
             c, log_prob = likely[k], likely_log_probs[k]
-            if len(label_priors) > 0:
-                score = priors[node] + label_priors[node, c]
-            elif size == W and logs[i, TOTAL] + log_prob <= scores[W - 1]:
-                break  # so are all labels that are less likely
-            if owner[c] != i:
+            if size == W and (logs[i, TOTAL] + log_prob) + highest <= scores[W - 1]:
+                break  # no label that is less likely can do better
+            if owner[c] == i:
+                continue
+            if has_model and np.isnan(label_priors[node, c]):
+                if counts[WANTED] == first_wanted + most_wanted:
+                    break  # the scores listed may show that the other labels cannot enter
+                wanted[counts[WANTED]] = packed(i, c)
+                counts[WANTED] += 1
+            else:
+                if has_model:
+                    score = priors[node] + label_priors[node, c]
                 leaves = logs[i, ENDS_IN_BLANK] if c == last else logs[i, TOTAL]
                 size = offer(scores, moves, size, leaves + log_prob + score, packed(i, c))
         # Take the marks away again.
@@ -200,16 +225,18 @@ def renew(
 
 
 @kernel
-def advance(rows, first, stride, T, blank, prune, state, scratch, norms):
+def advance(rows, first, stride, T, blank, prune, most_wanted, state, scratch, norms):
     """Advance by T frames; frame t is rows[first + t * stride]. Fills norms (T, 2), see `log_softmax`.
 
     Returns how many frames were taken. These are fewer than T if more than half of the tree is still
-    needed; the caller then has to make room and call again.
+    needed, or if scores are wanted of the language model. The caller then has to make room, or to write the
+    scores into label_priors, and to call again.
     """
     tree, priors, label_priors, nodes, logs, counts = state
-    (log_probs, likely, likely_log_probs, owner, links, stayed, scores, moves, next_nodes,
+    (log_probs, order, likely, likely_log_probs, wanted, owner, links, stayed, scores, moves, next_nodes,
      next_logs) = scratch
-    W, C, capacity = len(nodes), len(log_probs), len(tree)
+    W, capacity = len(nodes), len(tree)
+    counts[WANTED] = 0
     for t in range(T):
         if counts[NODES] + W > capacity:
             forget(tree, priors, label_priors, nodes, counts)
@@ -218,15 +245,17 @@ def advance(rows, first, stride, T, blank, prune, state, scratch, norms):
         # The log-probabilities of this frame, and its likeliest labels.
         B, K = counts[BEAM], 0
         log_softmax(rows, first + t * stride, log_probs, norms[t])
-        for c in range(C):
+        for c in order:
             if c != blank:
                 K = offer(likely_log_probs, likely, K, log_probs[c], c)
         # The best results of staying and extending are the next beam.
         size = stay(tree, priors, nodes, logs, B, blank, log_probs, links, stayed, scores, moves)
         size = extend(
-            tree, priors, label_priors, nodes, logs, B, likely, likely_log_probs, K, owner, links, scores,
-            moves, size,
+            tree, priors, label_priors, nodes, logs, counts, blank, likely, likely_log_probs, K, wanted,
+            most_wanted, owner, links, scores, moves, size,
         )
+        if counts[WANTED] > 0:
+            return t
         while size > 1 and scores[size - 1] < scores[0] - prune:
             size -= 1
         renew(

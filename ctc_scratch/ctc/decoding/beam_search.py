@@ -10,7 +10,7 @@ To read the algorithm first, see `reference_beam`.
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, NamedTuple, Protocol
+from typing import Any, Callable, NamedTuple, Protocol, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,16 +22,22 @@ from ..running import threads
 from . import beam_kernels, prefix_tree
 from .beam_kernels import TOTAL, Scratch, State
 from .hypotheses import Hypothesis, Posteriors
-from .prefix_tree import BEAM, FRESH, NODES
+from .prefix_tree import BEAM, FRESH, NODES, WANTED
 
 FIRST_NODES = 4096
 """How many prefixes a search has room for at first. It grows when more than half of them are needed."""
 
 
 class LanguageModel(Protocol):
-    """The methods of a language model that `prefix_beam_search` calls.
+    """What `prefix_beam_search` needs of a language model: the method `score`. The rest is optional.
 
-    A method end(prefix) is optional: it returns what is added to the score of a complete labelling.
+    end(prefix) : what is added to the score of a complete labelling
+    highest_score : a number that no score exceeds, such as 0 for ln P. With it, the search asks only for
+        the scores of labels that might enter the beam; the answer is the same.
+    scores_for(labels) : called before the search, with all labels (C - 1,). It returns a function of a
+        prefix that gives all their scores (C - 1,) in place of `score`, or raises an error for unknown ones.
+
+    Without the last two, the search asks for the scores of all labels after each prefix in the beam.
     """
 
     def score(self, prefix: tuple[int, ...], label: int, /) -> float:
@@ -67,7 +73,8 @@ def prefix_beam_search(
     prune : nats; if given, prefixes that score worse than the best one by more than this are dropped, too
     language_model : any object with a method score(prefix, label). It returns what is added to the
         log-score of the labels `prefix`, a tuple, when `label` follows. The optional method end(prefix)
-        returns what is added at the end. The usual choice is a multiple of ln P(label | prefix).
+        returns what is added at the end. The usual choice is a multiple of ln P(label | prefix). If C is
+        large, two other optional members save most of the time: see `LanguageModel`.
     layout : "TNC" or "NTC", the order of the axes
 
     Returns
@@ -79,14 +86,15 @@ def prefix_beam_search(
     ------
     ValueError, TypeError
         `beam_width` is below 1, `top` exceeds it, the logits hold NaN or +inf, a shape or length is
-        wrong, or the language model returns NaN or +inf.
+        wrong, the language model does not know a label (`NGram` finds that out before the search), or it
+        returns NaN, +inf or more than its `highest_score`.
 
     Notes
     -----
     With W = beam_width, a sequence takes O(T (W log W + C log W)) time, and memory for a copy of the
-    logits and for at most O(W U) prefixes. Without a language model, log_score never exceeds log_prob,
-    and equals it if nothing was dropped. The highest log_prob among top=beam_width hypotheses is often
-    as good as that of the first hypothesis of a wider beam.
+    logits and for at most O(W U) prefixes. A language model adds its own time, and memory for C scores per
+    prefix. Without one, log_score never exceeds log_prob, and equals it if nothing was dropped. The highest
+    log_prob among top=beam_width hypotheses is often as good as that of the first hypothesis of a wider beam.
 
     References
     ----------
@@ -174,8 +182,12 @@ class SearchOptions(NamedTuple):
     beam_width: int
     blank: int
     prune: float  # nats; inf keeps all
-    score: Callable[[tuple[int, ...], int], Any] | None  # methods of the language model
-    end: Callable[[tuple[int, ...]], Any] | None
+    # The rest is about the language model, if there is one.
+    labels: NDArray[np.intp] = np.empty(0, np.intp)  # (C - 1,) all classes but the blank
+    score: Callable[[tuple[int, ...], int], Any] | None = None
+    end: Callable[[tuple[int, ...]], Any] | None = None
+    scores: Callable[[tuple[int, ...]], Any] | None = None  # of all labels
+    highest: float = math.inf  # no score exceeds it; inf if that is not known
 
 
 def check_options(C: int, beam_width: Any, blank: Any, prune: Any, language_model: Any) -> SearchOptions:
@@ -183,12 +195,19 @@ def check_options(C: int, beam_width: Any, blank: Any, prune: Any, language_mode
     check_count("beam_width", beam_width)
     blank = check_blank(blank, C)
     limit = math.inf if prune is None else check_not_negative("prune", prune)
-    score = end = None
-    if language_model is not None:
-        score, end = getattr(language_model, "score", None), getattr(language_model, "end", None)
-        if not callable(score):
-            raise TypeError(f"language_model must have a method score(prefix, label), got {language_model!r}")
-    return SearchOptions(int(beam_width), blank, limit, score, end)
+    if language_model is None:
+        return SearchOptions(int(beam_width), blank, limit)
+    score, end = getattr(language_model, "score", None), getattr(language_model, "end", None)
+    if not callable(score):
+        raise TypeError(f"language_model must have a method score(prefix, label), got {language_model!r}")
+    highest = getattr(language_model, "highest_score", math.inf)
+    if isinstance(highest, bool) or not isinstance(highest, (int, float, np.integer, np.floating)):
+        raise TypeError(f"language_model.highest_score must be a number, got {highest!r}")
+    if math.isnan(highest):
+        raise ValueError("language_model.highest_score must be a number that no score exceeds, got nan")
+    labels, scores_for = np.delete(np.arange(C), blank), getattr(language_model, "scores_for", None)
+    scores = scores_for(labels.copy()) if callable(scores_for) else None
+    return SearchOptions(int(beam_width), blank, limit, labels, score, end, scores, float(highest))
 
 
 def check_top(top: Any, beam_width: int) -> None:
@@ -205,13 +224,15 @@ class Search:
         self.C, self.options = C, options
         W, has_model = options.beam_width, options.score is not None
         K, room = C if has_model else min(C, W + 1), max(FIRST_NODES, 4 * W)
+        self._asks_all = options.scores is not None or options.highest == math.inf  # of new prefixes
         self._state = State(
             tree=np.empty((room, 5), np.intp), priors=np.empty(room),
             label_priors=np.empty((room if has_model else 0, C)),
-            nodes=np.empty(W, np.intp), logs=np.empty((W, 3)), counts=np.array([1, 1, 0]),
+            nodes=np.empty(W, np.intp), logs=np.empty((W, 3)), counts=np.array([1, 1, 0, 0]),
         )
         self._scratch = Scratch(
-            log_probs=np.empty(C), likely=np.empty(K, np.intp), likely_log_probs=np.empty(K),
+            log_probs=np.empty(C), order=np.arange(C), likely=np.empty(K, np.intp),
+            likely_log_probs=np.empty(K), wanted=np.empty(0 if self._asks_all else W * C, np.intp),
             owner=np.full(C, -1), links=np.empty((W, 2), np.intp), stayed=np.empty((W, 3)),
             scores=np.empty(W), moves=np.empty(W, np.intp), next_nodes=np.empty(W, np.intp),
             next_logs=np.empty((W, 3)),
@@ -219,23 +240,27 @@ class Search:
         # Before the first frame the empty prefix has probability 1. It counts as ending in a blank.
         self._state.tree[0], self._state.priors[0] = (-1, -1, -1, -1, 0), 0.0
         self._state.nodes[0], self._state.logs[0] = 0, (0.0, -np.inf, 0.0)
-        self._score_new_prefixes()
 
     def advance(self, rows: NDArray, first: int, stride: int, T: int) -> NDArray[np.float64]:
         """Take the T frames rows[first], rows[first + stride], ...; returns their norms (T, 2)."""
-        norms, t = np.empty((T, 2)), 0
+        norms, t, most_wanted, has_model = np.empty((T, 2)), 0, 1, self.options.score is not None
         while t < T:
-            # The language model has to score new prefixes before the next frame can extend them.
-            wanted = T - t if self.options.score is None else 1
+            ahead = 1 if has_model else T - t
+            if has_model:  # it has to score new prefixes before the next frame can extend them
+                self._score_new_prefixes()
+                self._scratch.order[:] = np.argsort(-rows[first + t * stride], kind="stable")
             taken = beam_kernels.advance(
-                rows, first + t * stride, stride, wanted, self.options.blank, self.options.prune, self._state,
-                self._scratch, norms[t:],
+                rows, first + t * stride, stride, ahead, self.options.blank, self.options.prune, most_wanted,
+                self._state, self._scratch, norms[t:],
             )
             t += taken
-            if taken < wanted:
-                self._grow()
+            if taken == ahead:
+                most_wanted = max(1, most_wanted // 2)  # the next frame may need less
+            elif self._state.counts[WANTED] > 0:
+                self._score_wanted()
+                most_wanted *= 2  # so that a frame is tried again at most ln C / ln 2 times
             else:
-                self._score_new_prefixes()
+                self._grow()
         return norms
 
     def hypotheses(
@@ -263,15 +288,30 @@ class Search:
         return labels[len(labels) - U:].tolist()
 
     def _score_new_prefixes(self) -> None:
-        """Let the language model score every label after each prefix that is new."""
-        score, blank = self.options.score, self.options.blank
-        if score is not None:
-            for node in range(self._state.counts[FRESH], self._state.counts[NODES]):
-                prefix = tuple(self._spell(node))
-                self._state.label_priors[node] = [
-                    0.0 if c == blank else _checked_score(score(prefix, c), "score", [*prefix, c])
-                    for c in range(self.C)
-                ]
+        """Fill the rows of the new prefixes: the scores of all labels, or NaN and a bound of the scores."""
+        options, counts = self.options, self._state.counts
+        for node in range(counts[FRESH], counts[NODES]):
+            row = self._state.label_priors[node]
+            if self._asks_all:
+                row[options.labels] = values = _checked_scores(options, tuple(self._spell(node)))
+                row[options.blank] = values.max(initial=-np.inf)
+            else:
+                row[:], row[options.blank] = np.nan, options.highest
+        counts[FRESH] = counts[NODES]
+
+    def _score_wanted(self) -> None:
+        """Let the language model score the labels that the frame needs to know of."""
+        nodes, score, highest = self._state.nodes, self.options.score, self.options.highest
+        assert score is not None
+        prefixes: dict[int, list[int]] = {}
+        for move in self._scratch.wanted[:self._state.counts[WANTED]].tolist():
+            i, c = beam_kernels.unpacked(move)
+            prefix = prefixes[i] = prefixes.get(i) or self._spell(nodes[i])
+            value = _checked_score(score(tuple(prefix), c), "score", prefix, c)
+            if value > highest:
+                raise ValueError(f"language_model.score gave {value} for the labels {[*prefix, c]}, but its "
+                                 f"highest_score is {highest}")
+            self._state.label_priors[nodes[i], c] = value
 
     def _grow(self) -> None:
         """Make room for twice as many prefixes."""
@@ -281,11 +321,28 @@ class Search:
         self._state = self._state._replace(tree=tree, priors=priors, label_priors=label_priors)
 
 
-def _checked_score(value: Any, method: str, labels: list[int]) -> float:
+def _checked_scores(options: SearchOptions, prefix: tuple[int, ...]) -> NDArray[np.float64]:
+    """The scores (C - 1,) of all labels after a prefix, or an error if one of them is no score."""
+    assert options.score is not None
+    labels = options.labels.tolist()
+    if options.scores is None:
+        return np.array([_checked_score(options.score(prefix, c), "score", prefix, c) for c in labels])
+    values = np.asarray(options.scores(prefix))
+    if values.shape != options.labels.shape or values.dtype.kind not in "fiu":
+        raise TypeError(f"language_model.scores_for(labels) gave {values!r:.80} after the labels "
+                        f"{[*prefix]}, not {len(labels)} numbers")
+    if not (values < math.inf).all():
+        k = int(np.argmin(values < math.inf))
+        _checked_score(float(values[k]), "scores_for", prefix, labels[k])
+    return values
+
+
+def _checked_score(value: Any, method: str, prefix: Sequence[int], *label: int) -> float:
     """The value that a method of the language model returned, as a float, or an error if it is no score."""
     if not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"language_model.{method} gave {value!r} for the labels {labels}, not a number")
+        raise TypeError(f"language_model.{method} gave {value!r} for the labels {[*prefix, *label]}, "
+                        f"not a number")
     if not value < math.inf:
-        raise ValueError(f"language_model.{method} gave {value} for the labels {labels}; "
+        raise ValueError(f"language_model.{method} gave {value} for the labels {[*prefix, *label]}; "
                          f"a score is finite, or -inf for what is impossible")
     return float(value)

@@ -9,22 +9,30 @@ the uniform distribution takes the place of P(c | h').
 
 The end of a sequence counts as one more label after the last, and its beginning as one more before the
 first, so that lengths and first labels are learnt, too.
+
+A context that was never seen tells nothing: after it, P is the same as after h'. So the labels after any
+prefix are predicted by the longest context that was seen, and one table of scores per such context is
+enough for a search (`NGram.scores_for`).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Hashable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..inputs.options import check_count, check_not_negative
 from ..labels import as_labels
 
 BEGIN, END = "begin", "end"
 """Stand for the beginning and the end of a sequence; they differ from all labels, which are integers."""
+
+MOST_KEPT = 2**22
+"""How many scores `scores_for` keeps at most, 8 bytes each, before it begins anew."""
 
 
 class NGram:
@@ -34,7 +42,9 @@ class NGram:
     ----------
     sequences : the sequences of labels to learn from
     order : n, the number of labels that a count spans
-    labels : all labels that may occur, so that none has probability 0 (default: those in `sequences`)
+    labels : all labels that may occur, the alphabet (default: the labels that occur in `sequences`)
+        A search over other labels is refused before it begins: the model would forbid them. For logits
+        of C classes with blank 0 pass range(1, C), and labels that were never seen have a probability, too.
     weight : the factor of ln P in `score` and `end`
     bonus : nats that `score` adds per label, to balance a weight that favours short labellings
 
@@ -69,9 +79,10 @@ class NGram:
         seen = {c for sequence in learnt for c in sequence}
         given = list(labels) if isinstance(labels, Iterable) else labels
         self.labels = sorted(seen if labels is None else {*as_labels(given).tolist()})
+        self._places = {label: k for k, label in enumerate(self.labels)}
         if not self.labels:
             raise ValueError("an n-gram model needs labels: the sequences hold none, and none are given")
-        for label in sorted(seen - set(self.labels)):
+        for label in sorted(seen - self._places.keys()):
             raise ValueError(f"label {label} occurs in a sequence, but is none of the labels {self.labels}")
 
         self._counts: defaultdict[tuple, Counter] = defaultdict(Counter)
@@ -81,6 +92,7 @@ class NGram:
                 context = self._context(sequence[:u])
                 for begin in range(len(context) + 1):
                     self._counts[context[begin:]][c] += 1
+        self._totals = {context: following.total() for context, following in self._counts.items()}
 
     def __repr__(self) -> str:
         return (f"NGram(order={self.order}, {len(self.labels)} labels, weight={self.weight:g}, "
@@ -88,7 +100,7 @@ class NGram:
 
     def prob(self, prefix: Sequence[int], label: Hashable) -> float:
         """P(label | prefix); with END as the label, the probability that nothing follows."""
-        if label != END and label not in self.labels:
+        if label != END and label not in self._places:
             raise ValueError(f"label {label} is none of the labels {self.labels}")
         context = self._context(tuple(prefix))
         prob = 1.0 / (len(self.labels) + 1)
@@ -96,7 +108,7 @@ class NGram:
             following = self._counts.get(context[begin:])
             if following is not None:
                 different = len(following)
-                prob = (following[label] + different * prob) / (following.total() + different)
+                prob = (following[label] + different * prob) / (self._totals[context[begin:]] + different)
         return prob
 
     def score(self, prefix: Sequence[int], label: int) -> float:
@@ -106,6 +118,56 @@ class NGram:
     def end(self, prefix: Sequence[int]) -> float:
         """What the search adds when nothing follows `prefix`, in nats."""
         return self.weight * math.log(self.prob(prefix, END))
+
+    def scores_for(self, labels: NDArray[np.intp]) -> Callable[[tuple[int, ...]], NDArray[np.float64]]:
+        """A function of a prefix that returns `score` for all these labels at once, as an array.
+
+        Raises
+        ------
+        ValueError
+            The model does not know one of the labels.
+        """
+        own = getattr(self.score, "__func__", None), getattr(self.prob, "__func__", None)
+        if own != (NGram.score, NGram.prob):  # a subclass may know more labels, and its scores are its own
+            return lambda prefix: np.array([self.score(prefix, c) for c in labels.tolist()])
+        unknown = [c for c in labels.tolist() if c not in self._places]
+        if unknown:
+            raise ValueError(
+                f"the language model does not know label {unknown[0]}, a class of the logits (it knows "
+                f"{len(self.labels)} labels; {len(unknown)} of {len(labels)} are none of these): "
+                f"make it as NGram(..., labels=all classes but the blank)")
+        places = np.array([self._places[c] for c in labels.tolist()], np.intp)
+        probs: dict[tuple, NDArray[np.float64]] = {}
+        scores: dict[tuple, NDArray[np.float64]] = {}
+
+        def after(prefix: tuple[int, ...]) -> NDArray[np.float64]:
+            context = self._context(prefix)
+            while context and context not in self._counts:
+                context = context[1:]
+            if context not in scores:
+                if (len(probs) + len(scores)) * len(self.labels) > MOST_KEPT:
+                    probs.clear()
+                    scores.clear()
+                logs = np.array([math.log(prob) for prob in self._probs(context, probs).tolist()])
+                scores[context] = (self.weight * logs + self.bonus)[places]
+            return scores[context]
+
+        return after
+
+    def _probs(self, context: tuple, known: dict[tuple, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """P(label | context) of all labels, with the roundings of `prob`; `known` keeps the results."""
+        if context not in known:
+            shorter = self._probs(context[1:], known) if context else np.full(
+                len(self.labels), 1.0 / (len(self.labels) + 1))
+            following, counts = self._counts.get(context, Counter()), np.zeros(len(self.labels))
+            for label, count in following.items():
+                if label != END:
+                    counts[self._places[label]] = count
+            if following:
+                different = len(following)
+                shorter = (counts + different * shorter) / (self._totals[context] + different)
+            known[context] = shorter
+        return known[context]
 
     def log_prob(self, sequence: Sequence[int]) -> float:
         """ln P of a whole sequence, its end included."""

@@ -7,9 +7,11 @@ Shapes
 ------
 tree : (capacity, 5), one row per node with the columns below, parents before their children
 priors : (capacity,), what the language model adds to the score of the whole prefix; 0 without a model
-label_priors : (capacity, C), what it adds for each label after the prefix; (0, C) without a model
+label_priors : (capacity, C), what it adds for each label after the prefix, NaN if it was not asked yet; in
+    the column of the blank, a bound that none of these exceeds; (0, C) without a model
 nodes : (W,), the nodes of the prefixes in the beam, best first
-counts : (3,), nodes in use, prefixes in the beam, first node that the last frame added
+counts : (4,), nodes in use, prefixes in the beam, first node that is new to the language model, scores that
+    the next frame needs of it
 """
 
 from ...compiled.cache import cached_njit
@@ -22,7 +24,7 @@ inlined = cached_njit(nogil=True, error_model="numpy", inline="always")
 # Columns of the tree: the parent, the last label, the youngest child, the next older child of the same
 # parent, and the position in the beam. Each is -1 if there is none.
 PARENT, LABEL, CHILD, SIBLING, SLOT = 0, 1, 2, 3, 4
-NODES, BEAM, FRESH = 0, 1, 2  # entries of counts
+NODES, BEAM, FRESH, WANTED = 0, 1, 2, 3  # entries of counts
 
 
 @inlined

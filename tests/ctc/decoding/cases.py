@@ -38,6 +38,35 @@ class Pairs:
         return sum(self.score(labels[:u], c) for u, c in enumerate(labels)) + self.end(labels)
 
 
+class Asked:
+    """Another language model by its `score` and `end` alone; `asked` lists the labellings it was asked for.
+
+    highest_score : the bound that it declares, if any
+    """
+
+    def __init__(self, model, highest_score=None):
+        self.model, self.asked = model, []
+        if highest_score is not None:
+            self.highest_score = highest_score
+
+    def score(self, prefix, label):
+        self.asked.append((*prefix, label))
+        return self.model.score(prefix, label)
+
+    def end(self, prefix):
+        return self.model.end(prefix)
+
+
+class AllAtOnce(Asked):
+    """Another language model, which gives the scores of all labels at once."""
+
+    def score(self, prefix, label):
+        raise AssertionError("scores_for takes the place of score")
+
+    def scores_for(self, labels):
+        return lambda prefix: np.array([self.model.score(prefix, c) for c in labels.tolist()])
+
+
 def pairs_with_a_gap(rng, C):
     """A `Pairs` that never lets label 1 follow class 0."""
     model = Pairs(rng, C)

@@ -12,7 +12,7 @@ from ctc_scratch.ctc import (
 )
 from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
-from tests.ctc.decoding.cases import pairs_with_a_gap, possible, random_case
+from tests.ctc.decoding.cases import AllAtOnce, Asked, pairs_with_a_gap, possible, random_case
 
 
 @pytest.mark.slow
@@ -163,6 +163,53 @@ def test_a_language_model_must_give_scores(value):
 
     with pytest.raises(ValueError, match=rf"language_model.score gave {value} for the labels \[1, 1\]"):
         prefix_beam_search(FRAMES, language_model=Broken())
+
+
+def test_only_the_scores_of_likely_labels_are_asked_for_and_each_once(rng):
+    """Spikes over blanks, 200 classes: the bound leaves few labels that could enter the beam."""
+    logits = rng.standard_normal((24, 200))
+    logits[:, 0] += 8.0
+    logits[np.arange(1, 24, 4), rng.integers(1, 200, 6)] += 12.0
+    model = pairs_with_a_gap(rng, 200)
+    np.minimum(model.table, 0.0, out=model.table)
+    every, some = Asked(model), Asked(model, highest_score=0.0)
+    found = [[(h.labels, h.log_score) for h in prefix_beam_search(logits, top=16, language_model=form)]
+             for form in (every, some)]
+    assert found[0] == found[1]
+    assert len(set(some.asked)) == len(some.asked), "a score was asked for twice"
+    assert set(some.asked) < set(every.asked)
+    assert 20 * len(some.asked) < len(every.asked), f"{len(some.asked)} scores, {len(every.asked)} without"
+
+
+@pytest.mark.parametrize("highest, error, message", [
+    (np.nan, ValueError, "language_model.highest_score must be a number that no score exceeds, got nan"),
+    ("0", TypeError, "language_model.highest_score must be a number, got '0'"),
+    (-3.0, ValueError, r"language_model.score gave -2.0 for the labels \[1\], but its highest_score is -3.0"),
+])
+def test_a_wrong_bound_of_the_scores_is_refused(highest, error, message):
+    class Model:
+        highest_score = highest
+
+        def score(self, prefix, label):
+            return -2.0
+
+    with pytest.raises(error, match=message):
+        prefix_beam_search(FRAMES, language_model=Model())
+
+
+@pytest.mark.parametrize("scores, error, message", [
+    ([0.0], TypeError, r"scores_for\(labels\) gave array\(\[0.\]\) after the labels \[\], not 2 numbers"),
+    (["a", "b"], TypeError, r"scores_for\(labels\) gave array\(\['a', 'b'\].* not 2 numbers"),
+    ([0.0, np.nan], ValueError, r"language_model.scores_for gave nan for the labels \[2\]"),
+    ([np.inf, 0.0], ValueError, r"language_model.scores_for gave inf for the labels \[1\]"),
+])
+def test_all_scores_at_once_must_be_scores(scores, error, message):
+    class Model(AllAtOnce):
+        def scores_for(self, labels):
+            return lambda prefix: scores
+
+    with pytest.raises(error, match=message):
+        prefix_beam_search(FRAMES, language_model=Model(None))
 
 
 def test_repr_of_a_stream_fits_a_line():

@@ -17,7 +17,9 @@ from ctc_scratch.ctc import (
     prefix_beam_search,
     reference,
 )
+from ctc_scratch.ctc.decoding import reference_beam
 from tests.conftest import assert_close
+from tests.ctc.decoding.cases import AllAtOnce, Asked, pairs_with_a_gap
 from tests.tools.strategies import (
     laws,
     one_by_one,
@@ -145,6 +147,43 @@ def test_scores_are_those_of_ctc_loss(problem):
         loss = ctc_loss(logits, best.labels, blank=problem.blank).loss
         assert_close(best.log_prob, -loss, 1e-13 * max(1, loss), "log_prob")
         assert best.gap >= 0
+
+
+@laws
+@given(problem=problems(most_frames=8, most_classes=8, most_sequences=2, holes=True), random=random)
+def test_what_a_bound_skips_could_not_enter_the_beam(problem, random):
+    """The same bits, in the same order on ties, whether all scores are asked for or only those needed."""
+    tie = random.random() < 0.3
+    model = pairs_with_a_gap(np.random.default_rng(random.getrandbits(32)), problem.logits.shape[2])
+    model.table += random.choice([-5.0, 0.0, 5.0])
+    if tie:
+        model.table = np.round(model.table / 3)
+    most = model.table.max()
+    options = dict(blank=problem.blank, beam_width=random.randint(1, 10), prune=random.choice([None, 2.0]))
+    for logits, _ in one_by_one(problem):
+        logits = np.round(logits) if tie else logits
+
+        def search(form):
+            found = prefix_beam_search(
+                logits, top=options["beam_width"], language_model=form, **options)  # noqa: B023
+            return [(tuple(h.labels), h.log_score) for h in found]
+
+        every = search(Asked(model))
+        for form in (Asked(model, most), Asked(model, most + 7), AllAtOnce(model)):
+            assert search(form) == every
+        stream = BeamStream(language_model=Asked(model, most), **options)
+        for frame in logits:
+            stream.push(frame[None])
+        assert [(tuple(h.labels), h.log_score) for h in stream.hypotheses(options["beam_width"])] == every
+        if not tie:
+            twin = reference_beam.prefix_beam_search(
+                reference.log_softmax(logits), options["beam_width"], problem.blank,
+                options["prune"] or np.inf, model.score)
+            twin = sorted(((labels, score + model.end(labels)) for labels, score in twin),
+                          key=lambda pair: -pair[1])
+            assert [labels for labels, _ in every] == [labels for labels, _ in twin]
+            for (labels, score), (_, right) in zip(every, twin):
+                assert_close(score, right, 1e-11, f"log_score of {labels}")
 
 
 @laws

@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import NGram, prefix_beam_search
+from ctc_scratch.ctc import BeamStream, NGram, prefix_beam_search
+from ctc_scratch.ctc.decoding import ngram
 from ctc_scratch.ctc.decoding.ngram import END
 from tests.conftest import assert_close
+from tests.ctc.decoding.cases import Asked
 
 YEARS = [[int(digit) for digit in str(year)] for year in range(1900, 2030)]
 
@@ -63,6 +65,68 @@ def test_it_decides_where_the_frames_leave_a_choice():
     assert without.labels == [2, 5, 10, 10] and with_model.labels == [2, 10, 10, 10]
     assert with_model.log_prob < without.log_prob
     assert_close(with_model.log_score, with_model.log_prob + model.log_prob(with_model.labels), 1e-9, "score")
+
+
+PREFIXES = [(), (1,), (1, 9), (2, 0), (7, 7, 7), (1, 9, 9, 9), (2, 0, 2), (1, 9, 5, 0, 1, 9)]
+
+
+@pytest.mark.parametrize("most_kept", [0, 2**22])
+@pytest.mark.parametrize("sequences", [YEARS[::3], []], ids=["years", "nothing learnt"])
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_all_scores_at_once_are_those_of_score_to_the_last_bit(order, sequences, most_kept, monkeypatch):
+    monkeypatch.setattr(ngram, "MOST_KEPT", most_kept)
+    model = NGram(sequences, order, labels=range(12), weight=0.7, bonus=1.5)
+    for labels in (np.arange(12), np.array([9, 3, 11])):
+        scores = model.scores_for(labels)
+        for prefix in PREFIXES + PREFIXES:
+            right = [model.score(prefix, c) for c in labels.tolist()]
+            assert scores(prefix).tolist() == right, f"after {prefix}"
+
+
+def test_the_alphabet_is_that_of_the_sequences():
+    learnt, told = NGram(YEARS, 3), NGram(YEARS, 3, labels=range(10))
+    assert learnt.labels == list(range(10))
+    logits = np.random.default_rng(5).standard_normal((12, 11))
+    found, right = (
+        [(h.labels, h.log_score) for h in prefix_beam_search(logits, blank=10, top=8, language_model=model)]
+        for model in (learnt, told))
+    assert found == right
+
+
+UNKNOWN = (r"^the language model does not know label 3, a class of the logits \(it knows 3 labels; 2 of 5 "
+           r"are none of these\): make it as NGram\(\.\.\., labels=all classes but the blank\)$")
+
+
+@pytest.mark.parametrize("search", [
+    lambda model: prefix_beam_search(np.zeros((4, 6)), language_model=model),
+    lambda model: prefix_beam_search(np.zeros((0, 6)), language_model=model),
+    lambda model: prefix_beam_search(np.zeros((4, 0, 6)), language_model=model),
+    lambda model: BeamStream(language_model=model).push(np.zeros((0, 6))),
+], ids=["frames", "no frames", "no sequences", "stream"])
+def test_classes_that_it_does_not_know_are_refused_before_the_search(search):
+    with pytest.raises(ValueError, match=UNKNOWN):
+        search(NGram([[1, 2, 4], [4, 1]]))
+
+
+@pytest.mark.parametrize("order, weight, bonus", [(1, 1.0, 0.0), (3, 1.0, 0.0), (2, 0.5, 3.0), (3, 2.0, -1.0),
+                                                  (2, 0.0, 0.0)])
+def test_a_search_finds_the_same_by_all_scores_at_once_and_one_by_one(rng, order, weight, bonus):
+    """A score never exceeds the bonus, so that is a bound, too."""
+    model = NGram(rng.integers(1, 30, (40, 6)), order, labels=range(1, 30), weight=weight, bonus=bonus)
+    for case in range(5):
+        logits = rng.choice([1.0, 5.0]) * rng.standard_normal((12, 30))
+        found = [[(h.labels, h.log_score) for h in prefix_beam_search(logits, top=16, language_model=form)]
+                 for form in (Asked(model), model, Asked(model, bonus))]
+        assert found[0] == found[1] == found[2], f"case {case}"
+
+
+def test_a_subclass_may_have_scores_of_its_own():
+    class Liking7(NGram):
+        def score(self, prefix, label):
+            return 10.0 if label == 7 else -10.0
+
+    best, = prefix_beam_search(np.zeros((1, 9)), language_model=Liking7([[1, 2]]))
+    assert best.labels == [7]
 
 
 @pytest.mark.parametrize("call, error, message", [
