@@ -27,9 +27,9 @@ last of the beam only improves while candidates are offered, and `offer` refuses
 A label_prior is NaN until the model was asked for it. If a label could enter by its bound but its
 label_prior is NaN, `extend` lists it as wanted. `advance` then returns before it has changed the state, the
 caller asks the model, and the frame is tried again. When nothing is wanted any more, all that was skipped
-was skipped by the bound, so the beam is the one that all C - 1 scores would give. A prefix lists at most
-`most_wanted` labels, its likeliest, because their scores raise the last of the beam and so make others
-unnecessary.
+was skipped by the bound, so the beam is the one that all C - 1 scores would give. At most `most_wanted`
+scores are listed at a time, those of better prefixes and likelier labels first, because they raise the last
+of the beam and so make others unnecessary.
 
 Ties are broken in this order: stays first, then extensions of better prefixes, then likelier labels, then
 smaller labels.
@@ -78,7 +78,7 @@ class Scratch(NamedTuple):
     """Memory that a frame needs; its contents do not matter to the next frame."""
 
     log_probs: NDArray  # (C,)
-    order: NDArray  # (C,) the classes; with a language model, likeliest first
+    order: NDArray  # (C,) the classes; with a language model likeliest first, so that `offer` only appends
     likely: NDArray  # (K,) the likeliest labels, likeliest first
     likely_log_probs: NDArray  # (K,) their log-probabilities
     wanted: NDArray  # (W * C,) packed(i, c) if the score of label c after prefix i is needed; (0,) if never
@@ -157,14 +157,14 @@ def extend(
 ):
     """Offer each prefix with one more label to the next beam, unless the result is in the beam already.
 
-    Lists the scores that are wanted of the language model, at most `most_wanted` per prefix. Returns how
-    many entries the next beam has now.
+    Lists the scores that are wanted of the language model, at most `most_wanted`. Returns how many entries
+    the next beam has now.
     """
     W, B, has_model = len(scores), counts[BEAM], len(label_priors) > 0
     counts[WANTED] = 0
     for i in range(B):
         node = nodes[i]
-        last, score, first_wanted = tree[node, LABEL], priors[node], counts[WANTED]
+        last, score = tree[node, LABEL], priors[node]
         highest = score + label_priors[node, blank] if has_model else score
         # Mark the labels whose extension is in the beam: `stay` has counted these paths.
         j = links[i, 0]
@@ -178,7 +178,7 @@ def extend(
             if owner[c] == i:
                 continue
             if has_model and np.isnan(label_priors[node, c]):
-                if counts[WANTED] == first_wanted + most_wanted:
+                if counts[WANTED] == most_wanted:
                     break  # the scores listed may show that the other labels cannot enter
                 wanted[counts[WANTED]] = packed(i, c)
                 counts[WANTED] += 1

@@ -258,7 +258,7 @@ class Search:
                 most_wanted = max(1, most_wanted // 2)  # the next frame may need less
             elif self._state.counts[WANTED] > 0:
                 self._score_wanted()
-                most_wanted *= 2  # so that a frame is tried again at most ln C / ln 2 times
+                most_wanted *= 2  # so that a frame is tried again at most ln (W C) / ln 2 times
             else:
                 self._grow()
         return norms
@@ -293,8 +293,8 @@ class Search:
         for node in range(counts[FRESH], counts[NODES]):
             row = self._state.label_priors[node]
             if self._asks_all:
-                row[options.labels] = values = _checked_scores(options, tuple(self._spell(node)))
-                row[options.blank] = values.max(initial=-np.inf)
+                prefix = tuple(self._spell(node))
+                row[options.labels], row[options.blank] = _checked_scores(options, prefix)
             else:
                 row[:], row[options.blank] = np.nan, options.highest
         counts[FRESH] = counts[NODES]
@@ -315,26 +315,27 @@ class Search:
 
     def _grow(self) -> None:
         """Make room for twice as many prefixes."""
-        tree, priors, label_priors = (
-            np.concatenate([array, np.empty_like(array)]) for array in self._state[:3]
-        )
+        tree, priors, label_priors = (np.concatenate([a, np.empty_like(a)]) for a in self._state[:3])
         self._state = self._state._replace(tree=tree, priors=priors, label_priors=label_priors)
 
 
-def _checked_scores(options: SearchOptions, prefix: tuple[int, ...]) -> NDArray[np.float64]:
-    """The scores (C - 1,) of all labels after a prefix, or an error if one of them is no score."""
-    assert options.score is not None
-    labels = options.labels.tolist()
+def _checked_scores(options: SearchOptions, prefix: tuple[int, ...]) -> tuple[NDArray[np.float64], float]:
+    """The scores (C - 1,) of all labels after a prefix and the highest, or an error if one is no score."""
+    score, labels = options.score, options.labels
+    assert score is not None
     if options.scores is None:
-        return np.array([_checked_score(options.score(prefix, c), "score", prefix, c) for c in labels])
-    values = np.asarray(options.scores(prefix))
-    if values.shape != options.labels.shape or values.dtype.kind not in "fiu":
-        raise TypeError(f"language_model.scores_for(labels) gave {values!r:.80} after the labels "
-                        f"{[*prefix]}, not {len(labels)} numbers")
-    if not (values < math.inf).all():
+        values = np.array([_checked_score(score(prefix, c), "score", prefix, c) for c in labels.tolist()])
+    else:
+        given = np.asarray(options.scores(prefix))
+        if given.shape != labels.shape or given.dtype.kind not in "fiu":
+            raise TypeError(f"language_model.scores_for(labels) gave {given!r:.80} after the labels "
+                            f"{[*prefix]}, not {len(labels)} numbers")
+        values = given.astype(np.float64, copy=False)
+    highest = float(values.max(initial=-np.inf))  # nan if one is
+    if not highest < math.inf:
         k = int(np.argmin(values < math.inf))
-        _checked_score(float(values[k]), "scores_for", prefix, labels[k])
-    return values
+        _checked_score(float(values[k]), "scores_for", prefix, int(labels[k]))
+    return values, highest
 
 
 def _checked_score(value: Any, method: str, prefix: Sequence[int], *label: int) -> float:

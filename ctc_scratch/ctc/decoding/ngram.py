@@ -148,7 +148,7 @@ class NGram:
                 if (len(probs) + len(scores)) * len(self.labels) > MOST_KEPT:
                     probs.clear()
                     scores.clear()
-                logs = np.array([math.log(prob) for prob in self._probs(context, probs).tolist()])
+                logs = np.array(list(map(math.log, self._probs(context, probs).tolist())))  # as in `score`
                 scores[context] = (self.weight * logs + self.bonus)[places]
             return scores[context]
 

@@ -7,7 +7,17 @@ from ctc_scratch.ctc import prefix_beam_search
 from ctc_scratch.ctc.decoding import reference_beam
 from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
-from tests.ctc.decoding.cases import pairs_with_a_gap, random_case
+from tests.ctc.decoding.cases import Asked, pairs_with_a_gap, random_case
+
+
+class Same:
+    """A language model to which all labels are the same."""
+
+    def score(self, prefix, label):
+        return -1.0
+
+    def end(self, prefix):
+        return 0.0
 
 
 def test_the_kernel_finds_what_its_twin_finds(rng):
@@ -29,6 +39,15 @@ def test_ties_are_broken_as_in_the_twin(width, blank, prune):
     logits = np.zeros((3, 4))
     found = prefix_beam_search(logits, beam_width=width, blank=blank, top=width, prune=prune)
     twin = reference_beam.prefix_beam_search(log_softmax(logits), width, blank, prune)
+    assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin]
+
+
+@pytest.mark.parametrize("highest", [None, -1.0, 2.0])
+@pytest.mark.parametrize("width", range(1, 12, 2))
+def test_ties_are_broken_as_in_the_twin_with_a_language_model(width, highest):
+    model = Asked(Same(), highest)
+    found = prefix_beam_search(np.zeros((3, 4)), beam_width=width, blank=2, top=width, language_model=model)
+    twin = reference_beam.prefix_beam_search(log_softmax(np.zeros((3, 4))), width, 2, score=Same().score)
     assert [tuple(h.labels) for h in found] == [labels for labels, _ in twin]
 
 

@@ -181,6 +181,27 @@ def test_only_the_scores_of_likely_labels_are_asked_for_and_each_once(rng):
     assert 20 * len(some.asked) < len(every.asked), f"{len(some.asked)} scores, {len(every.asked)} without"
 
 
+def test_the_likeliest_labels_are_asked_for_first():
+    """Each label is 0.1 nats less likely than the one before it, and every score is -0.35.
+
+    With label 1 known, labels 2 to 4 could still be better; label 5 could not.
+    """
+    class Model:
+        def score(self, prefix, label):
+            return -0.35
+
+        def end(self, prefix):
+            return 0.0
+
+    logits = np.tile(-0.1 * np.arange(200.0), (3, 1))
+    logits[:, 0] = -30.0
+    model = Asked(Model(), highest_score=0.0)
+    prefix_beam_search(logits[:1], beam_width=1, language_model=model)
+    assert model.asked == [(1,), (2,), (3,), (4,)]
+    prefix_beam_search(logits, beam_width=8, language_model=model)
+    assert len(model.asked) < 80, f"{len(model.asked)} scores, where 17 prefixes have 199 each"
+
+
 @pytest.mark.parametrize("highest, error, message", [
     (np.nan, ValueError, "language_model.highest_score must be a number that no score exceeds, got nan"),
     ("0", TypeError, "language_model.highest_score must be a number, got '0'"),
@@ -210,6 +231,18 @@ def test_all_scores_at_once_must_be_scores(scores, error, message):
 
     with pytest.raises(error, match=message):
         prefix_beam_search(FRAMES, language_model=Model(None))
+
+
+def test_all_scores_at_once_may_be_whole_numbers():
+    class Model:
+        def score(self, prefix, label):
+            raise AssertionError("scores_for takes its place")
+
+        def scores_for(self, labels):
+            return lambda prefix: [0, 3]
+
+    best, = prefix_beam_search(FRAMES[:1], language_model=Model())
+    assert best.labels == [2]
 
 
 def test_repr_of_a_stream_fits_a_line():
