@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "ctc.running": ["compiled", "ctc.kernels", "ctc.exact", "ctc.certified", "ctc.inputs"],
     "ctc.loss": ["ctc.inputs", "ctc.running"],
     "ctc.paths": ["compiled", "arrays", "ctc.labels", "ctc.enumeration", "ctc.reference",
-                  "ctc.exact.emissions", "ctc.inputs", "ctc.loss"],
+                  "ctc.exact.emissions", "ctc.inputs", "ctc.running.threads", "ctc.loss"],
     "ctc.decoding": ["compiled", "arrays", "ctc.labels", "ctc.inputs", "ctc.running.threads", "ctc.loss",
                      "ctc.paths"],
     "ctc.diagnosis": ["arrays", "ctc.labels", "ctc.enumeration", "ctc.inputs", "ctc.paths"],

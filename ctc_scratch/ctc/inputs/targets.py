@@ -25,6 +25,10 @@ class Targets(NamedTuple):
     lengths: NDArray[np.intp]  # (N,) U
     repeats: NDArray[np.intp]  # (N,) labels that equal their left neighbour
 
+    def of(self, n: int) -> NDArray[np.intp]:
+        """The labels (U,) of target n."""
+        return self.labels[self.offsets[n]:self.offsets[n + 1]]
+
 
 def check_targets(
     targets: Any, target_lengths: ArrayLike | None, frames: Frames, blank: int

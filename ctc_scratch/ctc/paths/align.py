@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 from itertools import repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import underflow_is_zero
 from ..exact.emissions import LARGEST_LOGIT
+from ..inputs.frames import Layout
 from ..inputs.options import check_blank
 from ..inputs.targets import check_targets, first_infeasible
 from ..inputs.values import check_logits
+from ..running import threads
 from . import band_kernels
 from .band import band_of, best_states, classes_used
 from .svg import alignment_svg
@@ -70,28 +72,34 @@ class Alignment(NamedTuple):
                              f"U = {len(self.spans)} labels; log_prob = {self.log_prob:.6f}")
 
 
-def align(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Alignment:
-    """The most likely alignment of a target, even of a very long one (Viterbi).
+def align(
+    logits: ArrayLike, target: Any, logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None, *, blank: int = 0, layout: Layout = "TNC",
+) -> Any:
+    """The most likely alignment of a target, even of a very long one (Viterbi), or of each of a batch.
 
         path = argmax of prod_t y_t(path_t) over all paths that collapse to the target
 
     Parameters
     ----------
-    logits : (T, C) float array
+    logits : (T, C) float array; for a batch (T, N, C), or (N, T, C) with layout="NTC"
         Unnormalised scores; the softmax over C is taken inside. -inf is legal.
-    target : (U,) integers, without the blank
+    target : (U,) integers, without the blank; for a batch, targets in any form that `ctc_loss` takes
+    logit_lengths, target_lengths : (N,) integers, optional
+        Frames used of each sequence, and labels used of each target.
     blank : which class is the blank
+    layout : "TNC" or "NTC", the order of the axes
 
     Returns
     -------
-    Alignment
+    Alignment, or a list of N of them for a batch
         Where several paths are best, the first of them: at the first frame where they differ,
         stay comes before step before skip, and at the beginning blank before label.
 
     Raises
     ------
     InfeasibleTargetError
-        No path spells the target in T frames, or logits of -inf close every path that does.
+        No path spells a target in its frames, or logits of -inf close every path that does.
     ValueError, TypeError
         As `ctc_loss`.
 
@@ -99,29 +107,43 @@ def align(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Alignment:
     -----
     O(T W) time, where W <= 2 (U + 1) is the number of states that may matter: few where the frames
     agree with the target, and at most those that can be reached and can still finish. Memory: 1.5 T W
-    bits beside the logits, at most half a gigabyte for T = 100 000 and U = 10 000.
+    bits beside the logits, at most half a gigabyte for T = 100 000 and U = 10 000. The sequences of a
+    batch are divided among threads; each has the alignment that it would have alone.
 
     >>> alignment = align(np.log([[.6, .4], [.2, .8], [.3, .7], [.9, .1]]), [1])
     >>> alignment.path, round(alignment.log_prob, 6), alignment.spans[0][:3]
     (array([0, 1, 1, 0]), -1.196005, (1, 1, 2))
     """
-    frames = check_logits(logits)
-    blank = check_blank(blank, frames.rows.shape[1])
-    if not frames.single:
-        raise ValueError(f"logits must have shape (T, C), got {frames.logits.shape}")
-    packed = check_targets(target, None, frames, blank)
-    labels, T = packed.labels, len(frames.rows)
-    states = None
-    if T >= len(labels) + packed.repeats[0]:
-        classes, columns = classes_used(labels, blank, frames.rows.shape[1])
-        log_probs, tops = _emissions(frames.rows, classes)
-        states = best_states(log_probs, tops, columns, band_of(columns, T))
+    frames = check_logits(logits, logit_lengths, layout)
+    C, N = frames.rows.shape[1], len(frames.lengths)
+    blank = check_blank(blank, C)
+    packed = check_targets(target, target_lengths, frames, blank)
+    too_short = frames.lengths < packed.lengths + packed.repeats
+    if too_short.any():
+        raise first_infeasible(too_short, frames, packed)
+    alignments: list[Alignment | None] = [None] * N
+
+    def task(samples: NDArray[np.intp]) -> None:
+        for n in samples:
+            alignments[n] = best_alignment(frames.rows_of(frames.rows, n), packed.of(n), blank)
+
+    threads.run(task, frames.lengths * (C + packed.lengths) / 8)
+    if None in alignments:
+        raise first_infeasible(np.array([found is None for found in alignments]), frames, packed)
+    return alignments[0] if frames.single else alignments
+
+
+def best_alignment(rows: NDArray, labels: NDArray[np.intp], blank: int) -> Alignment | None:
+    """The alignment of labels (U,) to logits (T, C), T >= U + r; None if -inf closes every path."""
+    classes, columns = classes_used(labels, blank, rows.shape[1])
+    log_probs, tops = _emissions(rows, classes)
+    states = best_states(log_probs, tops, columns, band_of(columns, len(rows)))
     if states is None:
-        raise first_infeasible(np.array([True]), frames, packed)
+        return None
     # State 2u is blank u, 2u + 1 label u.
     path = np.where(states % 2 == 1, np.append(labels, blank)[states // 2], blank)
     emitted = np.where(states % 2 == 1, np.append(columns, 0)[states // 2], 0)
-    return alignment_of(path, log_probs[np.arange(T), emitted], blank)
+    return alignment_of(path, log_probs[np.arange(len(rows)), emitted], blank)
 
 
 @underflow_is_zero

@@ -20,6 +20,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,12 +29,13 @@ from ...arrays import underflow_is_zero
 from .. import reference
 from ..enumeration import count_alignments
 from ..inputs.errors import InfeasibleTargetError
+from ..inputs.frames import Layout
 from ..inputs.options import check_blank, check_count
 from ..inputs.targets import check_targets
 from ..inputs.values import check_logits
-from ..labels import can_skip, count_repeats, extend, states_of
+from ..labels import can_skip, count_repeats, extend, min_frames, states_of
 from ..loss import ctc_loss, log_partition
-from .align import MOST_SHOWN, Alignment, Span, align, alignment_of, saturated
+from .align import MOST_SHOWN, Alignment, Span, alignment_of, best_alignment, saturated
 from .k_best import paths_by_score
 from .moves import LEAST_FLOAT, backward, draw_moves, entropy_terms, three_moves
 from .svg import lattice_svg
@@ -43,19 +45,25 @@ MOST_STATES = 61
 """A lattice of more states than this is not printed as text."""
 
 
-def lattice(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Lattice:
-    """The lattice of a target: all its alignments, and their distribution.
+def lattice(
+    logits: ArrayLike, target: Any, logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None, *, blank: int = 0, layout: Layout = "TNC",
+) -> Any:
+    """The lattice of a target, or of each of a batch: all its alignments, and their distribution.
 
     Parameters
     ----------
-    logits : (T, C) float array
+    logits : (T, C) float array; for a batch (T, N, C), or (N, T, C) with layout="NTC"
         Unnormalised scores; the softmax over C is taken inside. -inf is legal.
-    target : (U,) integers, without the blank
+    target : (U,) integers, without the blank; for a batch, targets in any form that `ctc_loss` takes
+    logit_lengths, target_lengths : (N,) integers, optional
+        Frames used of each sequence, and labels used of each target.
     blank : which class is the blank
+    layout : "TNC" or "NTC", the order of the axes
 
     Returns
     -------
-    Lattice
+    Lattice, or a list of N of them for a batch
         A target without any alignment is accepted: `num_alignments`, `gamma`, `occupancy` and
         `xi` are then 0, and whatever needs an alignment raises InfeasibleTargetError.
 
@@ -85,12 +93,14 @@ def lattice(logits: ArrayLike, target: ArrayLike, *, blank: int = 0) -> Lattice:
      [ 0.  3.  3.  8.  1.]
      [ 0.  0.  0. 10.  5.]]
     """
-    frames = check_logits(logits)
+    frames = check_logits(logits, logit_lengths, layout)
     blank = check_blank(blank, frames.rows.shape[1])
-    if not frames.single:
-        raise ValueError(f"logits must have shape (T, C), got {frames.logits.shape}")
-    labels = check_targets(target, None, frames, blank).labels
-    return Lattice(saturated(frames.rows), labels, blank)
+    packed = check_targets(target, target_lengths, frames, blank)
+    lattices = [
+        Lattice(saturated(frames.rows_of(frames.rows, n)), packed.of(n), blank, n)
+        for n in range(len(frames.lengths))
+    ]
+    return lattices[0] if frames.single else lattices
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,11 +114,13 @@ class Lattice:
     logits : (T, C) float64
     labels : (U,)
     blank : the blank's class
+    index : which sequence of its batch this is, for error messages
     """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.intp]
     blank: int
+    index: int = 0
 
     def __repr__(self) -> str:
         T, C = self.logits.shape
@@ -245,7 +257,11 @@ class Lattice:
 
     def best(self) -> Alignment:
         """The most likely alignment, as `align` returns it."""
-        return align(self.logits, self.labels, blank=self.blank)
+        fits = len(self.logits) >= min_frames(self.labels)
+        best = best_alignment(self.logits, self.labels, self.blank) if fits else None
+        if best is None:
+            raise self._infeasible()
+        return best
 
     def spans(self) -> list[Span]:
         """The first and last frame of each label in the best alignment, and a confidence.
@@ -314,5 +330,8 @@ class Lattice:
 
     def _need_alignment(self) -> None:
         if self.log_likelihood == -np.inf:
-            repeats = count_repeats(self.labels)
-            raise InfeasibleTargetError(0, len(self.labels) + repeats, len(self.logits), repeats)
+            raise self._infeasible()
+
+    def _infeasible(self) -> InfeasibleTargetError:
+        repeats = count_repeats(self.labels)
+        return InfeasibleTargetError(self.index, len(self.labels) + repeats, len(self.logits), repeats)

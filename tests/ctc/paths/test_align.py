@@ -113,7 +113,7 @@ def test_an_error_about_closed_paths_differs_from_one_about_too_few_frames():
 
 
 @pytest.mark.parametrize("logits, target, message", [
-    (np.zeros((4, 2, 3)), [1], r"logits must have shape \(T, C\), got \(4, 2, 3\)"),
+    (np.zeros((4, 2, 3)), [1], r"targets in one dimension \(1 values\) for a batch of 2"),
     (np.zeros((4, 3)), [0], r"targets\[0\] is 0, the blank"),
     (np.zeros((4, 3)), [1, -1], r"targets\[1\] is -1, but the logits have classes 0..2"),
 ], ids=["batch", "blank", "negative"])
