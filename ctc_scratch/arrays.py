@@ -10,6 +10,27 @@ from numpy.typing import NDArray
 underflow_is_zero = np.errstate(under="ignore")
 """A decorator: a probability that is too small for a float becomes 0, even after np.seterr(under="raise")."""
 
+REFUSED = "must not be a masked array, whose mask would be lost"
+"""How an error about a mask begins."""
+
+
+def before_mask(labels: Any, name: str) -> Any:
+    """The labels before a mask that covers the end of a target; whatever is not a masked target, as it is.
+
+    Raises TypeError if the mask covers anything else.
+
+    >>> before_mask(np.ma.masked_equal([1, 2, -1, -1], -1), "targets")
+    array([1, 2])
+    """
+    if not isinstance(labels, np.ma.MaskedArray) or labels.ndim != 1 or not np.ma.is_masked(labels):
+        return labels
+    mask = np.ma.getmaskarray(labels)
+    U = int(np.argmax(mask))
+    if not mask[U:].all():
+        raise TypeError(f"{name} {REFUSED}, unless it masks the end of a sequence and nothing before it; "
+                        "pass plain numbers, and lengths")
+    return labels.data[:U]
+
 
 def as_array(values: Any, name: str) -> NDArray:
     """The values as an array.
@@ -17,14 +38,13 @@ def as_array(values: Any, name: str) -> NDArray:
     Raises TypeError if their type refuses that, as a torch tensor does that requires a gradient, or if they
     are masked, since the mask would be lost; ValueError if they are nested lists whose lengths differ.
 
-    >>> as_array(np.ma.masked_greater([1, 2, 9], 5), "targets")
+    >>> as_array(np.ma.masked_greater([1, 2, 9], 5), "lengths")
     Traceback (most recent call last):
-    TypeError: targets must not be a masked array, whose mask would be lost; pass plain numbers, and lengths
+    TypeError: lengths must not be a masked array, whose mask would be lost; pass plain numbers, and lengths
     """
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
-            raise TypeError(f"{name} must not be a masked array, whose mask would be lost; "
-                            "pass plain numbers, and lengths")
+            raise TypeError(f"{name} {REFUSED}; pass plain numbers, and lengths")
         values = values.data
     try:
         return np.asarray(values)

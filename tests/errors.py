@@ -146,6 +146,11 @@ LIBRARY: dict[str, list[Call]] = {
         Call("The number of lengths is not the batch size.", lambda: ctc_loss(X, TARGETS, [8, 8, 8]),
              ValueError, "logit_lengths must have shape (2,), one for each sequence, got (3,)",
              "Pass one length per sequence, and check `layout`."),
+        Call("A masked array whose mask does not cover just the padding.",
+             lambda: ctc_loss(np.ma.masked_array(X, mask=X + np.arange(5) == 4), TARGETS), TypeError,
+             "logits must not be a masked array, whose mask would be lost, unless it masks all classes of "
+             "the last frames of a sequence and nothing else, but sequence 0 is not so; ...",
+             "A class that is impossible in a frame has the logit -inf there."),
         Call("The logits have too few or too many axes.", lambda: ctc_loss(X[None], TARGETS), ValueError,
              "logits must have shape (T, N, C) or (T, C), got (1, 8, 2, 5)",
              "Index or reshape them; a single sequence may have shape (T, C)."),

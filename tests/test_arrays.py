@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import ctc_scratch as ctc
+from ctc_scratch.arrays import before_mask
 from ctc_scratch.nn.layers import check_frames, check_lengths
 
 
@@ -17,7 +18,7 @@ class Refusing:
 
 def unreadable(shape):
     """Name, values and a part of the expected message, for values of this shape."""
-    masked = np.ma.masked_equal(np.arange(np.prod(shape)).reshape(shape), 1)
+    masked = np.ma.masked_equal(np.arange(np.prod(shape)).reshape(shape), 0)  # not the end, but the beginning
     return [
         ("gradient", torch.ones(shape, requires_grad=True), r"requires a gradient; pass .*\.detach\(\)"),
         ("bfloat16", torch.ones(shape, dtype=torch.bfloat16), r"no bfloat16; pass .*\.float\(\)"),
@@ -36,7 +37,7 @@ CALLS = {  # each with the shape of the argument, and the name that the message 
     "align": ((6, 5), "logits", lambda x: ctc.align(x, [1, 2])),
     "lattice": ((6, 5), "logits", lambda x: ctc.lattice(x, [1, 2])),
     "targets": ((2,), "targets", lambda y: ctc.ctc_loss(ZEROS[:, 0], y)),
-    "padded targets": ((2, 2), "targets", lambda y: ctc.ctc_loss(ZEROS, y)),
+    "padded targets": ((2, 2), r"targets(\[0\])?", lambda y: ctc.ctc_loss(ZEROS, y)),
     "one of the targets": ((2,), r"targets\[1\]", lambda y: ctc.ctc_loss(ZEROS, [[1], y])),
     "logit_lengths": ((2,), "logit_lengths", lambda n: ctc.ctc_loss(ZEROS, [[1], [2]], n)),
     "target_lengths": ((2,), "target_lengths", lambda n: ctc.ctc_loss(ZEROS, [[1], [2]], [6, 6], n)),
@@ -86,6 +87,33 @@ def test_a_mask_that_masks_nothing_is_no_mask():
     plain = ctc.ctc_loss(ZEROS[:, 0], [1, 2])
     masked = ctc.ctc_loss(np.ma.masked_invalid(ZEROS[:, 0]), np.ma.array([1, 2]))
     assert masked.loss == plain.loss and type(masked.grad) is np.ndarray
+
+
+@pytest.mark.parametrize("labels, expected", [
+    (np.ma.array([3, 4, 9, 9], mask=[0, 0, 1, 1]), [3, 4]), (np.ma.array([3, 4], mask=[1, 1]), []),
+    (np.ma.array([3, 4], mask=[0, 0]), [3, 4]),
+], ids=["end", "all", "nothing"])
+def test_labels_end_where_the_mask_begins(labels, expected):
+    assert list(before_mask(labels, "labels")) == expected
+    assert ctc.min_frames(labels) == len(expected)
+    assert ctc.extend(labels)[1::2].tolist() == expected and ctc.collapse(labels) == expected
+    assert ctc.edit_distance(labels, expected) == 0 == ctc.edit_distance(expected, labels)
+
+
+@pytest.mark.parametrize("mask", [[1, 0, 0], [0, 1, 0], [1, 0, 1]], ids=str)
+def test_a_mask_before_the_end_is_refused(mask):
+    with pytest.raises(TypeError, match="^labels must not be .* unless it masks the end of a sequence"):
+        before_mask(np.ma.array([1, 2, 3], mask=mask), "labels")
+
+
+def test_rates_count_labels_before_the_mask():
+    """Masked labels are neither errors nor labels: 1 error in 3 labels."""
+    hypotheses = np.ma.array([[1, 9, 9], [2, 3, 9]], mask=[[0, 1, 1], [0, 0, 1]])
+    references = np.ma.array([[1, 8, 8], [2, 2, 8]], mask=[[0, 1, 1], [0, 0, 1]])
+    assert ctc.label_error_rate(hypotheses, references) == 1 / 3
+    assert ctc.sequence_accuracy(hypotheses, references) == 0.5
+    words = np.ma.array(["the", "cat", "sat"], mask=[0, 0, 1])
+    assert ctc.label_error_rate([words], [["the", "cat"]]) == 0.0
 
 
 def test_tensors_that_numpy_can_read_are_read():

@@ -19,7 +19,7 @@ from typing import Any, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import as_array
+from ..arrays import as_array, before_mask
 
 
 def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
@@ -30,7 +30,7 @@ def as_labels(labels: Any, name: str = "labels") -> NDArray[np.intp]:
     TypeError: labels must be a sequence of integers, got [1.5]
     """
     try:
-        array = as_array(labels, name)
+        array = as_array(before_mask(labels, name), name)
     except ValueError:  # a ragged list
         array = np.empty((0, 0))
     if array.ndim == 1 and (array.size == 0 or array.dtype.kind in "iu"):  # NumPy makes [] a float array

@@ -89,7 +89,8 @@ def ctc_loss(
         How many frames of each sequence are used, from the first on; by default all T.
         The frames after them are padding: never read, with gradient 0.
     target_lengths : (N,) integers, optional
-        How many labels of each target are used.
+        How many labels of each target are used. Masked arrays need neither lengths, if their masks
+        cover the padding and nothing else: all classes of the last frames, the end of a target.
     blank : which class is the blank
     reduction : "none", "sum", "batchmean" (the plain mean over N) or "mean"
         (each loss divided by max(U, 1), then the mean; what torch calls mean).
@@ -216,7 +217,7 @@ def log_partition(
 
     Parameters
     ----------
-    scores : (T, C) float array, which may hold -inf
+    scores : (T, C) float array, which may hold -inf; masked frames at its end have a gamma of 0
     target : (U,) integers, without the blank
     blank : which class is the blank
     method : "auto" or "exact", as in `ctc_loss`

@@ -9,7 +9,7 @@ from typing import Iterator, Sequence, Union
 
 import numpy as np
 
-from ...arrays import as_array
+from ...arrays import as_array, before_mask
 from ..labels import as_labels
 
 Labels = Union[Sequence[int], Sequence[str]]
@@ -73,7 +73,7 @@ def label_error_rate(hypotheses: Sequence[Labels], references: Sequence[Labels])
     """
     _check_pairs(hypotheses, references)
     edited = sum(edit_distance(h, r) for h, r in zip(hypotheses, references))
-    labels = sum(len(r) for r in references)
+    labels = sum(len(before_mask(r, "reference")) for r in references)
     if labels == 0:
         return 0.0 if edited == 0 else float("inf")
     return edited / labels
@@ -149,6 +149,7 @@ def _pair(hypothesis: Labels, reference: Labels) -> tuple[list, list]:
 
 
 def _listed(name: str, labels: Labels) -> list:
+    labels = before_mask(labels, name)
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "UO":
         labels = labels.tolist()
     if isinstance(labels, str):

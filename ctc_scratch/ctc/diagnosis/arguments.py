@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import as_array
+from ...arrays import as_array, before_mask
+from ..inputs.frames import without_mask
 from .findings import Diagnosis, few
 
 FEWEST_FRAMES = 20
@@ -53,6 +54,7 @@ def read_batch(
     diagnosis: Diagnosis, logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, layout: str
 ) -> GivenBatch | None:
     """The batch, or None if it cannot be understood; what is wrong with it is added to `diagnosis`."""
+    logits, logit_lengths = without_mask(logits, logit_lengths, layout)
     logits = as_array(logits, "logits")
     if logits.dtype.kind not in "fiu" or logits.ndim not in (2, 3) or logits.shape[-1] == 0:
         diagnosis.add(
@@ -142,7 +144,8 @@ def read_targets(diagnosis: Diagnosis, targets: Any, target_lengths: Any) -> lis
                 )
                 return None
             targets, U = np.split(targets, np.cumsum(U))[:-1], None
-        rows = [as_array(target, f"targets[{n}]").reshape(-1) for n, target in enumerate(targets)]
+        names = [f"targets[{n}]" for n in range(len(targets))]
+        rows = [as_array(before_mask(target, name), name).reshape(-1) for target, name in zip(targets, names)]
     except (TypeError, ValueError) as error:
         diagnosis.add("shape", [], f"targets cannot be read: {error}.", "Pass N sequences of integers.")
         return None

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array, as_lengths
+from ...arrays import REFUSED, as_array
+from .arrays import as_lengths
 from .options import check_choice
 
 Layout = Literal["TNC", "NTC"]
@@ -27,7 +28,7 @@ class Frames(NamedTuple):
     n_stride: int
     t_stride: int
     single: bool  # (T, C) was given
-    padded: bool  # lengths were given, so that some frames may be padding
+    padded: bool  # there are lengths, so that some frames may be padding
     what: str  # the caller's name for the logits
 
     def at(self, t: int, n: int) -> NDArray:
@@ -51,6 +52,7 @@ def check_shape(
     logits.
     """
     check_choice("layout", layout, LAYOUTS)
+    logits, lengths = without_mask(logits, lengths, layout, name, what)
     logits = as_array(logits, what)
     if logits.dtype.kind not in "fiu":
         raise TypeError(f"{what} must be real numbers, got an array of {logits.dtype}")
@@ -80,6 +82,36 @@ def check_shape(
             raise ValueError(f"{name}[{n}] is {used[n]}, the logits have {T} frames")
     rows, tops = logits.reshape(T * N, C), np.empty(0, dtype=logits.dtype)
     return Frames(logits, rows, tops, used, n_stride, t_stride, single, lengths is not None, what)
+
+
+def without_mask(
+    logits: Any, lengths: ArrayLike | None, layout: str, name: str = "logit_lengths", what: str = "logits"
+) -> tuple[Any, ArrayLike | None]:
+    """The logits without their mask, and the lengths, which are given or follow from the mask.
+
+    A mask must cover the frames after the end of each sequence, in all classes, and nothing else; if it
+    does not, this is a TypeError. If lengths are given, too, they must be the same.
+    """
+    if isinstance(logits, (list, tuple)) and any(map(np.ma.is_masked, logits)):
+        raise TypeError(f"{what} must not be a list of masked arrays; pass np.ma.stack({what})")
+    if not isinstance(logits, np.ma.MaskedArray) or logits.ndim not in (2, 3) or not np.ma.is_masked(logits):
+        return logits, lengths
+    mask = np.ma.getmaskarray(logits)
+    if mask.ndim == 2:
+        mask = mask[None]
+    elif layout == "TNC":
+        mask = mask.swapaxes(0, 1)  # (N, T, C)
+    N, T, _ = mask.shape
+    unmasked = T - np.count_nonzero(mask.all(axis=2), axis=1)
+    padding = np.arange(T) >= unmasked[:, None]  # (N, T)
+    for n in np.flatnonzero((mask != padding[:, :, None]).any(axis=(1, 2))):
+        raise TypeError(f"{what} {REFUSED}, unless it masks all classes of the last frames of a sequence and "
+                        f"nothing else, but sequence {n} is not so; pass plain numbers, and lengths")
+    if lengths is not None:
+        given = as_lengths(lengths, name, N, logits.ndim == 2)
+        for n in np.flatnonzero(given != unmasked):
+            raise ValueError(f"{name}[{n}] is {given[n]}, the mask of {what} leaves {unmasked[n]} frames")
+    return logits.data, unmasked
 
 
 def check_out(out: Any, frames: Frames) -> NDArray:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import before_mask
 from ...compiled.cache import cached_njit
 from .arrays import as_integers, as_lengths
 from .errors import InfeasibleTargetError
@@ -81,9 +82,15 @@ def _first_bad_target(labels, lengths, C, blank, offsets, repeats):
 def _join(
     targets: Any, target_lengths: ArrayLike | None, N: int, single: bool
 ) -> tuple[NDArray, NDArray[np.intp]]:
-    """All labels joined, and how many each target has, from any of the three forms."""
+    """All labels joined, and how many each target has, from any of the three forms.
+
+    A mask over the end of a padded target says how many labels it has, too.
+    """
+    masked = None  # (N,) which targets are masked arrays, if any label is masked
     if single:
         targets = [targets]
+    elif isinstance(targets, np.ma.MaskedArray) and targets.ndim == 2 and np.ma.is_masked(targets):
+        targets = list(targets)
     elif not isinstance(targets, (list, tuple)) or (targets and all(map(is_integer, targets))):
         targets = as_integers(targets, "targets")
         if targets.ndim not in (1, 2):
@@ -114,10 +121,15 @@ def _join(
             return targets.reshape(-1), held
     else:
         names = ["targets"] if single else [f"targets[{n}]" for n in range(N)]
+        if np.ma.MaskedArray in set(map(type, targets)) and any(map(np.ma.is_masked, targets)):
+            masked = np.array([isinstance(target, np.ma.MaskedArray) for target in targets])
+            targets = [before_mask(target, name) for target, name in zip(targets, names)]
         targets = [_as_labels(target, name) for target, name in zip(targets, names)]
         held = np.array([len(target) for target in targets], dtype=np.intp)
     if lengths is None:
         lengths = held
+    for n in np.flatnonzero(masked & (lengths != held)) if masked is not None else ():
+        raise ValueError(f"target_lengths[{n}] is {lengths[n]}, the mask of {names[n]} leaves {held[n]}")
     for n in np.flatnonzero(lengths > held):
         raise ValueError(f"target_lengths[{n}] is {lengths[n]}, target {n} holds {held[n]} values")
     if isinstance(targets, np.ndarray):

@@ -52,7 +52,7 @@ def check_piece(logits: ArrayLike, C: int | None) -> Frames:
         raise ValueError(f"a stream takes the frames (T, C) of one sequence, got {frames.logits.shape}")
     if C is not None and frames.rows.shape[1] != C:
         raise ValueError(f"a stream that began with {C} classes got {frames.rows.shape[1]}")
-    return frames
+    return frames._replace(rows=frames.rows[:frames.lengths[0]])  # a mask may end the piece
 
 
 def check_values(frames: Frames) -> Frames:
