@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, Callable, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-underflow_is_zero = np.errstate(under="ignore")
-"""A decorator: a probability that is too small for a float becomes 0, even after np.seterr(under="raise")."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def underflow_is_zero(function: Function) -> Function:
+    """A decorator: a probability too small for a float becomes 0, even after np.seterr(under="raise")."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # np.errstate as the decorator would be shared by threads; NumPy 1.26 keeps the old settings in it.
+        with np.errstate(under="ignore"):
+            return function(*args, **kwargs)
+
+    return cast(Function, call)
+
 
 REFUSED = "must not be a masked array, whose mask would be lost"
 """How an error about a mask begins."""

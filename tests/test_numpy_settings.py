@@ -1,5 +1,6 @@
 """np.seterr(all="raise") and warnings that are errors, as some programs set them, change no answer."""
 
+import threading
 import warnings
 
 import numba
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import ctc_scratch as ctc
+from ctc_scratch.arrays import underflow_is_zero
 from ctc_scratch.ctc import enumeration, reference
 
 TARGETS = [[1, 2], [3]]
@@ -20,6 +22,7 @@ CALLS = {
         (h.labels, h.log_prob, h.spans) for beam in ctc.prefix_beam_search(x, top=3) for h in beam],
     "map_decode": lambda x: ctc.map_decode(x, budget=50),
     "align": lambda x: ctc.align(x[:, 0], TARGETS[0]),
+    "align a batch": lambda x: ctc.align(x, TARGETS),
     "lattice": lambda x: ctc.lattice(x[:, 0], TARGETS[0]).moves,
     "diagnose": lambda x: str(ctc.diagnose(x, TARGETS)),
     "stream": lambda x: ctc.BeamStream().push(x[:, 0]),
@@ -41,3 +44,27 @@ def test_no_setting_of_numpy_breaks_a_call(rng, call, scale, closed):
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
         assert repr(call(logits)) == expected
+
+
+def test_a_call_in_another_thread_leaves_the_settings_of_this_one():
+    """NumPy 1.26 keeps the old settings in np.errstate itself, which threads must not share therefore."""
+    there, over = threading.Event(), threading.Event()
+
+    @underflow_is_zero
+    def in_another_thread():
+        there.set()
+        over.wait(10)
+
+    @underflow_is_zero
+    def in_this_thread():
+        helper.start()
+        assert there.wait(10)
+        assert np.geterr()["under"] == "ignore"
+
+    helper = threading.Thread(target=in_another_thread)
+    with np.errstate(all="raise"):
+        in_this_thread()
+        settings = np.geterr()
+        over.set()
+        helper.join()
+    assert set(settings.values()) == {"raise"}
