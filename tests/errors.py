@@ -195,6 +195,8 @@ LIBRARY: dict[str, list[Call]] = {
              "a stream that began with 5 classes got 4", "Use one stream per model."),
         Call("The budget is 0.", lambda: map_decode(X, budget=0), ValueError,
              "budget must be at least 1, got 0", "It counts the prefixes to extend; the default is 10 000."),
+        Call("The time limit is negative.", lambda: map_decode(X, seconds=-1), ValueError,
+             "seconds must be at least 0, got -1", "It limits the search; None, the default, does not."),
         Call("There are not as many hypotheses as references.", lambda: label_error_rate([[1]], [[1], [2]]),
              ValueError, "hypotheses and references go in pairs, got 1 and 2",
              "Pass one hypothesis per reference, empty ones too."),

@@ -195,8 +195,10 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          "the margin of 2^50 is enough whatever T is"),
     ],
     "ctc_scratch/ctc/decoding/map_search.py": [
-        ("if T * C * C <= LOOKAHEAD:", ["if T * C <= LOOKAHEAD:", "if C <= LOOKAHEAD:"],
-         "which of two bounds is used only changes how long it takes"),
+        ("likely = C - 1 if T * C * C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))",
+         ["likely = C - 1 if T * C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))",
+          "likely = C - 1 if C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))"],
+         "how many classes have rows of their own only changes how long it takes"),
     ],
     "ctc_scratch/compiled/log_space.py": [
         ("if a < b:", ["if a <= b:"], "equal numbers are exchanged"),

@@ -37,7 +37,7 @@ class Decoded(NamedTuple):
 
 def decode(
     decoder: Decoder, logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0,
-    budget: int = 10_000, layout: Layout = "TNC",
+    budget: int = 10_000, seconds: float | None = None, layout: Layout = "TNC",
 ) -> list[list[int]]:
     """The labels that the named decoder finds in each sequence.
 
@@ -49,6 +49,7 @@ def decode(
         Frames used of each sequence.
     blank : which class is the blank
     budget : how many prefixes "map" extends at most, per sequence
+    seconds : how long it extends them at most, per sequence; with a limit, the labels depend on the machine
     layout : "TNC" or "NTC", the order of the axes
 
     Returns
@@ -66,12 +67,13 @@ def decode(
     if decoder == "beam":
         beams = prefix_beam_search(logits, lengths, beam_width=BEAM_WIDTH, blank=blank, layout=layout)
         return [best.labels for best, *_ in beams]
-    results = map_decode(logits, lengths, blank=blank, budget=budget, layout=layout)
+    results = map_decode(logits, lengths, blank=blank, budget=budget, seconds=seconds, layout=layout)
     return [result.labels for result in results]
 
 
 def hypotheses(
-    decoder: Decoder, logits: ArrayLike, *, blank: int = 0, top: int = 1, budget: int = 10_000
+    decoder: Decoder, logits: ArrayLike, *, blank: int = 0, top: int = 1, budget: int = 10_000,
+    seconds: float | None = None,
 ) -> Decoded:
     """The hypotheses of the named decoder for one sequence, most probable first.
 
@@ -82,6 +84,7 @@ def hypotheses(
     blank : which class is the blank
     top : how many hypotheses "beam" returns at most; its width is 16, or `top` if that is more
     budget : how many prefixes "map" extends at most
+    seconds : how long it extends them at most; with a limit, the answer depends on the machine
 
     Returns
     -------
@@ -101,8 +104,9 @@ def hypotheses(
         posteriors = posteriors_of(logits, blank)
         log_score = posteriors.log_best_path()
     else:
-        labels, log_score, gap, _ = map_decode(logits, blank=blank, budget=budget)
-        posteriors, proved = posteriors_of(logits, blank), gap == 0
+        result = map_decode(logits, blank=blank, budget=budget, seconds=seconds)
+        labels, log_score, proved = result.labels, result.log_prob, result.stopped == "proved"
+        posteriors = posteriors_of(logits, blank)
     return Decoded([Hypothesis(labels, log_score, posteriors, log_score)], proved)
 
 

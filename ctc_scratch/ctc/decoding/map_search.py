@@ -6,24 +6,38 @@ next (Graves 2006, section 3.2). Once the best labelling found so far is as prob
 of all prefixes that are still open, nothing can beat it.
 
 **The bound.** A path that begins with the prefix p and the label c enters c at some frame t. Let a_t be the
-probability of all beginnings of paths that end with this entry, and R_t(s) that of all ways to go on from
-there and to spell the labels s after c. Then
+probability of all beginnings of paths up to this entry, and y_t(c) R_t(s) that of all ways to enter c, to go
+on, and to spell the labels s after c. Then
 
-    P(p c s) = sum_t a_t R_t(s),        so        max_s P(p c s) <= sum_t a_t max_s R_t(s)
+    P(p c s) = sum_t a_t y_t(c) R_t(s),     so     max_s P(p c s) <= sum_t a_t y_t(c) max_s R_t(s)
 
 The bound of the paper has the sum over s in place of the maximum: the probability of *all* labellings that
 begin with p c, which is far too high where many continuations share it. Here an upper bound G_t(c) of
 max_s R_t(s) comes from the same argument, applied to one label at a time, from the last frame back. Either
 no label follows c, or a label d does, entered at some later frame:
 
-    G_t(c) = max( E_t(c), max_d A_t(c, d) )                     being in label c at frame t
-    E_t(c)    = y(c) E(c)    + y(blank) F                       nothing follows (all on the right
-    F_t       =                y(blank) F                       at frame t + 1)
-    A_t(c, d) = y(c) A(c, d) + y(blank) D(d) + y(d) G(d)        d follows; the last term if d differs from c
-    D_t(d)    =                y(blank) D(d) + y(d) G(d)        d follows a blank
+    G_t(c) = max( E_t(c), max_d A_t(c, d) )           being in label c at frame t (on the right, all at t + 1)
+    D_t(d)    = y(blank) D(d) + y(d) G(d)             d follows a blank, or a label other than d
+    A_t(c, d) = y(c) A(c, d) + D_t(d)                 d follows c; but c itself only after a blank:
+    A_t(c, c) = y(c) A(c, c) + y(blank) D(c)
+    F_t       = y(blank) F                            nothing follows a blank
+    E_t(c)    = y(c) E(c) + F_t                       nothing follows c
 
 The bound is exact unless the best s differs from one t to another. So it is close where the frames say when
 a label comes, and loose where they leave that open.
+
+**Many classes.** A takes T C^2 steps, but a class that is nowhere likely is hardly ever the best d. So only
+the K classes with the largest emissions have a row A(., d) each. The rest share one, of their largest D_t(d):
+
+    A_t(c, rest) = y(c) A(c, rest) + max( max_{d != c} D_t(d), y(blank) D(c) )           d, c in the rest
+
+A maximum of sums is at most the sum of the maxima, and y >= 0. So A(c, rest) is no less than any A(c, d)
+that it replaces, and G remains an upper bound, for any K.
+
+**When to stop.** The gap between the highest bound and the best labelling only shrinks, but on frames that
+leave much open it shrinks very slowly. Early in the budget, each time the number of prefixes has doubled, the
+search asks whether the gap would close if each further doubling closed PATIENCE times as much as the last
+one did. If not, it stops. That is a guess about what the rest would bring; the gap itself is proved.
 """
 
 from __future__ import annotations
@@ -31,16 +45,17 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from typing import Any, NamedTuple
+import time
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import underflow_is_zero
 from ...compiled.cache import cached_njit
-from ...compiled.log_space import log_add_by_exp
+from ...compiled.log_space import NEGLIGIBLE, log_add_by_exp
 from ..inputs.frames import Layout
-from ..inputs.options import check_blank, check_count
+from ..inputs.options import check_blank, check_count, check_not_negative
 from ..inputs.values import check_logits
 from ..running import threads
 from .beam_search import prefix_beam_search
@@ -50,11 +65,22 @@ from .hypotheses import labels_text
 # No fastmath: -inf has to stay -inf.
 kernel = cached_njit(nogil=True, error_model="numpy")
 
+Stopped = Literal["proved", "budget", "seconds", "stalled"]
+
 ROUNDING = 1e-10
 """Nats that rounding may add to a bound: one that exceeds the best labelling by no more does not count."""
 
-LOOKAHEAD = 10**8
-"""Where T C^2 exceeds this, G would take too long. It is set to 1, which gives the bound of the paper."""
+FLOOR = 1e-200
+"""The smallest y_t(c) G_t(c), relative to the largest G of the frame: underflow must not lower a bound."""
+
+LIKELY = math.log(0.01)
+"""A class has a row of its own in A if ln y exceeds this at some frame, or if T C^2 <= FEW_STEPS."""
+
+FEW_STEPS, MOST_STEPS = 10**8, 10**9
+"""A takes at most MOST_STEPS, T C K: a second or two. T counts as at least 100, to keep A below 80 MB."""
+
+FIRST_LOOK, LAST_LOOK, PATIENCE = 64, 1 / 16, 8.0
+"""When to stop, see above. FIRST_LOOK is in prefixes, LAST_LOOK a share of the budget."""
 
 
 class MapResult(NamedTuple):
@@ -64,21 +90,24 @@ class MapResult(NamedTuple):
     log_prob : ln P(labels | x), at most 0
     gap : by how many nats the most probable labelling may beat this one; 0 if this one is proved to be it
     prefixes : how many prefixes the search extended
+    stopped : why it ended: "proved"; "budget" or "seconds" were used up; or "stalled", the gap was falling
+        too slowly to close within the budget
     """
 
     labels: list[int]
     log_prob: float
     gap: float
     prefixes: int
+    stopped: Stopped
 
     def __repr__(self) -> str:
         return (f"MapResult({labels_text(self.labels)}, log_prob={self.log_prob:.6f}, gap={self.gap:.6g}, "
-                f"prefixes={self.prefixes})")
+                f"prefixes={self.prefixes}, stopped={self.stopped!r})")
 
 
 def map_decode(
     logits: ArrayLike, lengths: ArrayLike | None = None, *, blank: int = 0, budget: int = 10_000,
-    layout: Layout = "TNC",
+    seconds: float | None = None, layout: Layout = "TNC",
 ) -> Any:
     """The most probable labelling, argmax of P(labels | x), or the best one found and how far off it may be.
 
@@ -90,6 +119,8 @@ def map_decode(
         Frames used of each sequence.
     blank : which class is the blank
     budget : how many prefixes to extend at most, per sequence
+    seconds : how long to extend prefixes at most, per sequence, after the beam search and the bounds
+        With a limit, the answer depends on the machine and its load. At least one prefix is extended.
     layout : "TNC" or "NTC", the order of the axes
 
     Returns
@@ -100,28 +131,29 @@ def map_decode(
     Raises
     ------
     ValueError, TypeError
-        The logits hold NaN or +inf, a shape or length is wrong, or the budget is below 1.
+        The logits hold NaN or +inf, a shape or length is wrong, budget < 1, or seconds < 0.
 
     Notes
     -----
     The search starts from the answer of `prefix_beam_search` and never returns a worse one. The bounds
-    take O(T C^2) time; each prefix that is extended takes O(T C) time and 16 T bytes. Where most frames
-    are nearly certain, few prefixes are extended; on flat random frames their number grows
-    exponentially with T.
+    take O(T C^2) time, a second or two at most; each prefix that is extended takes O(T C) time and up to
+    16 (T + C) bytes. Where most frames are nearly certain, few prefixes are extended; on flat random frames
+    their number grows exponentially with T. A search that is stalled goes on if the budget is larger.
 
     >>> result = map_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))     # greedy_decode gives []
-    >>> result.labels, round(math.exp(result.log_prob), 2), result.gap
-    ([1], 0.64, 0.0)
+    >>> result.labels, round(math.exp(result.log_prob), 2), result.gap, result.stopped
+    ([1], 0.64, 0.0, 'proved')
     """
     frames = check_logits(logits, lengths, layout, name="lengths")
     blank = check_blank(blank, frames.rows.shape[1])
-    check_count("budget", budget)
+    budget = check_count("budget", budget)
+    limit = math.inf if seconds is None else check_not_negative("seconds", seconds)
     C, N = frames.rows.shape[1], len(frames.lengths)
     results: list[MapResult | None] = [None] * N
 
     def task(samples: NDArray[np.intp]) -> None:
         for n in samples.tolist():
-            results[n] = _search(np.array(frames.rows_of(frames.rows, n), np.float64), blank, budget)
+            results[n] = _search(np.array(frames.rows_of(frames.rows, n), np.float64), blank, budget, limit)
 
     threads.run(task, frames.lengths * C * 1000)
     return results[0] if frames.single else results
@@ -133,97 +165,146 @@ class _Prefix(NamedTuple):
     label : the last label; -1 for the empty prefix
     shorter : the prefix without its last label
     ends : (2, T + 1) ln of the sum of all its paths that end after t frames in a blank, in its last label
+    next_labels : those that may lead to something better, most promising first
+    bounds : ln of the bound for each of them
     """
 
     label: int
     shorter: _Prefix | None
     ends: NDArray[np.float64]
+    next_labels: NDArray[np.intp]
+    bounds: NDArray[np.float64]
 
 
 @underflow_is_zero
-def _search(logits: NDArray[np.float64], blank: int, budget: int) -> MapResult:
+def _search(logits: NDArray[np.float64], blank: int, budget: int, seconds: float) -> MapResult:
     """The result for one sequence (T, C)."""
     T, C = logits.shape
     first, = prefix_beam_search(logits, blank=blank)
     labels, best = first.labels, first.log_prob
     log_probs = first.posteriors.log_probs()
-    tails = np.zeros((T, C))
-    if T * C * C <= LOOKAHEAD:
-        bound_tails(log_probs, blank, tails)
+    entries, scales = np.empty((T, C)), np.empty(T)
+    bound_entries(log_probs, blank, _own_classes(log_probs, blank), entries, scales)
 
-    root = _Prefix(-1, None, np.empty((2, T + 1)))
-    start(log_probs, blank, root.ends)
-    # A heap of the prefixes that may lead to something better: (-bound, tie breaker, label, shorter prefix).
-    open_prefixes: list[tuple[float, int, int, _Prefix]] = []
-    order, bounds, prefixes = itertools.count(), np.empty(C), 0
-    prefix: _Prefix | None = root
-    while prefix is not None:
+    began, order, bounds = time.perf_counter(), itertools.count(), np.empty(C)
+    # A heap of each prefix's best extension that is still open: (-bound, tie breaker, prefix, rank).
+    open_prefixes: list[tuple[float, int, _Prefix, int]] = []
+    label, shorter, ends = -1, None, np.full((2, T + 1), -np.inf)
+    ends[0, 0], ends[0, 1:] = 0.0, np.cumsum(log_probs[:, blank])  # only blanks
+    prefixes, gap_before = 0, math.inf
+    while True:
         # Is the prefix itself, as a whole labelling, the best so far?
-        log_prob = float(np.logaddexp(*prefix.ends[:, T]))
+        log_prob = float(np.logaddexp(*ends[:, T]))
         if log_prob > best:
-            labels, best = _spell(prefix), log_prob
+            labels, best = _spell(label, shorter), log_prob
         # Keep those of its extensions that may be better.
-        bound_extensions(log_probs, tails, blank, prefix.label, prefix.ends, bounds)
-        for c in np.flatnonzero(bounds > best + ROUNDING).tolist():
-            heapq.heappush(open_prefixes, (-bounds[c], next(order), c, prefix))
+        bound_extensions(entries, scales, label, ends, best - NEGLIGIBLE - math.log(max(T, 1)), bounds)
+        better = np.flatnonzero(bounds > best + ROUNDING)
+        if len(better) > 0:
+            better = better[np.argsort(-bounds[better], kind="stable")]
+            prefix = _Prefix(label, shorter, ends, better, bounds[better])
+            heapq.heappush(open_prefixes, (-prefix.bounds[0], next(order), prefix, 0))
         prefixes += 1
-        # Go on with the most promising one of all.
-        prefix = None
-        if open_prefixes and -open_prefixes[0][0] > best + ROUNDING:
-            if prefixes == budget:
-                break
-            _, _, c, shorter = heapq.heappop(open_prefixes)
-            prefix = _Prefix(c, shorter, np.empty((2, T + 1)))
-            follow(log_probs, blank, shorter.label, shorter.ends, c, prefix.ends)
-    best = first.posteriors.log_prob(labels)
-    gap = -open_prefixes[0][0] - best if open_prefixes else 0.0
-    return MapResult(labels, best, gap if gap > ROUNDING else 0.0, prefixes)
+        # Go on with the most promising one of all, unless there is a reason to stop.
+        gap = -open_prefixes[0][0] - best if open_prefixes else 0.0
+        stopped: Stopped | None = None
+        if gap <= ROUNDING:
+            stopped = "proved"
+        elif prefixes == budget:
+            stopped = "budget"
+        elif time.perf_counter() - began >= seconds:
+            stopped = "seconds"
+        elif FIRST_LOOK <= prefixes <= LAST_LOOK * budget and prefixes & (prefixes - 1) == 0:  # a power of 2
+            if gap > PATIENCE * (gap_before - gap) * math.log2(budget / prefixes):
+                stopped = "stalled"
+            gap_before = gap
+        if stopped:
+            break
+        _, _, shorter, rank = open_prefixes[0]
+        label, ends = int(shorter.next_labels[rank]), np.empty((2, T + 1))
+        if rank + 1 < len(shorter.bounds):
+            heapq.heapreplace(open_prefixes, (-shorter.bounds[rank + 1], next(order), shorter, rank + 1))
+        else:
+            heapq.heappop(open_prefixes)
+        follow(log_probs, blank, shorter.label, shorter.ends, label, ends)
+    exact = first.posteriors.log_prob(labels)
+    return MapResult(labels, exact, 0.0 if stopped == "proved" else gap + best - exact, prefixes, stopped)
 
 
-def _spell(prefix: _Prefix) -> list[int]:
+def _own_classes(log_probs: NDArray[np.float64], blank: int) -> NDArray[np.intp]:
+    """The classes with a row of their own in the bounds, those with the largest emissions, in order."""
+    T, C = log_probs.shape
+    peaks = np.delete(log_probs, blank, axis=1).max(axis=0, initial=-np.inf)
+    likely = C - 1 if T * C * C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))
+    largest = np.argsort(-peaks, kind="stable")[:min(likely, MOST_STEPS // (max(T, 100) * C))]
+    return np.sort(largest + (largest >= blank))
+
+
+def _spell(label: int, shorter: _Prefix | None) -> list[int]:
     """The labels of a prefix."""
     labels = []
-    while prefix.shorter is not None:
-        labels.append(prefix.label)
-        prefix = prefix.shorter
+    while shorter is not None:
+        labels.append(label)
+        label, shorter = shorter.label, shorter.shorter
     return labels[::-1]
 
 
 @kernel
-def bound_tails(log_probs, blank, tails):
-    """Fill tails[t, c] = ln G_t(c), by the equations at the head of this file."""
+def bound_entries(log_probs, blank, own, entries, scales):
+    """Fill entries (T, C), scales (T,): y_t(c) G_t(c) = entries[t, c] e^scales[t]; see the head of this file.
+
+    own : (K,) the classes with a row of their own
+    """
     T, C = log_probs.shape
-    ends, ends_in_blank = np.zeros(C), 0.0  # E, F
-    follows = np.full((C, C), -np.inf)  # A
-    follows_blank = np.full(C, -np.inf)  # D
-    if T > 0:
-        tails[T - 1] = 0.0
-    for t in range(T - 2, -1, -1):
-        y, after = log_probs[t + 1], tails[t + 1]
+    K = len(own)
+    follows = np.zeros((K + 1, C))  # A(c, d) as [d, c]; the last row is that of the rest
+    follows_blank, waits = np.zeros(C), np.zeros(C)  # D, and y(blank) D
+    ends, ends_in_blank = np.ones(C), 1.0  # E, F
+    tails, y = np.ones(C), np.empty(C)  # G, and the emissions
+    is_rest = np.ones(C, np.bool_)
+    is_rest[blank], is_rest[own] = False, False
+    rest, scale = np.flatnonzero(is_rest), 0.0
+    for t in range(T - 1, -1, -1):
+        # Keep G near 1: y, which multiplies everything, takes the factor.
+        top = tails[0]
+        for c in range(1, C):
+            top = max(top, tails[c])
+        scales[t] = scale = scale + math.log(top)
         for c in range(C):
-            if c != blank:
-                ends[c] = log_add_by_exp(y[c] + ends[c], y[blank] + ends_in_blank)
-                tails[t, c] = ends[c]
-                for d in range(C):
-                    if d != blank:
-                        by_blank = y[blank] + follows_blank[d]
-                        if d != c:
-                            by_blank = log_add_by_exp(by_blank, y[d] + after[d])
-                        follows[c, d] = log_add_by_exp(y[c] + follows[c, d], by_blank)
-                        tails[t, c] = max(tails[t, c], follows[c, d])
-        ends_in_blank += y[blank]
+            y[c] = math.exp(log_probs[t, c]) / top
+            entries[t, c] = max(y[c] * tails[c], FLOOR)
+        entries[t, blank] = 0.0
+        # One frame back: the equations call this t + 1. In the column of the blank, tails is max(D, F).
+        ends_in_blank = max(y[blank] * ends_in_blank, FLOOR)
         for d in range(C):
-            if d != blank:
-                follows_blank[d] = log_add_by_exp(y[blank] + follows_blank[d], y[d] + after[d])
+            waits[d] = y[blank] * follows_blank[d]
+            follows_blank[d] = waits[d] + entries[t, d]
+        y[blank] = 0.0
+        for c in range(C):
+            ends[c] = y[c] * ends[c] + ends_in_blank
+            tails[c] = ends[c]
+        for k in range(K):
+            d = own[k]
+            follow_all(y, follows[k], follows_blank[d], d, waits[d], tails)
+        # The likeliest of the rest, `first`, may follow each label but itself. There, the second one may.
+        first, second = blank, 0.0  # D(blank) is 0
+        for d in rest:
+            if follows_blank[d] > follows_blank[first]:
+                first, second = d, follows_blank[first]
+            else:
+                second = max(second, follows_blank[d])
+        if first != blank:
+            follow_all(y, follows[K], follows_blank[first], first, max(second, waits[first]), tails)
 
 
 @kernel
-def start(log_probs, blank, ends):
-    """Fill the ends of the empty prefix: its only path is all blanks."""
-    ends[0, 0] = 0.0
-    ends[1] = -np.inf
-    for t in range(len(log_probs)):
-        ends[0, t + 1] = ends[0, t] + log_probs[t, blank]
+def follow_all(y, row, enters, d, enters_again, tails):
+    """One frame of A(c, d) for all c: row[c] = y(c) row[c] + enters, or + enters_again for c = d."""
+    repeated, tail = max(y[d] * row[d] + enters_again, FLOOR), tails[d]
+    for c in range(len(row)):
+        row[c] = y[c] * row[c] + enters
+        tails[c] = max(tails[c], row[c])
+    row[d], tails[d] = repeated, max(repeated, tail)
 
 
 @kernel
@@ -243,21 +324,25 @@ def follow(log_probs, blank, last, ends, c, ends_after):
 
 
 @kernel
-def bound_extensions(log_probs, tails, blank, last, ends, bounds):
-    """Fill bounds[c] = ln sum_t a_t G_t(c): no labelling that begins with the prefix and c exceeds it."""
-    T, C = log_probs.shape
-    before = np.empty((2, T))  # ln of the paths that another label may follow; that the last may
+def bound_extensions(entries, scales, last, ends, least, bounds):
+    """Fill bounds[c] = ln sum_t a_t y_t(c) G_t(c): no labelling that begins with the prefix and c exceeds it.
+
+    Frames are left out whose terms are below e^least.
+    """
+    T, C = entries.shape
+    before, top = np.empty(T), -np.inf  # ln a_t for a label other than the last
     for t in range(T):
-        before[0, t], before[1, t] = leaves(ends, t, -1, 0), ends[0, t]
+        before[t] = leaves(ends, t, -1, 0) + scales[t]
+        top = max(top, before[t])
+    bounds[:], repeated = 0.0, 0.0
+    for t in range(T):
+        if before[t] > least:
+            a = math.exp(before[t] - top)
+            for c in range(C):
+                bounds[c] += a * entries[t, c]
+            if last >= 0:
+                repeated += math.exp(ends[0, t] + scales[t] - top) * entries[t, last]
+    if last >= 0:
+        bounds[last] = repeated
     for c in range(C):
-        bounds[c] = -np.inf
-        if c != blank:
-            k = 1 if c == last else 0
-            top = -np.inf
-            for t in range(T):
-                top = max(top, before[k, t] + log_probs[t, c] + tails[t, c])
-            if top > -np.inf:
-                total = 0.0
-                for t in range(T):
-                    total += math.exp(before[k, t] + log_probs[t, c] + tails[t, c] - top)
-                bounds[c] = top + math.log(total)
+        bounds[c] = top + math.log(bounds[c]) if bounds[c] > 0.0 else -np.inf

@@ -21,6 +21,12 @@ def test_decode_gives_the_labels_of_the_decoder_it_names(problem):
         result.labels for result in map_decode(logits, lengths, budget=3)]
 
 
+def test_decode_ends_the_search_after_the_seconds():
+    """Of these frames, the search alone finds the best labelling, and not with its first prefix."""
+    logits = np.random.default_rng(3).standard_normal((30, 1, 5))
+    assert decode("map", logits, seconds=0) == decode("beam", logits) != decode("map", logits)
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_batch_may_come_first(rng, decoder):
     """Read in the wrong order, (N, T, C) would be decoded as N frames, without an error."""
@@ -78,6 +84,7 @@ def test_only_map_proves(rng):
     logits = rng.standard_normal((8, 3))
     assert [hypotheses(decoder, logits).proved for decoder in DECODERS] == [False, False, True]
     assert not hypotheses("map", np.zeros((40, 5)), budget=1).proved
+    assert not hypotheses("map", np.zeros((40, 5)), seconds=0).proved
 
 
 def test_no_frames():

@@ -138,12 +138,14 @@ def lengths_calls(draw, logits, blank) -> Calls:
 
 
 def count_calls(draw, rows, blank) -> Calls:
-    """Calls with a bad count: counts must be integers of at least 1."""
+    """Calls with a bad count: counts must be integers of at least 1, seconds numbers of at least 0."""
     count = draw.choice([-1, 0, -2**40, *NO_INTEGER])
+    seconds = draw.choice([-1, np.nan, "x", [1], True])
     return [
         ("beam_width", lambda: prefix_beam_search(rows, beam_width=count, blank=blank)),
         ("top", lambda: prefix_beam_search(rows, top=count, blank=blank)),
         ("budget", lambda: map_decode(rows, budget=count, blank=blank)),
+        ("seconds", lambda: map_decode(rows, seconds=seconds, blank=blank)),
         ("k", lambda: lattice(np.zeros((3, 2)), [1]).k_best(count)),
         ("n", lambda: lattice(np.zeros((3, 2)), [1]).sample(count, np.random.default_rng(0))),
         ("threads", lambda: set_num_threads(count)),
