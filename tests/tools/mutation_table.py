@@ -199,6 +199,9 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          ["likely = C - 1 if T * C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))",
           "likely = C - 1 if C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))"],
          "how many classes have rows of their own only changes how long it takes"),
+        ("if T * C * C <= FEW_STEPS and C <= most:",
+         ["if T * C <= FEW_STEPS and C <= most:", "if C <= FEW_STEPS and C <= most:",
+          "if T * C * C <= FEW_STEPS and C < most:"], "the same"),
     ],
     "ctc_scratch/compiled/log_space.py": [
         ("if a < b:", ["if a <= b:"], "equal numbers are exchanged"),

@@ -206,7 +206,7 @@ def _search(logits: NDArray[np.float64], blank: int, budget: int, seconds: float
             heapq.heappush(open_prefixes, (-prefix.bounds[0], next(order), prefix, 0))
         prefixes += 1
         # Go on with the most promising one of all, unless there is a reason to stop.
-        gap = -open_prefixes[0][0] - best if open_prefixes else 0.0
+        gap = float(-open_prefixes[0][0]) - best if open_prefixes else 0.0
         stopped: Stopped | None = None
         if gap <= ROUNDING:
             stopped = "proved"
@@ -234,10 +234,13 @@ def _search(logits: NDArray[np.float64], blank: int, budget: int, seconds: float
 def _own_classes(log_probs: NDArray[np.float64], blank: int) -> NDArray[np.intp]:
     """The classes with a row of their own in the bounds, those with the largest emissions, in order."""
     T, C = log_probs.shape
-    peaks = np.delete(log_probs, blank, axis=1).max(axis=0, initial=-np.inf)
+    labels, most = np.arange(C - 1), MOST_STEPS // (max(T, 100) * C)
+    labels += labels >= blank
+    if T * C * C <= FEW_STEPS and C <= most:
+        return labels
+    peaks = log_probs[:, labels].max(axis=0, initial=-np.inf)
     likely = C - 1 if T * C * C <= FEW_STEPS else int(np.count_nonzero(peaks > LIKELY))
-    largest = np.argsort(-peaks, kind="stable")[:min(likely, MOST_STEPS // (max(T, 100) * C))]
-    return np.sort(largest + (largest >= blank))
+    return np.sort(labels[np.argsort(-peaks, kind="stable")[:min(likely, most)]])
 
 
 def _spell(label: int, shorter: _Prefix | None) -> list[int]:
@@ -255,8 +258,7 @@ def bound_entries(log_probs, blank, own, entries, scales):
 
     own : (K,) the classes with a row of their own
     """
-    T, C = log_probs.shape
-    K = len(own)
+    (T, C), K = log_probs.shape, len(own)
     follows = np.zeros((K + 1, C))  # A(c, d) as [d, c]; the last row is that of the rest
     follows_blank, waits = np.zeros(C), np.zeros(C)  # D, and y(blank) D
     ends, ends_in_blank = np.ones(C), 1.0  # E, F

@@ -190,11 +190,11 @@ def test_a_long_sequence_that_is_nearly_certain_takes_few_prefixes(rng):
 def test_it_stops_early_where_the_gap_does_not_close(rng, monkeypatch):
     """The gap that it leaves still covers what a search of the whole budget finds."""
     logits = rng.standard_normal((60, 30))
-    early = map_decode(logits, budget=4096)
-    assert early.stopped == "stalled" and early.prefixes in (128, 256)
+    early = map_decode(logits, budget=2048)
+    assert early.stopped == "stalled" and early.prefixes == 128
     monkeypatch.setattr(map_search, "PATIENCE", 1e9)
-    late = map_decode(logits, budget=4096)
-    assert late.stopped == "budget" and late.prefixes == 4096
+    late = map_decode(logits, budget=2048)
+    assert late.stopped == "budget" and late.prefixes == 2048
     assert early.log_prob <= late.log_prob <= early.log_prob + early.gap
     assert late.log_prob + late.gap <= early.log_prob + early.gap
 
