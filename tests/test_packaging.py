@@ -2,6 +2,7 @@
 
 import configparser
 import importlib.util
+import os
 import subprocess
 import sys
 import tarfile
@@ -9,9 +10,12 @@ import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ctc_scratch
+from ctc_scratch.digits.data.mnist_files import load_mnist
+from ctc_scratch.digits.model.model_file import digest, find_model, load_model
 from tests.tools.suite import ROOT, copy_project
 
 PACKAGE = Path(ctc_scratch.__file__).parent
@@ -64,3 +68,64 @@ def test_wheel_and_sdist_hold_the_package(tmp_path):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert expected | {"LICENSE", "README.md", "setup.cfg", "pyproject.toml"} <= names
+
+
+# ---- from a zip archive ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run_from_zip(tmp_path_factory):
+    """A function that runs Python code, with the package in a zip archive and nowhere else."""
+    folder = tmp_path_factory.mktemp("zip")
+    with zipfile.ZipFile(folder / "package.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in files_on_disk():
+            archive.write(PACKAGE / name, f"ctc_scratch/{name}")
+
+    def run(*arguments):
+        environment = os.environ | {"PYTHONPATH": str(folder / "package.zip"), "TMPDIR": str(folder / "none")}
+        ended = subprocess.run([sys.executable, "-W", "error", *arguments], cwd=folder, env=environment,
+                               capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        assert "package.zip" in ended.stdout.splitlines()[0]
+        return ended.stdout.splitlines()[1:]
+
+    return run
+
+
+FILES = """
+from ctc_scratch.digits.data import mnist_files
+from ctc_scratch.digits.model.model_file import digest, find_model, load_model
+
+print(mnist_files.__file__)
+print(digest(load_model(find_model()).params))
+print(digest(mnist_files.load_mnist()._asdict()))
+"""
+
+
+def test_a_zip_archive_has_the_model_and_the_digits(run_from_zip):
+    """They are read where they are: no file is unpacked, as TMPDIR does not exist."""
+    assert run_from_zip("-c", FILES) == [digest(load_model(find_model()).params),
+                                         digest(load_mnist()._asdict())]
+
+
+LOSS = """
+import numpy as np
+import ctc_scratch
+
+print(ctc_scratch.__file__)
+print(*ctc_scratch.ctc_loss(np.zeros((4, 2, 3)), [[1, 1], [1, 2]]).loss)
+"""
+
+
+@pytest.mark.slow
+def test_a_loss_is_computed_from_a_zip_archive(run_from_zip):
+    """5 and 15 of the 81 paths of the toy problem spell the targets."""
+    (line,) = run_from_zip("-c", LOSS)
+    np.testing.assert_allclose(np.array(line.split(), float), -np.log(np.array([5, 15]) / 81), rtol=1e-14)
+
+
+@pytest.mark.slow
+def test_the_command_line_runs_from_a_zip_archive(run_from_zip):
+    code = ("import sys, ctc_scratch.commands.main as main; print(main.__file__); "
+            "sys.exit(main.main(['evaluate', '--digits', '50']))")
+    assert any(line.split()[:3] == ["50", "200", "greedy"] for line in run_from_zip("-c", code))

@@ -3,6 +3,8 @@
 A file consists of a magic number, the size of each dimension as four big-endian bytes, and the data.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import os
@@ -10,11 +12,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..errors import DataError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 # The third byte of an IDX magic number is the type of the data (8 is unsigned byte), the fourth is the
 # number of dimensions.
@@ -30,7 +35,7 @@ MOST_BYTES = 1 << 30
 """The most bytes of data in a file, 20 times those of MNIST. A megabyte of packed zeros unpacks to that."""
 
 
-def read_idx(path: str | os.PathLike) -> np.ndarray:
+def read_idx(path: str | os.PathLike | Traversable) -> np.ndarray:
     """Read one IDX file of bytes, gzipped or not; its first bytes, not its name, tell which.
 
     Parameters
@@ -55,20 +60,21 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         return _read_data(stream, path, _read_shape(stream, path, most_bytes))
 
 
-def read_shape(path: str | os.PathLike) -> tuple[int, ...]:
+def read_shape(path: str | os.PathLike | Traversable) -> tuple[int, ...]:
     """The shape of the array that `read_idx` would return, from the header alone; DataError as there."""
     with _opened(path) as (stream, most_bytes):
         return _read_shape(stream, path, most_bytes)
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[tuple[IO[bytes], int]]:
+def _opened(path: str | os.PathLike | Traversable) -> Iterator[tuple[IO[bytes], int]]:
     """Open a file, unpacked if it is gzipped; yields it and the most bytes that it can hold."""
     try:
-        with open(path, "rb") as file:
+        # A file that is not named by a path is one of this package, perhaps in a zip archive.
+        with open(path, "rb") if isinstance(path, (str, os.PathLike)) else path.open("rb") as file:
             zipped = file.read(2) == GZIP_MAGIC
+            size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            size = os.fstat(file.fileno()).st_size
             if zipped:
                 with gzip.GzipFile(fileobj=file) as stream:
                     yield cast(IO[bytes], stream), DEFLATE_LIMIT * size
@@ -82,7 +88,7 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[IO[bytes], int]]:
         raise DataError(f"{path}: expected a readable file, found: {error.strerror}") from error
 
 
-def _read_shape(stream: IO[bytes], path: str | os.PathLike, most_bytes: int) -> tuple[int, ...]:
+def _read_shape(stream: IO[bytes], path: object, most_bytes: int) -> tuple[int, ...]:
     """The shape in the header of a stream that has at most `most_bytes` bytes."""
     head = stream.read(4)
     magic = int.from_bytes(head, "big")
@@ -107,7 +113,7 @@ def _read_shape(stream: IO[bytes], path: str | os.PathLike, most_bytes: int) -> 
     return shape
 
 
-def _read_data(stream: IO[bytes], path: str | os.PathLike, shape: tuple[int, ...]) -> np.ndarray:
+def _read_data(stream: IO[bytes], path: object, shape: tuple[int, ...]) -> np.ndarray:
     """The array of this shape that follows the header."""
     header, payload = 4 + 4 * len(shape), math.prod(shape)
     data = bytearray()
@@ -122,7 +128,7 @@ def _read_data(stream: IO[bytes], path: str | os.PathLike, shape: tuple[int, ...
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
-def _expected(path: str | os.PathLike, shape: tuple[int, ...]) -> str:
+def _expected(path: object, shape: tuple[int, ...]) -> str:
     header, payload = 4 + 4 * len(shape), math.prod(shape)
     return (f"{path}: expected {header + payload} bytes "
             f"({header} of header + {' x '.join(map(str, shape))})")

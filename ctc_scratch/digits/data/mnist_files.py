@@ -6,17 +6,19 @@ Pixels stay uint8, which takes a quarter of the memory of float32.
 from __future__ import annotations
 
 import os
+from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError
 from .idx import MAGIC_IMAGES, MAGIC_LABELS, read_idx, read_shape
 
-SIDE = 28   # pixels: the height and width of one digit, and so the height of a row
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
-PACKAGED = Path(__file__).with_name("mnist")
+SIDE = 28   # pixels: the height and width of one digit, and so the height of a row
 
 
 class Mnist(NamedTuple):
@@ -50,13 +52,14 @@ def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
         A file is missing or damaged, images are not 28 x 28 pixels, there are not as
         many labels as images, or a label is not a digit.
     """
-    folder = PACKAGED if folder is None else Path(folder)
-    train = _load_pair(folder, "train")
-    test = _load_pair(folder, "t10k")
+    # A package that is run from a zip archive has its files there.
+    place = resources.files(__package__) / "mnist" if folder is None else Path(folder)
+    train = _load_pair(place, "train")
+    test = _load_pair(place, "t10k")
     return Mnist(*train, *test)
 
 
-def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _load_pair(folder: Traversable, part: str) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of one part, "train" or "t10k", checked against each other."""
     image_path = _find(folder, f"{part}-images-idx3-ubyte")
     label_path = _find(folder, f"{part}-labels-idx1-ubyte")
@@ -82,7 +85,7 @@ def _load_pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def _find(folder: Path, name: str) -> Path:
+def _find(folder: Traversable, name: str) -> Traversable:
     """The path of a file under the first of the four spellings of its name that exists."""
     dotted = name.replace("-idx", ".idx")
     for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):

@@ -9,6 +9,8 @@ then the header and the shapes of the arrays, and the arrays themselves only if 
 expected. So no file takes more memory than its own length, and a file of the wrong kind hardly any.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import math
@@ -18,11 +20,14 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ArchiveError, UnfitError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 MOST_HEADER = 1 << 20
 """The most bytes in a header; the headers that are written here have about 10 000."""
@@ -35,7 +40,7 @@ class Entry(NamedTuple):
     dtype: np.dtype
 
 
-def check_shapes(path: str | os.PathLike, expected: Iterable[tuple[str, tuple[int, ...]]],
+def check_shapes(path: str | os.PathLike | Traversable, expected: Iterable[tuple[str, tuple[int, ...]]],
                  found: Mapping[str, Entry], group: str = "") -> None:
     """Raise ArchiveError unless the arrays found have exactly the expected names and shapes.
 
@@ -140,7 +145,8 @@ def sync_folder(folder: str | os.PathLike) -> None:
             os.close(descriptor)
 
 
-def read_header(path: str | os.PathLike, format: str, version: int) -> tuple[dict, dict[str, Entry]]:
+def read_header(path: str | os.PathLike | Traversable, format: str,
+                version: int) -> tuple[dict, dict[str, Entry]]:
     """Read the header of an archive, and the shape and dtype of each of its arrays.
 
     Raises
@@ -166,7 +172,8 @@ def read_header(path: str | os.PathLike, format: str, version: int) -> tuple[dic
     return header, entries
 
 
-def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], format: str) -> None:
+def read_arrays(path: str | os.PathLike | Traversable, targets: Mapping[str, np.ndarray],
+                format: str) -> None:
     """Read arrays of a file into existing arrays of the same names and shapes.
 
     The arrays in the file may have less precision. After an ArchiveError the targets are unusable.
@@ -177,18 +184,19 @@ def read_arrays(path: str | os.PathLike, targets: Mapping[str, np.ndarray], form
 
 
 @contextmanager
-def _opened(path: str | os.PathLike, kind: str) -> Iterator[zipfile.ZipFile]:
+def _opened(path: str | os.PathLike | Traversable, kind: str) -> Iterator[zipfile.ZipFile]:
     """Open an archive; any exception while it is open is taken for damage and becomes an ArchiveError."""
-    if not os.path.isfile(path):
+    if isinstance(path, (str, os.PathLike)) and not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"
         raise ArchiveError(f"{path}: expected a {kind} file, found {found}")
     try:
-        file = open(path, "rb")
+        # A file that is not named by a path is one of this package, perhaps in a zip archive.
+        file = open(path, "rb") if isinstance(path, (str, os.PathLike)) else path.open("rb")
     except OSError as error:
         raise ArchiveError(f"{path}: expected a {kind} file that can be read, found: "
                            f"{error.strerror}") from error
     with file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         if not zipfile.is_zipfile(file):
             raise ArchiveError(f"{path}: expected a {kind} file (.npz), found {size} bytes that are not "
                                f"a whole archive")

@@ -3,11 +3,14 @@
 A model file is an archive (`archive.py`) with one array per parameter, named `params/NAME`.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,11 +19,12 @@ from ..errors import ArchiveError
 from .archive import brief, check_shapes, read_arrays, read_header, write_archive
 from .reader import RowReader, check_config, param_shapes
 
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
 MODEL_FORMAT = "ctc_scratch model"
 MODEL_VERSION = 1
 PARAMS = "params/"
-
-PACKAGED = Path(__file__).with_name("trained.npz")
 
 
 def save_model(path: str | os.PathLike, model: RowReader, dtype: DTypeLike | None = None) -> None:
@@ -41,8 +45,12 @@ def save_model(path: str | os.PathLike, model: RowReader, dtype: DTypeLike | Non
                                  for name, array in model.params.items()})
 
 
-def load_model(path: str | os.PathLike) -> RowReader:
+def load_model(path: str | os.PathLike | Traversable) -> RowReader:
     """Read a model file.
+
+    Parameters
+    ----------
+    path : as `find_model` returns it, or any other
 
     Returns
     -------
@@ -72,8 +80,13 @@ def load_model(path: str | os.PathLike) -> RowReader:
     return model
 
 
-def find_model(run: str | os.PathLike = "") -> str:
-    """The path of a model file.
+def packaged_model() -> Traversable:
+    """The model file of this package: a path, or a file in the zip archive that the package is run from."""
+    return resources.files(__package__) / "trained.npz"
+
+
+def find_model(run: str | os.PathLike = "") -> str | Traversable:
+    """Where a model file is, for `load_model`.
 
     Parameters
     ----------
@@ -87,10 +100,11 @@ def find_model(run: str | os.PathLike = "") -> str:
     if run:
         is_file = Path(run).suffix == ".npz" and not os.path.isdir(run)
         return os.fspath(run) if is_file else os.path.join(run, "model.npz")
-    if not PACKAGED.is_file():
+    packaged = packaged_model()
+    if not packaged.is_file():
         raise ArchiveError("no run is named, and this package holds no trained model: "
                            "train one with `ctc-scratch train --out runs/NAME` and name that")
-    return str(PACKAGED)
+    return packaged
 
 
 def digest(params: Mapping[str, np.ndarray]) -> str:

@@ -116,16 +116,16 @@ def test_a_model_is_found_in_a_run_as_a_file_or_in_the_package(tmp_path, monkeyp
     assert model_file.find_model("one.npz") == "one.npz"
     (tmp_path / "run.npz").mkdir()
     assert model_file.find_model(tmp_path / "run.npz") == str(tmp_path / "run.npz" / "model.npz")
-    monkeypatch.setattr(model_file, "PACKAGED", tmp_path / "trained.npz")
+    monkeypatch.setattr(model_file, "packaged_model", lambda: tmp_path / "trained.npz")
     with pytest.raises(ArchiveError, match="no run is named, and this package holds no trained model"):
         model_file.find_model()
     save_model(tmp_path / "trained.npz", make_model())
-    assert model_file.find_model() == str(tmp_path / "trained.npz")
+    assert model_file.find_model() == tmp_path / "trained.npz"
 
 
 @pytest.mark.parametrize("verb", [["read", "row.png"], ["evaluate"]], ids=["read", "evaluate"])
 def test_without_a_model_one_line_says_so(verb, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(model_file, "PACKAGED", tmp_path / "trained.npz")
+    monkeypatch.setattr(model_file, "packaged_model", lambda: tmp_path / "trained.npz")
     assert main(verb) == 2
     err = capsys.readouterr().err
     assert "holds no trained model" in err and len(err.splitlines()) == 1
