@@ -10,12 +10,17 @@ work and whatever no helper has begun by then, so it only waits for helpers that
 have begun. Callers in several threads may share the helpers. (A pool of
 concurrent.futures would do, but it takes longer to submit a task than a small
 batch can spare.)
+
+Helpers are dismissed before a fork, as Python 3.12 and later warn of a fork in a
+process with several threads. The next batch that is worth it starts new ones, in
+the parent and in the child.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from queue import SimpleQueue
 from typing import Any, Callable
 
@@ -31,10 +36,15 @@ TOGETHER_COST = 150_000
 MOST_THREADS = 1024
 """More threads would have nothing to do, and their stacks would fill the memory."""
 
+FORK_WAIT = 1.0
+"""The most seconds that a fork waits for helpers to end. One that works longer is working for another
+thread, and then the process has several threads anyway; or the fork is part of its own task."""
+
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _num_threads = min(_cores, MOST_THREADS)
 _offers: SimpleQueue | None = None  # helpers wait here for (shares, results), or for None, which ends one
-_lock = threading.Lock()
+_helpers: list[threading.Thread] = []   # all that may still be alive, dismissed ones too
+_lock = threading.RLock()  # reentrant, because a signal handler may fork while its thread holds it
 _this_thread = threading.local()
 
 
@@ -185,11 +195,14 @@ def _get_offers() -> SimpleQueue:
         if _offers is not None:
             return _offers
         offers = SimpleQueue()
+        _helpers[:] = [helper for helper in _helpers if helper.is_alive()]
         for k in range(_num_threads - 1):
+            helper = threading.Thread(target=_help, args=(offers,), name=f"ctc_scratch_{k}", daemon=True)
             try:
-                threading.Thread(target=_help, args=(offers,), name=f"ctc_scratch_{k}", daemon=True).start()
+                helper.start()
             except RuntimeError:  # the system has no more threads, or the interpreter is ending
                 break
+            _helpers.append(helper)
             _offers = offers
         return offers
 
@@ -203,12 +216,29 @@ def _dismiss_helpers() -> None:
         _offers = None
 
 
+def _end_helpers() -> None:
+    """Before a fork: dismiss the helpers, and wait for them to end, but no longer than FORK_WAIT."""
+    with _lock:
+        _dismiss_helpers()
+        # Each helper is waited for once: one that goes on for long must not delay every fork.
+        helpers = [helper for helper in _helpers if helper is not threading.current_thread()]
+        _helpers.clear()
+    end = time.monotonic() + FORK_WAIT
+    for helper in helpers:
+        helper.join(max(0.0, end - time.monotonic()))
+    # Before Python 3.13, join() returns a moment before the system has removed the thread.
+    tasks = [f"/proc/self/task/{helper.native_id}" for helper in helpers if not helper.is_alive()]
+    while any(map(os.path.exists, tasks)) and time.monotonic() < end:
+        time.sleep(1e-4)
+
+
 def _forget_helpers() -> None:
     """After a fork: the child has no helpers, and its copy of the lock may be held for ever."""
     global _offers, _lock
-    _offers, _lock = None, threading.Lock()
+    _offers, _lock = None, threading.RLock()
+    _helpers.clear()
     _this_thread.is_worker = False
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_helpers)
+    os.register_at_fork(before=_end_helpers, after_in_child=_forget_helpers)

@@ -1,6 +1,5 @@
-"""The driver of threads: each sample once, the same bits on any number of threads, safe to fork and nest."""
+"""The driver of threads: each sample once, the same bits on any number of threads, safe to nest."""
 
-import multiprocessing
 import subprocess
 import sys
 import threading
@@ -260,28 +259,6 @@ def test_a_thread_goes_on_after_the_end_of_the_main_one():
     ended = subprocess.run([sys.executable, "-c", AFTER_THE_END], capture_output=True, text=True)
     assert ended.stdout.split() == ["thread", "True", "atexit", "True"], ended.stderr
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def _child(arguments, queue):
-    queue.put(ctc_loss(*arguments).loss)
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:.*JAX is multithreaded:RuntimeWarning")  # where it is installed
-def test_a_forked_child_computes_too(make_problem):
-    """A forked child has no helpers, so it must start its own."""
-    set_num_threads(2)
-    problem = make_problem(T=120, N=17, C=12, U=30)
-    arguments = problem.logits, problem.targets, problem.logit_lengths
-    expected = ctc_loss(*arguments).loss  # starts the parent's helpers
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=_child, args=(arguments, queue))
-    child.start()
-    loss = queue.get(timeout=60)
-    child.join(timeout=60)
-    assert child.exitcode == 0 and np.array_equal(loss, expected)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "2", 1025, 10**15])
