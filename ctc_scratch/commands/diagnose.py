@@ -27,10 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '{"frames": 140, "target": [3, 1, 4]}, or .csv with a line frames,target and lines 140,3 1 4')
     add("--target", type=arguments.labels, metavar="L[,L...]", help="a single target, in place of FILE")
     add("--frames", type=int, metavar="T", help="the number of frames that this target has")
-    add("--classes", type=int, metavar="C", help="number of classes, with the blank, to check labels against")
+    add("--classes", type=int, metavar="C",
+        help="number of classes, with the blank, to check labels against; an .npz has it in its logits")
     add("--blank", type=int, default=0, metavar="C", help="class of the blank (default: 0)")
-    add("--layout", choices=["TNC", "NTC"], default="TNC",
-        help="axes of the logits: time or batch first (default: TNC)")
+    add("--layout", choices=["TNC", "NTC"],
+        help="axes of the logits in an .npz: time or batch first (default: TNC)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if file is not None and target is None and frames is None:
         diagnosis = _diagnose_file(file, options.classes, options.blank, options.layout)
     elif file is None and target is not None and frames is not None:
+        if options.layout is not None:
+            raise UsageError("--layout is for the logits of an .npz, but --target has none: leave it out")
         diagnosis = _diagnose_target(target, frames, options.classes, options.blank)
     else:
         raise UsageError("expected a FILE, or --target and --frames")
@@ -55,15 +58,19 @@ def _diagnose_target(target: list[int], frames: int, classes: int | None, blank:
 
 
 def _diagnose_file(path: str, classes: int | None, blank: int,
-                   layout: Literal["TNC", "NTC"]) -> Diagnosis:
+                   layout: Literal["TNC", "NTC"] | None) -> Diagnosis:
     """Print what is wrong with the batch or the data set in a file: .npz, .jsonl or .csv."""
     kind = Path(path).suffix
     if kind not in (".npz", ".jsonl", ".csv"):
         raise UsageError(f"{path}: expected a file named .npz, .jsonl or .csv")
     if not Path(path).is_file():
         raise UsageError(f"{path}: expected a file, found none")
+    if kind == ".npz" and classes is not None:
+        raise UsageError(f"--classes is for targets without logits, but {path} has logits: leave it out")
+    if kind != ".npz" and layout is not None:
+        raise UsageError(f"--layout is for the logits of an .npz, but {path} has none: leave it out")
     if kind == ".npz":
-        diagnosis = diagnose(**_read_npz(path), blank=blank, layout=layout)
+        diagnosis = diagnose(**_read_npz(path), blank=blank, layout=layout or "TNC")
     else:
         try:
             targets, frames = _read_jsonl(path) if kind == ".jsonl" else _read_csv(path)

@@ -18,6 +18,9 @@ from .notice import say
 EXAMPLE = "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0"
 ERRORS = {UsageError: 2}
 
+FIGURES = ("alpha_beta_gamma", "paths", "gradient", "trellis")
+"""What may be drawn, by the names of the files. Older ones are removed first: not every run draws all."""
+
 MOST_PATHS = 60
 """The most paths in the figure of the trellis: more of them would cover it in black."""
 
@@ -26,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--target", type=arguments.labels, default=[1, 2], metavar="L[,L...]",
         help="labels, without the blank (default: 1,2)")
-    add("--frames", type=int, default=4, metavar="T", help="frames of a toy problem (default: 4)")
-    add("--classes", type=int, default=0, metavar="C",
+    add("--frames", type=int, metavar="T", help="frames of a toy problem (default: 4)")
+    add("--classes", type=int, metavar="C",
         help="classes of a toy problem (default: as many as the target needs, at least 3)")
     add("--seed", type=arguments.seed, metavar="N",
         help="seed of a toy problem's random logits, and of the samples (default: all logits are 0, and the "
         "seed of the samples is 0)")
-    add("--logits", default="", metavar="FILE",
+    add("--logits", metavar="FILE",
         help="logits (T, C) as numpy.save writes them, in place of a toy problem")
     add("--blank", type=int, default=0, metavar="C", help="class of the blank (default: 0)")
     add("--k", type=int, default=3, metavar="N", help="best alignments shown (default: 3)")
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the lattice and its numbers, and draw its figures; wrong input is refused before that."""
     if options.k < 1 or options.samples < 1:
         raise UsageError(f"--k and --samples must be at least 1, not {options.k} and {options.samples}")
-    logits = _load_logits(options.logits) if options.logits else _toy_logits(options)
+    logits = _toy_logits(options) if options.logits is None else _load_logits(options)
     try:
         result = lattice(logits, options.target, blank=options.blank)
         best = result.k_best(options.k)
@@ -63,7 +66,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load_logits(path: str) -> np.ndarray:
+def _load_logits(options: argparse.Namespace) -> np.ndarray:
+    """The logits (T, C) in a file."""
+    path = options.logits
+    for name in ("frames", "classes"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name} is for a toy problem, but --logits {path} has {name} of its own: "
+                             "leave out one of the two")
     try:
         logits = np.load(path, allow_pickle=False)
     except Exception as error:      # a damaged file can raise almost any exception
@@ -75,9 +84,11 @@ def _load_logits(path: str) -> np.ndarray:
 
 def _toy_logits(options: argparse.Namespace) -> np.ndarray:
     """The logits (T, C) of a toy problem: random if there is a seed, else all 0."""
-    T, C = options.frames, options.classes or max([2, options.blank, *options.target]) + 1
-    if T < 1:
-        raise UsageError(f"--frames must be at least 1, not {T}")
+    T = 4 if options.frames is None else options.frames
+    C = max([2, options.blank, *options.target]) + 1 if options.classes is None else options.classes
+    for name, number in ("frames", T), ("classes", C):
+        if number < 1:
+            raise UsageError(f"--{name} must be at least 1, not {number}")
     if options.seed is None:
         return np.zeros((T, C))
     return np.random.default_rng(options.seed).standard_normal((T, C))
@@ -132,9 +143,11 @@ def _draw(result: Lattice, best: list, samples: np.ndarray, folder: Path) -> lis
         alignments = result.k_best(result.num_alignments)
         states = sorted(states_of(each.path.tolist(), result.blank).tolist() for each in alignments)
         figures["trellis"] = plots.trellis_figure(np.array(states), state_names)
-    for name, figure in figures.items():
-        try:
+    try:
+        for name in FIGURES:
+            (folder / f"{name}.png").unlink(missing_ok=True)
+        for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=200)
-        except OSError as error:
-            raise UsageError(f"--out {folder} cannot be written: {error.strerror}") from None
+    except OSError as error:
+        raise UsageError(f"--out {folder} cannot be written: {error.strerror}") from None
     return [str(folder / f"{name}.png") for name in figures]

@@ -62,6 +62,9 @@ def test_diagnose_a_data_set(tmp_path, capsys):
     ([], "expected a FILE, or --target and --frames"),
     (["--target", "1"], "expected a FILE, or --target and --frames"),
     (["x.npz", "--target", "1", "--frames", "3"], "expected a FILE, or --target and --frames"),
+    (["good.npz", "--classes", "3"], "--classes is for targets without logits, but good.npz has logits"),
+    (["good.csv", "--layout", "NTC"], "--layout is for the logits of an .npz, but good.csv has none"),
+    (["--target", "1", "--frames", "3", "--layout", "TNC"], "--layout is for the logits of an .npz, but --t"),
     (["x.txt"], "x.txt: expected a file named .npz, .jsonl or .csv"),
     (["x.csv"], "x.csv: expected a file, found none"),
     (["bad.csv"], "bad.csv: expected a first line 'frames,target'"),
@@ -73,6 +76,8 @@ def test_diagnose_a_data_set(tmp_path, capsys):
 ])
 def test_diagnose_refuses(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    Path("good.csv").write_text("frames,target\n3,1\n")
+    np.savez("good.npz", logits=np.zeros((3, 2)), targets=np.ones(1, int))
     Path("bad.csv").write_text("140,3 1 4\n")
     Path("bad2.csv").write_text("frames,target\n3,1\n5,a\n")
     Path("bad.jsonl").write_text('{"frames": 4.5}\n')

@@ -46,7 +46,12 @@ def test_lattice_of_given_logits(tmp_path, capsys, rng):
     (["--target", "0"], "targets[0] is 0, the blank"),
     (["--frames", "0"], "--frames must be at least 1, not 0"),
     (["--k", "0"], "--k and --samples must be at least 1, not 0 and 8"),
+    (["--classes", "0"], "--classes must be at least 1, not 0"),
+    (["--classes", "-3"], "--classes must be at least 1, not -3"),
     (["--logits", "nowhere.npy"], "nowhere.npy: expected logits"),
+    (["--logits", ""], ": expected logits"),
+    (["--logits", "x.npy", "--frames", "4"], "--frames is for a toy problem, but --logits x.npy has fram"),
+    (["--classes", "3", "--logits", "x.npy"], "--classes is for a toy problem, but --logits x.npy has clas"),
     (["--out", "file"], "--out file cannot be written"),
 ])
 def test_lattice_refuses(arguments, message, tmp_path, monkeypatch, capsys):
@@ -82,3 +87,16 @@ def test_a_long_target_fits_80_columns(tmp_path, monkeypatch, capsys):
         assert main(["lattice", "--target", target, "--frames", str(T), "--out", str(tmp_path)]) == 0
         out = capsys.readouterr().out
         assert max(map(len, out.splitlines())) <= 80, out
+
+
+def test_figures_of_an_earlier_run_are_replaced_or_removed(tmp_path, capsys):
+    """The second lattice has too many paths for the figure of the trellis, which the first one has."""
+    (tmp_path / "notes.png").write_text("mine")
+    assert main(["lattice", "--out", str(tmp_path)]) == 0
+    first = {path: path.read_bytes() for path in written(capsys.readouterr().out)}
+    assert tmp_path / "trellis.png" in first
+    assert main(["lattice", "--out", str(tmp_path), "--frames", "20"]) == 0
+    second = written(capsys.readouterr().out)
+    assert sorted(tmp_path.iterdir()) == sorted([*second, tmp_path / "notes.png"])
+    assert all(path.read_bytes() != first[path] for path in second)
+    assert (tmp_path / "notes.png").read_text() == "mine"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
 
+NAMES = re.compile(r"(batch_runs|gamma_evolution|iteration_\d+|mended|plateau|sum_not_columns|uniform_gamma)"
+                   r"\.png|training\.gif|explanation\.txt")
+"""The names of all files that lessons write; which iterations have a file depends on the seed."""
+
 
 class LessonFolder:
-    """The folder that a lesson writes to; older files of the same names are replaced.
+    """The folder that a lesson writes to; before the first file, those of an earlier lesson are removed.
+
+    Other files in it are left alone.
 
     Parameters
     ----------
@@ -34,6 +41,11 @@ class LessonFolder:
 
     def file(self, name: str) -> Path:
         """The path for a file that the caller is about to write."""
+        assert NAMES.fullmatch(name), f"{name} would not be removed by the next lesson"
+        if not self.files:
+            for path in self.path.iterdir():
+                if NAMES.fullmatch(path.name):
+                    path.unlink()
         self.files.append(str(self.path / name))
         return self.path / name
 

@@ -149,9 +149,10 @@ class RunFolder:
         save_model(self.folder / "model.npz", model)
 
     def draw(self) -> None:
-        """Draw the learning curve."""
+        """Draw the learning curve. Readings drawn before, by another model, are removed."""
         from ... import plots
 
+        (self.folder / "reading.png").unlink(missing_ok=True)
         plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=120)
 
     def show_readings(self, model: RowReader, mnist: Mnist) -> None:

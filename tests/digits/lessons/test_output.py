@@ -8,6 +8,7 @@ from PIL import Image
 from ctc_scratch.commands.main import main
 from ctc_scratch.digits.lessons.memorise import show_memorising
 from ctc_scratch.digits.lessons.mistake import show_mistake
+from ctc_scratch.digits.lessons.output import LessonFolder
 from ctc_scratch.digits.lessons.plateau import show_plateau
 
 
@@ -32,6 +33,30 @@ def test_a_lesson_writes_the_files_that_it_names(run, files, tmp_path, capsys):
             with Image.open(path) as picture:
                 picture.load()
                 assert getattr(picture, "n_frames", 1) == (2 if path.suffix == ".gif" else 1)
+
+
+class Figure:
+    """A figure that is quick to draw."""
+
+    def savefig(self, path, dpi):
+        path.write_text("new")
+
+
+def test_the_files_of_an_earlier_lesson_do_not_stay_beside_those_of_the_next(tmp_path, capsys):
+    """Which iterations have a figure depends on the seed, and each lesson has figures of its own."""
+    earlier = ["explanation.txt", "iteration_007.png", "iteration_120.png", "mended.png", "training.gif"]
+    theirs = ["notes.txt", "iteration_one.png", "my_mended.png", "mended.png.old", "iteration_007.txt"]
+    for name in earlier + theirs:
+        (tmp_path / name).write_text("old")
+    folder = LessonFolder(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 10, "nothing is removed before there is something new"
+    folder.save("iteration_008", Figure())
+    folder.save("plateau", Figure())
+    folder.explain("New.")
+    new = ["explanation.txt", "iteration_008.png", "plateau.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(new + theirs)
+    assert sorted(Path(path).name for path in folder.files) == new
+    assert all((tmp_path / name).read_text() == "old" for name in theirs)
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -5,11 +5,13 @@ import shutil
 
 import pytest
 
+from ctc_scratch import plots
 from ctc_scratch.commands.main import main
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.evaluate import evaluate
 from ctc_scratch.digits.model.model_file import digest, load_model
 from ctc_scratch.digits.training import train as training
+from ctc_scratch.digits.training.run_folder import RunFolder
 from ctc_scratch.digits.training.train import OptionError, Settings, resume, train
 from tests.tools.small_runs import SMALL, draw_nothing, records
 
@@ -135,3 +137,16 @@ def test_lines_of_the_table_fit_a_terminal(tmp_path, capsys):
     lines = out[out.index("  step "):].splitlines()[:3]
     assert all(line.endswith(("right", "%", " best")) and len(line) <= 80 for line in lines)
     assert len(lines[1].removesuffix(" best")) == len(lines[0]), "figures stand under their names"
+
+
+def test_readings_of_an_earlier_model_do_not_stay_beside_a_new_learning_curve(tmp_path, monkeypatch):
+    """A finished run that goes on from an earlier checkpoint and is stopped would keep them."""
+    class Figure:
+        def savefig(self, path, dpi):
+            path.write_text("new")
+
+    monkeypatch.setattr(plots, "learning_figure", lambda records: Figure())
+    (tmp_path / "reading.png").write_text("old")
+    (tmp_path / "notes.png").write_text("mine")
+    RunFolder(tmp_path, Settings()).draw()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["learning_curve.png", "notes.png"]
