@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...arrays import as_array, before_mask
 from ..inputs.frames import without_mask
+from ..inputs.options import is_integer
 from .findings import Diagnosis, few
 
 FEWEST_FRAMES = 20
@@ -20,15 +21,22 @@ class GivenBatch(NamedTuple):
     """A batch as far as the arguments make sense.
 
     logits : (N, T, C) whatever the layout was
-    targets : the labels of each sequence
-    lengths : (N,) the number of frames of each sequence; None if the argument makes no sense
+    targets : the labels of each sequence, empty where they make no sense; None if there is not one for each
+        sequence, or they cannot be read
+    lengths : (N,) the number of frames of each sequence, 0 where it makes no sense; None if none does
     padded : all targets have the same length, and no target_lengths say how much of it is used
+    unclear : the sequences whose target or length makes no sense
     """
 
     logits: NDArray
-    targets: list[NDArray]
+    targets: list[NDArray] | None
     lengths: NDArray[np.intp] | None
     padded: bool
+    unclear: set[int]
+
+    @property
+    def N(self) -> int:
+        return self.logits.shape[0]
 
     @property
     def T(self) -> int:
@@ -44,48 +52,108 @@ class GivenBatch(NamedTuple):
 
     def winners(self) -> NDArray[np.float64] | None:
         """The share of frames in which each class (C,) is the most likely; None if there are too few."""
-        rows = np.concatenate([self.used(n) for n in range(len(self.targets))] or [np.empty((0, self.C))])
+        rows = np.concatenate([self.used(n) for n in range(self.N)] or [np.empty((0, self.C))])
         if len(rows) < FEWEST_FRAMES or np.isnan(rows).any():
             return None
         return np.bincount(rows.argmax(axis=1), minlength=self.C) / len(rows)
 
 
-def read_batch(
-    diagnosis: Diagnosis, logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, layout: str
-) -> GivenBatch | None:
-    """The batch, or None if it cannot be understood; what is wrong with it is added to `diagnosis`."""
-    logits, logit_lengths = without_mask(logits, logit_lengths, layout)
-    logits = as_array(logits, "logits")
-    if logits.dtype.kind not in "fiu" or logits.ndim not in (2, 3) or logits.shape[-1] == 0:
+def read_blank(diagnosis: Diagnosis, blank: Any) -> int | None:
+    """The blank as an integer, with a finding if it is none; None if it has no whole value either."""
+    if not is_integer(blank):
+        diagnosis.add("arguments", [], f"blank must be an integer, got {blank!r:.80}.",
+                      "Pass the class of the blank, often 0.")
+        if not isinstance(blank, (bool, float, np.floating)) or not _are_whole(np.float64(blank)):
+            return None
+    return int(blank)
+
+
+def read_array(diagnosis: Diagnosis, values: Any, name: str) -> NDArray | None:
+    """The values as an array; None if there are none, or, with a finding, if they cannot be read."""
+    try:
+        return None if values is None else as_array(values, name)
+    except (TypeError, ValueError) as error:
+        diagnosis.add("arguments", [], f"{error}.", f"Pass an array of numbers as {name}.")
+        return None
+
+
+def read_mask(diagnosis: Diagnosis, logits: Any, lengths: Any, layout: Any) -> tuple[Any, Any]:
+    """The logits without a mask over their padding, and the lengths that it stands for, or those given."""
+    try:
+        return without_mask(logits, lengths, layout)
+    except (TypeError, ValueError) as error:
+        diagnosis.add("arguments", [], f"{error}.", "Mask the frames after the end of each sequence only.")
+        return np.ma.getdata(logits), lengths
+
+
+def read_logits(diagnosis: Diagnosis, logits: Any) -> NDArray | None:
+    """The logits as an array with two or three axes, or None, with a finding, if they are none."""
+    array = read_array(diagnosis, () if logits is None else logits, "logits")
+    if array is None:
+        return None
+    if array.dtype.kind not in "fiu" or array.ndim not in (2, 3) or array.shape[-1] == 0:
         diagnosis.add(
-            "shape", [], f"logits are an array of {logits.dtype} and shape {logits.shape}.",
+            "shape", [], f"logits are an array of {array.dtype} and shape {array.shape}.",
             "Pass real numbers of shape (T, N, C), (N, T, C) or (T, C).",
         )
         return None
+    return array
+
+
+def read_batch(
+    diagnosis: Diagnosis, logits: NDArray, targets: Any, logit_lengths: Any, target_lengths: Any, layout: Any
+) -> GivenBatch:
+    """The batch, as far as it can be understood; what is wrong with it is added to `diagnosis`."""
+    lengths = read_array(diagnosis, logit_lengths, "logit_lengths")
+    U = read_array(diagnosis, target_lengths, "target_lengths")
+    single = _is_one_target(diagnosis, targets)
     if logits.ndim == 2:
         logits, layout = logits[None], "NTC"
-        targets = [targets] if is_one_target(targets) else targets
+        targets = [targets] if single else targets
     else:
+        layout = _layout(diagnosis, layout, logits, targets)
         logits = logits.swapaxes(0, 1) if layout == "TNC" else logits
-        if len(targets) > 0 and is_one_target(targets):
+        if single and len(targets) > 0:
             targets = as_array(targets, "targets")  # all targets, concatenated
-    logit_lengths, target_lengths = _exchanged_back(diagnosis, targets, logit_lengths, target_lengths)
-    labels = read_targets(diagnosis, targets, target_lengths)
-    if labels is None:
+    labels: list[NDArray] | None = None
+    unclear: set[int] = set()
+    if single is not None and (U is not None or target_lengths is None):
+        lengths, U = _exchanged_back(diagnosis, targets, lengths, U)
+        labels, unclear = read_targets(diagnosis, targets, U)
+    if lengths is not None:
+        lengths = lengths.reshape(-1)
+        if lengths.size == 0:
+            lengths = lengths.astype(np.intp)  # numpy makes [] a float array
+    if labels is not None:
+        logits = _with_batch_first(diagnosis, logits, len(labels), lengths, layout)
+    N, T, _ = logits.shape
+    if labels is not None and len(labels) != N:
+        unclear = set(range(max(len(labels), N)))   # which target belongs to which sequence?
+    if lengths is not None:
+        lengths, wrong = _read_lengths(diagnosis, lengths, N, T)
+        unclear |= wrong
+    elif logit_lengths is None:
+        lengths = np.full(N, T)
+    padded = labels is not None and U is None and len({len(target) for target in labels}) == 1
+    return GivenBatch(logits, labels, lengths, padded, unclear)
+
+
+def _is_one_target(diagnosis: Diagnosis, targets: Any) -> bool | None:
+    """What `is_one_target` says; None, with a finding, if these are no targets."""
+    try:
+        return is_one_target(targets)
+    except Exception as error:      # a container of another library may raise anything
+        diagnosis.add("shape", [], f"targets cannot be read: {error}.", "Pass N sequences of integers.")
         return None
-    lengths = None if logit_lengths is None else as_array(logit_lengths, "logit_lengths").reshape(-1)
-    if lengths is not None and lengths.size == 0:
-        lengths = lengths.astype(np.intp)  # numpy makes [] a float array
-    batch_first = _with_batch_first(diagnosis, logits, len(labels), lengths, layout)
-    if batch_first is None:
-        return None
-    T = batch_first.shape[1]
-    if lengths is None:
-        lengths = np.full(len(labels), T)
-    elif not _lengths_fit(diagnosis, lengths, len(labels), T):
-        lengths = None
-    padded = target_lengths is None and len({len(target) for target in labels}) == 1
-    return GivenBatch(batch_first, labels, lengths, padded)
+
+
+def _layout(diagnosis: Diagnosis, layout: Any, logits: NDArray, targets: Any) -> str:
+    """The layout; if it is none, a finding, and the one in which there are as many sequences as targets."""
+    if isinstance(layout, str) and layout in ("TNC", "NTC"):
+        return layout
+    diagnosis.add("arguments", [], f"layout must be 'TNC' or 'NTC', got {layout!r:.80}.",
+                  'Pass layout="TNC" if the first axis of the logits is time, "NTC" if it is the batch.')
+    return "NTC" if hasattr(targets, "__len__") and len(logits) == len(targets) else "TNC"
 
 
 def is_one_target(targets: Any) -> bool:
@@ -104,13 +172,12 @@ def read_frames(frames: Any) -> NDArray:
 
 
 def _exchanged_back(
-    diagnosis: Diagnosis, targets: Any, logit_lengths: Any, target_lengths: Any
-) -> tuple[Any, Any]:
+    diagnosis: Diagnosis, targets: Any, frames: NDArray | None, labels: NDArray | None
+) -> tuple[NDArray | None, NDArray | None]:
     """logit_lengths and target_lengths; exchanged, with a finding, if only that fits the targets."""
-    given = logit_lengths, target_lengths
-    if logit_lengths is None or target_lengths is None:
+    given = frames, labels
+    if frames is None or labels is None or frames.dtype.kind not in "fiu" or labels.dtype.kind not in "fiu":
         return given
-    frames, labels = as_array(logit_lengths, "logit_lengths"), as_array(target_lengths, "target_lengths")
     concatenated = isinstance(targets, np.ndarray) and targets.ndim == 1
     held = np.array([len(targets)] if concatenated else [np.size(target) for target in targets])
     if frames.shape != labels.shape or not (concatenated or held.shape == labels.shape):
@@ -127,12 +194,23 @@ def _exchanged_back(
         f"{few(frames.tolist())}, which do.",
         "Pass logit_lengths, counted in frames, before target_lengths, counted in labels.",
     )
-    return target_lengths, logit_lengths
+    return labels, frames
 
 
-def read_targets(diagnosis: Diagnosis, targets: Any, target_lengths: Any) -> list[NDArray] | None:
-    """Targets in any form as a list of integer arrays; None, with a finding, if that is impossible."""
-    U = None if target_lengths is None else as_array(target_lengths, "target_lengths").reshape(-1)
+def read_targets(
+    diagnosis: Diagnosis, targets: Any, target_lengths: NDArray | None
+) -> tuple[list[NDArray] | None, set[int]]:
+    """Targets in any form as a list of integer arrays, and the indices of those that make no sense.
+
+    Those are empty arrays, and have a finding. The list is None, with a finding, if nothing can be read.
+    """
+    U = None if target_lengths is None else target_lengths.reshape(-1)
+    if U is not None and U.size and U.dtype.kind not in "iu":
+        diagnosis.add("arguments", [], f"target_lengths must hold integers, got {U.dtype}.",
+                      "Pass the number of labels of each target as target_lengths.")
+        if not _are_whole(U):
+            return None, set()
+        U = U.astype(np.int64)
     try:
         if isinstance(targets, np.ndarray) and targets.ndim == 1 and targets.dtype != object:
             if U is None or U.sum() != len(targets):
@@ -142,13 +220,19 @@ def read_targets(diagnosis: Diagnosis, targets: Any, target_lengths: Any) -> lis
                     f"targets hold {len(targets)} values in one dimension, but target_lengths {given}.",
                     "Pass target_lengths that add up to the number of values.",
                 )
-                return None
+                return None, set()
             targets, U = np.split(targets, np.cumsum(U))[:-1], None
         names = [f"targets[{n}]" for n in range(len(targets))]
-        rows = [as_array(before_mask(target, name), name).reshape(-1) for target, name in zip(targets, names)]
+        arrays = [as_array(before_mask(target, name), name) for target, name in zip(targets, names)]
     except (TypeError, ValueError) as error:
         diagnosis.add("shape", [], f"targets cannot be read: {error}.", "Pass N sequences of integers.")
-        return None
+        return None, set()
+    rows, unclear = [array.reshape(-1) for array in arrays], set()
+    nested = [n for n, array in enumerate(arrays) if array.ndim > 1]
+    if nested:
+        diagnosis.add(
+            "arguments", nested, f"targets[{nested[0]}] has shape {arrays[nested[0]].shape}.",
+            "Pass one sequence of integers for each target.")
     if U is not None:
         wrong = [n for n, (held, used) in enumerate(zip(rows, U)) if not 0 <= used <= len(held)]
         if wrong or len(U) != len(rows):
@@ -158,25 +242,33 @@ def read_targets(diagnosis: Diagnosis, targets: Any, target_lengths: Any) -> lis
                 f"{few([len(row) for row in rows])} values.",
                 "Pass the number of labels of each target as target_lengths.",
             )
-            return None
+            if len(U) != len(rows):
+                return None, set()
+            unclear.update(wrong)
         rows = [held[:used] for held, used in zip(rows, U)]
-    wrong = [n for n, row in enumerate(rows) if row.size and row.dtype.kind not in "iu"]
+    wrong = [n for n, row in enumerate(rows) if row.size and row.dtype.kind not in "iu" and n not in unclear]
     if wrong:
         diagnosis.add(
             "labels", wrong, f"targets[{wrong[0]}] holds {rows[wrong[0]].dtype}, not integers.",
             "Labels are class numbers: convert them to integers.",
         )
-        return None
-    return [row.astype(np.int64) for row in rows]
+        unclear.update(n for n in wrong if not _are_whole(rows[n]))
+    return [np.empty(0, np.int64) if n in unclear else row.astype(np.int64)
+            for n, row in enumerate(rows)], unclear
+
+
+def _are_whole(values: NDArray | np.float64) -> bool:
+    """Whether these are floats that are whole numbers below 2**53."""
+    return values.dtype.kind == "f" and bool((np.abs(values) < 2**53).all() and (values % 1 == 0).all())
 
 
 def _with_batch_first(
     diagnosis: Diagnosis, logits: NDArray, M: int, lengths: NDArray | None, layout: str
-) -> NDArray | None:
-    """logits (N, T, C) for M targets; with N and T exchanged, and a finding, if only that fits."""
+) -> NDArray:
+    """logits (N, T, C) for M targets; with two axes exchanged, and a finding, if only that fits."""
     N, T, C = logits.shape
     longest = int(lengths.max(initial=0)) if lengths is not None and lengths.dtype.kind in "iu" else 0
-    if M == T and longest <= N and (M != N or longest > T):
+    if M == T and (M != N or T < longest <= N):
         shape, other = ((T, N, C), "NTC") if layout == "TNC" else ((N, T, C), "TNC")
         reason = f"there are {M} targets" if M != N else f"lengths go up to {longest}"
         diagnosis.add(
@@ -193,27 +285,30 @@ def _with_batch_first(
             "Move the classes to the last axis, for example with logits.transpose(0, 2, 1) if the logits are "
             "(N, C, T).",
         )
-        return None
+        return logits.swapaxes(1, 2)
     if M != N:
         diagnosis.add(
             "shape", [], f"{M} targets for logits of {N} sequences (layout {layout}).",
             "Pass one target for each sequence.",
         )
-        return None
     return logits
 
 
-def _lengths_fit(diagnosis: Diagnosis, lengths: NDArray, N: int, T: int) -> bool:
-    """Whether logit_lengths can be used; if not, a finding says why."""
+def _read_lengths(
+    diagnosis: Diagnosis, lengths: NDArray, N: int, T: int
+) -> tuple[NDArray[np.intp] | None, set[int]]:
+    """logit_lengths as far as they can be used, and where they cannot; if any cannot, a finding says why."""
     if lengths.dtype.kind not in "iu" or len(lengths) != N:
         diagnosis.add(
             "lengths", [], f"logit_lengths are {len(lengths)} values of {lengths.dtype} for {N} sequences.",
             "Pass one whole number for each sequence.",
         )
-        return False
+        if len(lengths) != N or not _are_whole(lengths):
+            return None, set()
+        lengths = lengths.astype(np.int64)
     wrong = np.flatnonzero((lengths < 0) | (lengths > T)).tolist()
     if not wrong:
-        return True
+        return lengths.astype(np.intp), set()
     longest = int(lengths.max())
     factor = round(longest / max(T, 1))
     if factor >= 2 and lengths.min() >= 0 and abs(longest / factor - T) <= 2:
@@ -223,10 +318,12 @@ def _lengths_fit(diagnosis: Diagnosis, lengths: NDArray, N: int, T: int) -> bool
             f"logit_lengths go up to {longest}, but the logits have {T} frames, about {part} of that.",
             f"Count frames after the layers that shorten the sequence: about length / {factor}.",
         )
-    else:
-        n = wrong[0]
-        diagnosis.add(
-            "lengths", wrong, f"logit_lengths[{n}] is {lengths[n]}, but the logits have {T} frames.",
-            "Pass how many frames of each sequence are used, 0 to T.",
-        )
-    return False
+        return None, set()
+    n = wrong[0]
+    diagnosis.add(
+        "lengths", wrong, f"logit_lengths[{n}] is {lengths[n]}, but the logits have {T} frames.",
+        "Pass how many frames of each sequence are used, 0 to T.",
+    )
+    lengths = lengths.astype(np.intp)
+    lengths[wrong] = 0
+    return lengths, set(wrong)

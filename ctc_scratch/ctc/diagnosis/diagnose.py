@@ -5,9 +5,9 @@ which common mistake it looks like, and what to change. `diagnose_lengths` needs
 of frames of each target; it takes a single target or a whole data set.
 
 An *error* is something that `ctc_loss` refuses or gives probability 0. A *suspicion* is legal but seldom
-intended: logits that are already probabilities, or lengths that equal the label counts. If none of the
-common mistakes explains what is wrong, the checks of `ctc_loss` are run, and what they raise becomes the
-finding.
+intended: logits that are already probabilities, or lengths that equal the label counts. All mistakes are
+named, as far as one of them does not hide the other. If no common one explains what is wrong, the checks of
+`ctc_loss` are run, and what they raise becomes the finding.
 
 `arguments` reads the arguments, `mistakes` and `fits` look for mistakes, `findings` has the results.
 """
@@ -23,7 +23,16 @@ from numpy.typing import ArrayLike
 from ..inputs.options import check_blank, check_count
 from ..inputs.targets import check_targets
 from ..inputs.values import check_logits
-from .arguments import is_one_target, read_batch, read_frames, read_targets
+from .arguments import (
+    is_one_target,
+    read_array,
+    read_batch,
+    read_blank,
+    read_frames,
+    read_logits,
+    read_mask,
+    read_targets,
+)
 from .findings import Diagnosis, count, few
 from .fits import find_misfits
 from .mistakes import find_label_counts_as_lengths, find_label_mistakes, find_value_mistakes
@@ -72,16 +81,26 @@ def diagnose(
     diagnosis = Diagnosis()
 
     def find() -> None:
-        batch = read_batch(diagnosis, logits, targets, logit_lengths, target_lengths, layout)
-        if batch is None:
+        class_of_blank = read_blank(diagnosis, blank)
+        unmasked, lengths = read_mask(diagnosis, logits, logit_lengths, layout)
+        scores = read_logits(diagnosis, unmasked)
+        if scores is None:      # targets alone may hold further mistakes
+            several = [targets] if is_one_target(targets) else targets
+            labels, _ = read_targets(
+                diagnosis, several, read_array(diagnosis, target_lengths, "target_lengths"))
+            find_label_mistakes(diagnosis, labels or [], None, class_of_blank, False, None, None)
             return
-        find_label_mistakes(
-            diagnosis, batch.targets, batch.C, blank, batch.padded, batch.lengths, batch.winners())
+        batch = read_batch(diagnosis, scores, targets, lengths, target_lengths, layout)
         if batch.lengths is not None:
             find_value_mistakes(diagnosis, batch)
-            find_label_counts_as_lengths(diagnosis, batch.targets, batch.lengths, batch.T)
-            if not {"labels", "not-finite"} & {finding.cause for finding in diagnosis.errors}:
-                find_misfits(diagnosis, batch.targets, batch.lengths, blank, batch)
+        if batch.targets is None:
+            return
+        labels = find_label_mistakes(diagnosis, batch.targets, batch.C, class_of_blank, batch.padded,
+                                     batch.lengths, batch.winners())
+        if batch.lengths is not None:
+            if not batch.unclear:
+                find_label_counts_as_lengths(diagnosis, labels, batch.lengths, batch.T)
+            find_misfits(diagnosis, labels, batch.lengths, class_of_blank, batch, batch.unclear)
 
     def check() -> None:
         frames = check_logits(logits, logit_lengths, layout)
@@ -113,21 +132,33 @@ def diagnose_lengths(
     diagnosis = Diagnosis()
 
     def find() -> None:
-        labels = read_targets(diagnosis, [targets] if is_one_target(targets) else targets, None)
+        class_of_blank, C = read_blank(diagnosis, blank), None
+        if classes is not None:
+            try:
+                C = check_count("classes", classes)
+            except (TypeError, ValueError) as refusal:
+                diagnosis.add("arguments", [], f"{refusal}.", "Pass the number of classes, with the blank.")
+        labels, unclear = read_targets(diagnosis, [targets] if is_one_target(targets) else targets, None)
         if labels is None:
             return
         lengths = read_frames(frames)
         if lengths.size == 1:
             lengths = np.repeat(lengths, len(labels))
-        if lengths.dtype.kind not in "iu" or len(lengths) != len(labels) or (lengths < 0).any():
+        is_whole = lengths.dtype.kind in "iu" and len(lengths) == len(labels)
+        wrong = np.flatnonzero(lengths < 0).tolist() if is_whole else []
+        if not is_whole or wrong:
             diagnosis.add(
-                "lengths", [], f"The frames of {count(len(labels), 'target')} are {few(lengths.tolist())}.",
+                "lengths", wrong,
+                f"The frames of {count(len(labels), 'target')} are {few(lengths.tolist())}.",
                 "Give each target a whole number of frames, 0 or more.",
             )
-            return
-        find_label_mistakes(diagnosis, labels, classes, blank, False, lengths, None)
-        find_label_counts_as_lengths(diagnosis, labels, lengths, None)
-        find_misfits(diagnosis, labels, lengths, blank, None)
+        labels = find_label_mistakes(diagnosis, labels, C, class_of_blank, False,
+                                     None if not is_whole or wrong else lengths, None)
+        if is_whole:
+            unclear.update(wrong)
+            if not unclear:
+                find_label_counts_as_lengths(diagnosis, labels, lengths, None)
+            find_misfits(diagnosis, labels, lengths, class_of_blank, None, unclear)
 
     def check() -> None:
         check_blank(blank, MORE_THAN_ANY_LABEL if classes is None else check_count("classes", classes))
@@ -146,7 +177,7 @@ def _completed(diagnosis: Diagnosis, find: Callable[[], None], check: Callable[[
     if failure or not diagnosis.errors:
         try:
             check()
-        except (TypeError, ValueError) as refusal:
+        except Exception as refusal:    # the arguments may be of any kind
             diagnosis.add(
                 "arguments", [], f"{refusal}.", "Pass what the docstring of ctc_loss asks for.")
         else:

@@ -18,25 +18,28 @@ SHOWN = 3
 """How many sequences or entries a finding names; the others are counted."""
 
 CAUSES = {
-    "too-few-frames": "a target does not fit its frames",
-    "lengths-in-labels": "lengths are counted in labels, not in frames",
-    "lengths-exchanged": "logit_lengths and target_lengths are exchanged",
-    "lengths-before-subsampling": "lengths are those from before the network shortened the sequence",
-    "lengths": "lengths do not fit the arrays",
+    "arguments": "ctc_loss does not accept an argument",
+    "shape": "logits, targets and lengths do not belong together",
     "time-batch-exchanged": "time and batch are exchanged",
     "classes-not-last": "the classes are not on the last axis",
-    "shape": "logits, targets and lengths do not belong together",
-    "blank-off-by-one": "the blank is not the class that was given",
-    "blank": "the blank is not a class",
-    "labels-contain-blank": "a target contains the blank",
-    "padding-in-targets": "targets include their padding",
+    "lengths-exchanged": "logit_lengths and target_lengths are exchanged",
+    "lengths-before-subsampling": "lengths are those from before the network shortened the sequence",
+    "lengths-in-labels": "lengths are counted in labels, not in frames",
+    "lengths": "lengths do not fit the arrays",
     "no-room-for-blank": "the network has no output for the blank",
+    "blank": "the blank is not a class",
+    "blank-off-by-one": "the blank is not the class that was given",
+    "padding-in-targets": "targets include their padding",
     "labels": "labels are not classes",
-    "arguments": "ctc_loss does not accept an argument",
+    "labels-contain-blank": "a target contains the blank",
     "not-finite": "logits hold NaN or +inf, or a frame is all -inf",
     "minus-infinity": "-inf logits close every path",
+    "too-few-frames": "a target does not fit its frames",
     "probabilities": "the logits are already probabilities",
 }
+"""The most severe first: mistakes about the whole batch, then those in single sequences."""
+
+SEVERITY = list(CAUSES)
 
 
 class Finding(NamedTuple):
@@ -82,7 +85,7 @@ class Fit(NamedTuple):
 class Diagnosis:
     """What `diagnose` found; `str` makes a text of it, at most 79 columns wide.
 
-    findings : the errors, then the suspicions
+    findings : the errors, then the suspicions; among each the most severe first, in the order of `CAUSES`
     fits : a `Fit` for each sequence, as far as that could be determined
     """
 
@@ -101,9 +104,9 @@ class Diagnosis:
         return "\n".join([_summary(self.fits), *map(_text, self.findings), _verdict(self)])
 
     def add(self, cause: str, indices: Sequence[int], what: str, change: str, legal: bool = False) -> None:
-        """Add a finding; errors stand before suspicions."""
+        """Add a finding; errors stand before suspicions, and the more severe cause before the other."""
         self.findings.append(Finding(cause, legal, list(map(int, indices)), what, change))
-        self.findings.sort(key=lambda finding: finding.legal)
+        self.findings.sort(key=lambda finding: (finding.legal, SEVERITY.index(finding.cause)))
 
 
 def describe_target(target: Sequence[int], frames: int) -> str:
@@ -151,6 +154,8 @@ def _text(finding: Finding) -> str:
     head = "SUSPICION" if finding.legal else "ERROR"
     title = f"{head} {finding.cause}: {CAUSES[finding.cause]}"
     lines = textwrap.wrap(title, TEXT_WIDTH, subsequent_indent="  ")
+    if len(finding.indices) > 1:
+        lines.append(f"  {len(finding.indices)} sequences: {few(finding.indices)}")
     for paragraph in (finding.what, f"-> {finding.change}"):
         lines += textwrap.wrap(paragraph, TEXT_WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n" + "\n".join(lines)
@@ -195,6 +200,12 @@ def entries(indices: Sequence[tuple[int, int]]) -> str:
     """'logits [t=1, c=2], [t=3, c=2]'; after the first few, the number of the others."""
     shown = ", ".join(f"[t={t}, c={c}]" for t, c in indices[:SHOWN])
     return f"logits {shown}" + (f" and {len(indices) - SHOWN} more" if len(indices) > SHOWN else "")
+
+
+def places(frames: Sequence[tuple[int, int]]) -> str:
+    """'frame 3 of sequence 0, frame 4 of sequence 0'; after the first few, the number of the others."""
+    shown = ", ".join(f"frame {t} of sequence {n}" for n, t in frames[:SHOWN])
+    return shown + (f" and {len(frames) - SHOWN} more" if len(frames) > SHOWN else "")
 
 
 def few(values: Sequence) -> str:

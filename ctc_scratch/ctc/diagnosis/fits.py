@@ -5,21 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels import can_skip, extend, min_frames
+from ..labels import can_skip, collapse, extend, min_frames
 from ..paths.align import align
 from .arguments import GivenBatch
 from .findings import SHOWN, Diagnosis, Fit, count, entries, how_closed, how_far, needs
+from .mistakes import unusable
 
 
 def find_misfits(
-    diagnosis: Diagnosis, targets: list[NDArray], frames: NDArray, blank: int, batch: GivenBatch | None
+    diagnosis: Diagnosis, targets: list[NDArray], frames: NDArray, blank: int | None,
+    batch: GivenBatch | None, unclear: set[int]
 ) -> None:
-    """Adds the `Fit` of each target, and findings about those that do not fit or have no path."""
+    """Adds the `Fit` of each target that is clear, and findings about those that do not fit or have no path.
+
+    A target whose misfit another finding explains already is not named again.
+    """
     for n, target in enumerate(targets):
-        diagnosis.fits.append(_fit(n, target, int(frames[n]), blank, batch))
-    explained = {"lengths-in-labels", "labels-contain-blank", "padding-in-targets"}
-    short = [fit for fit in diagnosis.fits if fit.needed > fit.given]
-    if short and not explained & {finding.cause for finding in diagnosis.errors}:
+        if n not in unclear:
+            diagnosis.fits.append(_fit(n, target, int(frames[n]), blank, batch))
+    counted = {n for each in diagnosis.errors if each.cause == "lengths-in-labels" for n in each.indices}
+    short = [fit for fit in diagnosis.fits
+             if fit.n not in counted and _needed(targets[fit.n], blank) > fit.given]
+    if short:
         lines = [f"Target {fit.n} needs {needs(fit)} but has {fit.given}{how_far(fit, targets)}."
                  for fit in short[:SHOWN]]
         if len(short) > SHOWN:
@@ -45,14 +52,23 @@ def find_misfits(
         )
 
 
-def _fit(n: int, target: NDArray, given: int, blank: int, batch: GivenBatch | None) -> Fit:
+def _needed(target: NDArray, blank: int | None) -> int:
+    """The frames that a target needs, without the blanks that it should not hold (it may be a path)."""
+    if blank is None or not (target == blank).any():
+        return min_frames(target)
+    return min_frames(collapse(target.tolist(), blank))
+
+
+def _fit(n: int, target: NDArray, given: int, blank: int | None, batch: GivenBatch | None) -> Fit:
     repeats = (np.flatnonzero(target[1:] == target[:-1]) + 1).tolist()
     fit = Fit(n, len(target), repeats, len(target) + len(repeats), given)
     if fit.needed > given:
         return fit._replace(dead_frame=given)
-    if batch is None or not 0 <= blank < batch.C or (target == blank).any():
+    if batch is None or blank is None or not 0 <= blank < batch.C or (target == blank).any():
         return fit
     rows = batch.used(n)
+    if unusable(rows).any() or (target < 0).any() or (target >= batch.C).any():
+        return fit
     return _closed(fit, rows, target, blank) if (rows == -np.inf).any() else fit
 
 

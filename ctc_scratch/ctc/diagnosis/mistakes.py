@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..labels import min_frames
 from .arguments import GivenBatch
-from .findings import Diagnosis, count, few
+from .findings import Diagnosis, count, few, places
 
 LEAST_BLANK_SHARE = 0.8
 """A class that is the most likely one in this share of all frames, and in no target, may be the blank."""
@@ -22,36 +22,40 @@ SUM_TOLERANCE = 2e-3
 
 
 def find_label_mistakes(
-    diagnosis: Diagnosis, targets: list[NDArray], C: int | None, blank: int, padded: bool,
+    diagnosis: Diagnosis, targets: list[NDArray], C: int | None, blank: int | None, padded: bool,
     frames: NDArray | None, winners: NDArray | None,
-) -> None:
-    """Adds findings about a wrong blank and wrong labels; C, frames and winners are None if unknown."""
-    if C is not None and not 0 <= blank < C:
+) -> list[NDArray]:
+    """Adds findings about a wrong blank and wrong labels; returns the targets without padding.
+
+    C, blank, frames and winners are None if unknown.
+    """
+    if C is not None and blank is not None and not 0 <= blank < C:
         near = blank in (-1, C)
         diagnosis.add(
             "blank-off-by-one" if near else "blank", [],
             f"blank is {blank}, but the logits have classes 0..{C - 1}.",
             f"Pass the blank's class, {C - 1} if it is the last one.",
         )
-        return
-    used = np.unique(np.concatenate([*targets, np.empty(0, dtype=np.int64)]))
+        blank = None
     end = np.inf if C is None else C
-    with_blank = [n for n, target in enumerate(targets) if (target == blank).any()]
-    outside = [n for n, target in enumerate(targets) if ((target < 0) | (target >= end)).any()]
     padding = _padding(targets, blank, end) if padded else None
     if padding is not None:
-        ends = [n for n, target in enumerate(targets) if target[-1] == padding]
+        runs = [_count_last(target == padding) if target.size else 0 for target in targets]
         diagnosis.add(
-            "padding-in-targets", ends,
-            f"{len(ends)} of {len(targets)} targets, all of the same length, end with {padding}, which is "
-            "not a label.",
+            "padding-in-targets", [n for n, run in enumerate(runs) if run],
+            f"{np.count_nonzero(runs)} of {len(targets)} targets, all of the same length, end with "
+            f"{padding}, which is not a label.",
             "Pass target_lengths, or cut each target to its labels.",
         )
-    elif outside:
+        targets = [target[:len(target) - run] for target, run in zip(targets, runs)]
+    used = np.unique(np.concatenate([*targets, np.empty(0, dtype=np.int64)]))
+    outside = [n for n, target in enumerate(targets) if ((target < 0) | (target >= end)).any()]
+    with_blank = [n for n, target in enumerate(targets) if blank is not None and blank in target]
+    if outside:
         _find_labels_outside(diagnosis, targets, used, C, outside)
-    elif with_blank:
+    if with_blank and blank is not None:
         _find_blanks_in_targets(diagnosis, targets, used, C, blank, with_blank, frames)
-    elif winners is not None and used.size:
+    elif blank is not None and winners is not None and used.size:
         k = int(winners.argmax())
         if k != blank and k not in used and winners[k] >= LEAST_BLANK_SHARE:
             diagnosis.add(
@@ -60,9 +64,10 @@ def find_label_mistakes(
                 f"{winners[k]:.0%} of all frames, as the blank usually is.",
                 f"Pass blank={k}, if the network was trained with it.", legal=True,
             )
+    return targets
 
 
-def _padding(targets: list[NDArray], blank: int, end: float) -> int | None:
+def _padding(targets: list[NDArray], blank: int | None, end: float) -> int | None:
     """The value that pads targets to one length: it is not a label and occurs at their ends only."""
     for value in Counter(int(target[-1]) for target in targets if target.size):
         if value == blank or not 0 <= value < end:
@@ -150,20 +155,26 @@ def _find_blanks_in_targets(
 
 def find_value_mistakes(diagnosis: Diagnosis, batch: GivenBatch) -> None:
     """Adds findings about NaN, +inf, frames that are all -inf, and logits that are probabilities."""
-    N = len(batch.targets)
-    bad = [(n, t) for n in range(N) for t in np.flatnonzero(_unusable(batch.used(n))).tolist()]
+    sequences = [batch.used(n) for n in range(batch.N)]
+    bad = {}
+    for kind, holds in [
+        ("NaN", lambda rows: np.isnan(rows).any(axis=1)),
+        ("+inf", lambda rows: (rows == np.inf).any(axis=1)),
+        ("only -inf", lambda rows: (rows == -np.inf).all(axis=1)),
+    ]:
+        frames = [(n, t) for n, rows in enumerate(sequences) for t in np.flatnonzero(holds(rows)).tolist()]
+        if frames:
+            bad[kind] = frames
     if bad:
-        n, t = bad[0]
-        row = batch.logits[n, t]
-        value = "NaN" if np.isnan(row).any() else "+inf" if (row == np.inf).any() else "only -inf"
         diagnosis.add(
-            "not-finite", sorted({n for n, _ in bad}),
-            f"Frame {t} of sequence {n} holds {value}; {count(len(bad), 'frame')} cannot be used.",
+            "not-finite", sorted({n for frames in bad.values() for n, _ in frames}),
+            " ".join(f"{kind} in {count(len(frames), 'frame')}: {places(frames)}."
+                     for kind, frames in bad.items()),
             "Look for a division by 0, an overflow, or a mask that leaves no class.",
         )
-        return
-    rows = [rows for rows in map(batch.used, range(N)) if len(rows)]
-    if rows and batch.C > 1 and all(map(_are_probabilities, rows)):
+    usable = [rows[~unusable(rows)] for rows in sequences]
+    usable = [rows for rows in usable if len(rows)]
+    if usable and batch.C > 1 and all(map(_are_probabilities, usable)):
         most = np.e / (np.e + batch.C - 1)
         diagnosis.add(
             "probabilities", [],
@@ -173,7 +184,8 @@ def find_value_mistakes(diagnosis: Diagnosis, batch: GivenBatch) -> None:
         )
 
 
-def _unusable(rows: NDArray) -> NDArray[np.bool_]:
+def unusable(rows: NDArray) -> NDArray[np.bool_]:
+    """Which frames of the logits (T, C) have no softmax."""
     return np.isnan(rows).any(axis=1) | (rows == np.inf).any(axis=1) | (rows == -np.inf).all(axis=1)
 
 

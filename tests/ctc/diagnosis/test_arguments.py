@@ -12,7 +12,7 @@ def test_frames_that_are_not_numbers_of_frames(targets, frames):
 
 
 @pytest.mark.parametrize("targets", [
-    None, 3, {1: [1]}, {1, 2}, "ab", iter([[1]]), object(), [[1], None], [{}], [[[1], [1, 2]]], [1.5],
+    None, 3, {1: [1]}, {1, 2}, "ab", iter([[1]]), object(), [[None]], [{}], [[[1], [1, 2]]], [1.5],
     [[1.5]], [None], b"12",
 ], ids=lambda targets: type(targets).__name__)
 def test_targets_that_are_not_targets_are_a_finding(targets):
