@@ -112,3 +112,15 @@ def test_many_findings_fit_80_columns(tmp_path, capsys, rng):
     assert main(["diagnose", str(tmp_path / "d.jsonl"), "--classes", "9"]) == 1
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80, out
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--target", "9" * 20 + ",1", "--frames", "4"], "targets[0] holds objects, or integers beyond 64 bits"),
+    (["--target", "1", "--frames", "9" * 20], "The frames of 1 target are 99999999999999999999."),
+    (["--target", "1", "--frames", "3", "--blank", "-1"], "blank is -1, but classes are numbered from 0."),
+    (["--target", "1", "--frames", "3", "--classes", "0"], "classes must be at least 1, got 0."),
+])
+def test_absurd_numbers_are_findings(arguments, words, capsys):
+    assert main(["diagnose", *arguments]) == 1
+    out = capsys.readouterr().out
+    assert words in " ".join(out.split()) and out.count("ERROR") == 1 and out.startswith("labels ")

@@ -248,8 +248,10 @@ def read_targets(
         rows = [held[:used] for held, used in zip(rows, U)]
     wrong = [n for n, row in enumerate(rows) if row.size and row.dtype.kind not in "iu" and n not in unclear]
     if wrong:
+        dtype = rows[wrong[0]].dtype
+        held = "objects, or integers beyond 64 bits" if dtype == object else f"{dtype}, not integers"
         diagnosis.add(
-            "labels", wrong, f"targets[{wrong[0]}] holds {rows[wrong[0]].dtype}, not integers.",
+            "labels", wrong, f"targets[{wrong[0]}] holds {held}.",
             "Labels are class numbers: convert them to integers.",
         )
         unclear.update(n for n in wrong if not _are_whole(rows[n]))

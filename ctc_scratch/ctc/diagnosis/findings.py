@@ -119,15 +119,18 @@ def describe_target(target: Sequence[int], frames: int) -> str:
     alignments  1
     """
     repeats = [u for u in range(1, len(target)) if target[u] == target[u - 1]]
+    needed = len(target) + len(repeats)
+    # Which labels they are does not matter; these may be too large for an array.
+    numbers = {label: k for k, label in enumerate(set(target), start=1)}
+    small = [numbers[label] for label in target]
     where = [f"label {u} (a {target[u]} after a {target[u]})" for u in repeats]
     shown = " ".join(map(str, target[:20])) + (" ..." if len(target) > 20 else "")
     lines = [
         f"labels      {len(target)}" + (f": {shown}" if len(target) else ""),
         f"repeats     {len(repeats)}" + (f": {', '.join(where[:SHOWN])}" if repeats else "")
         + (" ..." if len(repeats) > SHOWN else ""),
-        f"frames      {frames}, of which {min_frames(target)} are needed" if frames >= min_frames(target)
-        else f"frames      {frames}, but {min_frames(target)} are needed",
-        f"alignments  {number_text(count_alignments(target, frames))}",
+        f"frames      {frames}, {'of which' if frames >= needed else 'but'} {needed} are needed",
+        f"alignments  {number_text(count_alignments(small, frames))}",
     ]
     return "\n".join(lines)
 
@@ -141,12 +144,17 @@ def _summary(fits: list[Fit]) -> str:
     if len(fits) == 1:
         fit, = fits
         where = f" (at label {few(fit.repeats)})" if fit.repeats else ""
-        return (f"1 sequence: {count(fit.labels, 'label')}, {count(len(fit.repeats), 'repeat')}{where}, "
-                f"{count(fit.needed, 'frame')} needed, {fit.given} there")
+        return textwrap.fill(
+            f"1 sequence: {count(fit.labels, 'label')}, {count(len(fit.repeats), 'repeat')}{where}, "
+            f"{count(fit.needed, 'frame')} needed, {fit.given} there", TEXT_WIDTH)
     lines = [f"{f'{len(fits)} sequences':18}  fewest     mean    most"]
     for name, x in [("labels", [fit.labels for fit in fits]), ("frames needed", [fit.needed for fit in fits]),
                     ("frames given", [fit.given for fit in fits])]:
-        lines.append(f"{name:18} {min(x):7d} {np.mean(x):8.1f} {max(x):7d}")
+        # Numbers too wide for a column are shown as 1.2e+09.
+        fewest, most = (f"{y:7d}" if y < 10**7 else f"{y:7.1e}" for y in (min(x), max(x)))
+        mean = float(np.mean(x))
+        lines.append(f"{name:18} {fewest} {mean:8.1f} {most}" if mean < 10**6
+                     else f"{name:18} {fewest} {mean:8.1e} {most}")
     return "\n".join(lines)
 
 

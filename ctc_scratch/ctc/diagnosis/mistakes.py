@@ -37,6 +37,10 @@ def find_label_mistakes(
             f"Pass the blank's class, {C - 1} if it is the last one.",
         )
         blank = None
+    elif blank is not None and blank < 0:
+        diagnosis.add("blank", [], f"blank is {blank}, but classes are numbered from 0.",
+                      "Pass the blank's class, often 0.")
+        blank = None
     end = np.inf if C is None else C
     padding = _padding(targets, blank, end) if padded else None
     if padding is not None:

@@ -145,3 +145,11 @@ def test_a_data_set_with_several_faults_is_reported_in_80_columns(tmp_path, caps
         places = ", ".join(str(n) for n in range(first, first + 5))
         assert f"  12 sequences: {places} ...\n" in out, out
     assert "4 errors, 0 suspicions." in out and max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("frames", [[2**63 + 5, 2**64 - 1], [2**63 - 1, 0], [12_345_678, 1_234_567]])
+def test_absurd_numbers_of_frames_fit_80_columns(frames):
+    frames = np.array(frames, np.uint64)
+    for found in (diagnose_lengths([[1, 2], [3, 3]], frames),
+                  diagnose_lengths([1, 1, 2, 2, 3, 3, 4, 4], frames[0])):
+        assert max(map(len, str(found).splitlines())) <= 79, found
