@@ -22,11 +22,12 @@ from benchmarks import (  # noqa: E402
     training,
     years,
 )
-from benchmarks.tools import checkout, harness, peak_memory  # noqa: E402
+from benchmarks.tools import checkout, harness, peak_memory, places  # noqa: E402
 from benchmarks.tools.photographs import STRENGTHS  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
-from ctc_scratch.digits.model.model_file import save_model  # noqa: E402
+from ctc_scratch.digits.data.touching import ink_edges  # noqa: E402
+from ctc_scratch.digits.model.model_file import find_model, load_model, save_model  # noqa: E402
 from ctc_scratch.digits.model.reader import RowReader  # noqa: E402
 from ctc_scratch.digits.training.settings import Settings  # noqa: E402
 
@@ -195,6 +196,25 @@ def test_reading_refuses_an_unknown_condition(run, capsys):
     with pytest.raises(SystemExit):
         run(reading, "--conditions", "blur,fog")
     assert "'fog' is none of the conditions plain, " in capsys.readouterr().err
+
+
+def test_places(run):
+    table, = tables(run(places, "--digits", "10"))
+    assert [row[0] for row in table[1:]] == list(places.CONDITIONS)
+    assert table[1][1:3] == ["10", "100.0%"] and float(table[1][3]) > 0.95
+
+
+def test_places_are_compared_with_the_ink_of_their_own_digits(monkeypatch):
+    """Half a place has its centre on the ink, and half of the extent; one beside the digit has neither."""
+    mnist = load_mnist()
+    model, edges = load_model(find_model()), ink_edges(mnist.test_images[:5] / np.float32(255)).T
+    edges = edges + 28 * np.arange(5)[:, None]
+    for found, inside, common in [(edges, True, 1), ((edges + edges[:, :1]) / 2, True, 0.5),
+                                  (edges + 28, False, 0)]:
+        monkeypatch.setattr(places, "find_places", lambda *row: found)
+        actual = places.compare(model, mnist.test_images[:5], mnist.test_labels[:5], None)
+        assert actual[0].tolist() == [inside] * 5
+        np.testing.assert_allclose(actual[1], common, atol=1e-12)
 
 
 def test_rows_of_years_consist_of_their_digits():

@@ -205,3 +205,20 @@ class RowReader:
         """
         _, grads = self.stack.backward(dlogits, cache, input_gradient=False)
         return grads
+
+    def input_gradient(self, dlogits: np.ndarray, cache: StackCache) -> np.ndarray:
+        """Compute the gradient of each pixel that was read: `backward` carried on, and `frames` undone.
+
+        Parameters
+        ----------
+        dlogits, cache : as for `backward`
+
+        Returns
+        -------
+        (N, 28, T * window) array; 0 to the right of a row's last frame
+        """
+        dx, _ = self.stack.backward(dlogits, cache)
+        assert dx is not None
+        T, N, _ = dx.shape
+        columns = dx.reshape(T, N, self.window, SIDE)
+        return columns.transpose(1, 3, 0, 2).reshape(N, SIDE, T * self.window)

@@ -19,7 +19,7 @@ from ..errors import ImageError, OptionError
 from ..model.reader import BLANK, CLASS_NAMES, RowReader
 from .image_file import SUFFIXES
 from .page import load_page
-from .read import check, readings_of, row_logits
+from .read import check, read_with_logits
 from .report import FORMATS, ReadImage, ReadLine, shown
 
 STDIN = "-"
@@ -86,8 +86,7 @@ def _read_file(path: str, model: RowReader, decoder: Decoder, top: int, picture:
         return ReadImage(path, [], Counter(), str(error))
     lines, drawn = [], []
     for row in page.rows:
-        logits = row_logits(model, row)
-        readings = readings_of(logits, row, model.window, decoder, top)
+        readings, logits = read_with_logits(model, row, decoder, top)
         lines.append(ReadLine(readings, row.top, row.bottom))
         drawn.append((row, logits, readings[0]))
     if picture:

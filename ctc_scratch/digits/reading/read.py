@@ -1,7 +1,7 @@
 """Read a row of digits with a trained model: the digits, their probability, and where each stands.
 
-A row goes through the network once. Its logits are used by the decoder, which also finds where
-each label stands, and by the figure.
+A row goes through the network once. Its logits are used by the decoder and by the figure. Where each digit
+stands is found by passes backward through the network (`places.py`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ctc.decoding.by_name import DECODERS, Decoder, hypotheses
-from ...ctc.decoding.hypotheses import Hypothesis
 from ..errors import OptionError
-from ..model.evaluate import model_logits
 from ..model.reader import BLANK, RowReader, labels_to_digits
+from .places import find_places
 from .row import Row
 
 BUDGET = 1000
@@ -25,9 +24,9 @@ class Digit(NamedTuple):
     """A digit that was read, and where.
 
     digit : 0..9
-    confidence : the probability that the network gives it, averaged over the frames it stands in
-    left, right : where these frames begin and end in the image [pixels]
-    first, last : where they begin and end in the row [columns], last excluded
+    confidence : the probability that the network gives it, averaged over the frames of its spike
+    left, right : where the ink that was read as this digit begins and ends in the image [pixels]
+    first, last : where it begins and ends in the row [columns], last excluded
     """
 
     digit: int
@@ -81,21 +80,24 @@ def read_row(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1
         There is no such decoder, or it does not give that many readings.
     """
     check(decoder, top)
-    return readings_of(row_logits(model, row), row, model.window, decoder, top)
+    return read_with_logits(model, row, decoder, top)[0]
 
 
-def row_logits(model: RowReader, row: Row) -> np.ndarray:
-    """The logits (T, 11) of a row, float64."""
-    return model_logits(model, row.pixels[None])[0][:, 0].astype(np.float64)
-
-
-def readings_of(logits: np.ndarray, row: Row, window: int, decoder: Decoder, top: int) -> list[Reading]:
-    """The readings that a decoder finds in the logits (T, 11) of a row with `window` columns per frame."""
+def read_with_logits(model: RowReader, row: Row, decoder: Decoder, top: int
+                     ) -> tuple[list[Reading], np.ndarray]:
+    """The readings that a decoder finds in a row, and the logits (T, 11) in which it found them, float64."""
+    scores, cache = model.forward(*model.frames(row.pixels[None], np.array([row.pixels.shape[1]])))
+    logits = scores[:, 0].astype(np.float64)
     decoded = hypotheses(decoder, logits, blank=BLANK, top=top, budget=BUDGET)
-    return [
-        Reading(_locate(hypothesis, window, row), float(np.exp(hypothesis.log_prob)), decoded.proved)
-        for hypothesis in decoded.hypotheses
-    ]
+    readings = []
+    for hypothesis in decoded.hypotheses:
+        digits = labels_to_digits(hypothesis.labels).tolist()
+        places = find_places(model, row.pixels, logits, cache, digits)
+        readings.append(Reading(
+            [Digit(digit, span.confidence, *row.place(*place), *place)
+             for digit, span, place in zip(digits, hypothesis.spans, places)],
+            float(np.exp(hypothesis.log_prob)), decoded.proved))
+    return readings, logits
 
 
 def check(decoder: str, top: int) -> None:
@@ -106,13 +108,3 @@ def check(decoder: str, top: int) -> None:
         raise OptionError(f"--top must be at least 1, not {top}")
     if top > 1 and decoder != "beam":
         raise OptionError(f"--top {top} needs --decoder beam; {decoder} gives a single reading")
-
-
-def _locate(hypothesis: Hypothesis, window: int, row: Row) -> list[Digit]:
-    """Each digit with its frames on the most likely alignment."""
-    digits = []
-    for span, digit in zip(hypothesis.spans, labels_to_digits(hypothesis.labels).tolist()):
-        first = span.first * window
-        last = min((span.last + 1) * window, row.pixels.shape[1])
-        digits.append(Digit(digit, span.confidence, *row.place(first, last), first, last))
-    return digits

@@ -173,6 +173,28 @@ def test_backward_is_the_gradient_of_forward(rng, config):
 
 
 @any_shape
+def test_the_gradient_of_the_pixels_is_that_of_the_scores(rng, config):
+    """d<weights, logits>/dpixel by central differences, for pixels of every frame, row and column."""
+    model = RowReader(**config, rng=rng, dtype=np.float64)
+    images, widths = make_rows(rng, [40, 28])
+    logits, cache = model.forward(*model.frames(images, widths))
+    weights = rng.normal(size=logits.shape)
+    grads = model.input_gradient(weights, cache)
+    T = len(logits)
+    assert grads.shape == (2, 28, T * config["window"])
+    assert not grads[1, :, -(-28 // config["window"]) * config["window"]:].any(), "there are no frames"
+    for n, width in enumerate(widths):
+        places = np.arange(width), rng.integers(28, size=width), np.arange(width)   # one pixel per column
+        moved = np.zeros((width, 28, width))
+        moved[places] = 1e-5
+        sides = []
+        for images_of_row in (images[n, :, :width] + moved, images[n, :, :width] - moved):
+            found, _ = model.forward(*model.frames(images_of_row, np.full(width, width)))
+            sides.append(np.einsum("tc,tnc->n", weights[:len(found), n], found))
+        np.testing.assert_allclose(grads[n][places[1:]], (sides[0] - sides[1]) / 2e-5, rtol=1e-6, atol=1e-8)
+
+
+@any_shape
 def test_config_gives_the_same_shapes_and_the_generator_the_same_weights(config):
     model, twin, other = (RowReader(**config, rng=np.random.default_rng(seed))
                           for seed in (1, 1, 2))
