@@ -7,11 +7,12 @@ Rows of five MNIST test digits are photographed under each condition and at each
 
     rows right          all digits of the row are right
     label error rate    edits per digit
-    probability         P(digits | picture) that the reader states, on average; it should equal `rows right`
+    probability         that the reading is right, as the reader says, on average; it should be `rows right`
     ECE                 expected calibration error: how far apart these two are, over 15 bins of probability
     AUROC               how often a right row has a higher probability than a wrong one; 0.5 is no better
                         than chance
     places              digits of right rows whose middle, as read, lies within the digit's own ink
+    wrong, right doubted  shares of the wrong and of the right rows of which it says "not sure"
 
 A picture in which nothing is found is a wrong row of probability 0, and so is a line too many.
 The first figure, of `evaluate`, is for the same rows without any picture, decoded greedily.
@@ -35,9 +36,10 @@ from ctc_scratch.digits.errors import ImageError
 from ctc_scratch.digits.model.evaluate import read_rows
 from ctc_scratch.digits.model.model_file import find_model, load_model
 from ctc_scratch.digits.model.reader import RowReader
+from ctc_scratch.digits.reading.files import read_line
 from ctc_scratch.digits.reading.image_file import grey_values
 from ctc_scratch.digits.reading.page import make_page
-from ctc_scratch.digits.reading.read import Reading, read_row
+from ctc_scratch.digits.reading.report import ReadLine
 
 from .tools.harness import conclude, machine
 from .tools.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
@@ -47,32 +49,33 @@ BINS = 15
 
 
 class Outcome(NamedTuple):
-    """One row: what it shows, what was read, the probability stated, and how many digits were well placed."""
+    """One row: what it shows, what was read, how likely that is right, how many digits were well placed."""
 
     truth: list[int]
     read: list[int]
     probability: float
     placed: int
+    doubted: bool
 
 
-def read_picture(model: RowReader, picture: Image.Image) -> list[Reading]:
-    """The most probable reading of each line of a picture, from top to bottom; none if nothing is found."""
+def read_picture(model: RowReader, picture: Image.Image) -> list[ReadLine]:
+    """The lines of a picture, from top to bottom; none if nothing is found."""
     try:
         page = make_page(*grey_values(picture))
     except ImageError:
         return []
-    return [read_row(model, row)[0] for row in page.rows]
+    return [read_line(model, row)[0] for row in page.rows]
 
 
-def compare(photo: Photograph, readings: Sequence[Reading]) -> list[Outcome]:
-    """Compare the first line with the first reading, and so on. Both may be too few."""
+def compare(photo: Photograph, found: Sequence[ReadLine]) -> list[Outcome]:
+    """Compare the first line with the first that was found, and so on. Both may be too few."""
     outcomes = []
-    for line, extents, reading in zip_longest(photo.lines, photo.extents, readings):
-        digits = reading.digits if reading else []
+    for line, extents, read in zip_longest(photo.lines, photo.extents, found):
+        digits = read.readings[0].digits if read else []
         placed = sum(left <= (digit.left + digit.right) / 2 <= right
                      for digit, (left, right) in zip(digits, extents or []))
         outcomes.append(Outcome(line or [], [digit.digit for digit in digits],
-                                reading.probability if reading else 0.0, placed))
+                                read.probabilities[0] if read else 0.0, placed, not read or bool(read.doubt)))
     return outcomes
 
 
@@ -93,6 +96,7 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """The figures of the table; those that are not defined are NaN."""
     right = np.array([row.read == row.truth for row in outcomes])
     stated = np.array([row.probability for row in outcomes])
+    doubted = np.array([row.doubted for row in outcomes])
     digits = sum(len(row.truth) for row, fine in zip(outcomes, right) if fine)
     placed = sum(row.placed for row, fine in zip(outcomes, right) if fine)
     return {
@@ -103,6 +107,8 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
         "ECE": calibration_error(stated, right),
         "AUROC": auroc(stated, right),
         "places": placed / digits if digits else np.nan,
+        "wrong doubted": doubted[~right].mean() if not right.all() else np.nan,
+        "right doubted": doubted[right].mean() if right.any() else np.nan,
     }
 
 
@@ -166,9 +172,9 @@ def main() -> None:
     conclude(
         "reading",
         ["condition", "strength", "rows", "rows right", "label error rate", "probability", "ECE", "AUROC",
-         "places"],
+         "places", "wrong doubted", "right doubted"],
         [[*case, *(cell(value, form) for value, form in
-                   zip(found.values(), ["d", ".1%", ".1%", ".3f", ".3f", ".3f", ".1%"]))]
+                   zip(found.values(), ["d", ".1%", ".1%", ".3f", ".3f", ".3f", ".1%", ".1%", ".1%"]))]
          for case, found in table.items()],
         {"evaluate": plain, "conditions": [[*case, found] for case, found in table.items()]},
     )

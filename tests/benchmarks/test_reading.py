@@ -8,37 +8,40 @@ from benchmarks import reading
 from benchmarks.reading import Outcome, auroc, calibration_error, compare, figures
 from benchmarks.tools.photographs import Photograph
 from ctc_scratch.digits.reading.read import Digit, Reading
+from ctc_scratch.digits.reading.report import ReadLine
 
 PAPER = Image.new("L", (9, 9), 255)
 
 
-def read(*digits, probability=0.5):
-    """A reading of (digit, left, right)."""
+def read(*digits, probability=0.5, doubt=""):
+    """A line with the digits (digit, left, right)."""
     found = [Digit(digit, 1.0, left, right, 0, 0) for digit, left, right in digits]
-    return Reading(found, probability, False)
+    return ReadLine([Reading(found, 0.99, False)], [probability], doubt, 0, 1)
 
 
 def test_lines_are_compared_in_order():
     photo = Photograph(PAPER, [[1, 2], [3]], [[(0, 10), (20, 30)], [(5, 15)]])
-    right = [read((1, 0, 8), (2, 24, 40)), read((3, 0, 20))]
-    assert compare(photo, right) == [Outcome([1, 2], [1, 2], 0.5, 1), Outcome([3], [3], 0.5, 1)]
-    assert compare(photo, right[:1])[1] == Outcome([3], [], 0.0, 0)
-    assert compare(photo, []) == [Outcome([1, 2], [], 0.0, 0), Outcome([3], [], 0.0, 0)]
-    assert compare(photo, [*right, read((7, 0, 1), probability=0.2)])[2] == Outcome([], [7], 0.2, 0)
+    right = [read((1, 0, 8), (2, 24, 40)), read((3, 0, 20), doubt="it is grainy")]
+    assert compare(photo, right) == [Outcome([1, 2], [1, 2], 0.5, 1, False), Outcome([3], [3], 0.5, 1, True)]
+    assert compare(photo, right[:1])[1] == Outcome([3], [], 0.0, 0, True)
+    assert compare(photo, []) == [Outcome([1, 2], [], 0.0, 0, True), Outcome([3], [], 0.0, 0, True)]
+    assert compare(photo, [*right, read((7, 0, 1), probability=0.2)])[2] == Outcome([], [7], 0.2, 0, False)
 
 
 def test_figures():
-    rows = [Outcome([1, 2], [1, 2], 0.9, 1), Outcome([3, 4], [3, 5], 0.8, 2), Outcome([5, 6], [], 0.0, 0)]
+    rows = [Outcome([1, 2], [1, 2], 0.9, 1, False), Outcome([3, 4], [3, 5], 0.8, 2, False),
+            Outcome([5, 6], [], 0.0, 0, True)]
     found = figures(rows)
     assert found == pytest.approx({
         "rows": 3, "right": 1 / 3, "label error rate": 3 / 6, "probability": 1.7 / 3,
-        "ECE": (0.1 + 0.8 + 0) / 3, "AUROC": 1.0, "places": 1 / 2})
+        "ECE": (0.1 + 0.8 + 0) / 3, "AUROC": 1.0, "places": 1 / 2, "wrong doubted": 1 / 2,
+        "right doubted": 0.0})
 
 
 def test_what_is_not_defined_is_nan():
-    sure = figures([Outcome([1], [1], 0.9, 1)])
+    sure = figures([Outcome([1], [1], 0.9, 1, False)])
     assert np.isnan(sure["AUROC"]) and sure["places"] == 1
-    wrong = figures([Outcome([1], [2], 0.9, 1)])
+    wrong = figures([Outcome([1], [2], 0.9, 1, False)])
     assert np.isnan(wrong["AUROC"]) and np.isnan(wrong["places"])
 
 

@@ -10,5 +10,6 @@ Read in this order:
     page.py          all of these, from a file to its rows
     places.py        which ink was read as which digit: where each one stands
     read.py          a model reads a row
+    certainty.py     how likely a reading is right
     files.py         many files are read; report.py prints what was read
 """

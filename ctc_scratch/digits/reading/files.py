@@ -17,10 +17,12 @@ from ...ctc.decoding.by_name import Decoder
 from ...ctc.reference import log_softmax
 from ..errors import ImageError, OptionError
 from ..model.reader import BLANK, CLASS_NAMES, RowReader
+from .certainty import judge
 from .image_file import SUFFIXES
 from .page import load_page
 from .read import check, read_with_logits
 from .report import FORMATS, ReadImage, ReadLine, shown
+from .row import Row
 
 STDIN = "-"
 """This name stands for an image that is piped in."""
@@ -86,12 +88,25 @@ def _read_file(path: str, model: RowReader, decoder: Decoder, top: int, picture:
         return ReadImage(path, [], Counter(), str(error))
     lines, drawn = [], []
     for row in page.rows:
-        readings, logits = read_with_logits(model, row, decoder, top)
-        lines.append(ReadLine(readings, row.top, row.bottom))
-        drawn.append((row, logits, readings[0]))
+        line, logits = read_line(model, row, decoder, top)
+        lines.append(line)
+        drawn.append((row, logits, line))
     if picture:
         _draw(path, drawn, model.window, picture)
     return ReadImage(path, lines, page.left_out)
+
+
+def read_line(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1
+              ) -> tuple[ReadLine, np.ndarray]:
+    """Read a row and judge the reading; also returns the logits (T, 11).
+
+    The other readings share the probability that is left, in proportion to what the network states.
+    """
+    readings, logits = read_with_logits(model, row, decoder, top)
+    certainty = judge(model, row, readings[0])
+    left = (1 - certainty.probability) / max(1 - readings[0].probability, 1e-12)
+    probabilities = [certainty.probability, *(left * reading.probability for reading in readings[1:])]
+    return ReadLine(readings, probabilities, certainty.doubt, row.top, row.bottom), logits
 
 
 # ---- figures --------------------------------------------------------------------------------
@@ -122,12 +137,13 @@ def _draw(path: str, lines: Sequence[tuple], window: int, picture: str) -> None:
     """Draw where each digit of an image was read, and write that to the file `picture`."""
     from ... import plots
 
-    row, logits, reading = max(lines, key=lambda line: line[0].pixels.shape[1])
+    row, logits, line = max(lines, key=lambda line: line[0].pixels.shape[1])
+    reading = line.readings[0]
     marks = [plots.Mark(str(d.digit), d.confidence, d.left / row.scale, d.right / row.scale, d.first, d.last)
              for d in reading.digits]
     name = shown(Path(path).name).replace("$", r"\$")
     figure = plots.where_read_figure(
         row.grey, row.pixels, np.exp(log_softmax(logits)), marks, window, CLASS_NAMES, BLANK,
-        f"{name}: read {reading.text or 'nothing'}, probability {reading.probability:.3f}",
+        f"{name}: read {reading.text or 'nothing'}, probability {line.probabilities[0]:.3f}",
     )
     figure.savefig(picture, dpi=120)

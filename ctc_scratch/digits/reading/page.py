@@ -28,7 +28,6 @@ class Page(NamedTuple):
 
     rows: list[Row]
     left_out: Counter[str]
-    noise: float
 
 
 def load_page(path: str | os.PathLike) -> Page:
@@ -67,5 +66,6 @@ def make_page(grey: np.ndarray, scale: float = 1.0) -> Page:
     if not found.lines:
         raise ImageError("expected a row of digits, found no ink")
     left_out = found.left_out + Counter(rule=rules)
-    rows = [make_row(amount, found.labels, line, grey, scale) for line in found.lines]
-    return Page(rows, left_out, ink.noise)
+    rows = [make_row(amount, found.labels, line, grey, scale)._replace(
+        noise=ink.noise, left_out=left_out.total()) for line in found.lines]
+    return Page(rows, left_out)

@@ -22,10 +22,14 @@ class ReadLine(NamedTuple):
     """A line of an image, as it was read.
 
     readings : the most probable one first
+    probabilities : how likely each of them is right, see `certainty.py`
+    doubt : why the first reading is not sure; empty if it is
     top, bottom : between which pixels of the image it stands
     """
 
     readings: list[Reading]
+    probabilities: list[float]
+    doubt: str
     top: float
     bottom: float
 
@@ -61,19 +65,21 @@ def table(images: Sequence[ReadImage]) -> str:
     """
     lines = [("image", "digits", "probability")]
     confidences = [["confidence of each digit"]]
-    notes: dict[int, str] = {}
+    notes: dict[int, list[str]] = {}        # below the lines of these numbers
     for image in images:
         name = shown(image.path)
         name = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME:]}"
         for line in image.lines:
-            for k, reading in enumerate(line.readings):
-                lines.append((name if k == 0 else "", reading.text or "nothing",
-                              f"{reading.probability:.4f}{' (highest)' if reading.proved else ''}"))
+            for reading, probability in zip(line.readings, line.probabilities):
+                lines.append((name, reading.text or "nothing",
+                              f"{probability:.3f}{' (highest)' if reading.proved else ''}"))
                 confidences.append([f"{digit.digit} {digit.confidence:.3f}" for digit in reading.digits])
                 name = ""
+            if line.doubt:
+                notes[len(lines) - 1] = [f"  not sure: {line.doubt}"]
         if image.left_out:
             what = ", ".join(f"{count} {thing}{'s' * (count > 1)}" for thing, count in image.left_out.items())
-            notes[len(lines) - 1] = f"  left out: {what}"
+            notes.setdefault(len(lines) - 1, []).append(f"  left out: {what}")
     if len(lines) == 1:
         return ""
     widths = [max(len(line[k]) for line in lines) for k in range(3)]
@@ -82,8 +88,7 @@ def table(images: Sequence[ReadImage]) -> str:
     text = []
     for k, (columns, cells) in enumerate(zip(lines, confidences)):
         text += _wrapped(columns, cells, k == 0) if wide else _beside(columns, cells, widths)
-        if k in notes:
-            text.append(notes[k])
+        text += notes.get(k, [])
     return "\n".join(each.rstrip() for each in text) + "\n"
 
 
@@ -113,31 +118,36 @@ def as_json(images: Sequence[ReadImage]) -> str:
 
 
 def _record(image: ReadImage) -> dict[str, Any]:
-    record: dict[str, Any] = {"image": shown(image.path)}
+    name = {"image": shown(image.path)}
     if image.error:
-        return {**record, "error": shown(image.error)}
-    return {**record, "left_out": dict(image.left_out), "lines": [
-        {"top": round(line.top, 1), "bottom": round(line.bottom, 1), "readings": [
-            {"digits": reading.text, "probability": round(reading.probability, 6), "proved": reading.proved,
-             "each": [{"digit": digit.digit, "confidence": round(digit.confidence, 6),
-                       "left": round(digit.left, 1), "right": round(digit.right, 1)}
-                      for digit in reading.digits]}
-            for reading in line.readings]}
+        return {**name, "error": shown(image.error)}
+    return {**name, "left_out": dict(image.left_out), "lines": [
+        {"top": round(line.top, 1), "bottom": round(line.bottom, 1), "sure": not line.doubt,
+         "doubt": line.doubt, "readings": [
+             _reading(*pair) for pair in zip(line.readings, line.probabilities)]}
         for line in image.lines]}
+
+
+def _reading(reading: Reading, probability: float) -> dict[str, Any]:
+    return {"digits": reading.text, "probability": round(probability, 6),
+            "stated_by_network": round(reading.probability, 6), "proved": reading.proved, "each": [
+                {"digit": digit.digit, "confidence": round(digit.confidence, 6),
+                 "left": round(digit.left, 1), "right": round(digit.right, 1)}
+                for digit in reading.digits]}
 
 
 def as_csv(images: Sequence[ReadImage]) -> str:
     """A line for each reading: its image, its line, its rank among the readings of that line."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "line", "rank", "digits", "probability", "proved", "top", "bottom", "error"])
+    writer.writerow(["image", "line", "rank", "digits", "probability", "doubt", "top", "bottom", "error"])
     for image in images:
         name = shown(image.path)
         if image.error:
             writer.writerow([name, *[""] * 7, shown(image.error)])
         for k, line in enumerate(image.lines, 1):
-            for rank, reading in enumerate(line.readings, 1):
-                writer.writerow([name, k, rank, reading.text, f"{reading.probability:.6f}", reading.proved,
+            for rank, (reading, probability) in enumerate(zip(line.readings, line.probabilities), 1):
+                writer.writerow([name, k, rank, reading.text, f"{probability:.6f}", line.doubt,
                                  f"{line.top:.1f}", f"{line.bottom:.1f}", ""])
     return text.getvalue()
 

@@ -55,6 +55,8 @@ class Row(NamedTuple):
     scale : how many pixels of the image, along each axis, make one of `grey`
     top, bottom : between which pixels of the image the line stands
     slope : by how many pixels the line falls per pixel to the right
+    noise : the standard deviation of paper, in units of full ink
+    left_out : how many marks of the image were not taken for writing
     """
 
     pixels: np.ndarray
@@ -64,6 +66,8 @@ class Row(NamedTuple):
     top: float = 0.0
     bottom: float = 0.0
     slope: float = 0.0
+    noise: float = 0.0
+    left_out: int = 0
 
     def __repr__(self) -> str:
         (height, width), W = self.grey.shape, self.pixels.shape[1]

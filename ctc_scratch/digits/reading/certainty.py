@@ -1,0 +1,133 @@
+"""How likely a reading is right: a probability that means what it says, and a reason where it is low.
+
+The network states P(digits | row), and is too sure of itself where a picture differs from all it has learnt
+from. What it states is therefore weighed with two more kinds of evidence:
+
+- whether it reads the same when the row is drawn a little differently: blurred, thinner, smaller, slanted.
+  Right readings survive that; wrong ones mostly do not;
+- what the preparation had to do: grain, smudges and lines that it removed, boxes in which two digits or none
+  were read, sizes that differ.
+
+Each becomes a number, and a logistic regression turns the numbers into one probability. Its weights were
+fitted to photographs of digits that the network was not trained on, by `benchmarks/tools/calibrate.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from ...arrays import underflow_is_zero
+from ...ctc.loss import ctc_loss
+from ..data.mnist_files import SIDE
+from ..model.reader import BLANK, RowReader, digits_to_labels
+from .read import Reading
+from .row import Row
+
+LEAST = 0.5         # below this probability a reading is "not sure"
+
+EVIDENCE = ("stated", "redrawn", "worst redrawn", "weakest digit", "grain", "shared boxes", "empty boxes",
+            "sizes", "smudges", "slope", "pale")
+"""What the regression weighs; see `evidence`."""
+
+WEIGHTS = (5.457, 0.2237, 0.1888, 0.2931, 0.08837, -4.387, -0.2268, -4.494, -5.517, -0.3419, 1.015, -9.881)
+"""The constant, then the weight of each kind of evidence."""
+
+
+class Certainty(NamedTuple):
+    """How likely all digits of a line are right, from 0 to 1; and why not, if that is below `LEAST`."""
+
+    probability: float
+    doubt: str
+
+    @property
+    def sure(self) -> bool:
+        return not self.doubt
+
+
+def judge(model: RowReader, row: Row, reading: Reading) -> Certainty:
+    """The probability that a reading of a row is right, and a reason to doubt it if that is low."""
+    found = evidence(model, row, reading)
+    share = np.asarray(WEIGHTS[1:]) * found
+    probability = float(logistic(WEIGHTS[0] + share.sum()))
+    return Certainty(probability, "" if probability >= LEAST else _reason(found))
+
+
+def logistic(score: np.ndarray | float) -> np.ndarray:
+    """1 / (1 + e^-score)."""
+    return 1 / (1 + np.exp(-np.clip(score, -50, 50)))
+
+
+def _logit(probability: np.ndarray | float) -> np.ndarray:
+    """ln(p / (1 - p)), where p is not nearer to 0 or 1 than 1e-4: a network that is surer is not righter."""
+    p = np.clip(probability, 1e-4, 1 - 1e-4)
+    return np.log(p / (1 - p))
+
+
+@underflow_is_zero
+def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
+    """The numbers that the regression weighs, in the order of `EVIDENCE`.
+
+    stated : the logit of P(digits | row)
+    redrawn, worst redrawn : the mean and the least of that over four rows drawn a little differently
+    weakest digit : the logit of the least confidence of a digit
+    grain : the deviation of paper, in units of ink
+    shared boxes, empty boxes : boxes in which two digits or more were read, or none
+    sizes : the standard deviation of ln(scale) over the pieces of the line
+    smudges : ln(1 + marks left out per digit)
+    slope : of the line
+    pale : the share of inked pixels that are neither paper nor full ink
+    """
+    digits = [digit.digit for digit in reading.digits]
+    again = _probabilities(model, redrawn(row.pixels), digits)
+    middles = [(digit.first + digit.last) / 2 for digit in reading.digits]
+    inside = np.histogram(middles, [*(box.left for box in row.boxes), row.boxes[-1].right])[0]
+    widths = np.array([(box.right - box.left) // SIDE for box in row.boxes])
+    inked = row.pixels[row.pixels > 0.1]
+    return np.array([
+        _logit(reading.probability), _logit(again).mean(), _logit(again).min(),
+        _logit(min((digit.confidence for digit in reading.digits), default=0.0)),
+        row.noise, np.sum(inside > widths), np.sum(inside == 0),
+        np.std(np.log([box.step for box in row.boxes])), np.log1p(row.left_out / max(len(digits), 1)),
+        abs(row.slope), float(np.mean(inked < 0.7)) if inked.size else 1.0])
+
+
+def redrawn(pixels: np.ndarray) -> np.ndarray:
+    """A row (28, W) as it might have been drawn as well (4, 28, W): blurred, thinner, smaller, slanted."""
+    middle = (SIDE - 1) / 2
+    y, x = np.mgrid[:SIDE, :pixels.shape[1]].astype(np.float32)
+    blurred = ndimage.gaussian_filter(pixels, 0.7)
+    thinner = np.clip(1.5 * pixels - 0.5, 0, 1)
+    smaller = ndimage.map_coordinates(pixels, [middle + (y - middle) / 0.9, x], order=1)
+    slanted = ndimage.map_coordinates(pixels, [y, x + 0.12 * (y - middle)], order=1)
+    return np.stack([blurred, thinner, smaller, slanted])
+
+
+def _probabilities(model: RowReader, rows: np.ndarray, digits: list[int]) -> np.ndarray:
+    """P(digits | row) for each of the rows (N, 28, W)."""
+    x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
+    logits, _ = model.forward(x, lengths)
+    targets = [digits_to_labels(digits)] * len(rows)
+    return np.exp(-ctc_loss(logits, targets, lengths, blank=BLANK, infeasible="inf").loss)
+
+
+def _reason(found: np.ndarray) -> str:
+    """What speaks most against a reading, in words."""
+    named = dict(zip(EVIDENCE, found))
+    if named["shared boxes"]:
+        return "digits seem to touch or to be broken"
+    if named["empty boxes"]:
+        return "some marks were not read as digits"
+    if named["grain"] > 0.08:
+        return "the picture is grainy"
+    if named["pale"] > 0.75:
+        return "the picture is blurred or pale"
+    if named["sizes"] > 0.3:
+        return "sizes differ much"
+    if named["smudges"] > 2:
+        return "there are many other marks"
+    if named["redrawn"] < named["stated"] - 2:
+        return "other digits are read if the row is drawn a little differently"
+    return "other digits are nearly as likely"
