@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "digits.training.schedule": [],
     "digits.training.gradients": ["ctc", "digits.data", "digits.model"],
     "digits.training": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model"],
-    "digits.reading": ["ctc", "plots", "digits.errors", "digits.data", "digits.model"],
+    "digits.reading": ["arrays", "ctc", "plots", "digits.errors", "digits.data", "digits.model"],
     "digits.lessons": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model",
                        "digits.training.gradients"],
     "digits": [],

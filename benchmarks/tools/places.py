@@ -18,8 +18,8 @@ from ctc_scratch.ctc import greedy_decode
 from ctc_scratch.digits.data.mnist_files import SIDE, load_mnist
 from ctc_scratch.digits.data.touching import ink_edges, join, place
 from ctc_scratch.digits.model.model_file import find_model, load_model
+from ctc_scratch.digits.model.places import find_places
 from ctc_scratch.digits.model.reader import RowReader, labels_to_digits
-from ctc_scratch.digits.reading.places import find_places
 
 from .harness import conclude, machine
 

@@ -8,7 +8,7 @@ This is the only room that imports matplotlib. It uses `Figure` and never `pyplo
 no display and keeps no state between calls or threads.
 """
 
-from .digits_in_image import Mark, picture, spans, where_read_figure
+from .digits_in_image import Mark, picture, where_read_figure
 from .lattice_figures import (
     alpha_beta_gamma_figure,
     gamma_evolution_figure,
@@ -22,7 +22,7 @@ from .memorise_figures import Stage, save_gif, stage_figure
 from .mistake_figures import TrainingCurves, runs_figure, sum_not_columns_figure
 from .path_figures import paths_figure, paths_over, trellis, trellis_figure
 from .plateau_figures import plateau_figure, uniform_gamma_figure
-from .row_figures import PlottedRow, greedy_path, posteriors, reading_figure, row_image
+from .row_figures import PlottedRow, greedy_path, posteriors, reading_figure, row_image, spans
 
 __all__ = [
     "Mark",

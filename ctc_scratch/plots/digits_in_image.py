@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .row_figures import posteriors, row_image
-from .style import ACCENT, NORMAL, SMALL
+from .row_figures import posteriors, row_image, spans
+from .style import NORMAL, SMALL
 
 
 class Mark(NamedTuple):
@@ -29,15 +29,6 @@ def picture(ax: Axes, grey: np.ndarray) -> Axes:
     ax.set_xlabel("x [pixels]", fontsize=SMALL)
     ax.set_ylabel("y\n[pixels]", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)
-    return ax
-
-
-def spans(ax: Axes, edges: Sequence[tuple[float, float]], names: Sequence[str]) -> Axes:
-    """Shade intervals (left, right) of the x-axis over the whole height, each with its name above it."""
-    for (left, right), name in zip(edges, names):
-        ax.axvspan(left, right, facecolor=(ACCENT, 0.22), edgecolor=ACCENT, linewidth=1)
-        ax.annotate(name, ((left + right) / 2, 1), (0, 2), xycoords=ax.get_xaxis_transform(),
-                    textcoords="offset points", ha="center", va="bottom", fontsize=SMALL)
     return ax
 
 

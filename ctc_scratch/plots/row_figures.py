@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import GREY, INK, NORMAL, SMALL
+from .style import ACCENT, GREY, INK, NORMAL, SMALL
 
 
 class PlottedRow(NamedTuple):
@@ -20,6 +20,7 @@ class PlottedRow(NamedTuple):
     probs: np.ndarray         # (T, C), rows sum to 1
     decoded: Sequence[int]    # the classes read
     truth: Sequence[int]      # the classes of the true digits
+    places: Sequence[tuple[float, float]] = ()  # where each digit that was read begins and ends [pixels]
 
 
 def row_image(ax: Axes, image: np.ndarray) -> Axes:
@@ -36,6 +37,15 @@ def row_image(ax: Axes, image: np.ndarray) -> Axes:
     ax.set_ylabel("y\n[pixels]", fontsize=SMALL)
     ax.set_yticks([0, height])
     ax.tick_params(labelsize=SMALL)
+    return ax
+
+
+def spans(ax: Axes, edges: Sequence[tuple[float, float]], names: Sequence[str]) -> Axes:
+    """Shade intervals (left, right) of the x-axis over the whole height, each with its name above it."""
+    for (left, right), name in zip(edges, names):
+        ax.axvspan(left, right, facecolor=(ACCENT, 0.22), edgecolor=ACCENT, linewidth=1)
+        ax.annotate(name, ((left + right) / 2, 1), (0, 2), xycoords=ax.get_xaxis_transform(),
+                    textcoords="offset points", ha="center", va="bottom", fontsize=SMALL)
     return ax
 
 
@@ -111,7 +121,7 @@ def _verdict(decoded: Sequence[int], truth: Sequence[int], class_names: Sequence
 
 def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequence[str],
                    blank: int) -> Figure:
-    """Show how rows are read: the image, the posteriors under it, the greedy path, and the truth.
+    """Show how rows are read: the image with the place of each digit, posteriors, the greedy path, the truth.
 
     Parameters
     ----------
@@ -140,6 +150,7 @@ def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequenc
         top, middle, bottom = axes = block.subplots(3, 1, sharex=True,
                                                     gridspec_kw=dict(height_ratios=heights))
         row_image(top, row.image)
+        spans(top, row.places, [class_names[c] for c in row.decoded])
         posteriors(middle, row.probs, window, class_names, blank)
         greedy_path(bottom, row.probs.argmax(axis=1), window, class_names, blank,
                     row.decoded, row.truth)

@@ -8,7 +8,6 @@ Read in this order:
     pieces.py        the ink is cut into digits, or digits that touch, line by line
     row.py           the pieces of a line are scaled and centred: a row like those of MNIST
     page.py          all of these, from a file to its rows
-    places.py        which ink was read as which digit: where each one stands
     read.py          a model reads a row
     certainty.py     how likely a reading is right
     files.py         many files are read; report.py prints what was read

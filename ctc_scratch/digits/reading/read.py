@@ -12,8 +12,8 @@ import numpy as np
 
 from ...ctc.decoding.by_name import DECODERS, Decoder, hypotheses
 from ..errors import OptionError
+from ..model.places import find_places
 from ..model.reader import BLANK, RowReader, labels_to_digits
-from .places import find_places
 from .row import Row
 
 BUDGET = 1000

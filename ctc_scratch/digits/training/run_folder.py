@@ -27,9 +27,10 @@ from ..data.mnist_files import Mnist
 from ..data.rows import consecutive_rows
 from ..errors import ArchiveError, OptionError
 from ..model.archive import copy_file, sync_folder
-from ..model.evaluate import Evaluation, evaluate, model_logits
+from ..model.evaluate import Evaluation, evaluate
 from ..model.model_file import digest, save_model
-from ..model.reader import BLANK, CLASS_NAMES, RowReader, digits_to_labels
+from ..model.places import find_places
+from ..model.reader import BLANK, CLASS_NAMES, RowReader, digits_to_labels, labels_to_digits
 from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .schedule import Schedule
 from .settings import Settings
@@ -314,12 +315,15 @@ def profile(trainer: Trainer) -> str:
 
 
 def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> list:
-    """What the figure of the readings shows of each row: image, probabilities, labels read, true labels."""
+    """What the figure of the readings shows of each row: image, probabilities, labels and their places."""
     from ...plots import PlottedRow
 
-    logits, lengths = model_logits(model, rows)
-    decoded = greedy_decode(logits, lengths, blank=BLANK)
-    return [
-        PlottedRow(row, np.exp(log_softmax(logits[:, n])), decoded[n], digits_to_labels(truth[n]).tolist())
-        for n, row in enumerate(rows)
-    ]
+    readings = []
+    for row, digits in zip(rows, truth):
+        scores, cache = model.forward(*model.frames(row[None], np.array([row.shape[1]])))
+        logits = scores[:, 0]
+        decoded = greedy_decode(logits, blank=BLANK)
+        places = find_places(model, row, logits, cache, labels_to_digits(decoded).tolist())
+        readings.append(PlottedRow(row, np.exp(log_softmax(logits)), decoded,
+                                   digits_to_labels(digits).tolist(), places))
+    return readings

@@ -7,9 +7,9 @@ from ctc_scratch.ctc.paths.align import align
 from ctc_scratch.ctc.reference import log_likelihood, log_softmax
 from ctc_scratch.digits.model.evaluate import model_logits, read_rows
 from ctc_scratch.digits.model.model_file import find_model, load_model
+from ctc_scratch.digits.model.places import find_places
 from ctc_scratch.digits.model.reader import digits_to_labels
 from ctc_scratch.digits.reading import read as reading
-from ctc_scratch.digits.reading.places import find_places
 from tests.digits.reading.conftest import grey, make_row, paste, small_model
 
 # ---- what is read ------------------------------------------------------------------------

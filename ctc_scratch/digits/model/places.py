@@ -32,7 +32,7 @@ import numpy as np
 from ...ctc.paths.lattice import lattice
 from ..data.mnist_files import SIDE
 from ..data.touching import INKED
-from ..model.reader import BLANK, RowReader, digits_to_labels
+from .reader import BLANK, RowReader, digits_to_labels
 
 COST = 0.1
 """A cut through k pixels of ink costs COST * sqrt(k). So does going on with a digit after k columns of paper.
