@@ -8,7 +8,7 @@ This is the only room that imports matplotlib. It uses `Figure` and never `pyplo
 no display and keeps no state between calls or threads.
 """
 
-from .digits_in_image import Mark, picture, where_read_figure
+from .digits_in_image import Mark, PlottedLine, picture, where_read_figure
 from .lattice_figures import (
     alpha_beta_gamma_figure,
     gamma_evolution_figure,
@@ -26,6 +26,7 @@ from .row_figures import PlottedRow, greedy_path, posteriors, reading_figure, ro
 
 __all__ = [
     "Mark",
+    "PlottedLine",
     "PlottedRow",
     "Stage",
     "TrainingCurves",

@@ -1,4 +1,4 @@
-"""An image, the row made of it, and where in both each digit was read."""
+"""An image, the rows made of its lines, and where in both each digit was read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from .row_figures import posteriors, row_image, spans
-from .style import NORMAL, SMALL
+from .style import ACCENT, NORMAL, SMALL
 
 
 class Mark(NamedTuple):
@@ -22,6 +23,16 @@ class Mark(NamedTuple):
     last: float
 
 
+class PlottedLine(NamedTuple):
+    """A line of an image, the row that was made of it for the network, and what was read."""
+
+    row: np.ndarray         # (28, W) in [0, 1]
+    probs: np.ndarray       # (T, C), the probability of each class in each frame
+    marks: Sequence[Mark]
+    top: float              # in the image [pixels]
+    bottom: float
+
+
 def picture(ax: Axes, grey: np.ndarray) -> Axes:
     """Draw an image (height, width) as it is, its darkest value black and its lightest white."""
     height, width = grey.shape
@@ -32,37 +43,40 @@ def picture(ax: Axes, grey: np.ndarray) -> Axes:
     return ax
 
 
-def where_read_figure(grey: np.ndarray, row: np.ndarray, probs: np.ndarray, marks: Sequence[Mark],
-                      window: int, class_names: Sequence[str], blank: int, title: str) -> Figure:
-    """Show an image, the row made of it, the posteriors of the row, and where each digit was read.
+def where_read_figure(grey: np.ndarray, lines: Sequence[PlottedLine], window: int,
+                      class_names: Sequence[str], blank: int, title: str) -> Figure:
+    """Show an image and where each digit was read; below it the row of each line and its posteriors.
 
     Parameters
     ----------
     grey : (height, width) array, the image
-    row : (28, W) array in [0, 1], the row that was made of the image for the network
-    probs : (T, C) array, the probability of each class in each frame
-    marks : the digits read
-    window : columns of the row in a frame
+    lines : at least one
+    window : columns of a row in a frame
     class_names : C names
     blank : the blank's class
     title : of the figure
     """
-    W = len(probs) * window
+    W = max(len(line.probs) for line in lines) * window
     width = float(np.clip(W / 28, 5, 18))                       # inches: one per digit
     inner = width - 1
-    heights = [float(np.clip(inner * grey.shape[0] / grey.shape[1], 0.7, 4)),
-               float(np.clip(inner * 28 / W, 0.4, 1.5)), 1.6]
-    figure = Figure(figsize=(width, sum(heights) + 1.9), layout="constrained")
+    rows = [float(np.clip(inner * 28 / W, 0.4, 1.5)), 1.6]
+    heights = [float(np.clip(inner * grey.shape[0] / grey.shape[1], 0.7, 8)), *rows * len(lines)]
+    figure = Figure(figsize=(width, sum(heights) + 0.7 + 1.2 * len(lines)), layout="constrained")
     figure.suptitle(title, fontsize=NORMAL)
-    top, middle, bottom = figure.subplots(3, 1, height_ratios=heights)
+    top, *panels = figure.subplots(len(heights), 1, height_ratios=heights)
 
     picture(top, grey)
-    spans(top, [(mark.left, mark.right) for mark in marks], [mark.name for mark in marks])
-    row_image(middle, row)
-    spans(middle, [(mark.first, mark.last) for mark in marks],
-          [f"{mark.name}\n{mark.confidence:.2f}" for mark in marks])
-    middle.set_xlim(0, W)
-    middle.label_outer()
-    posteriors(bottom, probs, window, class_names, blank)
-    bottom.set_xlim(0, W)
+    for line, middle, bottom in zip(lines, panels[::2], panels[1::2]):
+        for mark in line.marks:
+            top.add_patch(Rectangle((mark.left, line.top), mark.right - mark.left, line.bottom - line.top,
+                                    facecolor=(ACCENT, 0.22), edgecolor=ACCENT, linewidth=1))
+            top.annotate(mark.name, ((mark.left + mark.right) / 2, line.top), (0, 2), color=ACCENT,
+                         textcoords="offset points", ha="center", va="bottom", fontsize=SMALL)
+        row_image(middle, line.row)
+        spans(middle, [(mark.first, mark.last) for mark in line.marks],
+              [f"{mark.name}\n{mark.confidence:.2f}" for mark in line.marks])
+        posteriors(bottom, line.probs, window, class_names, blank)
+        middle.set_xlim(0, W)
+        middle.label_outer()
+        bottom.set_xlim(0, W)
     return figure

@@ -133,17 +133,19 @@ def _pictures(paths: Sequence[str], folder: str) -> list[str]:
     return pictures
 
 
-def _draw(path: str, lines: Sequence[tuple], window: int, picture: str) -> None:
+def _draw(path: str, lines: Sequence[tuple[Row, np.ndarray, ReadLine]], window: int, picture: str) -> None:
     """Draw where each digit of an image was read, and write that to the file `picture`."""
     from ... import plots
 
-    row, logits, line = max(lines, key=lambda line: line[0].pixels.shape[1])
-    reading = line.readings[0]
-    marks = [plots.Mark(str(d.digit), d.confidence, d.left / row.scale, d.right / row.scale, d.first, d.last)
-             for d in reading.digits]
+    plotted, told = [], []
+    for row, logits, line in lines:
+        scale, reading = row.scale, line.readings[0]
+        marks = [plots.Mark(str(digit.digit), digit.confidence, digit.left / scale, digit.right / scale,
+                            digit.first, digit.last) for digit in reading.digits]
+        plotted.append(plots.PlottedLine(row.pixels, np.exp(log_softmax(logits)), marks, row.top / scale,
+                                         row.bottom / scale))
+        told.append(f"{reading.text or 'nothing'} ({line.probabilities[0]:.3f})")
     name = shown(Path(path).name).replace("$", r"\$")
-    figure = plots.where_read_figure(
-        row.grey, row.pixels, np.exp(log_softmax(logits)), marks, window, CLASS_NAMES, BLANK,
-        f"{name}: read {reading.text or 'nothing'}, probability {line.probabilities[0]:.3f}",
-    )
+    figure = plots.where_read_figure(lines[0][0].grey, plotted, window, CLASS_NAMES, BLANK,
+                                     f"{name}: read {', '.join(told)}")
     figure.savefig(picture, dpi=120)

@@ -26,7 +26,7 @@ SMALLEST = 6            # [pixels] digits below this height cannot be read
 WIDTHS = (3, 4, 5, 7, 9, 12, 15, 19, 25, 41)  # [pixels, when reduced to SAMPLED] widths that strokes may have
 QUIET = 0.1             # paper that varies more than this, in units of ink, is smoothed further
 GRAINS = (0.0, 1.0, 2.0)    # by a Gaussian of this standard deviation [pixels], while digits are looked for
-GRAIN = 50              # then grain is smoothed away by a Gaussian of this fraction of a digit's height
+GRAIN = 90              # then grain is smoothed away by a Gaussian of this fraction of a digit's height
 
 
 class Ink(NamedTuple):

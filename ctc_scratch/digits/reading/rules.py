@@ -31,34 +31,35 @@ def remove_rules(amount: np.ndarray, digit: float = 0.0) -> tuple[np.ndarray, in
     count : how many rules there were
     """
     inked = np.asarray(amount > LEVEL)
-    across, rows = _find(inked, digit)
-    down, columns = _find(inked.T, digit)
+    across, all_across, rows = _find(inked, digit)
+    down, all_down, columns = _find(inked.T, digit)
     if not rows and not columns:
         return amount, 0
-    rule = across | down.T
+    rule = across | down.T | (all_across & all_down.T)      # the last where two rules cross
     # The pale edges of a rule lie beside it, where no other ink is near.
     edge = ndimage.binary_dilation(rule, np.ones((2 * FADED + 1,) * 2)) & ~inked
     return np.where(rule | edge, np.float32(0), amount), rows + columns
 
 
-def _find(inked: np.ndarray, digit: float) -> tuple[np.ndarray, int]:
-    """Where horizontal rules are, without what crosses them, and how many there are."""
+def _find(inked: np.ndarray, digit: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """Where horizontal rules are: without what crosses them, and with it; and how many there are."""
     closed = ndimage.binary_closing(inked, np.ones((1, 5)), border_value=0) | inked     # grain makes gaps
     thickness = vertical_runs(closed)
-    rule = np.zeros(inked.shape, bool)
+    rule, whole = np.zeros(inked.shape, bool), np.zeros(inked.shape, bool)
     least, long = max(LEAST * digit, 12.0), LONG if digit else 25
     for y in np.flatnonzero(closed.sum(axis=1) >= least):
         edges = np.flatnonzero(np.diff(closed[y], prepend=False, append=False))
         for first, end in zip(edges[::2], edges[1::2]):
             if end - first < least:
                 continue
-            thick = np.median(thickness[y, first:end])
+            thick = np.percentile(thickness[y, first:end], 25)      # digits may stand on more than half of it
             if (not digit or thick <= THICK * digit + 1) and end - first >= long * thick:
                 rule[y, first:end] |= thickness[y, first:end] <= 1.5 * thick + 1
+                whole[y, first:end] = True
     if not rule.any():
-        return rule, 0
+        return rule, whole, 0
     _, count = ndimage.label(ndimage.binary_closing(rule, np.ones((3, 2 * int(least) + 1))), np.ones((3, 3)))
-    return rule & inked, count
+    return rule & inked, whole & inked, count
 
 
 def vertical_runs(inked: np.ndarray) -> np.ndarray:
