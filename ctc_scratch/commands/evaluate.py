@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from ..ctc.decoding.by_name import DECODERS
-from ..digits.data.mnist_files import load_mnist
+from ..digits.data.mnist_files import SIDE, load_mnist
 from ..digits.errors import ArchiveError, DataError, OptionError
 from ..digits.model.evaluate import describe, evaluate
 from ..digits.model.model_file import find_model, load_model
+from ..digits.training.settings import MOST_GAP
 from .notice import say
 
 EXAMPLE = "ctc-scratch evaluate runs/three --digits 1,5,8,20 --decoder greedy,beam"
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     for digits in options.digits:
         if digits > len(mnist.test_labels):
             raise OptionError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")
+    if options.gap is not None and not -SIDE <= options.gap <= MOST_GAP:
+        raise OptionError(f"--gap must be from {-SIDE} to {MOST_GAP} columns, not {options.gap}")
     evaluations = []
     for digits in options.digits:
         for decoder in options.decoder:

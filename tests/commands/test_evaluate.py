@@ -18,6 +18,11 @@ def test_evaluate_prints_a_table(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", str(tmp_path), "--digits", ""])
     assert main(["evaluate", str(tmp_path), "--digits", "10001"]) == 2
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path), "--gap", "-29"]) == 2
+    assert "--gap must be from -28 to 1000 columns, not -29" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path), "--gap", "-2"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["5", "2000", "greedy"]
 
 
 @pytest.mark.slow

@@ -6,8 +6,9 @@ import pytest
 from ctc_scratch.ctc import label_error_rate, sequence_accuracy
 from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.data.rows import consecutive_rows
+from ctc_scratch.digits.data.touching import touching_rows
 from ctc_scratch.digits.model import evaluate as evaluation_module
-from ctc_scratch.digits.model.evaluate import evaluate, read_rows
+from ctc_scratch.digits.model.evaluate import evaluate, mean_of, read_rows
 from ctc_scratch.digits.model.reader import RowReader
 
 pytestmark = pytest.mark.slow  # when kernels run as plain Python
@@ -44,3 +45,25 @@ def test_evaluation_counts_what_is_confused(mnist, monkeypatch):
     evaluation = evaluate(None, images, labels, 3)
     assert evaluation.label_error_rate == pytest.approx(2 / 6, rel=1e-12) and evaluation.row_accuracy == 0
     assert evaluation.confusions == {(7, 3): 1, (None, 5): 1}
+
+
+def test_rows_set_by_ink_are_read_at_their_own_widths(rng, mnist):
+    """Each row alone, without the padding that it has in the batch."""
+    model = RowReader(hidden=6, window=4, rng=rng)
+    images, labels = mnist.test_images[:60], mnist.test_labels[:60]
+    batch = touching_rows(images, labels, 3, -1)
+    alone = [read_rows(model, row[None, :, :width])[0] for row, width in zip(batch.images, batch.widths)]
+    truth = [row.tolist() for row in batch.labels]
+    evaluation = evaluate(model, images, labels, 3, gap=-1)
+    assert evaluation.rows == 20 and len(set(batch.widths.tolist())) > 5
+    assert evaluation.label_error_rate == pytest.approx(label_error_rate(alone, truth), rel=1e-12)
+
+
+def test_the_mean_of_two_evaluations(rng, mnist):
+    model = RowReader(hidden=6, window=4, rng=rng)
+    plain, touching = (evaluate(model, mnist.test_images[:60], mnist.test_labels[:60], 3, gap=gap)
+                       for gap in (None, 0))
+    both = mean_of(plain, touching)
+    assert both.rows == 40 and both.digits == 3
+    assert both.label_error_rate == (plain.label_error_rate + touching.label_error_rate) / 2
+    assert both.confusions.total() == plain.confusions.total() + touching.confusions.total()

@@ -34,6 +34,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]
     (dict(wave=float("inf")), "--wave"), (dict(plain=1.1), "--plain must be from 0 to 1, not 1.1"),
     (dict(gap=-1), "--gap"), (dict(average=1.0), "--average"),
     (dict(overlap=15), "--overlap must be from 0 to 14, which leaves two frames of 7 columns, not 15"),
+    (dict(close=1.1), "--close must be from 0 to 1, not 1.1"), (dict(blur=-1), "--blur"),
+    (dict(close=0.5, window=5), "--close must be 0 with a --window of more than 4 columns, not 0.5"),
     (dict(minutes=-1), "--minutes"), (dict(patience=-1), "--patience"), (dict(save_every=-1), "--save-every"),
     (dict(evaluations=5, patience=5), "--patience must be from 0 to 4, fewer than --evaluations, not 5"),
     (dict(evaluations=0, patience=1), "--patience must be from 0 to 0, fewer than --evaluations, not 1"),
