@@ -8,8 +8,11 @@ from ctc_scratch.digits.data.mnist_files import SIDE
 
 
 def idx_bytes(array, magic=None):
-    magic = 0x0800 + array.ndim if magic is None else magic
-    return struct.pack(f">I{array.ndim}I", magic, *array.shape) + array.tobytes()
+    """An array as an IDX file of its type; `magic` replaces the magic number that would be right."""
+    code = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}[array.dtype.str[1:]]
+    magic = code << 8 | array.ndim if magic is None else magic
+    data = array.astype(array.dtype.newbyteorder(">")).tobytes()
+    return struct.pack(f">I{array.ndim}I", magic, *array.shape) + data
 
 
 def make_digits(rng, count):

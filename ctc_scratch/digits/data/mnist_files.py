@@ -1,6 +1,7 @@
-"""The four files of MNIST: finding, checking and loading them, and the split for validation.
+"""The digits: loading the files of MNIST, or of another data set, and the split for validation.
 
-Pixels stay uint8, which takes a quarter of the memory of float32.
+`data_set.py` finds the files, `idx.py` reads them. Pixels stay uint8, which takes a quarter of the memory
+of float32.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..errors import DataError
-from .idx import MAGIC_IMAGES, MAGIC_LABELS, read_idx, read_shape
+from .data_set import find_data_set
+from .idx import as_images, as_labels, read_idx, read_shape
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 SIDE = 28   # pixels: the height and width of one digit, and so the height of a row
+QMNIST_COLUMNS = 8
+"""Numbers that QMNIST has for each image, of which the first is the digit."""
 
 
 class Mnist(NamedTuple):
@@ -33,14 +37,15 @@ class Mnist(NamedTuple):
         return f"Mnist({len(self.train_images)} training and {len(self.test_images)} test images)"
 
 
-def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
-    """Load the four MNIST files of a folder, by default those of this package.
+def load_mnist(folder: str | os.PathLike | None = None, transpose: bool = False) -> Mnist:
+    """Load the four files of a data set of digits, by default MNIST, which is part of this package.
 
     Parameters
     ----------
     folder : holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
-        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, each as it is or
-        gzipped with the suffix `.gz`; names like `train-images.idx3-ubyte` are found too
+        `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, or files of EMNIST or QMNIST;
+        see `find_data_set` for the names and places that are found, and for how to choose one of several
+    transpose : whether to exchange the rows and columns of each image; EMNIST stores them exchanged
 
     Returns
     -------
@@ -54,45 +59,38 @@ def load_mnist(folder: str | os.PathLike | None = None) -> Mnist:
     """
     # A package that is run from a zip archive has its files there.
     place = resources.files(__package__) / "mnist" if folder is None else Path(folder)
-    train = _load_pair(place, "train")
-    test = _load_pair(place, "t10k")
+    files = find_data_set(place).files
+    train, test = (_load_pair(files[part, "images"], files[part, "labels"], transpose)
+                   for part in ("train", "test"))
     return Mnist(*train, *test)
 
 
-def _load_pair(folder: Traversable, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of one part, "train" or "t10k", checked against each other."""
-    image_path = _find(folder, f"{part}-images-idx3-ubyte")
-    label_path = _find(folder, f"{part}-labels-idx1-ubyte")
-
+def _load_pair(image_path: Traversable, label_path: Traversable,
+               transpose: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of one part, checked against each other."""
     # The headers are compared before any data is read.
     images_shape, labels_shape = read_shape(image_path), read_shape(label_path)
     if len(images_shape) != 3:
-        raise DataError(f"{image_path}: expected images (magic {MAGIC_IMAGES}), "
-                        f"found labels (magic {MAGIC_LABELS})")
-    if len(labels_shape) != 1:
-        raise DataError(f"{label_path}: expected labels (magic {MAGIC_LABELS}), "
-                        f"found images (magic {MAGIC_IMAGES})")
+        raise DataError(f"{image_path}: expected images in 3 dimensions, found {_sizes(images_shape)}")
+    if labels_shape[1:] not in ((), (QMNIST_COLUMNS,)):
+        raise DataError(f"{label_path}: expected labels in 1 dimension, or {QMNIST_COLUMNS} numbers for each "
+                        f"image as in QMNIST, found {_sizes(labels_shape)}")
     if images_shape[1:] != (SIDE, SIDE):
         raise DataError(f"{image_path}: expected images of {SIDE} x {SIDE} pixels, "
                         f"found {images_shape[1]} x {images_shape[2]}")
     if images_shape[0] != labels_shape[0]:
         raise DataError(f"{label_path}: expected {images_shape[0]} labels, one for each image of "
                         f"{image_path.name}, found {labels_shape[0]}")
-    images, labels = read_idx(image_path), read_idx(label_path)
+    images, labels = as_images(read_idx(image_path), image_path), read_idx(label_path)
+    labels = as_labels(labels if labels.ndim == 1 else labels[:, 0], label_path)
     if (labels > 9).any():
         n = int(np.argmax(labels > 9))
         raise DataError(f"{label_path}: expected labels 0..9, found label {n} = {labels[n]}")
-    return images, labels
+    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transpose else images, labels
 
 
-def _find(folder: Traversable, name: str) -> Traversable:
-    """The path of a file under the first of the four spellings of its name that exists."""
-    dotted = name.replace("-idx", ".idx")
-    for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
-        if (folder / candidate).is_file():
-            return folder / candidate
-    found = "no such file" if folder.is_dir() else "no such folder"
-    raise DataError(f"{folder / name}: expected this file, plain or .gz, found {found}")
+def _sizes(shape: tuple[int, ...]) -> str:
+    return f"{len(shape)}: {' x '.join(map(str, shape))}"
 
 
 def training_split(mnist: Mnist) -> tuple[tuple[np.ndarray, np.ndarray],

@@ -1,4 +1,4 @@
-"""IDX files are read as they were written; errors for broken files say what was expected and found."""
+"""IDX files of all types are read as written; errors for broken files say what was expected and found."""
 
 import gzip
 import re
@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from ctc_scratch.digits.data.idx import read_idx
+from ctc_scratch.digits.data.idx import as_images, as_labels, read_idx, read_shape
 from ctc_scratch.digits.errors import DataError
 from tests.tools.idx_files import idx_bytes
 
@@ -21,21 +21,55 @@ def test_read_idx_returns_what_was_written(tmp_path, rng, shape, pack):
     np.testing.assert_array_equal(read_idx(path), array, strict=True)
 
 
+def written_in_hex(text):
+    return bytes.fromhex(text.replace(" ", ""))
+
+
+# One file of each type, byte by byte as the format is described.
+TYPES = {
+    "uint8": ("0000 0801 00000002  00 ff", np.uint8([0, 255])),
+    "int8": ("0000 0901 00000002  80 7f", np.int8([-128, 127])),
+    "int16": ("0000 0b01 00000002  8000 0102", np.int16([-32768, 258])),
+    "int32": ("0000 0c02 00000001 00000002  80000000 01020304", np.int32([[-2**31, 0x01020304]])),
+    "float32": ("0000 0d01 00000002  3f800000 c0490fdb", np.float32([1, -np.pi])),
+    "float64": ("0000 0e01 00000001  3ff8000000000000", np.float64([1.5])),
+}
+
+
+@pytest.mark.parametrize("text, array", TYPES.values(), ids=TYPES.keys())
+def test_every_element_type_is_read_in_the_byte_order_of_the_file(tmp_path, text, array):
+    path = tmp_path / "file"
+    path.write_bytes(written_in_hex(text))
+    np.testing.assert_array_equal(read_idx(path), array, strict=True)
+    assert read_shape(path) == array.shape
+    assert read_idx(path).dtype.isnative
+
+
 IMAGES = idx_bytes(np.ones((3, 28, 28), np.uint8))
 FLIPPED = bytearray(gzip.compress(IMAGES))
 FLIPPED[-6] ^= 1     # in the checksum
 BROKEN = {
     "missing": (None, "expected an IDX file, found no such file"),
-    "empty": (b"", r"expected magic 2049 \(labels\) or 2051 \(images\), found 0 bytes"),
-    "foreign": (b"\x89PNG\r\n\x1a\n", "expected magic 2049 .* found magic 2303741511"),
-    "float_idx": (idx_bytes(np.ones(3, np.uint8), 0x0D01),
-                  "expected magic 2049 .* found magic 3329"),
+    "empty": (b"", "expected the magic number of an IDX file, .* found 0 bytes"),
+    "foreign": (b"\x89PNG\r\n\x1a\n", "expected the magic number of an IDX file, .* found 0x89504e47"),
+    "no_such_type": (idx_bytes(np.ones(3, np.uint8), 0x0A01),
+                     r".* type TT \(08, 09, 0b, 0c, 0d, 0e\) and DD = 01 to 20 dimensions, found 0x00000a01"),
+    "no_dimensions": (idx_bytes(np.ones(3, np.uint8), 0x0800),
+                      ".* DD = 01 to 20 dimensions, found 0x00000800"),
+    "255_dimensions": (idx_bytes(np.ones(3, np.uint8), 0x08FF),
+                       ".* DD = 01 to 20 dimensions, found 0x000008ff"),
+    "float_truncated": (written_in_hex("0000 0d01 00000002  3f800000 c0490f"),
+                        r"expected 16 bytes \(8 of header \+ 2, of 4 bytes each\), found at most 15"),
+    "float_over_long": (written_in_hex("0000 0d01 00000001  3f800000 00"),
+                        r"expected 12 bytes .* found at least 13"),
     "short_header": (IMAGES[:10], "expected a header of 16 bytes, found 10"),
     "truncated": (IMAGES[:-1],
                   r"expected 2368 bytes \(16 of header \+ 3 x 28 x 28\), found at most 2367"),
     "over_long": (IMAGES + b"\0", "expected 2368 bytes .* found at least 2369"),
     "huge": (struct.pack(">4I", 2051, *3 * [2**32 - 1]),
              "expected 79228162458924105385300197391 bytes .* found"),
+    "huge_beside_zero": (struct.pack(">4I", 2051, 0, *2 * [2**32 - 1]),
+                         "expected at most 1073741824 bytes of data"),
     "gzip_truncated_inside": (gzip.compress(IMAGES[:-1]),
                               "expected 2368 bytes .* found 2367"),
     "gzip_over_long_inside": (gzip.compress(IMAGES + b"\0"),
@@ -86,3 +120,39 @@ def test_each_cut_of_packed_data_is_noticed(tmp_path, rng):
         (tmp_path / "file").write_bytes(whole[:size])
         with pytest.raises(DataError, match="file: expected"):
             read_idx(tmp_path / "file")
+
+
+# ---- images and labels -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"])
+def test_images_of_any_type_become_the_same_bytes(dtype):
+    grey = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
+    np.testing.assert_array_equal(as_images(grey.astype(dtype), "file"), grey, strict=True)
+    if dtype.startswith("float"):
+        np.testing.assert_array_equal(as_images(grey.astype(dtype) / 255, "file"), grey, strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float32", "float64"])
+def test_labels_of_any_type_become_the_same_bytes(dtype):
+    np.testing.assert_array_equal(as_labels(np.array([0, 9, 61], dtype), "file"), np.uint8([0, 9, 61]),
+                                  strict=True)
+
+
+@pytest.mark.parametrize("value, dtype, text", [
+    (-1, np.int8, "-1"), (256, np.int16, "256"), (70_000, np.int32, "70000"), (-0.5, np.float32, "-0.5"),
+    (255.5, np.float64, "255.5"), (np.nan, np.float32, "nan"), (np.inf, np.float64, "inf")])
+def test_the_error_for_a_value_that_is_no_pixel_names_it_and_its_place(value, dtype, text):
+    images = np.ones((2, 3, 4), dtype)
+    images[1, 2, 0] = value
+    with pytest.raises(DataError, match=rf"^file: expected pixels .*255, found {text} at \[1, 2, 0\]$"):
+        as_images(images, "file")
+
+
+@pytest.mark.parametrize("value, dtype", [
+    (-1, np.int8), (256, np.int32), (1.5, np.float32), (np.nan, np.float64)])
+def test_the_error_for_a_value_that_is_no_label_names_it_and_its_place(value, dtype):
+    labels = np.ones(5, dtype)
+    labels[3] = value
+    with pytest.raises(DataError, match=rf"^file: expected labels 0\.\.255, found {value} at \[3\]$"):
+        as_labels(labels, "file")

@@ -56,6 +56,94 @@ def test_training_split_refuses_to_hold_out_nothing(rng):
         training_split(Mnist(*make_digits(rng, 11), *make_digits(rng, 3)))
 
 
+def write_set(folder, rng, prefix="", test="t10k", suffix="", count=24):
+    """Write the four files of a data set under names with a prefix; returns it as `load_mnist` should."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = []
+    for part in ("train", test):
+        for kind, array in zip(("images", "labels"), make_digits(rng, count)):
+            name = f"{prefix}{part}-{kind}-idx{array.ndim}-ubyte{suffix}"
+            (folder / name).write_bytes((gzip.compress if suffix else bytes)(idx_bytes(array)))
+            arrays.append(array)
+    return Mnist(*arrays)
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
+@pytest.mark.parametrize("where, prefix, test, suffix", [
+    ("", "emnist-digits-", "test", ".gz"), ("gzip", "emnist-mnist-", "test", ".gz"),
+    ("MNIST/raw", "", "t10k", ""), ("EMNIST/raw/gzip", "emnist-digits-", "test", ".gz"),
+], ids=["emnist", "zip", "torchvision", "deep"])
+def test_data_sets_are_found_under_their_names_in_nested_folders(tmp_path, rng, where, prefix, test, suffix):
+    expected = write_set(tmp_path / where, rng, prefix, test, suffix)
+    assert_same(load_mnist(tmp_path), expected)
+
+
+def test_files_in_folders_of_their_own_names_are_found(tmp_path, rng):
+    expected = write_set(tmp_path / "archive", rng)
+    for path in list((tmp_path / "archive").iterdir()):
+        path.rename(tmp_path / "file")
+        path.mkdir()
+        (tmp_path / "file").rename(path / path.name.replace("-idx", ".idx"))
+    assert_same(load_mnist(tmp_path), expected)
+
+
+def test_qmnist_has_the_digit_in_the_first_of_eight_columns(tmp_path, rng):
+    expected = write_set(tmp_path, rng, "qmnist-", "test")
+    for part, labels in (("train", expected.train_labels), ("test", expected.test_labels)):
+        (tmp_path / f"qmnist-{part}-labels-idx1-ubyte").unlink()
+        table = rng.integers(-5, 100_000, size=(len(labels), 8), dtype=np.int32)
+        table[:, 0] = labels
+        (tmp_path / f"qmnist-{part}-labels-idx2-int").write_bytes(idx_bytes(table))
+    assert_same(load_mnist(tmp_path), expected)
+
+
+def test_transposed_images_are_transposed_back(folder):
+    expected = load_mnist(folder)
+    found = load_mnist(folder, transpose=True)
+    assert_same(found, expected._replace(train_images=expected.train_images.transpose(0, 2, 1),
+                                         test_images=expected.test_images.transpose(0, 2, 1)))
+    assert found.train_images.flags.c_contiguous
+
+
+def test_several_data_sets_are_listed_and_each_can_be_chosen(tmp_path, rng):
+    digits = write_set(tmp_path / "gzip", rng, "emnist-digits-", "test")
+    mnist = write_set(tmp_path / "gzip", rng, "emnist-mnist-", "test")
+    fashion = write_set(tmp_path / "fashion", rng)
+    names = [str(tmp_path / name) for name in ("fashion", "gzip/emnist-digits", "gzip/emnist-mnist")]
+    with pytest.raises(DataError) as info:
+        load_mnist(tmp_path)
+    assert str(info.value) == f"{tmp_path}: expected one data set, found 3: name one of {', '.join(names)}"
+    for name, expected in zip(names, (fashion, digits, mnist)):
+        assert_same(load_mnist(name), expected)
+    assert_same(load_mnist(tmp_path / "emnist-digits"), digits)
+
+
+def test_the_folder_itself_comes_first_and_in_it_the_names_of_mnist(tmp_path, rng):
+    write_set(tmp_path / "below", rng)
+    write_set(tmp_path, rng, "emnist-digits-", "test")
+    expected = write_set(tmp_path, rng)
+    assert_same(load_mnist(tmp_path), expected)
+
+
+def test_the_error_for_an_incomplete_data_set_names_the_missing_file(tmp_path, rng):
+    write_set(tmp_path / "raw", rng, "emnist-digits-", "test", ".gz")
+    (tmp_path / "raw" / "emnist-digits-test-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match="raw/emnist-digits-test-labels-idx1-ubyte: expected this file"):
+        load_mnist(tmp_path)
+
+
+def test_folders_are_not_searched_without_end(tmp_path, rng):
+    write_set(tmp_path / "a/b/c/d", rng)
+    with pytest.raises(DataError, match="expected this file, .* or a data set in the folders below"):
+        load_mnist(tmp_path)
+    (tmp_path / "a/b/loop").symlink_to(tmp_path / "a")
+    assert load_mnist(tmp_path / "a").train_images.shape == (24, 28, 28)
+
+
 # ---- files that do not fit ---------------------------------------------------------------
 
 
@@ -63,9 +151,9 @@ MISFITS = {
     "missing": ("train-labels-idx1-ubyte", None,
                 "expected this file, plain or .gz, found no such file"),
     "labels_for_images": ("train-images-idx3-ubyte", np.zeros(24, np.uint8),
-                          r"expected images \(magic 2051\), found labels \(magic 2049\)"),
+                          "expected images in 3 dimensions, found 1: 24"),
     "images_for_labels": ("t10k-labels-idx1-ubyte", np.zeros((11, 28, 28), np.uint8),
-                          r"expected labels \(magic 2049\), found images \(magic 2051\)"),
+                          "expected labels in 1 dimension, .* found 3: 11 x 28 x 28"),
     "image_size": ("t10k-images-idx3-ubyte", np.zeros((11, 32, 28), np.uint8),
                    "expected images of 28 x 28 pixels, found 32 x 28"),
     "counts": ("train-labels-idx1-ubyte", np.zeros(23, np.uint8),
