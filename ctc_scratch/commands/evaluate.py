@@ -28,12 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gap", type=int, metavar="N", help="set rows by ink, with N columns of paper between "
         "neighbours: at 0 they meet, below 0 they overlap (default: boxes side by side, as in MNIST)")
     add("--data", default="", metavar="DIR",
-        help="folder of MNIST's IDX files (default: those of this package)")
+        help="folder of IDX files, as for train (default: MNIST, which is part of this package)")
+    add("--transpose", action="store_true",
+        help="exchange rows and columns of each image, which EMNIST stores exchanged")
 
 
 def run(options: argparse.Namespace) -> int:
     model = load_model(find_model(options.folder))
-    mnist = load_mnist(options.data or None)
+    mnist = load_mnist(options.data or None, options.transpose)
     for digits in options.digits:
         if digits > len(mnist.test_labels):
             raise OptionError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")

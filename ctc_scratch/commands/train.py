@@ -49,6 +49,9 @@ def run(options: argparse.Namespace) -> int:
 def _add_setting(parser: argparse.ArgumentParser, setting: Field) -> None:
     """Add the option of one field of the settings; it is None if it is not given."""
     default, help = setting.default, setting.metadata["help"]
+    if default is False:
+        parser.add_argument(f"--{setting.name}", action="store_true", default=None, help=help)
+        return
     kind = _range if isinstance(default, tuple) else type(default)
     if default != "":
         shown = "-".join(map(str, default)) if isinstance(default, tuple) else default

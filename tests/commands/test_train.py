@@ -24,9 +24,10 @@ def calls(monkeypatch):
     ([], Settings()),
     (["--digits", "3"], Settings(digits=(3, 3))),
     (["--digits", "3-7", "--save-every", "5"], Settings(digits=(3, 7), save_every=5.0)),
+    (["--transpose"], Settings(transpose=True)),
     (["--preset", "best"], with_preset("best")),
     (["--preset", "best", "--hidden", "64"], with_preset("best", hidden=64)),
-], ids=["default", "number", "range", "preset", "preset_changed"])
+], ids=["default", "number", "range", "flag", "preset", "preset_changed"])
 def test_options_become_settings(arguments, settings, calls):
     assert main(["train", *arguments]) == 0
     assert calls == [("train", settings, False)]
@@ -52,6 +53,7 @@ def test_resuming_takes_the_run_and_the_folder_of_its_data(calls):
 @pytest.mark.parametrize("arguments, message", [
     (["--rate", "1"], "which --rate cannot change"),
     (["--preset", "best"], "which --preset cannot change"),
+    (["--transpose"], "which --transpose cannot change"),
     (["--save-every", "1"], "which --save-every cannot change"),
 ])
 def test_resuming_changes_no_setting(arguments, message, calls, capsys):

@@ -83,7 +83,10 @@ class Settings:
     save_every: float = _option(30.0, "seconds between two checkpoints")
     seed: int = _option(0, "seed of everything random: the same seed gives the same run")
     out: str = _option("", "folder to write (default: runs/ and the time of the start)", "DIR")
-    data: str = _option("", "folder of MNIST's IDX files (default: those of this package)", "DIR")
+    data: str = _option("", "folder of IDX files of MNIST, EMNIST or QMNIST, or of folders with them; "
+                            "DIR/emnist-digits chooses one of several data sets in DIR (default: MNIST, "
+                            "which is part of this package)", "DIR")
+    transpose: bool = _option(False, "exchange rows and columns of each image, which EMNIST stores exchanged")
 
     @property
     def augmentation(self) -> Augmentation:
@@ -176,6 +179,7 @@ def from_json(values: Mapping[str, Any]) -> Settings:
 
     TypeError if a setting is missing, unknown or of another type.
     """
+    values = {"transpose": False, **values}     # runs from before there was this setting
     settings = {}
     for setting in fields(Settings):
         if setting.name not in values:

@@ -145,7 +145,7 @@ def _with_data(settings: Settings, data: str) -> Settings:
 
 def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
     """Load the digits of a folder, and make a trainer before its first step."""
-    mnist = load_mnist(data or None)
+    mnist = load_mnist(data or None, settings.transpose)
     train_part, validation_part = training_split(mnist)
     most = min(len(validation_part[1]), len(mnist.test_labels))
     if settings.test_digits > most:

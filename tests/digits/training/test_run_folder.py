@@ -7,12 +7,14 @@ import pytest
 
 from ctc_scratch import plots
 from ctc_scratch.commands.main import main
+from ctc_scratch.digits.data.idx import read_idx
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model.evaluate import evaluate
 from ctc_scratch.digits.model.model_file import digest, load_model
 from ctc_scratch.digits.training import train as training
 from ctc_scratch.digits.training.run_folder import RunFolder
 from ctc_scratch.digits.training.train import OptionError, Settings, resume, train
+from tests.tools.idx_files import idx_bytes
 from tests.tools.small_runs import SMALL, draw_nothing, records
 
 
@@ -99,6 +101,29 @@ def test_a_run_does_not_go_on_with_other_digits(tmp_path, digits):
     assert files == {path: path.read_bytes() for path in folder.iterdir()}
     images.write_bytes(whole)
     resume(folder)
+
+
+@pytest.mark.slow
+def test_transposed_files_train_and_evaluate_like_upright_ones(tmp_path, digits, monkeypatch, capsys):
+    draw_nothing(monkeypatch)
+    sideways = tmp_path / "sideways"
+    shutil.copytree(digits, sideways)
+    for path in sideways.glob("*-images-*"):
+        path.write_bytes(idx_bytes(read_idx(path).transpose(0, 2, 1)))
+    runs = {"upright": dict(data=str(digits)), "sideways": dict(data=str(sideways), transpose=True),
+            "mistaken": dict(data=str(sideways))}
+    for name, changes in runs.items():
+        train(Settings(**{**SMALL, **changes, "out": str(tmp_path / f"{name}_run")}))
+    upright, transposed, mistaken = (records(tmp_path / f"{name}_run")[-1]["sha256"] for name in runs)
+    assert upright == transposed != mistaken
+    assert json.loads((tmp_path / "sideways_run" / "settings.json").read_text())["transpose"] is True
+    resume(tmp_path / "sideways_run")
+    tables = []
+    for data in ([str(digits)], [str(sideways), "--transpose"], [str(sideways)]):
+        capsys.readouterr()
+        assert main(["evaluate", "--data", *data]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1] != tables[2]
 
 
 @pytest.mark.slow

@@ -60,12 +60,20 @@ def test_settings_survive_json():
     assert from_json(json.loads(json.dumps(asdict(settings)))) == settings
 
 
+def test_settings_from_before_transpose_mean_images_as_they_are():
+    values = json.loads(json.dumps(asdict(Settings(transpose=True))))
+    assert from_json(values) == Settings(transpose=True)
+    del values["transpose"]
+    assert from_json(values) == Settings()
+
+
 @pytest.mark.parametrize("change, message", [
     (lambda values: values.pop("rate"), "no rate"),
     (lambda values: values.update(colour="red"), "unknown setting 'colour'"),
     (lambda values: values.update(digits=[1, 2, 3]), r"digits = \[1, 2, 3\]"),
     (lambda values: values.update(hidden="64"), "hidden = '64'"),
-], ids=["missing", "unknown", "length", "type"])
+    (lambda values: values.update(transpose=1), "transpose = 1"),
+], ids=["missing", "unknown", "length", "type", "flag"])
 def test_settings_of_another_kind_are_refused(change, message):
     values = json.loads(json.dumps(asdict(Settings())))
     change(values)

@@ -205,6 +205,12 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_resumes(
     assert timeless(interrupted) == undisturbed
 
 
+def test_a_checkpoint_from_before_transpose_resumes(interrupted, undisturbed):
+    rewrite(interrupted / run_folder.CHECKPOINT, lambda header, arrays: header["settings"].pop("transpose"))
+    resume(interrupted)
+    assert timeless(interrupted) == undisturbed
+
+
 @pytest.mark.parametrize("change, message", [
     (dict(data=1), "the run learnt from other digits than those of this package; put them back to go on$"),
     (dict(version=1), "expected 'ctc_scratch checkpoint' version 6, found 'ctc_scratch checkpoint' .* 1$"),
