@@ -1,11 +1,11 @@
-"""`ctc-scratch evaluate`: test a trained model on rows of MNIST test digits."""
+"""`ctc-scratch evaluate`: test a trained model on rows of MNIST test digits, or of other test images."""
 
 from __future__ import annotations
 
 import argparse
 
 from ..ctc.decoding.by_name import DECODERS
-from ..digits.data.mnist_files import SIDE, load_mnist
+from ..digits.data.mnist_files import SIDE, load_data
 from ..digits.errors import ArchiveError, DataError, OptionError
 from ..digits.model.evaluate import describe, evaluate
 from ..digits.model.model_file import find_model, load_model
@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     model = load_model(find_model(options.folder))
-    mnist = load_mnist(options.data or None, options.transpose)
+    mnist, names = load_data(options.data or None, options.transpose)
+    if names != model.class_names[1:]:
+        raise DataError(f"{options.data or 'MNIST'}: expected the characters that the model reads, "
+                        f"{''.join(model.class_names[1:])}, found {''.join(names)}")
     for digits in options.digits:
         if digits > len(mnist.test_labels):
             raise OptionError(f"--digits must be at most {len(mnist.test_labels)}, not {digits}")
@@ -47,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             say(f"reading test rows, digits per row: {digits}, decoder: {decoder} ...")
             evaluations.append(
                 evaluate(model, mnist.test_images, mnist.test_labels, digits, decoder, options.gap))
-    print(describe(evaluations))
+    print(describe(evaluations, model.class_names))
     return 0
 
 

@@ -59,7 +59,7 @@ def where_read_figure(grey: np.ndarray, lines: Sequence[PlottedLine], window: in
     W = max(len(line.probs) for line in lines) * window
     width = float(np.clip(W / 28, 5, 18))                       # inches: one per digit
     inner = width - 1
-    rows = [float(np.clip(inner * 28 / W, 0.4, 1.5)), 1.6]
+    rows = [float(np.clip(inner * 28 / W, 0.4, 1.5)), 1.6 * max(1, len(class_names) / 11)]
     heights = [float(np.clip(inner * grey.shape[0] / grey.shape[1], 0.7, 8)), *rows * len(lines)]
     figure = Figure(figsize=(width, sum(heights) + 0.7 + 1.2 * len(lines)), layout="constrained")
     figure.suptitle(title, fontsize=NORMAL)

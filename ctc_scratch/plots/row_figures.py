@@ -142,7 +142,7 @@ def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequenc
 
     width = 11 / columns - 1                                         # of a panel, in inches
     image_height = np.clip(width * rows[0].image.shape[0] / pixels, 0.4, 1.5)
-    heights = [image_height, 1.4, 0.25]
+    heights = [image_height, 1.4 * max(1, len(class_names) / 11), 0.25]
     figure = Figure(figsize=(11, lines * (sum(heights) + 0.85)), layout="constrained")
     blocks = figure.subfigures(lines, columns, squeeze=False).ravel()
 

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 
+from ctc_scratch.digits.data.mapping import DIGITS
 from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
 from ctc_scratch.digits.training import train as training
 from ctc_scratch.digits.training.run_folder import RunFolder
@@ -36,7 +37,7 @@ def use_few_digits(monkeypatch, mnist):
     """Let runs evaluate on the first 400 validation and test digits only."""
     few = mnist._replace(test_images=mnist.test_images[:400], test_labels=mnist.test_labels[:400])
     train_part, (images, labels) = training_split(mnist)
-    monkeypatch.setattr(training, "load_mnist", lambda folder, transpose: few)
+    monkeypatch.setattr(training, "load_data", lambda folder, transpose: (few, DIGITS))
     monkeypatch.setattr(training, "training_split", lambda mnist: (train_part, (images[:400], labels[:400])))
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..errors import DataError
-from .data_set import find_data_set
+from .data_set import DataSet, find_data_set
 from .idx import as_images, as_labels, read_idx, read_shape
+from .mapping import DIGITS, read_mapping
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -57,16 +58,54 @@ def load_mnist(folder: str | os.PathLike | None = None, transpose: bool = False)
         A file is missing or damaged, images are not 28 x 28 pixels, there are not as
         many labels as images, or a label is not a digit.
     """
+    mnist, names = load_data(folder, transpose)
+    if names != DIGITS:
+        raise DataError(f"{folder}: expected a data set of digits, found one of {', '.join(names)}")
+    return mnist
+
+
+def load_data(folder: str | os.PathLike | None = None,
+              transpose: bool = False) -> tuple[Mnist, tuple[str, ...]]:
+    """Load a data set of digits or other characters; returns it and the names of its classes.
+
+    Parameters are those of `load_mnist`. Label n of the result means the class names[n]. The names come from
+    the data set's mapping file (`read_mapping`); without one they are the ten digits.
+
+    Raises
+    ------
+    DataError
+        As in `load_mnist`, or the mapping file is missing or damaged, or lacks a label.
+    """
     # A package that is run from a zip archive has its files there.
     place = resources.files(__package__) / "mnist" if folder is None else Path(folder)
-    files = find_data_set(place).files
-    train, test = (_load_pair(files[part, "images"], files[part, "labels"], transpose)
-                   for part in ("train", "test"))
-    return Mnist(*train, *test)
+    data_set = find_data_set(place)
+    has_mapping = data_set.mapping.is_file()
+    names = read_mapping(data_set.mapping) if has_mapping else dict(enumerate(DIGITS))
+    parts = []
+    for part in ("train", "test"):
+        image_path, label_path = data_set.files[part, "images"], data_set.files[part, "labels"]
+        images, labels = _load_pair(image_path, label_path)
+        if transpose:
+            images = np.ascontiguousarray(images.transpose(0, 2, 1))
+        _check_labels(labels, label_path, names, data_set, has_mapping)
+        # Labels may begin at 1 and have gaps; classes have none.
+        parts += [images, np.searchsorted(list(names), labels).astype(np.uint8)]
+    return Mnist(*parts), tuple(names.values())
 
 
-def _load_pair(image_path: Traversable, label_path: Traversable,
-               transpose: bool) -> tuple[np.ndarray, np.ndarray]:
+def _check_labels(labels: np.ndarray, path: Traversable, names: dict[int, str], data_set: DataSet,
+                  has_mapping: bool) -> None:
+    """DataError for the first label without a name."""
+    known = np.isin(labels, list(names))
+    if not known.all():
+        n = int(np.argmin(known))
+        expected = (f"labels with a name in {data_set.mapping}" if has_mapping else
+                    f"labels 0..9, or the names of others in {data_set.mapping} (lines like '1 65 97', "
+                    f"a label and the codes of its characters)")
+        raise DataError(f"{path}: expected {expected}, found label {n} = {labels[n]}")
+
+
+def _load_pair(image_path: Traversable, label_path: Traversable) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of one part, checked against each other."""
     # The headers are compared before any data is read.
     images_shape, labels_shape = read_shape(image_path), read_shape(label_path)
@@ -82,11 +121,7 @@ def _load_pair(image_path: Traversable, label_path: Traversable,
         raise DataError(f"{label_path}: expected {images_shape[0]} labels, one for each image of "
                         f"{image_path.name}, found {labels_shape[0]}")
     images, labels = as_images(read_idx(image_path), image_path), read_idx(label_path)
-    labels = as_labels(labels if labels.ndim == 1 else labels[:, 0], label_path)
-    if (labels > 9).any():
-        n = int(np.argmax(labels > 9))
-        raise DataError(f"{label_path}: expected labels 0..9, found label {n} = {labels[n]}")
-    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transpose else images, labels
+    return images, as_labels(labels if labels.ndim == 1 else labels[:, 0], label_path)
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from ..data.mnist_files import SIDE
 from ..data.rows import consecutive_rows
 from ..data.touching import touching_rows
 from .parallel import run_tasks
-from .reader import BLANK, RowReader, labels_to_digits
+from .reader import BLANK, CLASS_NAMES, RowReader, labels_to_digits
 
 FRAMES_AT_ONCE = 2_000
 """Frames of all rows in one forward pass. This bounds the memory and cuts the rows into tasks for threads."""
@@ -87,7 +87,7 @@ def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy",
     def read(chunk):
         logits, lengths = model_logits(model, rows[chunk], widths[chunk])
         decoded = decode(decoder, logits, lengths, blank=BLANK, budget=MAP_BUDGET)
-        return [labels_to_digits(labels).tolist() for labels in decoded]
+        return [labels_to_digits(labels, len(model.class_names)).tolist() for labels in decoded]
 
     found = run_tasks(read, chunks, [rows[chunk].size for chunk in chunks])
     return [digits for chunk in found for digits in chunk]
@@ -101,7 +101,7 @@ def model_logits(model: RowReader, rows: np.ndarray, widths: np.ndarray | None =
     return logits, lengths
 
 
-def describe(evaluations: Sequence[Evaluation]) -> str:
+def describe(evaluations: Sequence[Evaluation], class_names: Sequence[str] = CLASS_NAMES) -> str:
     """A table with one line per evaluation, and below it the most frequent confusions of each decoder."""
     lines = ["digits   rows   decoder   label error rate   rows right"]
     for e in evaluations:
@@ -110,14 +110,15 @@ def describe(evaluations: Sequence[Evaluation]) -> str:
     for decoder in dict.fromkeys(e.decoder for e in evaluations):
         total = sum((e.confusions for e in evaluations if e.decoder == decoder), Counter())
         if total:
-            common = ", ".join(f"{_confusion(pair)} ({count})" for pair, count in total.most_common(6))
+            common = ", ".join(f"{_confusion(pair, class_names)} ({count})"
+                               for pair, count in total.most_common(6))
             text = f"most frequent errors, {decoder}: {common}"
             lines.append(textwrap.fill(text, 80, subsequent_indent="    "))
     return "\n".join(lines)
 
 
-def _confusion(pair: tuple[int | None, int | None]) -> str:
-    read, true = pair
+def _confusion(pair: tuple[int | None, int | None], class_names: Sequence[str]) -> str:
+    read, true = (None if digit is None else class_names[digit + 1] for digit in pair)
     if read is None:
         return f"{true} missed"
     if true is None:

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from ..errors import ArchiveError
 from .archive import brief, check_shapes, read_arrays, read_header, write_archive
-from .reader import RowReader, check_config, param_shapes
+from .reader import CLASS_NAMES, RowReader, check_class_names, check_config, param_shapes
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -41,6 +41,8 @@ def save_model(path: str | os.PathLike, model: RowReader, dtype: DTypeLike | Non
     The same weights give the same bytes.
     """
     header = dict(format=MODEL_FORMAT, version=MODEL_VERSION, config=model.config)
+    if model.class_names != CLASS_NAMES:    # a file without names is of a model that reads digits
+        header["class_names"] = model.class_names
     write_archive(path, header, {PARAMS + name: array.astype(dtype or array.dtype)
                                  for name, array in model.params.items()})
 
@@ -74,8 +76,14 @@ def load_model(path: str | os.PathLike | Traversable) -> RowReader:
     except (TypeError, ValueError) as error:
         raise ArchiveError(f"{path}: expected the settings of a model, found {brief(config)}: "
                            f"{error}") from error
-    check_shapes(path, param_shapes(**config), saved, PARAMS)
-    model = RowReader(**config, rng=np.random.default_rng(0), dtype=np.result_type(dtypes[0], np.float32))
+    try:
+        class_names = check_class_names(header.get("class_names", CLASS_NAMES))
+    except ValueError as error:
+        raise ArchiveError(f"{path}: expected the names of a model's classes, found "
+                           f"{brief(header['class_names'])}: {error}") from error
+    check_shapes(path, param_shapes(**config, classes=len(class_names)), saved, PARAMS)
+    model = RowReader(**config, rng=np.random.default_rng(0), dtype=np.result_type(dtypes[0], np.float32),
+                      class_names=class_names)
     read_arrays(path, {PARAMS + name: param for name, param in model.params.items()}, MODEL_FORMAT)
     return model
 

@@ -51,9 +51,9 @@ def find_places(model: RowReader, pixels: np.ndarray, logits: np.ndarray, cache:
     Parameters
     ----------
     pixels : (28, W) float array in [0, 1], the row
-    logits : (T, 11) array, and
+    logits : (T, C) array, and
     cache : as `model.forward` returns them for this row alone
-    digits : U digits 0..9 that a decoder read from these logits
+    digits : U digits that a decoder read from these logits, as numbers from 0
 
     Returns
     -------
@@ -73,7 +73,7 @@ def find_places(model: RowReader, pixels: np.ndarray, logits: np.ndarray, cache:
                          f"not {pixels.shape} with logits {logits.shape}")
     if U == 0:
         return []
-    labels = digits_to_labels(digits)
+    labels = digits_to_labels(digits, len(model.class_names))
     gamma = lattice(logits, labels, blank=BLANK).gamma[:, 1::2]     # (T, U), without the blanks between them
     if not gamma.any():
         raise ValueError(f"digits {list(digits)} have no path through these {len(logits)} frames")

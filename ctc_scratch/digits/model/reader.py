@@ -2,7 +2,8 @@
 
 A row is cut into frames of a few columns each, from left to right. Stacked LSTM layers read the
 frames; before them, another layer may read each frame from top to bottom. The blank is class 0 and
-digit d is class d + 1; `digits_to_labels` and `labels_to_digits` translate.
+digit d is class d + 1; `digits_to_labels` and `labels_to_digits` translate. A reader of letters has their
+names as `class_names`, and "digit" then means the number of a letter, counted from 0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,35 +13,37 @@ import numpy as np
 
 from ...nn.layers import Layer, Linear, Stack, StackCache
 from ...nn.lstm import LSTM, BiLSTM
+from ..data.mapping import DIGITS
 from ..data.mnist_files import SIDE
 from .vertical import HEIGHTS, VerticalLSTM, patch_size
 
 BLANK = 0
-CLASS_NAMES = ("blank", *"0123456789")
+CLASS_NAMES = ("blank", *DIGITS)
 C = len(CLASS_NAMES)
+MOST_CLASSES = 257      # labels are bytes
 
 
-def digits_to_labels(digits: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The CTC labels (U,) of a row's digits, which are 0..9.
+def digits_to_labels(digits: Sequence[int] | np.ndarray, classes: int = C) -> np.ndarray:
+    """The CTC labels (U,) of a row's digits, which are 0..9, or below `classes` - 1.
 
     >>> digits_to_labels([7, 0, 0]).tolist()
     [8, 1, 1]
     """
     digits = np.asarray(digits, dtype=np.int64)
-    if digits.size and not 0 <= digits.min() <= digits.max() <= 9:
-        raise ValueError(f"digits must be 0..9, not {digits.min()}..{digits.max()}")
+    if digits.size and not 0 <= digits.min() <= digits.max() <= classes - 2:
+        raise ValueError(f"digits must be 0..{classes - 2}, not {digits.min()}..{digits.max()}")
     return digits + 1
 
 
-def labels_to_digits(labels: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The digits (U,) of CTC labels, which are 1..10 and hold no blanks.
+def labels_to_digits(labels: Sequence[int] | np.ndarray, classes: int = C) -> np.ndarray:
+    """The digits (U,) of CTC labels, which are 1..10, or below `classes`, and hold no blanks.
 
     >>> labels_to_digits([8, 1, 1]).tolist()
     [7, 0, 0]
     """
     labels = np.asarray(labels, dtype=np.int64)
-    if labels.size and not 1 <= labels.min() <= labels.max() <= 10:
-        raise ValueError(f"labels of digits must be 1..10, not {labels.min()}..{labels.max()}")
+    if labels.size and not 1 <= labels.min() <= labels.max() <= classes - 1:
+        raise ValueError(f"labels of digits must be 1..{classes - 1}, not {labels.min()}..{labels.max()}")
     return labels - 1
 
 
@@ -56,8 +59,17 @@ def check_config(hidden: Any, layers: Any, bidirectional: Any, window: Any, vert
         raise TypeError(f"bidirectional must be True or False, not {bidirectional!r}")
 
 
-def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int,
-                 vertical: int = 0) -> Iterator[tuple[str, tuple[int, ...]]]:
+def check_class_names(names: Any) -> tuple[str, ...]:
+    """Return the names of classes that a file holds; ValueError unless they are "blank" and characters."""
+    if not (isinstance(names, (list, tuple)) and 2 <= len(names) <= MOST_CLASSES and names[BLANK] == "blank"
+            and all(type(name) is str and len(name) == 1 and name.isalnum() for name in names[1:])
+            and len(set(names)) == len(names)):
+        raise ValueError('class names must be "blank" and then different letters or digits')
+    return tuple(names)
+
+
+def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int, vertical: int = 0,
+                 classes: int = C) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the name and shape of each parameter of a reader with this `config`, without making one.
 
     >>> dict(param_shapes(hidden=2, layers=1, bidirectional=False, window=1))["lstm1.weight_ih"]
@@ -78,8 +90,8 @@ def param_shapes(hidden: int, layers: int, bidirectional: bool, window: int,
         for direction in directions:
             yield from lstm(f"lstm{n}{direction}", D, hidden)
         D = len(directions) * hidden
-    yield "output.weight", (C, D)
-    yield "output.bias", (C,)
+    yield "output.weight", (classes, D)
+    yield "output.bias", (classes,)
 
 
 class RowReader:
@@ -95,6 +107,7 @@ class RowReader:
         (`VerticalLSTM`); with 0 there is no such layer, and the LSTM reads the pixels of each frame
     rng : draws the initial weights
     dtype : float32 or float64, of the weights and of everything that is computed with them
+    class_names : the blank and what can be read, in the order of the classes
 
     Attributes
     ----------
@@ -103,12 +116,14 @@ class RowReader:
     """
 
     def __init__(self, hidden: int = 128, layers: int = 1, bidirectional: bool = True,
-                 window: int = 4, vertical: int = 0, *, rng: np.random.Generator, dtype=np.float32):
+                 window: int = 4, vertical: int = 0, *, rng: np.random.Generator, dtype=np.float32,
+                 class_names: Sequence[str] = CLASS_NAMES):
         self.config: dict[str, Any] = dict(hidden=hidden, layers=layers, bidirectional=bidirectional,
                                            window=window, vertical=vertical)
         check_config(**self.config)
         self.window = window
         self.dtype = np.dtype(dtype)
+        self.class_names = tuple(class_names)
 
         lstm, outputs = (BiLSTM, 2 * hidden) if bidirectional else (LSTM, hidden)
         named: dict[str, Layer] = {}
@@ -119,7 +134,7 @@ class RowReader:
         for n in range(1, layers + 1):
             named[f"lstm{n}"] = lstm(D, hidden, rng, dtype)
             D = outputs
-        self.stack = Stack({**named, "output": Linear(D, C, rng, dtype)})
+        self.stack = Stack({**named, "output": Linear(D, len(self.class_names), rng, dtype)})
         self.params = self.stack.params
 
     def __repr__(self) -> str:
@@ -128,8 +143,9 @@ class RowReader:
         return f"RowReader({config}): {weights} {self.dtype} weights"
 
     def with_weights(self, params: Mapping[str, Any]) -> "RowReader":
-        """A new reader of the same config and dtype, with a copy of these weights."""
-        reader = RowReader(**self.config, rng=np.random.default_rng(0), dtype=self.dtype)
+        """A new reader of the same config, dtype and classes, with a copy of these weights."""
+        reader = RowReader(**self.config, rng=np.random.default_rng(0), dtype=self.dtype,
+                           class_names=self.class_names)
         for name, param in params.items():
             reader.params[name][...] = param
         return reader
@@ -190,7 +206,7 @@ class RowReader:
 
         Returns
         -------
-        logits : (T, N, 11) array, unnormalised
+        logits : (T, N, C) array, unnormalised; C = 11 for digits
         cache : what `backward` needs
         """
         return self.stack.forward(x, lengths)
@@ -200,7 +216,7 @@ class RowReader:
 
         Parameters
         ----------
-        dlogits : (T, N, 11) array, the gradient of the loss with respect to `logits`
+        dlogits : (T, N, C) array, the gradient of the loss with respect to `logits`
         cache : as `forward` returned it
         """
         _, grads = self.stack.backward(dlogits, cache, input_gradient=False)

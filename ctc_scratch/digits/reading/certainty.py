@@ -22,7 +22,7 @@ from scipy import ndimage
 from ...arrays import underflow_is_zero
 from ...ctc.loss import ctc_loss
 from ..data.mnist_files import SIDE
-from ..model.reader import BLANK, RowReader, digits_to_labels
+from ..model.reader import BLANK, RowReader
 from .read import Reading
 from .row import Row
 
@@ -80,8 +80,8 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
     slope : of the line
     pale : the share of inked pixels that are neither paper nor full ink
     """
-    digits = [digit.digit for digit in reading.digits]
-    again = _probabilities(model, redrawn(row.pixels), digits)
+    labels = [model.class_names.index(str(digit.digit)) for digit in reading.digits]
+    again = _probabilities(model, redrawn(row.pixels), labels)
     middles = [(digit.first + digit.last) / 2 for digit in reading.digits]
     inside = np.histogram(middles, [*(box.left for box in row.boxes), row.boxes[-1].right])[0]
     widths = np.array([(box.right - box.left) // SIDE for box in row.boxes])
@@ -90,7 +90,7 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
         _logit(reading.probability), _logit(again).mean(), _logit(again).min(),
         _logit(min((digit.confidence for digit in reading.digits), default=0.0)),
         row.noise, np.sum(inside > widths), np.sum(inside == 0),
-        np.std(np.log([box.step for box in row.boxes])), np.log1p(row.left_out / max(len(digits), 1)),
+        np.std(np.log([box.step for box in row.boxes])), np.log1p(row.left_out / max(len(labels), 1)),
         abs(row.slope), float(np.mean(inked < 0.7)) if inked.size else 1.0])
 
 
@@ -105,12 +105,11 @@ def redrawn(pixels: np.ndarray) -> np.ndarray:
     return np.stack([blurred, thinner, smaller, slanted])
 
 
-def _probabilities(model: RowReader, rows: np.ndarray, digits: list[int]) -> np.ndarray:
-    """P(digits | row) for each of the rows (N, 28, W)."""
+def _probabilities(model: RowReader, rows: np.ndarray, labels: list[int]) -> np.ndarray:
+    """P(labels | row) for each of the rows (N, 28, W)."""
     x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
     logits, _ = model.forward(x, lengths)
-    targets = [digits_to_labels(digits)] * len(rows)
-    return np.exp(-ctc_loss(logits, targets, lengths, blank=BLANK, infeasible="inf").loss)
+    return np.exp(-ctc_loss(logits, [labels] * len(rows), lengths, blank=BLANK, infeasible="inf").loss)
 
 
 def _reason(found: np.ndarray) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from ...ctc.decoding.by_name import Decoder
 from ...ctc.reference import log_softmax
 from ..errors import ImageError, OptionError
-from ..model.reader import BLANK, CLASS_NAMES, RowReader
+from ..model.reader import BLANK, RowReader
 from .certainty import judge
 from .image_file import SUFFIXES
 from .page import load_page
@@ -92,7 +92,7 @@ def _read_file(path: str, model: RowReader, decoder: Decoder, top: int, picture:
         lines.append(line)
         drawn.append((row, logits, line))
     if picture:
-        _draw(path, drawn, model.window, picture)
+        _draw(path, drawn, model, picture)
     return ReadImage(path, lines, page.left_out)
 
 
@@ -133,7 +133,8 @@ def _pictures(paths: Sequence[str], folder: str) -> list[str]:
     return pictures
 
 
-def _draw(path: str, lines: Sequence[tuple[Row, np.ndarray, ReadLine]], window: int, picture: str) -> None:
+def _draw(path: str, lines: Sequence[tuple[Row, np.ndarray, ReadLine]], model: RowReader, picture: str
+          ) -> None:
     """Draw where each digit of an image was read, and write that to the file `picture`."""
     from ... import plots
 
@@ -146,6 +147,6 @@ def _draw(path: str, lines: Sequence[tuple[Row, np.ndarray, ReadLine]], window: 
                                          row.bottom / scale))
         told.append(f"{reading.text or 'nothing'} ({line.probabilities[0]:.3f})")
     name = shown(Path(path).name).replace("$", r"\$")
-    figure = plots.where_read_figure(lines[0][0].grey, plotted, window, CLASS_NAMES, BLANK,
+    figure = plots.where_read_figure(lines[0][0].grey, plotted, model.window, model.class_names, BLANK,
                                      f"{name}: read {', '.join(told)}")
     figure.savefig(picture, dpi=120)

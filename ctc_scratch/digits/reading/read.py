@@ -13,7 +13,7 @@ import numpy as np
 from ...ctc.decoding.by_name import DECODERS, Decoder, hypotheses
 from ..errors import OptionError
 from ..model.places import find_places
-from ..model.reader import BLANK, RowReader, labels_to_digits
+from ..model.reader import BLANK, RowReader
 from .row import Row
 
 BUDGET = 1000
@@ -23,13 +23,13 @@ BUDGET = 1000
 class Digit(NamedTuple):
     """A digit that was read, and where.
 
-    digit : 0..9
+    digit : 0..9, or a letter if the model reads letters
     confidence : the probability that the network gives it, averaged over the frames of its spike
     left, right : where the ink that was read as this digit begins and ends in the image [pixels]
     first, last : where it begins and ends in the row [columns], last excluded
     """
 
-    digit: int
+    digit: int | str
     confidence: float
     left: float
     right: float
@@ -85,17 +85,17 @@ def read_row(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1
 
 def read_with_logits(model: RowReader, row: Row, decoder: Decoder, top: int
                      ) -> tuple[list[Reading], np.ndarray]:
-    """The readings that a decoder finds in a row, and the logits (T, 11) in which it found them, float64."""
+    """The readings that a decoder finds in a row, and the logits (T, C) in which it found them, float64."""
     scores, cache = model.forward(*model.frames(row.pixels[None], np.array([row.pixels.shape[1]])))
     logits = scores[:, 0].astype(np.float64)
     decoded = hypotheses(decoder, logits, blank=BLANK, top=top, budget=BUDGET)
     readings = []
     for hypothesis in decoded.hypotheses:
-        digits = labels_to_digits(hypothesis.labels).tolist()
-        places = find_places(model, row.pixels, logits, cache, digits)
+        places = find_places(model, row.pixels, logits, cache, [label - 1 for label in hypothesis.labels])
+        names = [model.class_names[label] for label in hypothesis.labels]
         readings.append(Reading(
-            [Digit(digit, span.confidence, *row.place(*place), *place)
-             for digit, span, place in zip(digits, hypothesis.spans, places)],
+            [Digit(int(name) if name.isdecimal() else name, span.confidence, *row.place(*place), *place)
+             for name, span, place in zip(names, hypothesis.spans, places)],
             float(np.exp(hypothesis.log_prob)), decoded.proved))
     return readings, logits
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import ArchiveError, UnfitError
 from ..model.archive import Entry, brief, check_shapes, read_arrays, read_header, same_kind, write_archive
-from ..model.reader import param_shapes
+from ..model.reader import CLASS_NAMES, check_class_names, param_shapes
 from .settings import Settings, from_json
 from .trainer import Best, Trainer
 
@@ -33,6 +33,7 @@ class Checkpoint(NamedTuple):
 
     path: str | os.PathLike
     settings: Settings
+    class_names: tuple[str, ...]
     header: dict[str, Any]
     entries: dict[str, Entry]  # shape and dtype of each array
 
@@ -56,6 +57,8 @@ def write_checkpoint(trainer: Trainer, path: str | os.PathLike, previous: str | 
     header = dict(format=CHECKPOINT_FORMAT, version=CHECKPOINT_VERSION, settings=asdict(trainer.settings),
                   versions=_versions(), data=trainer.data_checksum, best=trainer.best, **trainer.position(),
                   metrics=metrics)
+    if trainer.model.class_names != CLASS_NAMES:    # a checkpoint without names is of a run on digits
+        header["class_names"] = trainer.model.class_names
     write_archive(path, header, trainer.arrays(), previous)
 
 
@@ -75,12 +78,13 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
     try:
         settings = from_json(header["settings"])
         settings.check()
+        class_names = check_class_names(header.get("class_names", CLASS_NAMES))
     except (KeyError, TypeError, ValueError) as error:
         raise ArchiveError(f"{path}: expected the settings of a run, found "
                            f"{brief(error, str)}") from error
     weights = {name: entry for name, entry in entries.items() if name.startswith("params/")}
-    check_shapes(path, param_shapes(**settings.reader), weights, "params/")
-    return Checkpoint(path, settings, header, entries)
+    check_shapes(path, param_shapes(**settings.reader, classes=len(class_names)), weights, "params/")
+    return Checkpoint(path, settings, class_names, header, entries)
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -92,8 +96,8 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         The checkpoint does not fit the trainer, or is damaged; the trainer is then of no use.
         UnfitError if the run was trained on other digits.
     """
-    path, settings, header, entries = checkpoint
-    if header.get("data") != trainer.data_checksum:
+    path, _, class_names, header, entries = checkpoint
+    if header.get("data") != trainer.data_checksum or class_names != trainer.model.class_names:
         raise UnfitError(f"{path}: the run learnt from other digits than those of "
                          f"{trainer.settings.data or 'this package'}; put them back to go on")
     _check_position(path, header, trainer.position())

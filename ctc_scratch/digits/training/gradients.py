@@ -89,7 +89,7 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     if not np.isfinite(logits).all():
         raise DivergedError("the network's outputs are not finite")
     forward = time.perf_counter()
-    targets = [digits_to_labels(row) for row in shard.labels]
+    targets = [digits_to_labels(row, len(model.class_names)) for row in shard.labels]
     claimed = lengths if claimed_frames is None else np.full_like(lengths, claimed_frames)
     infeasible: Infeasible = "raise" if claimed_frames is None else "inf"
     result = ctc_loss(logits, targets, claimed, blank=BLANK, infeasible=infeasible)

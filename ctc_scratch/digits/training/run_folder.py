@@ -30,7 +30,7 @@ from ..model.archive import copy_file, sync_folder
 from ..model.evaluate import Evaluation, evaluate
 from ..model.model_file import digest, save_model
 from ..model.places import find_places
-from ..model.reader import BLANK, CLASS_NAMES, RowReader, digits_to_labels, labels_to_digits
+from ..model.reader import BLANK, RowReader, digits_to_labels
 from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .schedule import Schedule
 from .settings import Settings
@@ -162,7 +162,7 @@ class RunFolder:
 
         digits = self.settings.test_digits
         rows, truth = consecutive_rows(mnist.test_images[:4 * digits], mnist.test_labels[:4 * digits], digits)
-        figure = plots.reading_figure(_readings(model, rows, truth), model.window, CLASS_NAMES, BLANK)
+        figure = plots.reading_figure(_readings(model, rows, truth), model.window, model.class_names, BLANK)
         figure.savefig(self.folder / "reading.png", dpi=120)
 
     def record(self, schedule: Schedule, **values: Any) -> None:
@@ -323,7 +323,7 @@ def _readings(model: RowReader, rows: np.ndarray, truth: list[list[int]]) -> lis
         scores, cache = model.forward(*model.frames(row[None], np.array([row.shape[1]])))
         logits = scores[:, 0]
         decoded = greedy_decode(logits, blank=BLANK)
-        places = find_places(model, row, logits, cache, labels_to_digits(decoded).tolist())
+        places = find_places(model, row, logits, cache, [label - 1 for label in decoded])
         readings.append(PlottedRow(row, np.exp(log_softmax(logits)), decoded,
-                                   digits_to_labels(digits).tolist(), places))
+                                   digits_to_labels(digits, len(model.class_names)).tolist(), places))
     return readings

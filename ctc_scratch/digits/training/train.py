@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data.mnist_files import Mnist, load_mnist, training_split
+from ..data.mnist_files import Mnist, load_data, training_split
 from ..errors import ArchiveError, OptionError, UnfitError
 from ..model.evaluate import Evaluation
 from .checkpoint import changed_versions, restore
@@ -145,13 +145,13 @@ def _with_data(settings: Settings, data: str) -> Settings:
 
 def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
     """Load the digits of a folder, and make a trainer before its first step."""
-    mnist = load_mnist(data or None, settings.transpose)
+    mnist, names = load_data(data or None, settings.transpose)
     train_part, validation_part = training_split(mnist)
     most = min(len(validation_part[1]), len(mnist.test_labels))
     if settings.test_digits > most:
         raise OptionError(f"--test-digits must be at most {most}, the images there are, "
                           f"not {settings.test_digits}")
-    return mnist, Trainer(settings, train_part, validation_part)
+    return mnist, Trainer(settings, train_part, validation_part, class_names=("blank", *names))
 
 
 def _go_on(run: RunFolder, trainer: Trainer, mnist: Mnist, show_profile: bool, signals: _StopSignals,
@@ -244,7 +244,7 @@ def _load_kernels(trainer: Trainer) -> None:
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
                     window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1)
     few_digits = trainer.sampler.images[:9], trainer.sampler.labels[:9]
-    Trainer(tiny, few_digits, few_digits).step()
+    Trainer(tiny, few_digits, few_digits, class_names=trainer.model.class_names).step()
 
 
 class _StopSignals:

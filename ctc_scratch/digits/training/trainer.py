@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...nn import Adam, Average, Muon, clip_by_global_norm, one_cycle
 from ..data.rows import RowSampler
 from ..model.evaluate import Evaluation, evaluate, mean_of
 from ..model.parallel import run_tasks
-from ..model.reader import RowReader
+from ..model.reader import CLASS_NAMES, RowReader
 from .gradients import Mapper, batch_gradients, on_threads
 from .schedule import Schedule
 from .settings import Settings
@@ -55,6 +56,7 @@ class Trainer:
     train_part : images and labels that rows are drawn from
     validation_part : images and labels of the rows that choose the best weights
     mapper : computes the gradients of a batch's shards
+    class_names : of the model; label n of an image is class n + 1
 
     Attributes
     ----------
@@ -64,10 +66,10 @@ class Trainer:
     """
 
     def __init__(self, settings: Settings, train_part: LabelledImages, validation_part: LabelledImages,
-                 mapper: Mapper = on_threads):
+                 mapper: Mapper = on_threads, class_names: Sequence[str] = CLASS_NAMES):
         self.settings, self.validation_part, self.mapper = settings, validation_part, mapper
         self.rng = np.random.default_rng(settings.seed)
-        self.model = RowReader(**settings.reader, rng=self.rng)
+        self.model = RowReader(**settings.reader, rng=self.rng, class_names=class_names)
         augment = settings.augmentation
         self.sampler = RowSampler(*train_part, settings.digits, self.rng,
                                   augment.__call__ if any(augment) else None)

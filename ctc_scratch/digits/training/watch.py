@@ -49,7 +49,8 @@ def batch_rates(shards: list[ShardGradients], truth: list[np.ndarray]) -> tuple[
         used = np.arange(len(shard.logits))[:, None] < shard.lengths
         blanks += np.count_nonzero((shard.logits.argmax(axis=2) == BLANK) & used)
         frames += np.count_nonzero(used)
-    return label_error_rate(read, [digits_to_labels(row).tolist() for row in truth]), blanks / frames
+    classes = shards[0].logits.shape[2]
+    return label_error_rate(read, [digits_to_labels(row, classes).tolist() for row in truth]), blanks / frames
 
 
 class Watch:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ctc_scratch.digits.data.idx import read_idx
-from ctc_scratch.digits.data.mnist_files import Mnist, load_mnist, training_split
+from ctc_scratch.digits.data.mapping import DIGITS
+from ctc_scratch.digits.data.mnist_files import Mnist, load_data, load_mnist, training_split
 from ctc_scratch.digits.errors import DataError
 from tests.tools.archives import MEGABYTE, refused
 from tests.tools.idx_files import idx_bytes, make_digits
@@ -144,6 +145,63 @@ def test_folders_are_not_searched_without_end(tmp_path, rng):
     assert load_mnist(tmp_path / "a").train_images.shape == (24, 28, 28)
 
 
+# ---- letters -----------------------------------------------------------------------------
+
+
+def write_letters(folder, rng, mapping="1 65 97\n2 66 98\n10 74 106\n"):
+    """A data set like EMNIST's letters, with labels 1, 2 and 10, and a mapping file unless that is None."""
+    plain = write_set(folder, rng, "emnist-letters-", "test")
+    for part, labels in (("train", plain.train_labels), ("test", plain.test_labels)):
+        labels[:] = np.array([1, 2, 10])[labels % 3]
+        (folder / f"emnist-letters-{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    if mapping is not None:
+        (folder / "emnist-letters-mapping.txt").write_text(mapping)
+    return plain
+
+
+def test_letters_have_the_names_of_their_mapping_file_and_classes_without_gaps(tmp_path, rng):
+    written = write_letters(tmp_path, rng)
+    found, names = load_data(tmp_path)
+    assert names == ("A", "B", "J")
+    assert found.train_labels.dtype == found.test_labels.dtype == np.uint8
+    classes = {1: 0, 2: 1, 10: 2}
+    assert found.train_labels.tolist() == [classes[label] for label in written.train_labels]
+    assert found.test_labels.tolist() == [classes[label] for label in written.test_labels]
+    np.testing.assert_array_equal(found.train_images, written.train_images)
+    with pytest.raises(DataError, match="expected a data set of digits, found one of A, B, J"):
+        load_mnist(tmp_path)
+
+
+def test_a_mapping_file_of_digits_changes_nothing(tmp_path, rng):
+    expected = write_set(tmp_path, rng, "emnist-digits-", "test")
+    assert load_data(tmp_path)[1] == DIGITS
+    (tmp_path / "emnist-digits-mapping.txt").write_text("".join(f"{d} {48 + d}\n" for d in range(10)))
+    assert load_data(tmp_path)[1] == DIGITS
+    assert_same(load_mnist(tmp_path), expected)
+
+
+MAPPINGS = {
+    "missing": (None, r"train-labels-idx1-ubyte: expected labels 0\.\.9, .* in .*/emnist-letters-mapping.txt "
+                      "\\(.*\\), found label .* = 10"),
+    "lacking": ("1 65\n2 66\n", "expected labels with a name in .*-mapping.txt, found label .* = 10"),
+    "empty": ("\n", "mapping.txt: expected lines of a label and the codes of its characters, found none"),
+    "no_code": ("1 65\n2\n", "mapping.txt: expected lines of .*, like '1 65 97', found '2' in line 2"),
+    "no_number": ("1 A\n", "found '1 A' in line 1"),
+    "no_character": ("1 65\n2 10\n", "found '2 10' in line 2"),
+    "label": ("256 65\n", "found '256 65' in line 1"),
+    "label_twice": ("1 65\n1 66\n", "each label and each name once, found label 1 or name B again in line 2"),
+    "name_twice": ("1 65\n2 65\n", "found label 2 or name A again in line 2"),
+    "huge": ("1 65\n" * 20_000, "expected a mapping file of at most 65536 bytes, found more"),
+}
+
+
+@pytest.mark.parametrize("mapping, message", MAPPINGS.values(), ids=MAPPINGS.keys())
+def test_the_error_for_a_mapping_file_says_what_and_where(tmp_path, rng, mapping, message):
+    write_letters(tmp_path, rng, mapping)
+    with pytest.raises(DataError, match=message):
+        load_data(tmp_path)
+
+
 # ---- files that do not fit ---------------------------------------------------------------
 
 
@@ -159,7 +217,7 @@ MISFITS = {
     "counts": ("train-labels-idx1-ubyte", np.zeros(23, np.uint8),
                "expected 24 labels, .* found 23"),
     "label_range": ("t10k-labels-idx1-ubyte", np.uint8([1, 2, 10] + 8 * [0]),
-                    r"expected labels 0\.\.9, found label 2 = 10"),
+                    r"expected labels 0\.\.9, or the names of others in .*/mapping.txt .* label 2 = 10"),
 }
 
 

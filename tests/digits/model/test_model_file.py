@@ -9,9 +9,9 @@ from ctc_scratch.commands.main import main
 from ctc_scratch.digits.errors import ArchiveError
 from ctc_scratch.digits.model import model_file
 from ctc_scratch.digits.model.model_file import digest, load_model, save_model
-from ctc_scratch.digits.model.reader import param_shapes
+from ctc_scratch.digits.model.reader import CLASS_NAMES, param_shapes
 from tests.digits.model.conftest import assert_same_weights, make_model
-from tests.tools.archives import rewrite
+from tests.tools.archives import read, rewrite
 
 # ---- saving and loading ------------------------------------------------------------------
 
@@ -38,6 +38,28 @@ def test_a_model_comes_back_bit_for_bit(path, rng, settings, dtype):
     (expected, _), (found, _) = (each.forward(*each.frames(images, widths))
                                  for each in (model, loaded))
     np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_class_names_come_back_and_files_without_them_are_of_digits(path):
+    letters = make_model(class_names=("blank", "A", "b"))
+    save_model(path, letters)
+    loaded = load_model(path)
+    assert loaded.class_names == ("blank", "A", "b") and loaded.params["output.bias"].shape == (3,)
+    assert_same_weights(loaded, letters)
+    save_model(path, make_model())
+    assert "class_names" not in read(path)[0]
+    assert load_model(path).class_names == CLASS_NAMES
+
+
+@pytest.mark.parametrize("names", [
+    None, "blank", ["blank"], ["A", "B"], ["blank", "A", "A"], ["blank", 1, 2], ["blank", "A", "$"],
+    ["blank", *map(chr, range(0x4E00, 0x4F01))],
+], ids=["none", "text", "alone", "no_blank", "twice", "numbers", "sign", "many"])
+def test_names_that_no_classes_have_are_refused(path, names):
+    save_model(path, make_model())
+    rewrite(path, lambda header, arrays: header.update(class_names=names))
+    with pytest.raises(ArchiveError, match=f"{path}: expected the names of a model's classes, found "):
+        load_model(path)
 
 
 def test_weights_that_are_special_values_survive(path):
@@ -84,6 +106,8 @@ MISFITS = {
                      "expected no more, found more"),
     "parameter_gone": (lambda header, arrays: arrays.pop(first(arrays)),
                        "expected lstm1.forward.weight_ih, found no lstm1.forward.weight_ih"),
+    "classes": (lambda header, arrays: header.update(class_names=["blank", "A", "B"]),
+                r"expected output.weight of shape \(3, 4\), found \(11, 4\)"),
     "no_config": (lambda header, arrays: header.pop("config"),
                   "expected the settings of a model, found None"),
     "unknown_setting": (lambda header, arrays: header["config"].update(colour=1),
