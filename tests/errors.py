@@ -257,6 +257,20 @@ def cut_data(patch):
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def two_data_sets(patch):
+    for folder, prefix in (("data/a", ""), ("data/b", "emnist-digits-")):
+        Path(folder).mkdir(parents=True)
+        for name, content in some_digits().items():
+            Path(folder, prefix + name).write_bytes(content)
+
+
+def letters(patch):
+    digits(patch)
+    path = Path("digits/train-labels-idx1-ubyte")
+    content = path.read_bytes()
+    path.write_bytes(content[:11] + b"M" + content[12:])
+
+
 def at_step(patch, number, what):
     """Call `what` at the beginning of a training step. (Step 0 only loads kernels.)"""
     count, step = [0], trainer.Trainer.step
@@ -309,6 +323,13 @@ COMMANDS: dict[str, list[Command]] = {
         Command("A data file is incomplete.", "train --data digits",
                 "digits/train-images-idx3-ubyte: expected 940816 bytes ..., found at most 940815: truncated",
                 "Download it again.", cut_data),
+        Command("There are several data sets.", "train --data data",
+                "data: expected one data set, found 2: name one of data/a, data/b/emnist-digits",
+                "Name one of them: `--data data/b/emnist-digits`.", two_data_sets),
+        Command("There are letters without names.", "train --data digits",
+                "digits/train-labels-idx1-ubyte: expected labels 0..9, or the names of others in "
+                "digits/mapping.txt ..., found label 3 = 77",
+                "Put the mapping file of the data set beside its images.", letters),
         Command("Training diverges.", f"train --out runs/two --rate 30 {OPTIONS}",
                 "step ...: ... training diverged, try a smaller --rate than 30; ...",
                 "Start a new run with a smaller `--rate`. The exit status is 1.", digits, 1),

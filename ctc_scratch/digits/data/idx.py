@@ -94,15 +94,17 @@ def read_shape(path: str | os.PathLike | Traversable) -> tuple[int, ...]:
 def as_images(array: np.ndarray, path: object) -> np.ndarray:
     """Grey values as uint8: integers 0..255 as they are, and floats rounded.
 
-    Floats up to 1 are fractions of white, and are multiplied by 255; if any is larger, all are on the scale
-    0..255. DataError, which names `path`, for the first value that is negative, more than 255 or NaN.
+    Floats are fractions of white, from 0 to 1, and are multiplied by 255; if any is 2 or more, all are on the
+    scale 0..255. DataError, which names `path`, for the first value beyond its scale, such as 1.1, -1 or NaN.
     """
     if array.dtype == np.uint8:
         return array
-    scale = 255 if array.dtype.kind == "f" and array.max(initial=0) <= 1 else 1
-    expected = "pixels from 0 to 1 or from 0 to 255" if array.dtype.kind == "f" else "pixels 0..255"
-    _check(array, (array >= 0) & (array <= 255), path, expected)
-    return np.rint(array * scale).astype(np.uint8) if array.dtype.kind == "f" else array.astype(np.uint8)
+    if array.dtype.kind != "f":
+        _check(array, (array >= 0) & (array <= 255), path, "pixels 0..255")
+        return array.astype(np.uint8)
+    white = 1 if array.max(initial=0) < 2 else 255
+    _check(array, (array >= 0) & (array <= white), path, "pixels from 0 to 1 or from 0 to 255")
+    return np.rint(array * (255 // white)).astype(np.uint8)
 
 
 def as_labels(array: np.ndarray, path: object) -> np.ndarray:

@@ -141,6 +141,7 @@ def test_labels_of_any_type_become_the_same_bytes(dtype):
 
 @pytest.mark.parametrize("value, dtype, text", [
     (-1, np.int8, "-1"), (256, np.int16, "256"), (70_000, np.int32, "70000"), (-0.5, np.float32, "-0.5"),
+    (1.125, np.float32, "1.125"),
     (255.5, np.float64, "255.5"), (np.nan, np.float32, "nan"), (np.inf, np.float64, "inf")])
 def test_the_error_for_a_value_that_is_no_pixel_names_it_and_its_place(value, dtype, text):
     images = np.ones((2, 3, 4), dtype)
