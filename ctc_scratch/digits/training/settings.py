@@ -179,7 +179,7 @@ def from_json(values: Mapping[str, Any]) -> Settings:
 
     TypeError if a setting is missing, unknown or of another type.
     """
-    values = {"transpose": False, **values}     # runs from before there was this setting
+    values = {"transpose": False, "close": 0.0, "blur": 0.0, **values}    # those of older runs
     settings = {}
     for setting in fields(Settings):
         if setting.name not in values:

@@ -60,11 +60,13 @@ def test_settings_survive_json():
     assert from_json(json.loads(json.dumps(asdict(settings)))) == settings
 
 
-def test_settings_from_before_transpose_mean_images_as_they_are():
-    values = json.loads(json.dumps(asdict(Settings(transpose=True))))
-    assert from_json(values) == Settings(transpose=True)
-    del values["transpose"]
-    assert from_json(values) == Settings()
+@pytest.mark.parametrize("change", [dict(transpose=True), dict(close=0.5, window=4), dict(blur=1.0)])
+def test_settings_of_older_runs_leave_off_what_there_was_not(change):
+    values = json.loads(json.dumps(asdict(Settings(**change))))
+    assert from_json(values) == Settings(**change)
+    name, = change.keys() - {"window"}
+    del values[name]
+    assert from_json(values) == Settings(**{**change, name: type(change[name])()})
 
 
 @pytest.mark.parametrize("change, message", [
