@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--digits", type=_numbers, default=[5], metavar="N[,N...]",
         help="digits in a test row; one test for each number (default: 5)")
     add("--decoder", type=_decoders, default=["greedy"], metavar="NAME[,NAME...]",
-        help="greedy, beam or map, which searches for the most probable digits; one test for each name "
+        help="greedy, beam, or map, which searches for the most probable digits; one test for each name "
         "(default: greedy)")
-    add("--gap", type=int, metavar="N", help="set rows by ink, with N columns of paper between "
-        "neighbours: at 0 they meet, below 0 they overlap (default: boxes side by side, as in MNIST)")
+    add("--gap", type=int, metavar="N", help="space digits by their ink, with N columns of paper "
+        "between neighbours: at 0 they meet, below 0 they overlap (default: boxes side by side, as in MNIST)")
     add("--data", default="", metavar="DIR",
         help="folder of IDX files, as for train (default: MNIST, which is part of this package)")
     add("--transpose", action="store_true",

@@ -1,4 +1,4 @@
-"""`ctc-scratch read`: read the row of digits in each image file."""
+"""`ctc-scratch read`: read the digits in image files, line by line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--decoder", choices=["greedy", "beam", "map"], default="beam",
         help="map proves, where it can, that no other digits are more probable (default: beam)")
     add("--top", type=int, default=1, metavar="N", help="readings shown per line (default: 1)")
-    add("--figure", default="", metavar="DIR", help="draw where each digit was read, into "
+    add("--figure", default="", metavar="DIR", help="draw where each digit was read, in "
         "DIR/IMAGE.read.png; an older file of this name is replaced")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", const="json", dest="form", default="table",
-                      help="print JSON instead of a table: also where each digit stands")
+                      help="print JSON instead of a table; it also says where each digit stands")
     form.add_argument("--csv", action="store_const", const="csv", dest="form",
-                      help="print CSV instead of a table, a line for each reading")
+                      help="print CSV instead of a table, one line per reading")
 
 
 def run(options: argparse.Namespace) -> int:

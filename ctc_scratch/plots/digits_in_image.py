@@ -1,4 +1,4 @@
-"""An image, the rows made of its lines, and where in both each digit was read."""
+"""A figure of an image and of the rows made from its lines, with each digit marked where it was read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Mark(NamedTuple):
 
 
 class PlottedLine(NamedTuple):
-    """A line of an image, the row that was made of it for the network, and what was read."""
+    """A line of an image, the row made from it for the network, and what was read."""
 
     row: np.ndarray         # (28, W) in [0, 1]
     probs: np.ndarray       # (T, C), the probability of each class in each frame
@@ -34,7 +34,7 @@ class PlottedLine(NamedTuple):
 
 
 def picture(ax: Axes, grey: np.ndarray) -> Axes:
-    """Draw an image (height, width) as it is, its darkest value black and its lightest white."""
+    """Draw an image (height, width), its darkest value in black and its lightest in white."""
     height, width = grey.shape
     ax.imshow(grey, cmap="gray", extent=(0, width, height, 0), interpolation="nearest")
     ax.set_xlabel("x [pixels]", fontsize=SMALL)
@@ -50,11 +50,11 @@ def where_read_figure(grey: np.ndarray, lines: Sequence[PlottedLine], window: in
     Parameters
     ----------
     grey : (height, width) array, the image
-    lines : at least one
-    window : columns of a row in a frame
+    lines : the lines of the image, at least one
+    window : columns of pixels per frame
     class_names : C names
     blank : the blank's class
-    title : of the figure
+    title : title of the figure
     """
     W = max(len(line.probs) for line in lines) * window
     width = float(np.clip(W / 28, 5, 18))                       # inches: one per digit

@@ -1,12 +1,12 @@
-"""How likely a reading is right: a probability that means what it says, and a reason where it is low.
+"""How likely a reading is right: a calibrated probability, and a reason where it is low.
 
-The network states P(digits | row), and is too sure of itself where a picture differs from all it has learnt
-from. What it states is therefore weighed with two more kinds of evidence:
+The network states P(digits | row). That is too high where a picture differs from all those in training. So
+two more kinds of evidence are taken into account:
 
-- whether it reads the same when the row is drawn a little differently: blurred, thinner, smaller, slanted.
-  Right readings survive that; wrong ones mostly do not;
-- what the preparation had to do: grain, smudges and lines that it removed, boxes in which two digits or none
-  were read, sizes that differ.
+- how probable the same digits are when the row is drawn a little differently: blurred, thinner, flatter,
+  slanted. A right reading usually stays probable; a wrong one mostly does not;
+- what was found in the picture: grain, smudges and lines that were left out, boxes in which too many digits
+  or none were read, sizes that differ.
 
 Each becomes a number, and a logistic regression turns the numbers into one probability. Its weights were
 fitted to photographs of digits that the network was not trained on, by `benchmarks/tools/calibrate.py`.
@@ -30,14 +30,14 @@ LEAST = 0.5         # below this probability a reading is "not sure"
 
 EVIDENCE = ("stated", "redrawn", "worst redrawn", "weakest digit", "grain", "shared boxes", "empty boxes",
             "sizes", "smudges", "slope", "pale")
-"""What the regression weighs; see `evidence`."""
+"""The kinds of evidence that the regression weighs; see `evidence`."""
 
 WEIGHTS = (5.457, 0.2237, 0.1888, 0.2931, 0.08837, -4.387, -0.2268, -4.494, -5.517, -0.3419, 1.015, -9.881)
 """The constant, then the weight of each kind of evidence."""
 
 
 class Certainty(NamedTuple):
-    """How likely all digits of a line are right, from 0 to 1; and why not, if that is below `LEAST`."""
+    """How likely all digits of a line are right, from 0 to 1; and the reason if that is below `LEAST`."""
 
     probability: float
     doubt: str
@@ -49,10 +49,10 @@ class Certainty(NamedTuple):
 
 def judge(model: RowReader, row: Row, reading: Reading) -> Certainty:
     """The probability that a reading of a row is right, and a reason to doubt it if that is low."""
-    found = evidence(model, row, reading)
-    share = np.asarray(WEIGHTS[1:]) * found
-    probability = float(logistic(WEIGHTS[0] + share.sum()))
-    return Certainty(probability, "" if probability >= LEAST else _reason(found))
+    numbers = evidence(model, row, reading)
+    terms = np.asarray(WEIGHTS[1:]) * numbers
+    probability = float(logistic(WEIGHTS[0] + terms.sum()))
+    return Certainty(probability, "" if probability >= LEAST else _reason(numbers))
 
 
 def logistic(score: np.ndarray | float) -> np.ndarray:
@@ -61,7 +61,7 @@ def logistic(score: np.ndarray | float) -> np.ndarray:
 
 
 def _logit(probability: np.ndarray | float) -> np.ndarray:
-    """ln(p / (1 - p)), where p is not nearer to 0 or 1 than 1e-4: a network that is surer is not righter."""
+    """ln(p / (1 - p)), with p cut off at 1e-4 and 1 - 1e-4: closer to 0 or 1, p says no more about errors."""
     p = np.clip(probability, 1e-4, 1 - 1e-4)
     return np.log(p / (1 - p))
 
@@ -71,14 +71,14 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
     """The numbers that the regression weighs, in the order of `EVIDENCE`.
 
     stated : the logit of P(digits | row)
-    redrawn, worst redrawn : the mean and the least of that over four rows drawn a little differently
-    weakest digit : the logit of the least confidence of a digit
-    grain : the deviation of paper, in units of ink
-    shared boxes, empty boxes : boxes in which two digits or more were read, or none
+    redrawn, worst redrawn : the mean and the least of this logit over the four rows of `redrawn`
+    weakest digit : the logit of the lowest confidence among the digits
+    grain : the standard deviation of paper, in units of full ink
+    shared boxes, empty boxes : how many boxes hold more digits than one per 28 columns, or none
     sizes : the standard deviation of ln(scale) over the pieces of the line
     smudges : ln(1 + marks left out per digit)
-    slope : of the line
-    pale : the share of inked pixels that are neither paper nor full ink
+    slope : the slope of the line, without its sign
+    pale : the share of pixels below 0.7 among those above 0.1, which hold ink
     """
     labels = [model.class_names.index(str(digit.digit)) for digit in reading.digits]
     again = _probabilities(model, redrawn(row.pixels), labels)
@@ -95,14 +95,14 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
 
 
 def redrawn(pixels: np.ndarray) -> np.ndarray:
-    """A row (28, W) as it might have been drawn as well (4, 28, W): blurred, thinner, smaller, slanted."""
+    """Four variants (4, 28, W) of a row (28, W): blurred, thinner, flatter (lower by a tenth), slanted."""
     middle = (SIDE - 1) / 2
     y, x = np.mgrid[:SIDE, :pixels.shape[1]].astype(np.float32)
     blurred = ndimage.gaussian_filter(pixels, 0.7)
     thinner = np.clip(1.5 * pixels - 0.5, 0, 1)
-    smaller = ndimage.map_coordinates(pixels, [middle + (y - middle) / 0.9, x], order=1)
+    flatter = ndimage.map_coordinates(pixels, [middle + (y - middle) / 0.9, x], order=1)
     slanted = ndimage.map_coordinates(pixels, [y, x + 0.12 * (y - middle)], order=1)
-    return np.stack([blurred, thinner, smaller, slanted])
+    return np.stack([blurred, thinner, flatter, slanted])
 
 
 def _probabilities(model: RowReader, rows: np.ndarray, labels: list[int]) -> np.ndarray:
@@ -112,9 +112,9 @@ def _probabilities(model: RowReader, rows: np.ndarray, labels: list[int]) -> np.
     return np.exp(-ctc_loss(logits, [labels] * len(rows), lengths, blank=BLANK, infeasible="inf").loss)
 
 
-def _reason(found: np.ndarray) -> str:
-    """What speaks most against a reading, in words."""
-    named = dict(zip(EVIDENCE, found))
+def _reason(numbers: np.ndarray) -> str:
+    """A reason to doubt a reading: the first one of this list that applies."""
+    named = dict(zip(EVIDENCE, numbers))
     if named["shared boxes"]:
         return "digits seem to touch or to be broken"
     if named["empty boxes"]:
@@ -124,7 +124,7 @@ def _reason(found: np.ndarray) -> str:
     if named["pale"] > 0.75:
         return "the picture is blurred or pale"
     if named["sizes"] > 0.3:
-        return "sizes differ much"
+        return "the sizes of the digits differ widely"
     if named["smudges"] > 2:
         return "there are many other marks"
     if named["redrawn"] < named["stated"] - 2:

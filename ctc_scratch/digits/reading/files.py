@@ -1,6 +1,6 @@
-"""Read image files: find them, read every line of each, print or write what was read, draw where it stands.
+"""Read image files: find the files, read the lines of each, print the digits, and draw where they stand.
 
-A file that cannot be read is named and does not keep the others from being read.
+A file that cannot be read is reported, and the others are read all the same.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def read_files(paths: Sequence[str], model: RowReader, decoder: Decoder = "beam"
     paths : image files, folders of them, or "-" for an image on standard input
     form : "table", "json" or "csv"
 
-    Options are checked before the first file is read. A file that shows no digits, or is no image, gets a
-    line on standard error.
+    Options are checked before the first file is read. For a file that shows no digits, or is not
+    an image, a line is printed on standard error.
     """
     check(decoder, top)
     files = find_files(paths)
@@ -100,7 +100,8 @@ def read_line(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 
               ) -> tuple[ReadLine, np.ndarray]:
     """Read a row and judge the reading; also returns the logits (T, 11).
 
-    The other readings share the probability that is left, in proportion to what the network states.
+    The first reading gets the probability of `judge`. The other readings share the rest, in proportion to the
+    probabilities that the network states.
     """
     readings, logits = read_with_logits(model, row, decoder, top)
     certainty = judge(model, row, readings[0])
@@ -113,7 +114,7 @@ def read_line(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 
 
 
 def _pictures(paths: Sequence[str], folder: str) -> list[str]:
-    """The paths of the pictures, one per image; OptionError if one would replace an image or a picture."""
+    """The paths of the pictures, one per image; OptionError if one would replace an image or another."""
     pictures = [os.path.join(folder, f"{'stdin' if path == STDIN else Path(path).name}.read.png")
                 for path in paths]
     for k, picture in enumerate(pictures):

@@ -14,11 +14,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import ImageError
 
 MOST_PIXELS = 2_000_000     # a larger image is reduced: a row is only 28 pixels high in the end
-MOST_HEIGHT = 4000          # [pixels] a taller image is reduced too, because `row` pads ink to a square
+MOST_HEIGHT = 4000          # [pixels] a taller one is reduced too: `row` pads tall ink almost to a square
 
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
-"""The files of a folder that are taken for images."""
+"""How the names of image files end; other files of a folder are not read."""
 
 
 def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
@@ -58,7 +58,7 @@ def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
 
 def grey_values(image: Image.Image) -> tuple[np.ndarray, float]:
     """The grey values of an open image, reduced if it is large, and the scale of that reduction."""
-    if image.mode.startswith(("I", "F")):                   # 16 bits or more, which "L" would cut off
+    if image.mode.startswith(("I", "F")):                   # 16 bits or more; convert("L") would cut them off
         image = Image.fromarray(np.asarray(image, np.float32))
     elif image.has_transparency_data:
         image = _opaque(image.convert("RGBA"))
@@ -78,8 +78,8 @@ def grey_values(image: Image.Image) -> tuple[np.ndarray, float]:
 def _strongest_contrast(colours: np.ndarray) -> np.ndarray:
     """Colours (height, width, 3) as grey values, along the direction in which neighbours differ most.
 
-    Red ink on green paper can have the brightness of the paper. Differences between neighbours show what
-    ink adds to paper; light and shadow, which change slowly, hardly count.
+    Red ink on green paper can be as bright as the paper. The differences between neighbouring pixels show by
+    which colours ink and paper differ; light and shadow change slowly and hardly add to them.
     """
     steps = np.concatenate([np.diff(colours[::2, ::2], axis=axis).reshape(-1, 3) for axis in (0, 1)])
     _, axes = np.linalg.eigh(steps.T @ steps)

@@ -1,13 +1,14 @@
 """Tell ink from paper: grey values become 0 for paper and 1 for full ink, whichever of the two is lighter.
 
-Ink is thin and paper is wide. That tells them apart without knowing which one is dark.
+Ink is thin and paper is wide. This tells the two apart, whichever of them is dark.
 
 Light falls off across a photograph, a shadow has an edge, a desk shows around the paper. So paper has no
-single brightness: at each pixel it is what is left when everything thin is wiped away. For dark ink that is
-a morphological closing: the lightest grey value near a pixel, and of these the darkest near it. It closes
-strokes that are thinner than its square, and follows whatever is wider. The square has half the height of the
-digits, which are found in a first attempt with a large one. What is left of the light at a pixel, relative to
-its paper, does not depend on how bright the light is: so dark ink in a shadow is as black as outside of it.
+single brightness: at each pixel it is estimated by wiping away everything thin. For dark ink this is done by
+a morphological closing: each pixel takes the lightest grey value near it, and then the darkest of these
+values near it. That removes strokes thinner than its square, and keeps whatever is wider. The side of the
+square is half the height of a digit, which is measured in a first attempt with a large square. The grey value
+of a pixel divided by that of its paper does not depend on the light, so dark ink is as black in a shadow as
+outside it.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ SAMPLED = 100_000       # about how many pixels are looked at to tell paper from
 SMALLEST = 6            # [pixels] digits below this height cannot be read
 WIDTHS = (3, 4, 5, 7, 9, 12, 15, 19, 25, 41)  # [pixels, when reduced to SAMPLED] widths that strokes may have
 QUIET = 0.1             # paper that varies more than this, in units of ink, is smoothed further
-GRAINS = (0.0, 1.0, 2.0)    # by a Gaussian of this standard deviation [pixels], while digits are looked for
-GRAIN = 90              # then grain is smoothed away by a Gaussian of this fraction of a digit's height
+GRAINS = (0.0, 1.0, 2.0)    # [pixels] standard deviations of the smoothing Gaussian, tried in turn
+GRAIN = 90              # then the standard deviation is at least the height of a digit / GRAIN
 
 
 class Ink(NamedTuple):
     """The ink of an image.
 
     amount : (height, width) float32, 0 where there is paper, 1 where there is full ink
-    digit : the height of most of what was drawn [pixels]
+    digit : the typical height of a digit [pixels], see `typical_height`
     noise : the standard deviation of paper, in units of full ink
     """
 
@@ -74,10 +75,11 @@ def find_ink(grey: np.ndarray) -> Ink:
 
 
 def ink_is_dark(grey: np.ndarray) -> bool:
-    """Whether ink is darker than paper: the thin things of an image are dark.
+    """Whether ink is darker than paper, that is, whether the thin shapes of an image are dark.
 
-    A closing wipes away what is dark and thinner than its square, an opening what is light and thinner. As
-    the square grows, it reaches the width of strokes first, and that of the paper between them later.
+    A closing removes what is dark and thinner than its square; an opening removes what is light and thinner.
+    The square grows until one of them removes much of the contrast. That happens at the width of the strokes,
+    because the paper between them is wider.
     """
     every = max(1, int((grey.size / SAMPLED) ** 0.5))
     sample = ndimage.gaussian_filter(np.asarray(grey, np.float32), 0.6 * every)[::every, ::every]
@@ -93,9 +95,10 @@ def ink_is_dark(grey: np.ndarray) -> bool:
 def _darker_than_paper(dark: np.ndarray, width: float) -> np.ndarray:
     """By how much each pixel is darker than the paper around it, if ink is thinner than `width`.
 
-    Differences of grey values; relative to the paper if these are amounts of light, 0 or above.
+    The differences are divided by the grey value of the paper, unless `dark` has negative values: then it is
+    the negative of an image with light ink.
     """
-    every = max(1, int(width / 24))             # the level of wide things needs no more pixels than that
+    every = max(1, int(width / 24))             # paper changes slowly, so every so many pixels suffice
     coarse = ndimage.gaussian_filter(dark, 0.5 * every)[::every, ::every]
     paper = ndimage.grey_closing(coarse, 2 * int(width / every / 2) + 1, mode="nearest")
     paper = ndimage.gaussian_filter(paper, 1)
@@ -106,7 +109,7 @@ def _darker_than_paper(dark: np.ndarray, width: float) -> np.ndarray:
 
 
 def _enlarge(values: np.ndarray, every: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Values at every so many pixels, interpolated at all pixels of an image of this shape."""
+    """Interpolate values that are known at every `every`-th pixel to all pixels of an image of this shape."""
     for axis in (0, 1):
         places = np.arange(shape[axis]) / every
         first = np.minimum(places.astype(int), values.shape[axis] - 1)
@@ -125,7 +128,7 @@ def _in_units_of_full_ink(ink: np.ndarray) -> tuple[np.ndarray, float]:
     if not paper.size or not inked.size:
         raise ImageError("expected a row of digits, found no ink")
     # The deviation of paper is taken from its lighter half: the darker one holds the pale edges of strokes.
-    # Strokes that are thin are pale too, so full ink is taken from the darkest part of the ink.
+    # Thin strokes are pale too, so full ink is the 70th percentile of the ink, from its darker half.
     light, level = np.percentile(paper, [16, 50])
     spread = level - light
     full = np.percentile(inked, 70) - level
@@ -135,10 +138,10 @@ def _in_units_of_full_ink(ink: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def typical_height(inked: np.ndarray) -> float:
-    """The height that most of the ink has: the median over its connected parts, weighted by their area.
+    """The typical height of the ink: the median over its connected parts, weighted by their area.
 
-    Parts that fill the image or reach its border (a desk, a frame) are left out where there are others, and
-    so are those that are long and thin (rules).
+    Parts that reach the border of the image (a desk, a frame) and parts that are long and thin (rules) are
+    left out if there are others.
     """
     labels, count = ndimage.label(inked, np.ones((3, 3)))
     if not count:
@@ -159,9 +162,9 @@ def typical_height(inked: np.ndarray) -> float:
 
 
 def otsu(values: np.ndarray) -> float:
-    """The threshold between two classes with the least variance inside them (Otsu 1979).
+    """The threshold that splits values into the two classes with the least variance inside them (Otsu 1979).
 
-    It is where the variance between the classes, w0 w1 (m1 - m0)^2, is largest.
+    There the variance between the classes, w0 w1 (m1 - m0)^2, is largest (w: shares, m: means).
 
     >>> round(otsu(np.array([0., 0, 1, 1, 9, 9, 8])))
     4

@@ -3,7 +3,7 @@
     image_file  load_grey     grey values, upright and of bounded size
     ink         find_ink      paper becomes 0 and ink becomes 1
     rules       remove_rules  printed lines are removed
-    pieces      find_lines    the ink is cut into pieces, a digit each or digits that touch, line by line
+    pieces      find_lines    the ink is cut into pieces (a digit, or several that touch), line by line
     row         make_row      the pieces of a line become boxes side by side, like those of MNIST
 """
 
@@ -24,7 +24,7 @@ from .rules import LEVEL, remove_rules
 
 
 class Page(NamedTuple):
-    """The rows of an image, from top to bottom, and what was left out, from its name to how often."""
+    """The rows of an image, from top to bottom, and how many marks of each kind were left out."""
 
     rows: list[Row]
     left_out: Counter[str]

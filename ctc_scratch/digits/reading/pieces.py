@@ -1,8 +1,9 @@
-"""Cut ink into pieces, each a digit or digits that touch, and sort the pieces into lines.
+"""Cut ink into pieces, each a digit or several that touch, and sort the pieces into lines.
 
 A piece is made of connected parts of the ink. A digit may have several: the bar of a 5, a stroke that the
-pen or the scanner broke. A part joins its neighbour if it is smaller and stands above, below or close to it.
-What is far smaller than the digits is dirt, what is far larger is not writing; both are left out and named.
+pen or the scanner broke. A part joins its neighbour if it is small and stands above, below or close to it.
+A part far smaller than the digits is dirt, and one far larger is not writing; both are left out, and counted
+by kind.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from .rules import LEVEL
 
 # In units of a digit's height:
 SPECK = 0.25        # a part smaller than this is dirt, unless it belongs to a digit
-HUGE = 2.5          # a part higher than this is no digit
+HUGE = 2.5          # a part higher than this is not a digit
 CUT = 1.5           # nor is one that is higher than this and reaches the border of the image
-NEAR = 0.12         # a part this close to its neighbour may belong to the same digit
-PART = 0.7          # unless both are larger than this
-REACH = 8.0         # two digits farther apart than this do not stand side by side
+NEAR = 0.12         # a part smaller than 0.5 and this close to its neighbour belongs to the same digit
+PART = 0.7          # a part above or below a digit belongs to it only if it is smaller than this
+REACH = 8.0         # two digits farther apart than this are not neighbours in a line
 DRIFT = 0.7         # from one digit to the next, a line rises or falls by less than this
+ABOVE = 0.25        # such a part is in the line of the digit if less paper than this is between them
 
-FAINT = 0.6         # ink: a part without darker ink is a smudge, or the edge of a shadow
-ABOVE = 0.25        # a part above or below a digit belongs to it if no more paper is between them
-COVERED = 0.6       # a part joins the digit above or below it if they share this much of its columns
+FAINT = 0.6         # [ink] a part in which no ink is darker than this is a smudge, or the edge of a shadow
+COVERED = 0.6       # one part stands above another if this share of the narrower one's columns is common
 
 
 class Piece(NamedTuple):
@@ -37,11 +38,11 @@ class Piece(NamedTuple):
     top: int
     bottom: int
     area: int
-    parts: tuple[int, ...]      # their numbers in `Parts.labels`
+    parts: tuple[int, ...]      # their numbers in `Lines.labels`
 
     @property
     def size(self) -> int:
-        """The side that MNIST scales to 20 pixels: the larger one, or the height where digits touch."""
+        """The side that becomes 20 pixels as in MNIST: the larger one, or the height of digits that touch."""
         width, height = self.right - self.left, self.bottom - self.top
         return height if width > 1.3 * height else max(width, height)
 
@@ -56,7 +57,7 @@ class Lines(NamedTuple):
 
     labels : (height, width) integers, the number of the part that each pixel of ink belongs to
     lines : the pieces of each line
-    left_out : what was not taken for writing, from its name to how often
+    left_out : how many marks of each kind were not taken for writing
     """
 
     labels: np.ndarray
@@ -112,7 +113,7 @@ def _at_border(part: Piece, shape: tuple[int, ...]) -> bool:
 
 
 def _belongs(part: Piece, line: list[Piece], digit: float) -> bool:
-    """Add a small part to the piece of the line that it touches or nearly touches; False if there is none."""
+    """Add a small part to a piece of the line that it nearly touches, in place; False if there is none."""
     for k, piece in enumerate(line):
         across = max(piece.left - part.right, part.left - piece.right)
         down = max(piece.top - part.bottom, part.top - piece.bottom)
@@ -123,7 +124,7 @@ def _belongs(part: Piece, line: list[Piece], digit: float) -> bool:
 
 
 def _group(parts: list[Piece], digit: float) -> list[list[Piece]]:
-    """Parts that stand side by side form a line; lines from top to bottom, parts from left to right."""
+    """Group parts that stand side by side into lines, from top to bottom, each from left to right."""
     parts = sorted(parts)
     line_of = list(range(len(parts)))
 

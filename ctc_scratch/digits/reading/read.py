@@ -1,7 +1,7 @@
 """Read a row of digits with a trained model: the digits, their probability, and where each stands.
 
-A row goes through the network once. Its logits are used by the decoder and by the figure. Where each digit
-stands is found by passes backward through the network (`places.py`).
+A row goes through the network once; the decoder and the figure use the same logits. Backward passes through
+the network find where each digit stands (`places.py`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read_row(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1
 
 def read_with_logits(model: RowReader, row: Row, decoder: Decoder, top: int
                      ) -> tuple[list[Reading], np.ndarray]:
-    """The readings that a decoder finds in a row, and the logits (T, C) in which it found them, float64."""
+    """The readings that a decoder finds in a row, and the float64 logits (T, C) that it decoded."""
     scores, cache = model.forward(*model.frames(row.pixels[None], np.array([row.pixels.shape[1]])))
     logits = scores[:, 0].astype(np.float64)
     decoded = hypotheses(decoder, logits, blank=BLANK, top=top, budget=BUDGET)

@@ -15,7 +15,7 @@ TABLE_WIDTH = 80
 """Columns of the table of readings."""
 
 LONGEST_NAME = 24
-"""Letters of a file's name in the table; of a longer one, the end is shown."""
+"""Of a file name longer than this many characters, the table shows the end."""
 
 
 class ReadLine(NamedTuple):
@@ -23,8 +23,8 @@ class ReadLine(NamedTuple):
 
     readings : the most probable one first
     probabilities : how likely each of them is right, see `certainty.py`
-    doubt : why the first reading is not sure; empty if it is
-    top, bottom : between which pixels of the image it stands
+    doubt : why the first reading may be wrong; empty if it is sure
+    top, bottom : where the line begins and ends vertically in the image [pixels]
     """
 
     readings: list[Reading]
@@ -39,7 +39,7 @@ class ReadImage(NamedTuple):
 
     path : of the file
     lines : from top to bottom
-    left_out : what was seen and not taken for writing, from its name to how often
+    left_out : how many marks of each kind were not taken for writing
     error : why the file could not be read; empty if it could
     """
 
@@ -50,7 +50,7 @@ class ReadImage(NamedTuple):
 
 
 def shown(text: str | os.PathLike) -> str:
-    """A path as text that can be printed: bytes that are not UTF-8 become question marks.
+    """A path as text that can be printed: bytes that are not UTF-8 become U+FFFD.
 
     >>> shown("row\\udcff.png")
     'row\\ufffd.png'
@@ -61,11 +61,11 @@ def shown(text: str | os.PathLike) -> str:
 def table(images: Sequence[ReadImage]) -> str:
     """A table with one line per reading: its digits, its probability, the confidence of each digit.
 
-    Confidences that do not fit in TABLE_WIDTH columns go on in the next line.
+    Confidences that do not fit in TABLE_WIDTH columns continue on the next line.
     """
     lines = [("image", "digits", "probability")]
     confidences = [["confidence of each digit"]]
-    notes: dict[int, list[str]] = {}        # below the lines of these numbers
+    notes: dict[int, list[str]] = {}        # by the number of the line below which they stand
     for image in images:
         name = shown(image.path)
         name = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME:]}"
@@ -83,7 +83,7 @@ def table(images: Sequence[ReadImage]) -> str:
     if len(lines) == 1:
         return ""
     widths = [max(len(line[k]) for line in lines) for k in range(3)]
-    # Where the columns do not fit, the digits have lines of their own, and the confidences too.
+    # If the columns do not fit beside each other, digits and confidences get lines of their own.
     wide = sum(widths) + 6 + len(confidences[0][0]) > TABLE_WIDTH
     text = []
     for k, (columns, cells) in enumerate(zip(lines, confidences)):
@@ -113,7 +113,7 @@ def _wrapped(line: tuple[str, str, str], cells: list[str], head: bool) -> list[s
 
 
 def as_json(images: Sequence[ReadImage]) -> str:
-    """A list with an object for each image."""
+    """The readings as JSON: a list with one object for each image."""
     return json.dumps([_record(image) for image in images], indent=2) + "\n"
 
 
@@ -137,7 +137,7 @@ def _reading(reading: Reading, probability: float) -> dict[str, Any]:
 
 
 def as_csv(images: Sequence[ReadImage]) -> str:
-    """A line for each reading: its image, its line, its rank among the readings of that line."""
+    """The readings as CSV: a line for each reading, with its image, line and rank; and one for each error."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "line", "rank", "digits", "probability", "doubt", "top", "bottom", "error"])
@@ -153,4 +153,4 @@ def as_csv(images: Sequence[ReadImage]) -> str:
 
 
 FORMATS: dict[str, Callable[[Sequence[ReadImage]], str]] = {"table": table, "json": as_json, "csv": as_csv}
-"""How what was read can be printed."""
+"""The forms in which the readings can be printed."""

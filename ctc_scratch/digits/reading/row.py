@@ -1,11 +1,11 @@
-"""From a line of writing to a row like those that the network was trained on.
+"""Turn a line of writing into a row like those that the network was trained on.
 
 MNIST scales the ink of a digit to fit 20 x 20 pixels and puts its centre of mass in the middle of
 28 x 28 pixels. A row is such boxes side by side (`rows.assemble_rows`). Here each piece of a line is turned
 so that the line is level, scaled to the height of a digit, and centred by mass in a box of its own.
 
-Spaces between digits are lost on the way, and so are their sizes. Digits that touch stay in one box, as they
-are; the network has to tell them apart.
+The row no longer shows how large the digits were and how far apart. Digits that touch stay in one box, and
+the network has to tell them apart.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .rules import LEVEL
 DIGIT = 20              # [pixels] the larger side of a digit in MNIST
 CENTRE = 14.5           # [pixels] from the upper left corner of a box to the centre of mass, both ways
 PAPER = 0.08            # ink below this is set to 0: in MNIST paper is exactly 0, in a JPEG file it is not
-MOST_DIGITS = 1000      # an image that seems to hold a longer row shows a drawn line, or dirt
-LEAST_SLOPE = 0.03      # a line that rises or falls less than this per pixel is level enough
+MOST_DIGITS = 1000      # a row that seems to be longer is a drawn line, or dirt
+LEAST_SLOPE = 0.03      # a line that rises or falls less than this per pixel is taken for level
 SMALLEST, LARGEST = 0.5, 1.8    # a piece is scaled as if its size were within these multiples of the median
-RIM = 0.06              # the pale rim of ink that belongs to a piece, in heights of a digit
+RIM = 0.06              # width of the pale rim that belongs to a piece's ink, in heights of a digit
 
 
 class Box(NamedTuple):
     """Where a piece stands in the row, and where in the image it was taken from.
 
-    The piece fills the columns left to right of the row. Column x of the row is the pixel
-    origin + step * (x - left) of the image. The pixels from begin to end belong to the piece, which
-    includes half of the space to each neighbour.
+    The piece fills the columns of the row from `left` to `right`. Column x of the row shows the image at
+    pixel origin + step * (x - left). In the image the piece extends from pixel `begin` to pixel `end`,
+    including half of the space to each neighbour.
     """
 
     left: int
@@ -52,8 +52,8 @@ class Row(NamedTuple):
     pixels : (28, W) float32 in [0, 1], 1 is ink
     boxes : from left to right, without gaps
     grey : (height, width) float32, the image, upright and perhaps reduced
-    scale : how many pixels of the image, along each axis, make one of `grey`
-    top, bottom : between which pixels of the image the line stands
+    scale : how many pixels of the image file, along each axis, make one pixel of `grey`
+    top, bottom : where the line begins and ends vertically in the image file [pixels]
     slope : by how many pixels the line falls per pixel to the right
     noise : the standard deviation of paper, in units of full ink
     left_out : how many marks of the image were not taken for writing
@@ -74,7 +74,7 @@ class Row(NamedTuple):
         return f"Row({len(self.boxes)} boxes, W={W}, from an image of {width} x {height} pixels)"
 
     def place(self, first: float, last: float) -> tuple[float, float]:
-        """Where the columns from first to last of the row begin and end in the image [its pixels].
+        """Where the columns of the row from `first` to `last` begin and end in the image file [pixels].
 
         The result stays within the pixels of the piece that stands there, and is at least as wide as
         one column of the row.
@@ -129,11 +129,11 @@ def make_row(amount: np.ndarray, labels: np.ndarray, line: Sequence[Piece], grey
 
 
 def _slope(labels: np.ndarray, line: Sequence[Piece]) -> float:
-    """By how much a line falls per pixel to the right: a straight line through the middle of its columns."""
+    """How many pixels a line falls per pixel to the right, from a straight line fitted to its ink."""
     left, right = line[0].left, max(piece.right for piece in line)
     top, bottom = min(piece.top for piece in line), max(piece.bottom for piece in line)
     digit = np.median([piece.bottom - piece.top for piece in line])
-    if right - left < 2.5 * digit:      # one digit or two have no direction
+    if right - left < 2.5 * digit:      # one or two digits are too few to measure a slope
         return 0.0
     ours = np.isin(labels[top:bottom, left:right], [part for piece in line for part in piece.parts])
     y, x = np.nonzero(ours)
@@ -143,7 +143,7 @@ def _slope(labels: np.ndarray, line: Sequence[Piece]) -> float:
 
 def _cut_out(amount: np.ndarray, labels: np.ndarray, piece: Piece, typical: float, slope: float
              ) -> tuple[int, np.ndarray]:
-    """The ink of a piece alone, level, with paper around it; and its first column in the image."""
+    """The ink of one piece, turned level, with paper around it; and its first column in the image."""
     rim = max(1, round(RIM * typical))
     margin = rim + 1
     top, bottom = max(piece.top - margin, 0), min(piece.bottom + margin, len(amount))
@@ -175,7 +175,7 @@ def _draw(ink: np.ndarray, width: int, step: float) -> tuple[float, np.ndarray]:
     frame = int(np.ceil(max(-top, -left, top + SIDE * step - ink.shape[0],
                             left + width * step - ink.shape[1], 0)))
     framed = Image.fromarray(np.pad(ink, frame))
-    right = min(left + width * step + frame, framed.width)      # it lies within, except for rounding
+    right = min(left + width * step + frame, framed.width)      # rounding may put the end just outside
     bottom = min(top + SIDE * step + frame, framed.height)
     pixels = np.asarray(framed.resize((width, SIDE), Image.Resampling.BICUBIC,
                                       box=(left + frame, top + frame, right, bottom)))

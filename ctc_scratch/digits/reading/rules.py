@@ -1,8 +1,8 @@
 """Remove printed lines: the rules of paper, squares, underlines, boxes and frames around digits.
 
-A rule is straight along the image's axis, long and thin: a run of ink at least `LONG` times as long as it is
-thick. No stroke of a digit is that thin. Where a stroke crosses the rule, the ink is thicker than the
-rule, and there it is left alone, so the stroke stays whole.
+A rule is a level or an upright line: a straight run of ink at least `LONG` times as long as it is thick. No
+stroke of a digit is that thin for its length. Where a stroke crosses a rule, the ink is thicker than the
+rule. There nothing is removed, so the stroke stays whole.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 from scipy import ndimage
 
 LEVEL = 0.3         # ink above this level was drawn or printed; paper is 0 and full ink 1
-LONG = 14           # times its thickness; 25 times while the height of a digit is not known
+LONG = 14           # the shortest rule, in units of its thickness; 25 if the height of a digit is not known
 LEAST = 0.7         # the shortest rule, in heights of a digit
 THICK = 0.12        # the thickest rule, in heights of a digit
-FADED = 2           # [pixels] beside a rule there is pale ink, which goes with it
+FADED = 2           # [pixels] pale ink this close to a rule is removed with it
 
 
 def remove_rules(amount: np.ndarray, digit: float = 0.0) -> tuple[np.ndarray, int]:
@@ -36,15 +36,15 @@ def remove_rules(amount: np.ndarray, digit: float = 0.0) -> tuple[np.ndarray, in
     if not rows and not columns:
         return amount, 0
     rule = across | down.T | (all_across & all_down.T)      # the last where two rules cross
-    # The pale edges of a rule lie beside it, where no other ink is near.
+    # Ink below LEVEL beside a rule is its pale edge.
     edge = ndimage.maximum_filter(rule.view(np.uint8), 2 * FADED + 1).view(bool) & ~inked
     return np.where(rule | edge, np.float32(0), amount), rows + columns
 
 
 def _find(inked: np.ndarray, digit: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """Where horizontal rules are: without what crosses them, and with it; and how many there are."""
+    """Find level rules: their pixels except those of crossing strokes, all their pixels, and how many."""
     wide = ndimage.maximum_filter1d(inked.view(np.uint8), 5, axis=1)
-    closed = ndimage.minimum_filter1d(wide, 5, axis=1).view(bool) | inked       # grain makes gaps
+    closed = ndimage.minimum_filter1d(wide, 5, axis=1).view(bool) | inked       # without gaps of grain
     thickness = vertical_runs(closed)
     rule, whole = np.zeros(inked.shape, bool), np.zeros(inked.shape, bool)
     least, long = max(LEAST * digit, 12.0), LONG if digit else 25
@@ -53,7 +53,7 @@ def _find(inked: np.ndarray, digit: float) -> tuple[np.ndarray, np.ndarray, int]
         for first, end in zip(edges[::2], edges[1::2]):
             if end - first < least:
                 continue
-            # A quarter, and not a half: digits may stand on more than half of it.
+            # The lower quartile, not the median: digits may stand on more than half of the rule.
             thick = np.sort(thickness[y, first:end])[(end - first) // 4]
             if (not digit or thick <= THICK * digit + 1) and end - first >= long * thick:
                 rule[y, first:end] |= thickness[y, first:end] <= 1.5 * thick + 1
