@@ -6,9 +6,9 @@ A digit is drawn by a map from the pixels of its box, 28 x 28, back into its ima
 
 M undoes a rotation, a shear and a scaling of each axis. The wave is the elastic distortion of Simard,
 Steinkraus and Platt (2003): white noise smoothed by a Gaussian. The Gaussian leaves little but a few
-low frequencies, so the wave is drawn as a sum of low cosines. With cosines the noise is mirrored at the
-edges of the box; its mean is left out. Between pixels the image is interpolated linearly, and outside
-the image there is empty paper. A `plain` digit has the map that changes nothing, and no wave.
+low frequencies, so the wave is drawn as a sum of low cosines. This mirrors the noise at the edges of the
+box; the mean of the wave is left out. Between pixels the image is interpolated linearly, and outside
+the image there is empty paper. A `plain` digit has the identity as its map, and no wave.
 
 The digits of a row stand in boxes side by side, or, in `close` rows, as near to each other as their ink
 allows (`touching.py`). Where two boxes overlap, the darker ink stays.
@@ -43,10 +43,10 @@ COSINES = np.cos(np.pi * np.outer(np.arange(A), np.arange(SIDE) + 0.5) / SIDE).a
 """(A, 28): row a is cos_a at each pixel; row 0 is constant."""
 
 CLOSEST, WIDEST = -8, 20
-"""Gaps from ink to ink in close rows [columns]."""
+"""The least and the largest gap from ink to ink in close rows [columns]."""
 
 MEETING = (-4, 2)
-"""In half of the close rows all gaps are the same, between these two: the ink of all digits about meets."""
+"""In half of the close rows all gaps are equal, between these two: the ink of neighbours about meets."""
 
 # nogil: other threads run while a batch is drawn. error_model: no test for division by zero.
 compiled = cached_njit(nogil=True, error_model="numpy")
@@ -55,7 +55,7 @@ compiled = cached_njit(nogil=True, error_model="numpy")
 class Augmentation(NamedTuple):
     """Random changes to digits: the largest change of each kind, where 0 switches a kind off.
 
-    For each digit an amount of each kind is drawn, uniformly between minus and plus the field; only
+    From `rotate` to `jitter`, an amount is drawn for each digit, uniformly between minus and plus the field;
     `wave` is normally distributed at each pixel. Every map, however small, interpolates between pixels
     and so blurs the ink. Only `plain` digits keep edges as sharp as those of MNIST.
     """
@@ -69,8 +69,8 @@ class Augmentation(NamedTuple):
     plain: float = 0.0      # the share of digits, chosen at random, that stay as they are
     gap: int = 0            # the most empty columns between two digits
     overlap: int = 0        # the most columns that two digits share
-    close: float = 0.0      # the share of rows set by ink: gaps count from ink to ink, not from box to box
-    blur: float = 0.0       # pixels, standard deviation of the Gaussian, for a quarter of the rows
+    close: float = 0.0      # the share of rows spaced by ink: gaps count from ink to ink, not from box to box
+    blur: float = 0.0       # pixels, largest standard deviation of the Gaussian; for a quarter of the rows
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, counts: np.ndarray,
                  rng: np.random.Generator) -> RowBatch:
@@ -81,14 +81,14 @@ class Augmentation(NamedTuple):
         images : (K, 28, 28) uint8 array
         labels : (K,) integer array
         counts : (N,) integer array, digits per row; their sum is K
-        rng : the only source of randomness. The number of draws does not depend on what is switched
-            off, so switching off one kind of change leaves the others as they were; only `close` and
-            `blur` draw nothing then.
+        rng : the only source of randomness. Kinds that are switched off draw numbers all the same,
+            so switching one off leaves the others as they were; only `close` and `blur` draw nothing
+            then.
 
         Returns
         -------
         RowBatch
-            with 28 columns per digit, plus the gaps and minus the overlaps; fewer in close rows
+            with 28 columns per digit, plus the gaps and minus the overlaps, except in close rows
         """
         K, N = len(images), len(counts)
         chance = rng.uniform(-1, 1, (K, 6))
@@ -119,7 +119,7 @@ class Augmentation(NamedTuple):
 def place_boxes(counts: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where boxes of 28 columns begin in their rows, (K,), and how wide the rows are, (N,).
 
-    gaps : (K,) empty columns before each box, or shared ones if negative; before the first of a row none
+    gaps : (K,) empty columns before each box, or shared ones if negative; ignored for the first of a row
     """
     first = np.cumsum(counts) - counts          # the first digit of each row
     gaps = gaps.copy()
@@ -130,7 +130,7 @@ def place_boxes(counts: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def affine_maps(amounts: Augmentation, chance: np.ndarray) -> np.ndarray:
-    """The maps (K, 6) from the pixels of boxes to those of images, float32.
+    """The float32 maps (K, 6) from the pixels of boxes to those of images.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def spectrum() -> np.ndarray:
 
 @compiled
 def draw(images, maps, waves, tiles):
-    """Draw every digit into its tile (K, 28, 28), which is empty before; arrays as above.
+    """Draw every digit into its tile (K, 28, 28), which must be zero; arrays as above.
 
     The four pixels around a source are weighted by their distance to it. At a distance of 0 a pixel
     counts in full and its neighbours count exactly nothing. Most of a box is paper, so sources that the
@@ -201,7 +201,7 @@ def draw(images, maps, waves, tiles):
                     low_y, high_y = min(low_y, np.float32(y)), max(high_y, np.float32(y + 2))
                     low_x, high_x = min(low_x, np.float32(x)), max(high_x, np.float32(x + 2))
         for y in range(side):
-            # Along a row of pixels only a slope and the cosines of x change. The frame adds 1 to each source.
+            # Along a row of pixels only the terms in x change. The frame adds 1 to each source.
             for b in range(A):
                 along_y[b] = along_x[b] = nothing
                 for a in range(A):

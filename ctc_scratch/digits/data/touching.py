@@ -1,7 +1,7 @@
-"""Rows set by the ink of their digits: a gap between neighbours is counted from ink to ink.
+"""Rows whose digits are spaced by their ink: the gap between neighbours is counted from ink to ink.
 
 In rows of boxes (`rows.py`) there are mostly 6 to 12 columns of paper between two digits, because MNIST
-leaves a margin in each box. In handwriting neighbours touch, or one reaches over the other. Here each
+leaves a margin in each box. In handwriting neighbours may touch or overlap. Here each
 digit is put where its ink begins `gap` columns after the ink of the one before it: at 0 the edges of the
 ink meet, and at -2 two columns hold ink of both.
 
@@ -21,24 +21,24 @@ from .mnist_files import SIDE
 from .rows import RowBatch
 
 INKED = 0.3
-"""Ink above this counts where edges are looked for; 1 is full ink. A fainter rim is hardly seen."""
+"""Ink above this marks the edges of a digit; 1 is full ink. A fainter rim is hardly visible."""
 
 ONWARD, ONWARD_REPEATED = 4, 8
 """A digit begins at least this many columns after the one before it, and after one that is the same digit:
-one frame of 4 columns, and another for the blank between the two. A row that is closer has no path."""
+one frame of 4 columns, and another for the blank between the two. Closer digits may have no path."""
 
 compiled = cached_njit(nogil=True)
 
 
 def touching_rows(images: np.ndarray, labels: np.ndarray, n: int, gap: int) -> RowBatch:
-    """Join every `n` consecutive images into a row set by ink; images left over at the end are dropped.
+    """Join every `n` consecutive images into a row spaced by ink; images left over at the end are dropped.
 
     Parameters
     ----------
     images : (count, 28, 28) uint8 array
     labels : (count,) integer array
     n : digits per row
-    gap : columns of paper from the ink of a digit to that of the next; at 0 they meet, below they overlap
+    gap : columns of paper from the ink of a digit to that of the next; at 0 they meet, below 0 they overlap
 
     Returns
     -------
@@ -53,7 +53,7 @@ def touching_rows(images: np.ndarray, labels: np.ndarray, n: int, gap: int) -> R
 
 
 def ink_edges(tiles: np.ndarray) -> np.ndarray:
-    """The first column of each tile's ink, and the one after its last (2, K); without ink, those of the box.
+    """The first column of each tile's ink and the one after its last, (2, K); 0 and 28 if it has no ink.
 
     >>> tile = np.zeros((1, 28, 28), np.float32)
     >>> tile[0, 9:20, 12:15] = 1
@@ -67,14 +67,14 @@ def ink_edges(tiles: np.ndarray) -> np.ndarray:
 
 def place(edges: np.ndarray, labels: np.ndarray, counts: np.ndarray, gaps: np.ndarray
           ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each tile begins in its row, and how wide the rows are, for rows set by ink.
+    """Where each tile begins in its row, and how wide the rows are, if they are spaced by ink.
 
     Parameters
     ----------
     edges : (2, K), as `ink_edges` returns them
     labels : (K,) the digits
     counts : (N,) digits per row
-    gaps : (K,) columns between the ink of each digit and of the one before it; the first of a row has none
+    gaps : (K,) columns between the ink of each digit and of the one before it; unused for the first of a row
 
     Returns
     -------
@@ -115,9 +115,9 @@ def join(tiles, rows, lefts, canvas):
 
 @compiled
 def blur(canvas, deviations):
-    """Blur each row in place by a Gaussian of this standard deviation [pixels], (N,); 0 leaves it as it is.
+    """Blur each row in place by a Gaussian; deviations: (N,) its standard deviations [pixels], 0 for no blur.
 
-    Outside the row is paper. The Gaussian is cut off at 3 standard deviations.
+    Outside the canvas is paper. The Gaussian is cut off at 3 standard deviations.
     """
     N, height, width = canvas.shape
     line = np.empty(max(height, width), np.float32)

@@ -1,22 +1,20 @@
-"""Where each digit stands: the backward pass asks which ink was read as which digit.
+"""Where each digit stands: backpropagation to the pixels shows which ink was read as which digit.
 
-CTC does not say where a digit stands. It rewards a network for the right labels in the right order, and at
-which frame the network answers is its own choice: its spikes may stand beside the digits. So places are not
-read off the spikes. What an answer was *made of* is known to the same backward pass that training uses,
-carried on past the weights to the pixels:
+CTC does not say where a digit stands. It rewards the right labels in the right order, at whichever frames
+the network emits them, so the spikes may stand beside the digits. Places are therefore not taken from the
+spikes. The backward pass of training, continued to the pixels, tells which of them an answer depends on:
 
     score of digit u    s_u = sum_t gamma_t(u) (logit_t(u) - mean logit_t)          how clearly u was read
     backpropagation     ds_u / dpixels                                              (28, W)
-    ink that spoke      share_u(x) ~ sum_y max(0, pixel(y, x) ds_u / dpixel(y, x))  summing to 1 over the row
+    ink that counted    share_u(x) ~ sum_y max(0, pixel(y, x) ds_u / dpixel(y, x))  summing to 1 over the row
 
 Pixel times slope estimates how far s_u falls if the ink of that pixel is wiped out; gamma is held fixed. Two
-traps: ln P(digits) itself is the wrong score, because its slope all but vanishes where the network is sure.
-And a logit without the mean is no score, because adding a number to all logits of a frame changes no
-probability.
+other scores fail. The slope of ln P(digits) all but vanishes where P is near 1. And a logit from which the
+mean is not subtracted means nothing, because adding a number to all logits of a frame changes no probability.
 
 The digits stand in the order in which they were read. So the inked columns are cut into one run per digit,
 from left to right, such that the runs hold as much of their own digits' shares as possible, cuts go through
-little ink, and no run reaches far over paper. This is the recursion of CTC once more, with columns as frames,
+little ink, and no run extends over much paper. This is the recursion of CTC again, with columns as frames,
 digits as states, no blanks, and the best path in place of the sum (Viterbi):
 
     best_x(u) = share_u(x) + max( best_{x-1}(u) - paper before x,  best_{x-1}(u - 1) - ink cut before x )
@@ -35,13 +33,13 @@ from ..data.touching import INKED
 from .reader import BLANK, RowReader, digits_to_labels
 
 COST = 0.1
-"""A cut through k pixels of ink costs COST * sqrt(k). So does going on with a digit after k columns of paper.
-The shares of each digit sum to 1. Without the first cost, a cut may take the end of a stroke from its digit;
-without the second, a digit may reach over the paper and take that end to itself."""
+"""A cut through k pixels of ink costs COST * sqrt(k). So does continuing a digit over k columns of paper.
+The shares of each digit sum to 1. Without the first cost, a cut may sever the end of a stroke;
+without the second, a digit may extend over the paper to the stroke of its neighbour."""
 
 PASSES = 3
-"""Digits that are so many apart share a backward pass. The ink of one hardly moves the score of another, so
-their gradients are told apart by where they are, and a row of any length takes at most this many passes."""
+"""Digits this many apart share a backward pass. The ink of one hardly changes the score of another, so their
+gradients are told apart by where they are, and a row of any length takes at most this many passes."""
 
 
 def find_places(model: RowReader, pixels: np.ndarray, logits: np.ndarray, cache: Any,
@@ -51,16 +49,16 @@ def find_places(model: RowReader, pixels: np.ndarray, logits: np.ndarray, cache:
     Parameters
     ----------
     pixels : (28, W) float array in [0, 1], the row
-    logits : (T, C) array, and
-    cache : as `model.forward` returns them for this row alone
-    digits : U digits that a decoder read from these logits, as numbers from 0
+    logits : (T, C) array
+    cache : logits and cache are those that `model.forward` returns for this row alone
+    digits : U digits, as numbers from 0, that a decoder read from these logits
 
     Returns
     -------
     list of U pairs (left, right)
-        The ink read as the digit begins at column `left` and ends before column `right`. The pairs are in
-        the order of the digits and do not overlap: where strokes of two digits share columns, the cut is
-        somewhere between them.
+        The ink that was read as the digit begins at column `left` and ends before column `right`. The pairs
+        are in the order of the digits and do not overlap: where strokes of two digits share columns, the
+        cut is somewhere in these columns.
 
     Raises
     ------
@@ -82,7 +80,7 @@ def find_places(model: RowReader, pixels: np.ndarray, logits: np.ndarray, cache:
     if len(columns) < U:            # hardly any ink: let the digits share the whole row
         columns = np.arange(W)
     ink = pixels.sum(axis=0)[columns]
-    paper = np.diff(columns, prepend=columns[0] - 1) - 1        # columns of it before each inked column
+    paper = np.diff(columns, prepend=columns[0] - 1) - 1        # columns of paper before each inked one
     cut = np.minimum(ink, np.concatenate([[0], ink[:-1]])) * (paper == 0)
     shares = ink_shares(model, pixels, gamma, cache, labels)[:, columns]
     owner = assign(shares, COST * np.sqrt(paper), COST * np.sqrt(cut))
@@ -92,7 +90,7 @@ def find_places(model: RowReader, pixels: np.ndarray, logits: np.ndarray, cache:
 @np.errstate(under="ignore")        # a gamma or a slope too small for float32 is 0
 def ink_shares(model: RowReader, pixels: np.ndarray, gamma: np.ndarray, cache: Any,
                labels: np.ndarray) -> np.ndarray:
-    """(U, W): what share of the ink that spoke for each label stands in each column of the row.
+    """How the ink that counted for each label is spread over the columns of the row, (U, W); each sums to 1.
 
     gamma : (T, U), the posterior that a path is in each label at each frame
     labels : (U,) classes
@@ -100,7 +98,7 @@ def ink_shares(model: RowReader, pixels: np.ndarray, gamma: np.ndarray, cache: A
     (T, U), W = gamma.shape, pixels.shape[1]
     C = model.params["output.bias"].size
     weights = np.eye(C)[labels] - 1 / C         # (U, C): logit of the label minus mean logit
-    # The mean frame of each label. Halfway to the next label of the same pass, its ink is taken to end.
+    # The mean column of each label. Its ink is taken to end halfway to the next label of the same pass.
     centres = model.window * (np.arange(T) + 0.5) @ (gamma / gamma.sum(axis=0))
     ends = np.full(U, float(W))
     ends[:-PASSES] = (centres[:-PASSES] + centres[PASSES:]) / 2
@@ -112,25 +110,25 @@ def ink_shares(model: RowReader, pixels: np.ndarray, gamma: np.ndarray, cache: A
     for first in range(min(U, PASSES)):
         dlogits = gamma[:, first::PASSES] @ weights[first::PASSES]                      # (T, C)
         slopes = model.input_gradient(dlogits[:, None].astype(model.dtype), cache)[0, :, :W]
-        spoke = np.maximum(pixels * slopes, 0).sum(axis=0)
+        counted = np.maximum(pixels * slopes, 0).sum(axis=0)
         for u in range(first, U, PASSES):
-            own = spoke * ((begins[u] <= x) & (x < ends[u]))
+            own = counted * ((begins[u] <= x) & (x < ends[u]))
             shares[u] = own / max(own.sum(), np.finfo(np.float32).tiny)
     return shares
 
 
 def assign(shares: np.ndarray, stay_costs: np.ndarray, step_costs: np.ndarray) -> np.ndarray:
-    """Give each column to one digit, in order: the digit (X,) of each column; each digit has at least one.
+    """Divide the columns among the digits, in order, at least one for each; returns each column's digit (X,).
 
     Parameters
     ----------
-    shares : (U, X) array, what each digit gains by each column, with U <= X
-    stay_costs, step_costs : (X,) arrays, of going on with the same digit and with the next one at each column
+    shares : (U, X) array, the gain of giving a column to a digit, with U <= X
+    stay_costs, step_costs : (X,) arrays, the cost at each column of keeping the digit or going on to the next
 
     >>> shares, free = np.array([[5, 1, 0, 0], [0, 2, 3, 1]]), np.zeros(4)
     >>> assign(shares, free, free).tolist()
     [0, 1, 1, 1]
-    >>> assign(shares, free, np.array([0, 4, 0, 0])).tolist()       # a dear cut before column 1
+    >>> assign(shares, free, np.array([0, 4, 0, 0])).tolist()       # an expensive cut before column 1
     [0, 0, 1, 1]
     >>> assign(shares, np.array([0, 0, 0, 9]), free).tolist()       # much paper before column 3
     [0, 0, 0, 1]
