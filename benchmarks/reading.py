@@ -1,4 +1,4 @@
-"""How well does `ctc-scratch read` read pictures as people take them, and does it know when it is wrong?
+"""How well does `ctc-scratch read` read pictures as people take them, and is its probability reliable?
 
     python -m benchmarks.reading [RUN] [--rows N] [--conditions shadow,blur]
 
@@ -7,15 +7,16 @@ Rows of five MNIST test digits are photographed under each condition and at each
 
     rows right          all digits of the row are right
     label error rate    edits per digit
-    probability         that the reading is right, as the reader says, on average; it should be `rows right`
+    probability         the mean of the probability that `read` states; it should equal `rows right`
     ECE                 expected calibration error: how far apart these two are, over 15 bins of probability
     AUROC               how often a right row has a higher probability than a wrong one; 0.5 is no better
                         than chance
-    places              digits of right rows whose middle, as read, lies within the digit's own ink
-    wrong, right doubted  shares of the wrong and of the right rows of which it says "not sure"
+    places              share of the digits of right rows whose marked place has its middle within their ink
+    wrong, right doubted  shares of the wrong and of the right rows that `read` calls "not sure"
 
-A picture in which nothing is found is a wrong row of probability 0, and so is a line too many.
-The first figure, of `evaluate`, is for the same rows without any picture, decoded greedily.
+A row that is not found counts as wrong, with probability 0. A line too many counts as a wrong row, with the
+probability that is stated for it. The number above the table, of `evaluate`, is for the same rows without any
+picture, decoded greedily.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ BINS = 15
 
 
 class Outcome(NamedTuple):
-    """One row: what it shows, what was read, how likely that is right, how many digits were well placed."""
+    """One row: what it shows, what was read, how likely that is right, how many digits lie on their ink."""
 
     truth: list[int]
     read: list[int]
@@ -68,7 +69,7 @@ def read_picture(model: RowReader, picture: Image.Image) -> list[ReadLine]:
 
 
 def compare(photo: Photograph, found: Sequence[ReadLine]) -> list[Outcome]:
-    """Compare the first line with the first that was found, and so on. Both may be too few."""
+    """Compare each line of a photograph with the line found at its rank; either may have more lines."""
     outcomes = []
     for line, extents, read in zip_longest(photo.lines, photo.extents, found):
         digits = read.readings[0].digits if read else []
@@ -81,8 +82,8 @@ def compare(photo: Photograph, found: Sequence[ReadLine]) -> list[Outcome]:
 
 def measure(model: RowReader, images: np.ndarray, labels: np.ndarray, case: tuple[str, str],
             rows: int) -> list[Outcome]:
-    """Photograph and read about this many rows under one condition and strength."""
-    rng = np.random.default_rng(0)      # the same for all, so that they differ in the condition alone
+    """Photograph and read about `rows` rows under one condition and strength."""
+    rng = np.random.default_rng(0)      # the same for all cases, so that only the condition differs
     digits = DIGITS * lines_of(*case)
     outcomes: list[Outcome] = []
     for start in range(0, DIGITS * rows, digits):
@@ -93,7 +94,7 @@ def measure(model: RowReader, images: np.ndarray, labels: np.ndarray, case: tupl
 
 
 def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The figures of the table; those that are not defined are NaN."""
+    """The numbers of the table; those that are not defined are NaN."""
     # A line too many is wrong, though no digit was read in it and none was there.
     right = np.array([row.read == row.truth != [] for row in outcomes])
     stated = np.array([row.probability for row in outcomes])
@@ -188,7 +189,7 @@ def cell(value: float, form: str) -> str:
 def draw(row: np.ndarray, size: float, light: bool, margins: Sequence[int]) -> Image.Image:
     """Draw a row (28, W) `size` times as large, in light or dark ink; margins: left, top, right, bottom.
 
-    The tests of `ctc_scratch.digits.reading` read such pictures, in which every pixel is known.
+    The tests of `ctc_scratch.digits.reading` use these pictures, because each of their pixels is known.
     """
     ink = Image.fromarray(np.uint8(255 * row))
     ink = ink.resize([round(size * side) for side in ink.size], Image.Resampling.BICUBIC)

@@ -1,11 +1,11 @@
-"""Fit the weights of `digits/reading/certainty.py` to photographs of digits that the model never saw.
+"""Fit the weights of `digits/reading/certainty.py` to photographs of digits that were not trained on.
 
     python -m benchmarks.tools.calibrate [RUN] [--rows N]
 
-Rows of the validation digits, which no step of training has seen, are photographed under all conditions of
-`photographs.py` at all strengths, and read. A logistic regression then learns from the evidence whether the
-reading is right. Its loss has an L2 penalty of 1e-3 / 2 per squared weight, of evidence in units of its
-standard deviation, and is minimised by Newton's method. The test digits take no part.
+Rows of the validation digits, which no training step uses, are photographed under all conditions of
+`photographs.py` at all strengths, and read. A logistic regression then predicts from the evidence whether
+the reading is right. The evidence is standardised. The loss has a penalty of 1e-3 / 2 times the sum of the
+squared weights, and is minimised by Newton's method. The test digits are not used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PENALTY = 1e-3
 
 def collect(model: RowReader, images: np.ndarray, labels: np.ndarray, rows: int, seed: int = 1
             ) -> tuple[np.ndarray, np.ndarray]:
-    """The evidence of readings (n, evidence), and whether they are right (n,)."""
+    """Photograph and read rows; returns the evidence (n, kinds), and whether each reading is right (n,)."""
     rng = np.random.default_rng(seed)
     found, right = [], []
     for name in NAMES:
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
     parser.add_argument("--rows", type=int, default=100,
                         help="rows per condition and strength (default: 100)")
-    parser.add_argument("--save", default="", metavar="FILE", help="keep the evidence in an .npz file")
+    parser.add_argument("--save", default="", metavar="FILE", help="save the evidence in an .npz file")
     options = parser.parse_args()
     model = load_model(find_model(options.run))
     images, labels = training_split(load_mnist())[1]

@@ -2,12 +2,12 @@
 
     photograph(images, labels, "shadow", "strong", rng)
 
-The digits are MNIST's, HEIGHT pixels high, dark on light paper with 0.5 to 1.5 heights of paper around
-them, and nothing else is wrong with the picture. `mixed` draws two or three conditions at once. The same
+Apart from the condition, pictures are alike: MNIST digits `scenes.HEIGHT` pixels high, dark on light paper,
+with 0.5 to 1.5 heights of paper around them. `mixed` draws two or three conditions at once. The same
 arguments and the same state of `rng` give the same picture.
 
-CONDITIONS says what there is; `scenes.py` says how it is done. A picture is made kind by kind, in the order
-of KINDS: digits are written on paper, the paper is photographed, and the photograph becomes a file.
+CONDITIONS lists the conditions; `scenes.py` draws them. A picture is made in the order of KINDS: digits are
+written on paper, the paper is photographed, and the photograph becomes a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Condition(NamedTuple):
 
     kind : one of KINDS
     change : a function (scene, value, rng) of `scenes`, or an option of `scenes.write`
-    mild, middle, strong : its value
+    mild, middle, strong : the value for each strength
     """
 
     kind: str
@@ -48,13 +48,13 @@ CONDITIONS = {
     # digits of this height [pixels]
     "small": Condition("writing", "height", 40, 20, 14),
     "large": Condition("writing", "height", 90, 120, 160),
-    # each digit larger or smaller than the others by up to this share
+    # each digit is larger or smaller than `height` by up to this share
     "sizes": Condition("writing", "vary", 0.10, 0.25, 0.45),
-    # columns of MNIST from the ink of a digit to that of the next: 0 meets, below 0 overlaps
+    # columns of MNIST from the ink of a digit to that of the next: at 0 they meet, below 0 they overlap
     "touching": Condition("writing", "gap", 1, 0, -2),
-    # so many lines, so far apart [heights of a digit]
+    # number of lines, and the distance from one to the next [heights of a digit]
     "lines": Condition("writing", "lines", (2, 2.0), (3, 2.0), (3, 1.5)),
-    # paper on each side of the ink [heights of a digit], from and to; MNIST has 0.2
+    # least and most paper on each side of the ink [heights of a digit]; MNIST has 0.2
     "margins": Condition("writing", "margins", (0.2, 2), (0.2, 5), (0.1, 0.2)),
     # horizontal lines, squared paper, a line below the digits, a frame around each digit or the row
     "rules": Condition("paper", scenes.rules, *LINES),
@@ -67,12 +67,12 @@ CONDITIONS = {
     "light ink": Condition("material", scenes.light_ink, (255, 0), (215, 40), (130, 60)),
     # chalk on a board: unevenness of the board [grey values], grain of the chalk
     "chalk": Condition("material", scenes.chalk, (5, 0.3), (10, 0.5), (18, 0.7)),
-    # ink and paper of opposite colours, this far apart when turned to grey [grey values]
+    # ink and paper of opposite colours that differ by this much in brightness [grey values]
     "colours": Condition("material", scenes.colours, 40, 15, 0),
     # the row is turned [degrees]; the corners of the picture move by this share of its height
     "slant": Condition("view", scenes.turn, 4, 8, 12),
     "perspective": Condition("view", scenes.tilt, 0.05, 0.10, 0.18),
-    # the desk is seen on so many sides of the paper
+    # on how many sides of the paper the desk is seen
     "desk": Condition("desk", scenes.desk, 1, 2, 4),
     # light falls off along the row to this share; a shadow of this brightness covers part of the row
     "light": Condition("light", scenes.fall_off, 0.70, 0.45, 0.30),
@@ -117,7 +117,7 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
     images : (K, 28, 28) uint8, from left to right, line by line; at least one, and no line is empty
     labels : (K,) integers
     condition : one of NAMES
-    strength : one of STRENGTHS; "plain" has but one
+    strength : one of STRENGTHS; it has no effect on "plain"
 
     Raises
     ------
@@ -147,7 +147,7 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
 
     scene = scenes.write(images, labels, rng, **options)
     for kind in KINDS[1:]:
-        if kind == "desk":      # from here on, all happens to the picture and not to the paper
+        if kind == "desk":      # from here on, changes apply to the picture, not to the paper
             scene = scenes.crop(scene, rng)
         if kind in changes:
             change, value = changes[kind]
@@ -169,5 +169,5 @@ def draw_conditions(strength: str, rng: np.random.Generator) -> dict[str, str]:
 
 
 def lines_of(condition: str, strength: str) -> int:
-    """How many lines a picture has; one if "mixed", where it is drawn."""
+    """How many lines a picture has; 1 for "mixed", although "lines" may be among its conditions."""
     return getattr(CONDITIONS["lines"], strength)[0] if condition == "lines" else 1

@@ -2,10 +2,11 @@
 
     python -m benchmarks.tools.places [RUN] [--digits N]
 
-MNIST test digits are put into rows of five: in their boxes side by side, or by ink, where `gap` columns of
-paper lie between two digits (at 0 they meet, below they overlap). Each row is read greedily. Every digit that
-was read right, in a row of the right length, is compared with the ink of its own image: does the centre of
-its place lie within the extent of that ink, and how much of the two extents is common to both?
+MNIST test digits are put into rows of five: in boxes side by side, or spaced by ink, with a gap of some
+columns of paper between two digits (at 0 they meet, below 0 they overlap). Each row is read greedily. Every
+digit that was read right, in a row of the right length, is compared with the ink of its own image: does the
+centre of its place lie within the extent of that ink? And how many columns do both extents have in common, as
+a share of the columns in either?
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from .harness import conclude, machine
 
 FIVE = 5
 
-# Columns of paper between two digits, or between the lowest and the highest number of them.
+# The fewest and the most columns of paper between two digits; None puts boxes side by side.
 CONDITIONS: dict[str, tuple[int, int] | None] = {
     "boxes side by side": None, "gaps of -4 to 12": (-4, 12), "gap 0": (0, 0), "gap -2": (-2, -2)}
 
 
 def compare(model: RowReader, images: np.ndarray, labels: np.ndarray, gaps: tuple[int, int] | None
             ) -> tuple[np.ndarray, np.ndarray]:
-    """For each digit that was read right: is its centre on its ink, and what share do both extents have?"""
+    """For each digit read right: whether its centre is on its ink, and the common share of both extents."""
     N = len(labels) // FIVE
     K = N * FIVE
     tiles, truth = images[:K] / np.float32(255), labels[:K].astype(np.int64)

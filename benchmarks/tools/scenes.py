@@ -1,7 +1,8 @@
-"""Scenes: digits written on paper, and what happens to them on the way to a picture.
+"""Scenes: digits written on paper, and the changes that lead from there to a picture.
 
-`write` puts MNIST digits on a large sheet of paper, and `crop` cuts the picture out of it. Each other
-public function changes one thing: scene in, scene out. `photographs.py` names them and their strengths.
+`write` puts MNIST digits on a large sheet of paper, and `crop` cuts the picture out of it. Every other
+function (scene, value, rng) returns the scene with one thing changed. `photographs.py` lists these changes
+with their strengths.
 
 Sizes of marks are given for digits HEIGHT pixels high, and scale with the height. Coordinates are those of
 pixel edges: the first pixel of a line reaches from 0 to 1.
@@ -19,9 +20,9 @@ from scipy.ndimage import gaussian_filter
 from ctc_scratch.digits.data.mnist_files import SIDE
 from ctc_scratch.digits.data.touching import INKED, ink_edges, place
 
-HEIGHT = 60             # [pixels] a digit of 20 pixels of MNIST
+HEIGHT = 60             # [pixels] the height of a digit that has 20 pixels in MNIST
 PAPER, INK = 215, 40    # grey values
-BASE = 24               # [pixels of MNIST] the rows below are paper: this is the line that digits stand on
+BASE = 24               # [pixels of MNIST] the line that digits stand on; below it is paper
 EDGES = ((0, 0), (1, 0), (1, 1), (0, 1))    # the corners of a picture, in units of its width and height
 
 
@@ -45,7 +46,7 @@ class Scene(NamedTuple):
         return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
 
     def moved(self, image: np.ndarray, by: tuple[float, float]) -> Scene:
-        """Another image, in which all digits stand further right and further down by this much."""
+        """The scene with another image, in which all digits are further right and down by this much."""
         return self._replace(image=image, outlines=[[points + by for points in line]
                                                     for line in self.outlines])
 
@@ -53,7 +54,7 @@ class Scene(NamedTuple):
 def write(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, height: float = HEIGHT,
           vary: float = 0, gap: int | None = None, lines: tuple[int, float] = (1, 0),
           margins: tuple[float, float] = (0.5, 1.5)) -> Scene:
-    """Write digits on paper, in ink INK on PAPER, with spare paper around them.
+    """Write digits on paper, in the grey values INK and PAPER, with spare paper around them.
 
     Parameters
     ----------
@@ -62,8 +63,8 @@ def write(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, heig
     height : of a digit of average size [pixels]
     vary : sizes are drawn from 1 - vary to 1 + vary
     gap : columns of MNIST from ink to ink; None puts whole boxes side by side
-    lines : how many, and how far apart [heights of a digit]; the digits are shared out evenly, and no
-        line is empty
+    lines : how many, and the distance from one to the next [heights of a digit]; the digits are divided
+        evenly among them, and no line is empty
     margins : kept for `crop`
     """
     count, pitch = min(lines[0], len(labels)), lines[1]
@@ -97,14 +98,14 @@ def write(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, heig
 
 
 def _outline(inked: np.ndarray) -> np.ndarray:
-    """The left and the right end of the ink in each line of pixels, points (n, 2)."""
+    """The left and the right end of the ink in each row of pixels, as points (n, 2)."""
     y = np.flatnonzero(inked.any(axis=1))
     left, right = inked[y].argmax(axis=1), inked.shape[1] - inked[y, ::-1].argmax(axis=1)
     return np.stack([np.concatenate([left, right]), np.concatenate([y, y]) + 0.5], axis=1)
 
 
 def crop(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Cut the picture out: the ink with a margin of its own on each side."""
+    """Cut the picture out of the paper: the ink with a random margin on each side."""
     H, W = scene.image.shape[:2]
     margins = scene.height * rng.uniform(*scene.margins, 4)
     left, top = (max(0, int(edge - margin)) for edge, margin in zip(scene.box()[:2], margins[:2]))
@@ -116,14 +117,14 @@ def crop(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _draw(scene: Scene, distance: np.ndarray, pen: tuple[float, float]) -> Scene:
-    """Draw where the distance to a line's middle [pixels] is small; pen: width, share of ink's contrast."""
+    """Draw a line, given each pixel's distance to its middle; pen: width, share of ink's contrast."""
     width, contrast = max(1, pen[0] * scene.height / HEIGHT), pen[1]
     line = np.clip(width / 2 + 0.5 - distance, 0, 1)
     return scene._replace(image=np.minimum(scene.image, PAPER - contrast * (PAPER - INK) * line))
 
 
 def _pixels(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """The middles of the pixels, y (H, 1) and x (W,)."""
+    """The coordinates of the middles of all pixels, y (H, 1) and x (W,)."""
     H, W = scene.image.shape[:2]
     return np.arange(H, dtype=np.float32)[:, None] + 0.5, np.arange(W, dtype=np.float32) + 0.5
 
@@ -137,7 +138,7 @@ def rules(scene: Scene, pen: tuple[float, float], rng: np.random.Generator) -> S
 
 
 def grid(scene: Scene, pen: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """Squared paper: squares of 0.4 to 0.7 heights, anywhere."""
+    """Squared paper: squares of 0.4 to 0.7 heights, at a random offset."""
     y, x = _pixels(scene)
     pitch = scene.height * rng.uniform(0.4, 0.7)
     left, top = pitch * rng.uniform(size=2)
@@ -150,7 +151,7 @@ def _from_grid(x: np.ndarray, first: float, pitch: float) -> np.ndarray:
 
 
 def underline(scene: Scene, pen: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """A line under each line of digits, nearly level; it may cut through their feet."""
+    """A line under each line of digits, nearly level; it may cross their lower ends."""
     y, x = _pixels(scene)
     for n in range(len(scene.outlines)):
         left, _, right, bottom = scene.box(slice(n, n + 1))
@@ -198,7 +199,7 @@ def _ink(scene: Scene) -> np.ndarray:
 
 
 def light_ink(scene: Scene, greys: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """Other grey values for ink and paper."""
+    """Give ink and paper other grey values."""
     ink, paper = greys
     return scene._replace(image=paper + (ink - paper) * _ink(scene))
 
@@ -280,14 +281,14 @@ def _warp(scene: Scene, matrix: np.ndarray) -> Scene:
 
 
 def desk(scene: Scene, sides: int, rng: np.random.Generator) -> Scene:
-    """A darker desk on some sides of the paper, whose edges are not quite level."""
+    """A darker desk on some sides of the paper; the paper's edges are not quite level there."""
     widths = np.zeros(4, int)   # left, top, right, bottom
     widths[rng.permutation(4)[:sides]] = scene.height * rng.uniform(0.4, 1, sides)
     left, top, right, bottom = widths.tolist()
     depth = [(0, 0)] * (scene.image.ndim - 2)
     image = np.pad(scene.image, [(top, bottom), (left, right), *depth], mode="edge")
     H, W = image.shape[:2]
-    # The corners of the paper lie outside of the picture on the sides without desk.
+    # On sides without desk, the corners of the paper lie outside the picture.
     inset = np.where(widths, widths - 0.2 * scene.height * rng.uniform(size=(4, 4)), -2)
     corners = [(W - inset[k, 2] if x else inset[k, 0], H - inset[k, 3] if y else inset[k, 1])
                for k, (x, y) in enumerate(EDGES)]
@@ -300,7 +301,7 @@ def desk(scene: Scene, sides: int, rng: np.random.Generator) -> Scene:
 
 
 def _lit(scene: Scene, light: np.ndarray) -> Scene:
-    """Multiply by light (H, W)."""
+    """Multiply the image by the brightness of the light (H, W)."""
     return scene._replace(image=scene.image * (light if scene.image.ndim == 2 else light[..., None]))
 
 
