@@ -1,4 +1,4 @@
-"""A reading is judged by more than the network states; the weights are fitted as they should be."""
+"""The probability of a reading depends on all evidence, and the fit finds the right weights."""
 
 import numpy as np
 import pytest
@@ -47,18 +47,18 @@ def test_each_kind_of_evidence_is_counted(model, rows):
     assert len(WEIGHTS) == 1 + len(EVIDENCE) == 1 + len(evidence(model, made, reading))
 
 
-def test_a_reading_of_nothing_is_judged_too(model, rows):
+def test_an_empty_reading_can_be_judged(model, rows):
     made = make_row(grey(paste(rows[0])))
     reading, = read_row(model, made)
     assert not judge(model, made, reading._replace(digits=[], probability=0.01)).sure
 
 
-def test_rows_are_redrawn_a_little_differently(rows):
-    blurred, thinner, smaller, slanted = redrawn(rows[0])
+def test_the_four_redrawn_rows_differ_a_little_from_the_original(rows):
+    blurred, thinner, flatter, slanted = redrawn(rows[0])
     assert blurred.max() < rows[0].max() and thinner.sum() < 0.95 * rows[0].sum()
-    assert np.ptp(np.flatnonzero(smaller.any(axis=1))) < np.ptp(np.flatnonzero(rows[0].any(axis=1)))
+    assert np.ptp(np.flatnonzero(flatter.any(axis=1))) < np.ptp(np.flatnonzero(rows[0].any(axis=1)))
     assert abs(slanted.sum() / rows[0].sum() - 1) < 0.05
-    for other in (blurred, thinner, smaller, slanted):
+    for other in (blurred, thinner, flatter, slanted):
         assert other.shape == rows[0].shape and 0 <= other.min() and other.max() <= 1
         assert 0.7 < np.corrcoef(other.ravel(), rows[0].ravel())[0, 1] < 0.999
 
@@ -69,7 +69,7 @@ def test_the_fit_finds_the_weights_that_made_the_data(rng):
     np.testing.assert_allclose(fit(found, right), [1, 0.5, -0.05], rtol=0.2)
 
 
-def test_where_it_is_not_sure_it_says_why():
+def test_each_reason_to_doubt_a_reading_is_given():
     quiet = np.zeros(len(EVIDENCE))
     for name, value in [("shared boxes", 1), ("empty boxes", 1), ("grain", 0.1), ("pale", 0.9),
                         ("sizes", 0.5), ("smudges", 3), ("redrawn", -5)]:

@@ -1,4 +1,4 @@
-"""Image files are found, read and reported; one that cannot be read does not keep the others from it."""
+"""Image files are found, read and reported; if one cannot be read, the others still are."""
 
 import csv
 import io
@@ -107,7 +107,7 @@ def test_each_image_goes_through_the_network_once(rows, tmp_path, monkeypatch, c
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda x, lengths: passes.append(len(x[0])) or forward(x, lengths))
     read_files(names, model, "beam", 3, str(tmp_path / "pictures"))
-    assert passes == [1, 4, 1, 4], "once as it is, and once more drawn in four other ways"
+    assert passes == [1, 4, 1, 4], "the row itself, then its four redrawn variants"
     assert len(list((tmp_path / "pictures").iterdir())) == 2
 
 
@@ -134,7 +134,7 @@ def test_an_image_is_read_from_standard_input(rows, folder, capsys, monkeypatch)
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 @pytest.mark.parametrize("name", [b"a $price$ {of_x^2.png", b"latin\xe9.png"])
-def test_strange_names_are_no_obstacle(name, rows, folder, capsys):
+def test_files_with_unusual_names_are_read_and_drawn(name, rows, folder, capsys):
     path = os.path.join(os.fsencode(folder), name)
     with open(path, "wb") as file:
         paste(rows[0], 2.0).save(file, "PNG")

@@ -43,7 +43,7 @@ def test_a_large_image_is_reduced_and_places_are_in_its_own_pixels(rows, tmp_pat
     assert abs(first - (100 + 20 * 28)) < 25 and abs(last - (100 + 20 * 56)) < 25
 
 
-def test_a_very_high_image_does_not_fill_the_memory(tmp_path):
+def test_a_very_tall_image_does_not_fill_the_memory(tmp_path):
     line = np.zeros((60_000, 3), np.uint8)
     line[10:-10, 1] = 255
     Image.fromarray(line).save(tmp_path / "row.png")

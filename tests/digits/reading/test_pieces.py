@@ -1,4 +1,4 @@
-"""Ink is cut into digits and sorted into lines; what is no writing is left out and named."""
+"""Ink is cut into digits and sorted into lines; marks that are not writing are left out and counted."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def test_digits_that_touch_are_one_piece():
     assert extents(find_lines(ink, 20)) == [[(20, 48, 20, 40)]]
 
 
-def test_lines_come_from_top_to_bottom_though_they_slope():
+def test_sloping_lines_are_separated_and_come_from_top_to_bottom():
     ink = page(160, 300)
     for n in range(2):
         for k in range(8):
@@ -58,8 +58,8 @@ def test_lines_come_from_top_to_bottom_though_they_slope():
         [20 + 60 * n + 6 * k for k in range(8)] for n in range(2)]
 
 
-def test_a_dot_above_and_a_dot_below_change_nothing():
-    """In a row cut at its empty columns, they once made a line of their own height out of it."""
+def test_dots_far_above_and_below_a_line_do_not_change_it():
+    """The dots are far from the line, in its columns; they belong to no digit and do not change its size."""
     ink = page(300, 200)
     for k in range(3):
         ink[140:160, 40 + 30 * k:50 + 30 * k] = 1
@@ -77,7 +77,7 @@ def test_a_digit_much_smaller_than_the_others_is_kept():
     assert [piece.size for piece in find_lines(ink, 40).lines[0]] == [40, 40, 40, 16]
 
 
-def test_what_is_no_writing_is_named():
+def test_marks_that_are_not_writing_are_counted_by_kind():
     ink = page(200, 200)
     for k in range(3):
         ink[100:120, 60 + 30 * k:72 + 30 * k] = 1

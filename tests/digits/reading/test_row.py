@@ -19,7 +19,7 @@ PASTED = {
 
 @pytest.mark.parametrize("how", PASTED.values(), ids=PASTED)
 def test_a_pasted_row_comes_out_as_it_was(how, rows):
-    """Each digit keeps its place, up to a fraction of a pixel, by which MNIST is not exactly centred."""
+    """Each digit keeps its place to a fraction of a pixel; MNIST itself is not centred more exactly."""
     for row in rows:
         made = make_row(grey(paste(row, **how))).pixels
         assert made.shape == row.shape and made.dtype == np.float32
@@ -42,7 +42,7 @@ def test_uneven_spaces_and_a_crooked_line_become_boxes_side_by_side(rows):
     assert made.pixels.shape == (28, 140)
     assert np.corrcoef(made.pixels.ravel(), rows[0].ravel())[0, 1] > 0.85
     assert [(box.left, box.right) for box in made.boxes] == [(28 * k, 28 * k + 28) for k in range(5)]
-    for k, left in enumerate(lefts):        # each place is found again in the image
+    for k, left in enumerate(lefts):        # columns of the row are mapped back to the image
         first, last = made.place(28 * k + 5, 28 * k + 20)
         assert abs(first - left - 5) < 1 and abs(last - left - 20) < 1
 
@@ -65,7 +65,7 @@ def test_a_place_ends_before_a_close_neighbour():
 
 def test_digits_that_touch_keep_their_places_in_a_box_as_wide_as_two():
     page = np.zeros((40, 90), np.float32)
-    for left in (20, 40):       # two frames that share a side
+    for left in (20, 40):       # two hollow squares that share a side
         page[10:30, left:left + 21] = 1
         page[13:27, left + 3:left + 18] = 0
     made = make_row(page)

@@ -20,7 +20,7 @@ def digit():
 
 @pytest.mark.parametrize("thick", [1, 2, 3])
 @pytest.mark.parametrize("down", [False, True])
-def test_a_rule_goes_and_the_strokes_it_crosses_stay(digit, thick, down):
+def test_a_rule_is_removed_and_the_strokes_it_crosses_stay(digit, thick, down):
     ruled = digit.copy()
     if down:
         ruled[:, 119:119 + thick] = 1
@@ -32,7 +32,7 @@ def test_a_rule_goes_and_the_strokes_it_crosses_stay(digit, thick, down):
     assert cleaned[digit == 1].mean() > 0.97
 
 
-def test_squared_paper_and_a_frame_go(digit):
+def test_the_lines_of_squared_paper_are_removed(digit):
     squared = digit.copy()
     squared[7::20], squared[:, 9::20] = 1, 1
     cleaned, count = remove_rules(squared, 30)
@@ -46,7 +46,7 @@ def test_without_rules_nothing_changes(digit):
         assert cleaned is digit and count == 0
 
 
-def test_the_strokes_of_a_seven_and_a_one_are_no_rules():
+def test_the_strokes_of_a_seven_and_a_one_are_not_rules():
     ink = np.zeros((60, 100), np.float32)
     ink[10:14, 10:40], ink[10:50, 36:40] = 1, 1
     ink[10:50, 70:74] = 1
