@@ -1,4 +1,4 @@
-"""NumPy arrays from whatever callers pass, with an error that names the remedy; and what underflows is 0."""
+"""Arguments as NumPy arrays, with errors that name the remedy; and a decorator that allows underflow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def underflow_is_zero(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # np.errstate as the decorator would be shared by threads; NumPy 1.26 keeps the old settings in it.
+        # A np.errstate used as the decorator would be shared by all threads, and NumPy 1.26 stores the old
+        # settings in it.
         with np.errstate(under="ignore"):
             return function(*args, **kwargs)
 
@@ -24,13 +25,13 @@ def underflow_is_zero(function: Function) -> Function:
 
 
 REFUSED = "must not be a masked array, whose mask would be lost"
-"""How an error about a mask begins."""
+"""The beginning of each error about a mask, after the name of the argument."""
 
 
 def before_mask(labels: Any, name: str) -> Any:
-    """The labels before a mask that covers the end of a target; whatever is not a masked target, as it is.
+    """The labels of a target without its masked end; what is not a masked target is returned unchanged.
 
-    Raises TypeError if the mask covers anything else.
+    Raises TypeError if the mask covers anything but the end.
 
     >>> before_mask(np.ma.masked_equal([1, 2, -1, -1], -1), "targets")
     array([1, 2])
@@ -48,8 +49,8 @@ def before_mask(labels: Any, name: str) -> Any:
 def as_array(values: Any, name: str) -> NDArray:
     """The values as an array.
 
-    Raises TypeError if their type refuses that, as a torch tensor does that requires a gradient, or if they
-    are masked, since the mask would be lost; ValueError if they are nested lists whose lengths differ.
+    Raises TypeError if they cannot be converted, as a torch tensor that requires a gradient, or if they are
+    masked, since the mask would be lost; ValueError if they are nested lists whose lengths differ.
 
     >>> as_array(np.ma.masked_greater([1, 2, 9], 5), "lengths")
     Traceback (most recent call last):
@@ -72,7 +73,7 @@ def as_array(values: Any, name: str) -> NDArray:
 
 
 def _remedy(values: Any, name: str) -> str:
-    """What to pass instead. Tensors are recognised by their attributes: no library of theirs is imported."""
+    """What to pass instead. Tensors are recognised by their attributes, so their library is not imported."""
     if getattr(values, "requires_grad", False):
         return f"it requires a gradient; pass {name}.detach()"
     if getattr(getattr(values, "device", None), "type", "cpu") != "cpu":

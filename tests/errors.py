@@ -149,7 +149,7 @@ LIBRARY: dict[str, list[Call]] = {
         Call("A masked array whose mask does not cover just the padding.",
              lambda: ctc_loss(np.ma.masked_array(X, mask=X + np.arange(5) == 4), TARGETS), TypeError,
              "logits must not be a masked array, whose mask would be lost, unless it masks all classes of "
-             "the last frames of a sequence and nothing else, but sequence 0 is not so; ...",
+             "the last frames of a sequence and nothing else, unlike in sequence 0; ...",
              "A class that is impossible in a frame has the logit -inf there."),
         Call("The logits have too few or too many axes.", lambda: ctc_loss(X[None], TARGETS), ValueError,
              "logits must have shape (T, N, C) or (T, C), got (1, 8, 2, 5)",

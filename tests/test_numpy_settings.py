@@ -47,7 +47,7 @@ def test_no_setting_of_numpy_breaks_a_call(rng, call, scale, closed):
 
 
 def test_a_call_in_another_thread_leaves_the_settings_of_this_one():
-    """NumPy 1.26 keeps the old settings in np.errstate itself, which threads must not share therefore."""
+    """NumPy 1.26 stores the old settings in the np.errstate object, so threads must not share one."""
     there, over = threading.Event(), threading.Event()
 
     @underflow_is_zero

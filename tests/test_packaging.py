@@ -103,7 +103,7 @@ print(digest(mnist_files.load_mnist()._asdict()))
 
 
 def test_a_zip_archive_has_the_model_and_the_digits(run_from_zip):
-    """They are read where they are: no file is unpacked, as TMPDIR does not exist."""
+    """They are read from the archive itself: nothing can be unpacked, since TMPDIR does not exist."""
     assert run_from_zip("-c", FILES) == [digest(load_model(find_model()).params),
                                          digest(load_mnist()._asdict())]
 

@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", nargs="?", metavar="FILE",
         help="a batch: .npz with the arrays logits, targets and, if needed, logit_lengths and "
         "target_lengths, as ctc_loss takes them; or a data set: .jsonl with lines "
-        '{"frames": 140, "target": [3, 1, 4]}, or .csv with a line frames,target and lines 140,3 1 4')
+        '{"frames": 140, "target": [3, 1, 4]}, or .csv with a first line frames,target and then lines '
+        "like 140,3 1 4")
     add("--target", type=arguments.labels, metavar="L[,L...]", help="a single target, in place of FILE")
     add("--frames", type=int, metavar="T", help="the number of frames that this target has")
     add("--classes", type=int, metavar="C",
-        help="number of classes, with the blank, to check labels against; an .npz has it in its logits")
+        help="number of classes, with the blank, to check labels against; not for an .npz, which has logits")
     add("--blank", type=int, default=0, metavar="C", help="class of the blank (default: 0)")
     add("--layout", choices=["TNC", "NTC"],
         help="axes of the logits in an .npz: time or batch first (default: TNC)")
@@ -52,7 +53,7 @@ def _diagnose_target(target: list[int], frames: int, classes: int | None, blank:
     if frames < 0:
         raise UsageError(f"--frames must be at least 0, not {frames}")
     diagnosis = diagnose_lengths(target, frames, blank=blank, classes=classes)
-    _, _, findings = str(diagnosis).partition("\n")     # the description says more than its first line
+    _, _, findings = str(diagnosis).partition("\n")     # describe_target says more than this first line
     print(describe_target(target, frames), findings, sep="\n" if diagnosis.findings else "\n\n")
     return diagnosis
 

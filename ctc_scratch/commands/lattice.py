@@ -19,7 +19,7 @@ EXAMPLE = "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0"
 ERRORS = {UsageError: 2}
 
 FIGURES = ("alpha_beta_gamma", "paths", "gradient", "trellis")
-"""What may be drawn, by the names of the files. Older ones are removed first: not every run draws all."""
+"""The names of all figures. Older files of these names are removed first, as not every run draws all."""
 
 MOST_PATHS = 60
 """The most paths in the figure of the trellis: more of them would cover it in black."""
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the lattice and its numbers, and draw its figures; wrong input is refused before that."""
+    """Print the lattice and its numbers, then draw its figures; wrong input is refused before all that."""
     if options.k < 1 or options.samples < 1:
         raise UsageError(f"--k and --samples must be at least 1, not {options.k} and {options.samples}")
     logits = _toy_logits(options) if options.logits is None else _load_logits(options)

@@ -45,8 +45,8 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
     Parameters
     ----------
     f : function without arguments that returns (loss, grads) at the present values of `params`;
-        `grads` has their names and shapes. It must return the same each time, so without dropout, or with
-        a generator that it seeds anew in each call.
+        `grads` has their names and shapes. It must return the same numbers each time: leave out dropout,
+        or seed its generator anew in each call.
     params : float64 arrays, which are changed in place for each difference and restored exactly.
     rng : draws directions and entries; by default `np.random.default_rng(0)`.
     directions : number of random unit directions per array; with 0 the report always names an entry.
@@ -63,7 +63,7 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
     ------
     TypeError : an option has the wrong type, a parameter is not an array, or `f` does not return a pair
         of one real number and a dict of real arrays.
-    ValueError : there is nothing to check; an option is out of range; a parameter is not float64, or
+    ValueError : nothing would be checked; an option is out of range; a parameter is not float64, or
         cannot be moved by `step`; the gradients do not have the parameters' names and shapes; the loss is
         not finite; `f` changes the parameters, or returns something else when it is called again.
 
@@ -111,7 +111,7 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
 
 def assert_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                 tolerance: float = 1e-6, **options) -> list[GradCheck]:
-    """Run `check_grad`; AssertionError, with both derivatives, if any relative error exceeds `tolerance`."""
+    """Run `check_grad`; raise AssertionError, with both derivatives, if an error exceeds `tolerance`."""
     _check_positive("tolerance", tolerance)
     checks = check_grad(f, params, rng, **options)
     wrong = [str(check) for check in checks if not check.error <= tolerance]
@@ -136,7 +136,7 @@ def _slope(f, param, direction, h):
 
 
 def _gradients(f, params):
-    """The gradients at the present values of `params`, from a function that passes all checks."""
+    """The gradients that `f` returns, after checks of their form and that a second call returns the same."""
     before = {name: param.copy() for name, param in params.items()}
     results = []
     for _ in range(2):
@@ -157,7 +157,7 @@ def _gradients(f, params):
 
 
 def _read(result, params):
-    """The loss as a float and copies of the gradients, from what `f` returned, if that has the right form."""
+    """The loss as a float and copies of the gradients that `f` returned; an error if their form is wrong."""
     expected = "f must return (loss, grads): one real number, and a dict with the gradient of each parameter"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         found = (f"a {type(result).__name__} of length {len(result)}" if isinstance(result, (tuple, list))
@@ -185,10 +185,10 @@ def _read(result, params):
 
 
 def _real(value):
-    """A copy of the value as an array of real numbers, since `f` may reuse its arrays; None if it is none."""
+    """The value as an array of real numbers, copied because `f` may reuse it; None if that is impossible."""
     try:
         array = np.array(value)
-    except Exception:       # a ragged list, or a tensor of another library, may raise anything
+    except Exception:       # a ragged list raises ValueError, a tensor of another library anything
         return None
     return array if array.dtype.kind in "fiu" else None
 
@@ -233,7 +233,7 @@ def _check_params(params, step):
 
 
 def _entries(grad, entries, rng):
-    """The indices of all entries of a small array, or of the largest and random others of a large one."""
+    """Indices of all entries of a small array; of the largest and some random entries of a large one."""
     if grad.size <= entries:
         return list(np.ndindex(grad.shape))
     by_size = np.argsort(-np.abs(grad), axis=None, kind="stable")

@@ -132,10 +132,10 @@ def test_empty_parameter_has_nothing_to_compare():
     assert empty == GradCheck("w", 0.0, 0.0, 0.0, "no entries", 0) and full.compared == 3
 
 
-# ---- what cannot be checked, and says so -----------------------------------------------------
+# ---- what cannot be checked is refused -------------------------------------------------------
 
 
-def test_a_function_with_dropout_is_not_deterministic(rng):
+def test_a_function_with_dropout_is_refused_unless_it_is_seeded(rng):
     params, drawn = {"w": rng.standard_normal(30)}, np.random.default_rng(1)
 
     def f():
@@ -152,7 +152,7 @@ def test_a_function_with_dropout_is_not_deterministic(rng):
     assert_grad(f_seeded, params)
 
 
-def test_a_last_bit_of_the_gradient_alone_is_not_deterministic_either():
+def test_a_gradient_that_differs_in_its_last_bit_is_refused():
     params, grad = {"w": np.ones(2)}, np.ones(2)
 
     def f():
@@ -178,7 +178,7 @@ def test_a_function_that_changes_its_parameters_is_refused_and_undone():
 
 
 def cubes(params):
-    """A right gradient."""
+    """The sum of all cubes, with its right gradient."""
     return lambda: (sum((p ** 3).sum() for p in params.values()), {k: 3 * p ** 2 for k, p in params.items()})
 
 
@@ -198,7 +198,7 @@ def cubes(params):
     (dict(tolerance=np.inf), ValueError, "tolerance must be positive and finite, not inf"),
     (dict(tolerance=np.nan), ValueError, "tolerance must be positive and finite, not nan"),
 ])
-def test_options_with_which_nothing_can_be_checked_are_refused(options, error, message):
+def test_options_that_check_nothing_are_refused(options, error, message):
     params = {"w": np.array([0.0, 2.0])}
     with pytest.raises(error, match=message):
         assert_grad(cubes(params), params, **options)

@@ -11,25 +11,26 @@ In each frame, each of the B prefixes in the beam *stays* as it is or is *extend
 The W best results are the next beam. Three facts make it unnecessary to look at all B * C of them:
 
 1. If an extension is in the beam itself, its paths belong to the stay of that prefix.
-2. The extensions of one prefix get worse with less likely labels. Once one of them is too bad for a full
-   beam, so are all that follow.
+2. The less likely a label is, the worse is the extension of a prefix by it. Once one extension is too bad
+   for a full beam, so are those by all less likely labels.
 3. Only the W + 1 likeliest labels need to be tried. At least W of them differ from the prefix's last label.
    An extension by any other label scores no better than the extensions by these W. (If one of them is in
    the beam itself, the stay of that prefix takes its place.)
 
-With a language model, the first holds as it is, and the second with a bound in place of the scores. Every
-candidate has the score (leaves + log_prob) + (prior + label_prior). No label_prior of a prefix exceeds the
-bound in its row, `leaves` is the total of the prefix or less, and rounded sums keep the order of their terms.
-So no candidate scores more than (total + log_prob) + (prior + bound), which falls with the labels. Once
-that is no better than the last of a full beam, neither this label nor a less likely one can enter: the
-last of the beam only improves while candidates are offered, and `offer` refuses what just equals it.
+With a language model, the first fact holds unchanged, the second with a bound in place of the scores, and
+the third does not apply. Every candidate has the score (leaves + log_prob) + (prior + label_prior). No
+label_prior of a prefix exceeds the bound in its row, `leaves` is at most the total of the prefix, and
+rounding never reverses the order of two sums. So no candidate scores more than (total + log_prob) + (prior +
+bound), which falls from one label to the next. Once that is no better than the last of a full beam, neither
+this label nor a less likely one can enter: while candidates are offered, the last of the beam only improves,
+and `offer` refuses a candidate that merely equals it.
 
-A label_prior is NaN until the model was asked for it. If a label could enter by its bound but its
-label_prior is NaN, `extend` lists it as wanted. `advance` then returns before it has changed the state, the
-caller asks the model, and the frame is tried again. When nothing is wanted any more, all that was skipped
-was skipped by the bound, so the beam is the one that all C - 1 scores would give. At most `most_wanted`
-scores are listed at a time, those of better prefixes and likelier labels first, because they raise the last
-of the beam and so make others unnecessary.
+A label_prior is NaN until the model has given it. If the bound would let a label enter but its label_prior is
+NaN, `extend` lists it as wanted. `advance` then returns before it has changed the state, the caller gets the
+score from the model, and the frame is tried again. When nothing is wanted any more, every label that was
+skipped was ruled out by the bound, so the beam is the one that all C - 1 scores would give. At most
+`most_wanted` scores are listed at a time, those of better prefixes and likelier labels first, because they
+raise the score of the last in the beam and so make others unnecessary.
 
 Ties are broken in this order: stays first, then extensions of better prefixes, then likelier labels, then
 smaller labels.
@@ -157,7 +158,7 @@ def extend(
 ):
     """Offer each prefix with one more label to the next beam, unless the result is in the beam already.
 
-    Lists the scores that are wanted of the language model, at most `most_wanted`. Returns how many entries
+    Lists the scores that are needed from the language model, at most `most_wanted`. Returns how many entries
     the next beam has now.
     """
     W, B, has_model = len(scores), counts[BEAM], len(label_priors) > 0
@@ -174,7 +175,7 @@ def extend(
         for k in range(K):
             c, log_prob = likely[k], likely_log_probs[k]
             if size == W and (logs[i, TOTAL] + log_prob) + highest <= scores[W - 1]:
-                break  # no label that is less likely can do better
+                break  # no label after this one is likelier, so none can do better
             if owner[c] == i:
                 continue
             if has_model and np.isnan(label_priors[node, c]):
@@ -201,7 +202,7 @@ def renew(
 ):
     """Carry out the `size` best moves: the next beam replaces this one."""
     counts[FRESH] = counts[NODES]
-    # Moves refer to positions in the old beam, so the new one is collected beside it first.
+    # Moves refer to positions in the old beam, so the new one is collected in other arrays first.
     for k in range(size):
         i, c = unpacked(moves[k])
         if c < 0:
@@ -228,9 +229,9 @@ def renew(
 def advance(rows, first, stride, T, blank, prune, most_wanted, state, scratch, norms):
     """Advance by T frames; frame t is rows[first + t * stride]. Fills norms (T, 2), see `log_softmax`.
 
-    Returns how many frames were taken. These are fewer than T if more than half of the tree is still
-    needed, or if scores are wanted of the language model. The caller then has to make room, or to write the
-    scores into label_priors, and to call again.
+    Returns how many frames were taken. It is fewer than T if more than half of the tree is still needed, or
+    if scores are needed from the language model. The caller then has to make room, or to write the scores
+    into label_priors, and to call again.
     """
     tree, priors, label_priors, nodes, logs, counts = state
     (log_probs, order, likely, likely_log_probs, wanted, owner, links, stayed, scores, moves, next_nodes,

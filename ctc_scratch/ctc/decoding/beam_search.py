@@ -32,12 +32,12 @@ class LanguageModel(Protocol):
     """What `prefix_beam_search` needs of a language model: the method `score`. The rest is optional.
 
     end(prefix) : what is added to the score of a complete labelling
-    highest_score : a number that no score exceeds, such as 0 for ln P. With it, the search asks only for
-        the scores of labels that might enter the beam; the answer is the same.
-    scores_for(labels) : called before the search, with all labels (C - 1,). It returns a function of a
-        prefix that gives all their scores (C - 1,) in place of `score`, or raises an error for unknown ones.
+    highest_score : a number that no score exceeds, such as 0 for ln P. With it, the search calls `score`
+        only for labels that might enter the beam; the answer is the same.
+    scores_for(labels) : called once before the search, with all labels (C - 1,). It returns a function that
+        takes a prefix and returns all their scores (C - 1,), or raises an error if it does not know a label.
 
-    Without the last two, the search asks for the scores of all labels after each prefix in the beam.
+    Without the last two, the search calls `score` for every label after each prefix in the beam.
     """
 
     def score(self, prefix: tuple[int, ...], label: int, /) -> float:
@@ -86,7 +86,7 @@ def prefix_beam_search(
     ------
     ValueError, TypeError
         `beam_width` is below 1, `top` exceeds it, the logits hold NaN or +inf, a shape or length is
-        wrong, the language model does not know a label (`NGram` finds that out before the search), or it
+        wrong, the language model does not know a label (`NGram` checks that before the search), or it
         returns NaN, +inf or more than its `highest_score`.
 
     Notes
@@ -124,7 +124,7 @@ def prefix_beam_search(
     if language_model is None:
         threads.run(task, frames.lengths * (8 * beam_width + C))
     else:
-        task(np.arange(N))  # threads would not help Python code, and the model may not allow them
+        task(np.arange(N))  # threads do not speed up Python code, and the model may not be safe in several
     return hypotheses[0] if frames.single else hypotheses
 
 
@@ -182,11 +182,11 @@ class SearchOptions(NamedTuple):
     beam_width: int
     blank: int
     prune: float  # nats; inf keeps all
-    # The rest is about the language model, if there is one.
+    # The other fields describe the language model, if there is one.
     labels: NDArray[np.intp] = np.empty(0, np.intp)  # (C - 1,) all classes but the blank
     score: Callable[[tuple[int, ...], int], Any] | None = None
     end: Callable[[tuple[int, ...]], Any] | None = None
-    scores: Callable[[tuple[int, ...]], Any] | None = None  # of all labels
+    scores: Callable[[tuple[int, ...]], Any] | None = None  # those of all labels (C - 1,)
     highest: float = math.inf  # no score exceeds it; inf if that is not known
 
 
@@ -224,7 +224,7 @@ class Search:
         self.C, self.options = C, options
         W, has_model = options.beam_width, options.score is not None
         K, room = C if has_model else min(C, W + 1), max(FIRST_NODES, 4 * W)
-        self._asks_all = options.scores is not None or options.highest == math.inf  # of new prefixes
+        self._asks_all = options.scores is not None or options.highest == math.inf  # when a prefix is new
         self._state = State(
             tree=np.empty((room, 5), np.intp), priors=np.empty(room),
             label_priors=np.empty((room if has_model else 0, C)),
@@ -246,7 +246,7 @@ class Search:
         norms, t, most_wanted, has_model = np.empty((T, 2)), 0, 1, self.options.score is not None
         while t < T:
             ahead = 1 if has_model else T - t
-            if has_model:  # it has to score new prefixes before the next frame can extend them
+            if has_model:  # new prefixes need scores before the next frame can extend them
                 self._score_new_prefixes()
                 self._scratch.order[:] = np.argsort(-rows[first + t * stride], kind="stable")
             taken = beam_kernels.advance(
@@ -258,7 +258,7 @@ class Search:
                 most_wanted = max(1, most_wanted // 2)  # the next frame may need less
             elif self._state.counts[WANTED] > 0:
                 self._score_wanted()
-                most_wanted *= 2  # so that a frame is tried again at most ln (W C) / ln 2 times
+                most_wanted *= 2  # so that a frame is tried again at most log2(W C) times
             else:
                 self._grow()
         return norms
@@ -288,7 +288,7 @@ class Search:
         return labels[len(labels) - U:].tolist()
 
     def _score_new_prefixes(self) -> None:
-        """Fill the rows of the new prefixes: the scores of all labels, or NaN and a bound of the scores."""
+        """Fill label_priors of the new prefixes: the scores of all labels, or NaN and a bound on these."""
         options, counts = self.options, self._state.counts
         for node in range(counts[FRESH], counts[NODES]):
             row = self._state.label_priors[node]
@@ -300,7 +300,7 @@ class Search:
         counts[FRESH] = counts[NODES]
 
     def _score_wanted(self) -> None:
-        """Let the language model score the labels that the frame needs to know of."""
+        """Fill in the scores that `advance` has listed as wanted, by calls of the language model."""
         nodes, score, highest = self._state.nodes, self.options.score, self.options.highest
         assert score is not None
         prefixes: dict[int, list[int]] = {}
@@ -320,7 +320,7 @@ class Search:
 
 
 def _checked_scores(options: SearchOptions, prefix: tuple[int, ...]) -> tuple[NDArray[np.float64], float]:
-    """The scores (C - 1,) of all labels after a prefix and the highest, or an error if one is no score."""
+    """The scores (C - 1,) of all labels after a prefix, and the highest; an error if one is not a score."""
     score, labels = options.score, options.labels
     assert score is not None
     if options.scores is None:
@@ -331,7 +331,7 @@ def _checked_scores(options: SearchOptions, prefix: tuple[int, ...]) -> tuple[ND
             raise TypeError(f"language_model.scores_for(labels) gave {given!r:.80} after the labels "
                             f"{[*prefix]}, not {len(labels)} numbers")
         values = given.astype(np.float64, copy=False)
-    highest = float(values.max(initial=-np.inf))  # nan if one is
+    highest = float(values.max(initial=-np.inf))  # nan if any of them is
     if not highest < math.inf:
         k = int(np.argmin(values < math.inf))
         _checked_score(float(values[k]), "scores_for", prefix, int(labels[k]))
@@ -339,7 +339,7 @@ def _checked_scores(options: SearchOptions, prefix: tuple[int, ...]) -> tuple[ND
 
 
 def _checked_score(value: Any, method: str, prefix: Sequence[int], *label: int) -> float:
-    """The value that a method of the language model returned, as a float, or an error if it is no score."""
+    """The value that a method of the language model returned, as a float; an error if it is not a score."""
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"language_model.{method} gave {value!r} for the labels {[*prefix, *label]}, "
                         f"not a number")

@@ -1,43 +1,43 @@
 """The most probable labelling, and a proof that it is: best-first search over prefixes.
 
 A beam search drops prefixes and cannot tell what it has missed. Here every prefix has an upper bound on the
-probability of the best labelling that begins with it, and the prefix with the highest bound is extended
-next (Graves 2006, section 3.2). Once the best labelling found so far is as probable as the highest bound
-of all prefixes that are still open, nothing can beat it.
+probability of the best labelling that begins with it, and the prefix with the highest bound is extended next
+(Graves 2006, section 3.2). Once the best labelling found is as probable as the highest bound of all prefixes
+still open, nothing can beat it.
 
-**The bound.** A path that begins with the prefix p and the label c enters c at some frame t. Let a_t be the
-probability of all beginnings of paths up to this entry, and y_t(c) R_t(s) that of all ways to enter c, to go
-on, and to spell the labels s after c. Then
+**The bound.** A path that spells the prefix p and then the label c enters c at some frame t. Let a_t be the
+total probability of all ways to spell p before frame t from which c may be entered, and y_t(c) R_t(s) that
+of all ways to enter c at frame t and to spell the labels s after it. Then
 
     P(p c s) = sum_t a_t y_t(c) R_t(s),     so     max_s P(p c s) <= sum_t a_t y_t(c) max_s R_t(s)
 
 The bound of the paper has the sum over s in place of the maximum: the probability of *all* labellings that
-begin with p c, which is far too high where many continuations share it. Here an upper bound G_t(c) of
-max_s R_t(s) comes from the same argument, applied to one label at a time, from the last frame back. Either
-no label follows c, or a label d does, entered at some later frame:
+begin with p c, which is far too high where many continuations share it. Here the same argument, applied to
+one label at a time from the last frame back, gives an upper bound G_t(c) on max_s R_t(s). Either no label
+follows c, or a label d does, entered at some later frame. A symbol without t belongs to frame t + 1:
 
-    G_t(c) = max( E_t(c), max_d A_t(c, d) )           being in label c at frame t (on the right, all at t + 1)
-    D_t(d)    = y(blank) D(d) + y(d) G(d)             d follows a blank, or a label other than d
-    A_t(c, d) = y(c) A(c, d) + D_t(d)                 d follows c; but c itself only after a blank:
-    A_t(c, c) = y(c) A(c, c) + y(blank) D(c)
-    F_t       = y(blank) F                            nothing follows a blank
-    E_t(c)    = y(c) E(c) + F_t                       nothing follows c
+    G_t(c)    = max( E_t(c), max_d A_t(c, d) )        the path is in c at frame t
+    D_t(d)    = y(blank) D(d) + y(d) G(d)             it is in a blank, and the next label is d
+    A_t(c, d) = y(c) A(c, d) + D_t(d)                 it is in c, and the next label is d, other than c
+    A_t(c, c) = y(c) A(c, c) + y(blank) D(c)          it is in c, and the next label is c, after a blank
+    F_t       = y(blank) F                            it is in a blank, and no label follows
+    E_t(c)    = y(c) E(c) + F_t                       it is in c, and no label follows
 
-The bound is exact unless the best s differs from one t to another. So it is close where the frames say when
-a label comes, and loose where they leave that open.
+The bound is exact if the same s is best at every t. So it is close where the frames determine when each
+label comes, and loose where they leave that open.
 
-**Many classes.** A takes T C^2 steps, but a class that is nowhere likely is hardly ever the best d. So only
-the K classes with the largest emissions have a row A(., d) each. The rest share one, of their largest D_t(d):
+**Many classes.** A takes T C^2 steps, but a class that is never likely is hardly ever the best d. So only
+the K classes with the largest emissions have a row A(., d) each. The rest share one (with d, c in the rest):
 
-    A_t(c, rest) = y(c) A(c, rest) + max( max_{d != c} D_t(d), y(blank) D(c) )           d, c in the rest
+    A_t(c, rest) = y(c) A(c, rest) + max( max_{d != c} D_t(d), y(blank) D(c) )
 
-A maximum of sums is at most the sum of the maxima, and y >= 0. So A(c, rest) is no less than any A(c, d)
-that it replaces, and G remains an upper bound, for any K.
+For other c, the second term is left out. A maximum of sums is at most the sum of the maxima, and y >= 0. So
+A(c, rest) is no less than any A(c, d) that it replaces, and G remains an upper bound, for any K.
 
 **When to stop.** The gap between the highest bound and the best labelling only shrinks, but on frames that
-leave much open it shrinks very slowly. Early in the budget, each time the number of prefixes has doubled, the
-search asks whether the gap would close if each further doubling closed PATIENCE times as much as the last
-one did. If not, it stops. That is a guess about what the rest would bring; the gap itself is proved.
+leave much open it shrinks very slowly. Early on, each time the number of prefixes has doubled, the search
+estimates whether the gap can close within the budget. It stops unless the gap would close if each further
+doubling reduced it by PATIENCE times as much as the last one. This estimate may be wrong; the gap is proved.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ kernel = cached_njit(nogil=True, error_model="numpy")
 Stopped = Literal["proved", "budget", "seconds", "stalled"]
 
 ROUNDING = 1e-10
-"""Nats that rounding may add to a bound: one that exceeds the best labelling by no more does not count."""
+"""How many nats rounding may add to a bound: a bound that exceeds the best labelling by less is ignored."""
 
 FLOOR = 1e-200
-"""The smallest y_t(c) G_t(c), relative to the largest G of the frame: underflow must not lower a bound."""
+"""The least y_t(c) G_t(c), relative to the largest G of the frame, so that underflow never lowers a bound."""
 
 LIKELY = math.log(0.01)
 """A class has a row of its own in A if ln y exceeds this at some frame, or if T C^2 <= FEW_STEPS."""
 
 FEW_STEPS, MOST_STEPS = 10**8, 10**9
-"""A takes at most MOST_STEPS, T C K: a second or two. T counts as at least 100, to keep A below 80 MB."""
+"""K is such that T C K <= MOST_STEPS, a second or two; T counts as at least 100, so A stays below 80 MB."""
 
 FIRST_LOOK, LAST_LOOK, PATIENCE = 64, 1 / 16, 8.0
-"""When to stop, see above. FIRST_LOOK is in prefixes, LAST_LOOK a share of the budget."""
+"""Progress is checked from FIRST_LOOK prefixes on, until LAST_LOOK of the budget is used; see above."""
 
 
 class MapResult(NamedTuple):
@@ -88,10 +88,10 @@ class MapResult(NamedTuple):
 
     labels : list of U labels
     log_prob : ln P(labels | x), at most 0
-    gap : by how many nats the most probable labelling may beat this one; 0 if this one is proved to be it
+    gap : by how many nats the most probable labelling may beat this one; 0 if this one is proved best
     prefixes : how many prefixes the search extended
-    stopped : why it ended: "proved"; "budget" or "seconds" were used up; or "stalled", the gap was falling
-        too slowly to close within the budget
+    stopped : why the search ended: "proved"; "budget" or "seconds" if these were used up; or "stalled" if
+        the gap was shrinking too slowly to close within the budget
     """
 
     labels: list[int]
@@ -138,7 +138,7 @@ def map_decode(
     The search starts from the answer of `prefix_beam_search` and never returns a worse one. The bounds
     take O(T C^2) time, a second or two at most; each prefix that is extended takes O(T C) time and up to
     16 (T + C) bytes. Where most frames are nearly certain, few prefixes are extended; on flat random frames
-    their number grows exponentially with T. A search that is stalled goes on if the budget is larger.
+    their number grows exponentially with T. A search that stalled may go further with a larger budget.
 
     >>> result = map_decode(np.log([[0.6, 0.4], [0.6, 0.4]]))     # greedy_decode gives []
     >>> result.labels, round(math.exp(result.log_prob), 2), result.gap, result.stopped
@@ -164,9 +164,9 @@ class _Prefix(NamedTuple):
 
     label : the last label; -1 for the empty prefix
     shorter : the prefix without its last label
-    ends : (2, T + 1) ln of the sum of all its paths that end after t frames in a blank, in its last label
-    next_labels : those that may lead to something better, most promising first
-    bounds : ln of the bound for each of them
+    ends : (2, T + 1) ln of the sum of its paths through t frames that end in a blank; in its last label
+    next_labels : the labels after which a better labelling is possible, highest bound first
+    bounds : ln of the bound for each of these labels
     """
 
     label: int
@@ -178,7 +178,7 @@ class _Prefix(NamedTuple):
 
 @underflow_is_zero
 def _search(logits: NDArray[np.float64], blank: int, budget: int, seconds: float) -> MapResult:
-    """The result for one sequence (T, C)."""
+    """The `MapResult` for the logits (T, C) of one sequence."""
     T, C = logits.shape
     first, = prefix_beam_search(logits, blank=blank)
     labels, best = first.labels, first.log_prob
@@ -205,7 +205,7 @@ def _search(logits: NDArray[np.float64], blank: int, budget: int, seconds: float
             prefix = _Prefix(label, shorter, ends, better, bounds[better])
             heapq.heappush(open_prefixes, (-prefix.bounds[0], next(order), prefix, 0))
         prefixes += 1
-        # Go on with the most promising one of all, unless there is a reason to stop.
+        # Extend by the label with the highest bound of all, unless there is a reason to stop.
         gap = float(-open_prefixes[0][0]) - best if open_prefixes else 0.0
         stopped: Stopped | None = None
         if gap <= ROUNDING:
@@ -232,7 +232,7 @@ def _search(logits: NDArray[np.float64], blank: int, budget: int, seconds: float
 
 
 def _own_classes(log_probs: NDArray[np.float64], blank: int) -> NDArray[np.intp]:
-    """The classes with a row of their own in the bounds, those with the largest emissions, in order."""
+    """The classes with a row of their own in the bounds, those with the largest emissions, ascending."""
     T, C = log_probs.shape
     labels, most = np.arange(C - 1), MOST_STEPS // (max(T, 100) * C)
     labels += labels >= blank
@@ -267,7 +267,7 @@ def bound_entries(log_probs, blank, own, entries, scales):
     is_rest[blank], is_rest[own] = False, False
     rest, scale = np.flatnonzero(is_rest), 0.0
     for t in range(T - 1, -1, -1):
-        # Keep G near 1: y, which multiplies everything, takes the factor.
+        # Keep G near 1 by dividing y, which multiplies everything, by the largest G.
         top = tails[0]
         for c in range(1, C):
             top = max(top, tails[c])
@@ -276,7 +276,7 @@ def bound_entries(log_probs, blank, own, entries, scales):
             y[c] = math.exp(log_probs[t, c]) / top
             entries[t, c] = max(y[c] * tails[c], FLOOR)
         entries[t, blank] = 0.0
-        # One frame back: the equations call this t + 1. In the column of the blank, tails is max(D, F).
+        # One frame back: this frame is the t + 1 of the equations. tails[blank] becomes max(F, max_d D(d)).
         ends_in_blank = max(y[blank] * ends_in_blank, FLOOR)
         for d in range(C):
             waits[d] = y[blank] * follows_blank[d]
@@ -288,7 +288,7 @@ def bound_entries(log_probs, blank, own, entries, scales):
         for k in range(K):
             d = own[k]
             follow_all(y, follows[k], follows_blank[d], d, waits[d], tails)
-        # The likeliest of the rest, `first`, may follow each label but itself. There, the second one may.
+        # The shared row takes the largest D, that of `first`; in the column of `first`, the second largest.
         first, second = blank, 0.0  # D(blank) is 0
         for d in rest:
             if follows_blank[d] > follows_blank[first]:
@@ -301,7 +301,7 @@ def bound_entries(log_probs, blank, own, entries, scales):
 
 @kernel
 def follow_all(y, row, enters, d, enters_again, tails):
-    """One frame of A(c, d) for all c: row[c] = y(c) row[c] + enters, or + enters_again for c = d."""
+    """Advance A(c, d) by a frame for all c: row[c] = y(c) row[c] + enters, or + enters_again for c = d."""
     repeated, tail = max(y[d] * row[d] + enters_again, FLOOR), tails[d]
     for c in range(len(row)):
         row[c] = y[c] * row[c] + enters
@@ -311,7 +311,7 @@ def follow_all(y, row, enters, d, enters_again, tails):
 
 @kernel
 def leaves(ends, t, last, c):
-    """ln of the sum of all paths of a prefix through t frames which label c may follow."""
+    """ln of the sum of a prefix's paths through t frames from which label c may be entered."""
     return ends[0, t] if c == last else log_add_by_exp(ends[0, t], ends[1, t])
 
 
@@ -329,10 +329,10 @@ def follow(log_probs, blank, last, ends, c, ends_after):
 def bound_extensions(entries, scales, last, ends, least, bounds):
     """Fill bounds[c] = ln sum_t a_t y_t(c) G_t(c): no labelling that begins with the prefix and c exceeds it.
 
-    Frames are left out whose terms are below e^least.
+    Leaves out frames whose terms are below e^least.
     """
     T, C = entries.shape
-    before, top = np.empty(T), -np.inf  # ln a_t for a label other than the last
+    before, top = np.empty(T), -np.inf  # ln a_t + scales[t], for a label other than the last
     for t in range(T):
         before[t] = leaves(ends, t, -1, 0) + scales[t]
         top = max(top, before[t])

@@ -49,7 +49,7 @@ def edits(hypothesis: Labels, reference: Labels) -> list[tuple[Label | None, Lab
     while i > 0 and j > 0:
         free, more, _ = (places >> (j - 1) & 1 for places in rows[i - 1])
         h, r = ours[i - 1], true[j - 1]
-        if h == r or not free:  # a match or a substitution is on a shortest way
+        if h == r or not free:  # a match or a substitution lies on a shortest path
             pairs.append((h, r))
             i, j = i - 1, j - 1
         elif more:
@@ -114,10 +114,10 @@ def sequence_accuracy(hypotheses: Sequence[Labels], references: Sequence[Labels]
 def _rows(hypothesis: list, reference: list) -> Iterator[tuple[int, int, int]]:
     """The table of edit distances, row by row, as sets of places.
 
-    cost[i][j] is the distance of the first i hypothesis labels to the first j reference labels. Neighbours in
-    it differ by at most 1, so sets of places j say all about a row. Each set is a Python integer with bit
-    j - 1 for place j; one addition then carries a match along a whole run of places. For i = 1, 2, ... this
-    yields the places where cost[i][j] is
+    cost[i][j] is the distance from the first i hypothesis labels to the first j reference labels. Neighbours
+    in this table differ by at most 1, so a few sets of places j describe a row completely. Each set is a
+    Python integer with bit j - 1 for place j; one addition then carries a match along a whole run of places.
+    For i = 1, 2, ... this yields the sets of places j where cost[i][j] is
 
         equal to cost[i-1][j-1],      one more than cost[i-1][j],      one less than cost[i-1][j].
 
@@ -140,7 +140,7 @@ def _rows(hypothesis: list, reference: list) -> Iterator[tuple[int, int, int]]:
 
 
 def _pair(hypothesis: Labels, reference: Labels) -> tuple[list, list]:
-    """Both as lists of integers or both as lists of strings."""
+    """Both labellings as lists of integers, or both as lists of strings."""
     pair = _listed("hypothesis", hypothesis), _listed("reference", reference)
     if all(pair) and isinstance(pair[0][0], str) != isinstance(pair[1][0], str):
         kinds = ["strings" if isinstance(labels[0], str) else "integers" for labels in pair]

@@ -2,17 +2,17 @@
 
     P(c | h) = [ count(h c) + D(h) P(c | h') ] / [ count(h) + D(h) ]
 
-The context h is the last n - 1 labels, and h' is h without its first label. count(h) says how often h was
-seen with something after it, and D(h) how many different labels these were. The more different labels
-follow a context, the more weight the shorter context gets (Witten and Bell 1991). Where h is empty,
+The context h is the last n - 1 labels, and h' is h without its first label. count(h) is how often h was
+seen with a label after it, and D(h) how many different labels came there. The more different labels
+follow a context, the more weight the shorter context gets (Witten and Bell 1991). If h is empty,
 the uniform distribution takes the place of P(c | h').
 
 The end of a sequence counts as one more label after the last, and its beginning as one more before the
 first, so that lengths and first labels are learnt, too.
 
-A context that was never seen tells nothing: after it, P is the same as after h'. So the labels after any
-prefix are predicted by the longest context that was seen, and one table of scores per such context is
-enough for a search (`NGram.scores_for`).
+If h was never seen, P(c | h) = P(c | h'). So the label after any prefix is predicted from the longest
+context that was seen, and one table of scores per such context is enough for a search
+(`NGram.scores_for`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BEGIN, END = "begin", "end"
 """Stand for the beginning and the end of a sequence; they differ from all labels, which are integers."""
 
 MOST_KEPT = 2**22
-"""How many scores `scores_for` keeps at most, 8 bytes each, before it begins anew."""
+"""`scores_for` keeps about this many numbers, 8 bytes each; then it drops them all and starts again."""
 
 
 class NGram:
@@ -41,10 +41,10 @@ class NGram:
     Parameters
     ----------
     sequences : the sequences of labels to learn from
-    order : n, the number of labels that a count spans
+    order : n; each label is predicted from the n - 1 labels before it
     labels : all labels that may occur, the alphabet (default: the labels that occur in `sequences`)
-        A search over other labels is refused before it begins: the model would forbid them. For logits
-        of C classes with blank 0 pass range(1, C), and labels that were never seen have a probability, too.
+        A search over any other label is refused before it begins, as the model has no probability for it.
+        For logits of C classes with blank 0 pass range(1, C): unseen labels then have a probability, too.
     weight : the factor of ln P in `score` and `end`
     bonus : nats that `score` adds per label, to balance a weight that favours short labellings
 
@@ -112,15 +112,15 @@ class NGram:
         return prob
 
     def score(self, prefix: Sequence[int], label: int) -> float:
-        """What the search adds when `label` follows `prefix`, in nats."""
+        """What the search adds to the log-score when `label` follows `prefix`, in nats."""
         return self.weight * math.log(self.prob(prefix, label)) + self.bonus
 
     def end(self, prefix: Sequence[int]) -> float:
-        """What the search adds when nothing follows `prefix`, in nats."""
+        """What the search adds to the log-score when nothing follows `prefix`, in nats."""
         return self.weight * math.log(self.prob(prefix, END))
 
     def scores_for(self, labels: NDArray[np.intp]) -> Callable[[tuple[int, ...]], NDArray[np.float64]]:
-        """A function of a prefix that returns `score` for all these labels at once, as an array.
+        """A function that takes a prefix and returns the `score` of each of these labels after it.
 
         Raises
         ------
@@ -128,14 +128,14 @@ class NGram:
             The model does not know one of the labels.
         """
         own = getattr(self.score, "__func__", None), getattr(self.prob, "__func__", None)
-        if own != (NGram.score, NGram.prob):  # a subclass may know more labels, and its scores are its own
+        if own != (NGram.score, NGram.prob):  # a subclass with scores of its own may know more labels
             return lambda prefix: np.array([self.score(prefix, c) for c in labels.tolist()])
         unknown = [c for c in labels.tolist() if c not in self._places]
         if unknown:
             raise ValueError(
                 f"the language model does not know label {unknown[0]}, a class of the logits (it knows "
-                f"{len(self.labels)} labels; {len(unknown)} of {len(labels)} are none of these): "
-                f"make it as NGram(..., labels=all classes but the blank)")
+                f"{len(self.labels)} labels; {len(unknown)} of the {len(labels)} here are not among them): "
+                f"make it with NGram(..., labels=all classes but the blank)")
         places = np.array([self._places[c] for c in labels.tolist()], np.intp)
         probs: dict[tuple, NDArray[np.float64]] = {}
         scores: dict[tuple, NDArray[np.float64]] = {}
@@ -155,7 +155,7 @@ class NGram:
         return after
 
     def _probs(self, context: tuple, known: dict[tuple, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """P(label | context) of all labels, with the roundings of `prob`; `known` keeps the results."""
+        """P(label | context) of all labels, rounded as in `prob`; the results are kept in `known`."""
         if context not in known:
             shorter = self._probs(context[1:], known) if context else np.full(
                 len(self.labels), 1.0 / (len(self.labels) + 1))
@@ -175,7 +175,7 @@ class NGram:
         return math.fsum(math.log(self.prob(sequence[:u], c)) for u, c in enumerate(following))
 
     def _context(self, prefix: tuple) -> tuple:
-        """The last n - 1 labels of the prefix, which BEGIN precedes."""
+        """The last n - 1 labels of the prefix, with BEGIN as one more label before the first."""
         whole = (BEGIN, *prefix)
         return whole[max(0, len(whole) - self.order + 1):]
 

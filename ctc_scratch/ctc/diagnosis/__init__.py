@@ -1,4 +1,4 @@
-"""What is wrong with a target or a batch, in words.
+"""The diagnosis of targets and batches: what is wrong with them, in words.
 
 Read in this order:
 

@@ -24,8 +24,8 @@ class GivenBatch(NamedTuple):
     targets : the labels of each sequence, empty where they make no sense; None if there is not one for each
         sequence, or they cannot be read
     lengths : (N,) the number of frames of each sequence, 0 where it makes no sense; None if none does
-    padded : all targets have the same length, and no target_lengths say how much of it is used
-    unclear : the sequences whose target or length makes no sense
+    padded : whether all targets have the same length without target_lengths, so that some may be padded
+    unclear : the indices of sequences whose target or length makes no sense
     """
 
     logits: NDArray
@@ -59,7 +59,7 @@ class GivenBatch(NamedTuple):
 
 
 def read_blank(diagnosis: Diagnosis, blank: Any) -> int | None:
-    """The blank as an integer, with a finding if it is none; None if it has no whole value either."""
+    """The blank as an integer, with a finding if it is of another type; None if its value is not whole."""
     if not is_integer(blank):
         diagnosis.add("arguments", [], f"blank must be an integer, got {blank!r:.80}.",
                       "Pass the class of the blank, often 0.")
@@ -69,7 +69,7 @@ def read_blank(diagnosis: Diagnosis, blank: Any) -> int | None:
 
 
 def read_array(diagnosis: Diagnosis, values: Any, name: str) -> NDArray | None:
-    """The values as an array; None if there are none, or, with a finding, if they cannot be read."""
+    """The values as an array; None if they are None or, with a finding, if they cannot be read."""
     try:
         return None if values is None else as_array(values, name)
     except (TypeError, ValueError) as error:
@@ -78,7 +78,7 @@ def read_array(diagnosis: Diagnosis, values: Any, name: str) -> NDArray | None:
 
 
 def read_mask(diagnosis: Diagnosis, logits: Any, lengths: Any, layout: Any) -> tuple[Any, Any]:
-    """The logits without a mask over their padding, and the lengths that it stands for, or those given."""
+    """The logits without a mask over their padding, and the lengths: those given, or those of the mask."""
     try:
         return without_mask(logits, lengths, layout)
     except (TypeError, ValueError) as error:
@@ -87,7 +87,7 @@ def read_mask(diagnosis: Diagnosis, logits: Any, lengths: Any, layout: Any) -> t
 
 
 def read_logits(diagnosis: Diagnosis, logits: Any) -> NDArray | None:
-    """The logits as an array with two or three axes, or None, with a finding, if they are none."""
+    """The logits as an array with two or three axes; None, with a finding, if that is not possible."""
     array = read_array(diagnosis, () if logits is None else logits, "logits")
     if array is None:
         return None
@@ -128,7 +128,7 @@ def read_batch(
         logits = _with_batch_first(diagnosis, logits, len(labels), lengths, layout)
     N, T, _ = logits.shape
     if labels is not None and len(labels) != N:
-        unclear = set(range(max(len(labels), N)))   # which target belongs to which sequence?
+        unclear = set(range(max(len(labels), N)))   # nothing says which target belongs to which sequence
     if lengths is not None:
         lengths, wrong = _read_lengths(diagnosis, lengths, N, T)
         unclear |= wrong
@@ -139,7 +139,7 @@ def read_batch(
 
 
 def _is_one_target(diagnosis: Diagnosis, targets: Any) -> bool | None:
-    """What `is_one_target` says; None, with a finding, if these are no targets."""
+    """The answer of `is_one_target`; None, with a finding, if these are not targets."""
     try:
         return is_one_target(targets)
     except Exception as error:      # a container of another library may raise anything
@@ -148,7 +148,7 @@ def _is_one_target(diagnosis: Diagnosis, targets: Any) -> bool | None:
 
 
 def _layout(diagnosis: Diagnosis, layout: Any, logits: NDArray, targets: Any) -> str:
-    """The layout; if it is none, a finding, and the one in which there are as many sequences as targets."""
+    """The layout; if it is not valid, adds a finding and guesses it from the number of targets."""
     if isinstance(layout, str) and layout in ("TNC", "NTC"):
         return layout
     diagnosis.add("arguments", [], f"layout must be 'TNC' or 'NTC', got {layout!r:.80}.",
@@ -174,7 +174,7 @@ def read_frames(frames: Any) -> NDArray:
 def _exchanged_back(
     diagnosis: Diagnosis, targets: Any, frames: NDArray | None, labels: NDArray | None
 ) -> tuple[NDArray | None, NDArray | None]:
-    """logit_lengths and target_lengths; exchanged, with a finding, if only that fits the targets."""
+    """logit_lengths and target_lengths; exchanged, with a finding, if they fit the targets only so."""
     given = frames, labels
     if frames is None or labels is None or frames.dtype.kind not in "fiu" or labels.dtype.kind not in "fiu":
         return given
@@ -202,7 +202,8 @@ def read_targets(
 ) -> tuple[list[NDArray] | None, set[int]]:
     """Targets in any form as a list of integer arrays, and the indices of those that make no sense.
 
-    Those are empty arrays, and have a finding. The list is None, with a finding, if nothing can be read.
+    Targets that make no sense are empty in the list and have a finding. The list is None, with a finding,
+    if nothing can be read.
     """
     U = None if target_lengths is None else target_lengths.reshape(-1)
     if U is not None and U.size and U.dtype.kind not in "iu":
@@ -267,7 +268,7 @@ def _are_whole(values: NDArray | np.float64) -> bool:
 def _with_batch_first(
     diagnosis: Diagnosis, logits: NDArray, M: int, lengths: NDArray | None, layout: str
 ) -> NDArray:
-    """logits (N, T, C) for M targets; with two axes exchanged, and a finding, if only that fits."""
+    """The logits (N, T, C) for M targets; with two axes exchanged, and a finding, if they fit only so."""
     N, T, C = logits.shape
     longest = int(lengths.max(initial=0)) if lengths is not None and lengths.dtype.kind in "iu" else 0
     if M == T and (M != N or T < longest <= N):
@@ -299,7 +300,7 @@ def _with_batch_first(
 def _read_lengths(
     diagnosis: Diagnosis, lengths: NDArray, N: int, T: int
 ) -> tuple[NDArray[np.intp] | None, set[int]]:
-    """logit_lengths as far as they can be used, and where they cannot; if any cannot, a finding says why."""
+    """logit_lengths as far as they are usable, and the indices of those that are not, with a finding."""
     if lengths.dtype.kind not in "iu" or len(lengths) != N:
         diagnosis.add(
             "lengths", [], f"logit_lengths are {len(lengths)} values of {lengths.dtype} for {N} sequences.",

@@ -6,8 +6,8 @@ of frames of each target; it takes a single target or a whole data set.
 
 An *error* is something that `ctc_loss` refuses or gives probability 0. A *suspicion* is legal but seldom
 intended: logits that are already probabilities, or lengths that equal the label counts. All mistakes are
-named, as far as one of them does not hide the other. If no common one explains what is wrong, the checks of
-`ctc_loss` are run, and what they raise becomes the finding.
+named, unless one makes another impossible to see. If no error is found among the common mistakes, the
+checks of `ctc_loss` are run, and what they raise becomes a finding.
 
 `arguments` reads the arguments, `mistakes` and `fits` look for mistakes, `findings` has the results.
 """
@@ -38,7 +38,7 @@ from .fits import find_misfits
 from .mistakes import find_label_counts_as_lengths, find_label_mistakes, find_value_mistakes
 
 MORE_THAN_ANY_LABEL = 2**62
-"""Takes the place of the number of classes where that is not known."""
+"""Stands for the number of classes if that is not known."""
 
 
 def diagnose(
@@ -119,7 +119,7 @@ def diagnose_lengths(
     targets : N integer sequences, or one
     frames : N integers, the number of frames of each target, or one integer for all of them
     blank : which class is the blank
-    classes : C, if labels are to be compared with it
+    classes : C; if it is given, labels must be below it
 
     Returns
     -------
@@ -168,7 +168,7 @@ def diagnose_lengths(
 
 
 def _completed(diagnosis: Diagnosis, find: Callable[[], None], check: Callable[[], None]) -> Diagnosis:
-    """The diagnosis after find(); if that finds no error, or fails, what check() raises is added."""
+    """The diagnosis after find(); if that adds no error, or fails, what check() raises is added."""
     failure = None
     try:
         find()

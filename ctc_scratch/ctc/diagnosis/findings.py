@@ -19,7 +19,7 @@ SHOWN = 3
 
 CAUSES = {
     "arguments": "ctc_loss does not accept an argument",
-    "shape": "logits, targets and lengths do not belong together",
+    "shape": "logits, targets and lengths do not fit together",
     "time-batch-exchanged": "time and batch are exchanged",
     "classes-not-last": "the classes are not on the last axis",
     "lengths-exchanged": "logit_lengths and target_lengths are exchanged",
@@ -37,7 +37,7 @@ CAUSES = {
     "too-few-frames": "a target does not fit its frames",
     "probabilities": "the logits are already probabilities",
 }
-"""The most severe first: mistakes about the whole batch, then those in single sequences."""
+"""The titles of findings, the most severe first: mistakes in the whole batch, then those in sequences."""
 
 SEVERITY = list(CAUSES)
 
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
     """One thing that is wrong.
 
     cause : a key of `CAUSES`
-    legal : whether it is only a suspicion: `ctc_loss` accepts it, but it is seldom intended
+    legal : whether it is only a suspicion, which `ctc_loss` accepts, though it is seldom intended
     indices : the sequences concerned; empty if it is about the batch as a whole
     what : what was found, with the numbers
     change : what to do about it
@@ -67,7 +67,7 @@ class Fit(NamedTuple):
     repeats : the indices u of labels that equal label u - 1
     dead_frame : the first frame at which no path is left; `given` if the frames end before the labels
         do; None if there is a path
-    killers : entries (t, c) of -inf that ended a path which was possible until then
+    killers : the entries (t, c) of -inf that each end a path that is possible until then
     opening : the smallest set of entries (t, c) that must be above -inf for a path to exist
     """
 
@@ -85,7 +85,7 @@ class Fit(NamedTuple):
 class Diagnosis:
     """What `diagnose` found; `str` makes a text of it, at most 79 columns wide.
 
-    findings : the errors, then the suspicions; among each the most severe first, in the order of `CAUSES`
+    findings : the errors, then the suspicions, both with the most severe first, in the order of `CAUSES`
     fits : a `Fit` for each sequence, as far as that could be determined
     """
 
@@ -104,7 +104,7 @@ class Diagnosis:
         return "\n".join([_summary(self.fits), *map(_text, self.findings), _verdict(self)])
 
     def add(self, cause: str, indices: Sequence[int], what: str, change: str, legal: bool = False) -> None:
-        """Add a finding; errors stand before suspicions, and the more severe cause before the other."""
+        """Add a finding where it belongs: errors before suspicions, then the more severe cause first."""
         self.findings.append(Finding(cause, legal, list(map(int, indices)), what, change))
         self.findings.sort(key=lambda finding: (finding.legal, SEVERITY.index(finding.cause)))
 
@@ -120,7 +120,7 @@ def describe_target(target: Sequence[int], frames: int) -> str:
     """
     repeats = [u for u in range(1, len(target)) if target[u] == target[u - 1]]
     needed = len(target) + len(repeats)
-    # Which labels they are does not matter; these may be too large for an array.
+    # Alignments are counted with small numbers for labels, which may be too large for an array.
     numbers = {label: k for k, label in enumerate(set(target), start=1)}
     small = [numbers[label] for label in target]
     where = [f"label {u} (a {target[u]} after a {target[u]})" for u in repeats]
@@ -177,21 +177,21 @@ def _verdict(diagnosis: Diagnosis) -> str:
 
 
 def needs(fit: Fit) -> str:
-    """'4 frames (3 labels + 1 repeat, at label 1)'"""
+    """The frames that a target needs: '4 frames (3 labels + 1 repeat, at label 1)'."""
     where = f", at label {few(fit.repeats)}" if fit.repeats else ""
     return (f"{count(fit.needed, 'frame')} ({count(fit.labels, 'label')} + "
             f"{count(len(fit.repeats), 'repeat')}{where})")
 
 
 def how_far(fit: Fit, targets: list[NDArray]) -> str:
-    """How many labels the fastest path has begun when the frames end."""
+    """How many labels the fastest path has begun when the frames end, as a clause of a sentence."""
     target = targets[fit.n]
     begun = sum(min_frames(target[:u + 1]) <= fit.given for u in range(len(target)))
     return f": after the last frame its fastest path has begun {begun} of {fit.labels} labels"
 
 
 def how_closed(fit: Fit, rows: NDArray) -> str:
-    """Which logits of -inf ended the last paths of a target, and how many ended paths before."""
+    """Which logits of -inf end the last paths of a target, and how many end paths in earlier frames."""
     always = [c for c in sorted({c for _, c in fit.opening}) if (rows[:, c] == -np.inf).all()]
     masked = "".join(f" Class {c} is -inf in every frame." for c in always)
     last = [entry for entry in fit.killers if entry[0] == fit.dead_frame]
@@ -205,23 +205,23 @@ def how_closed(fit: Fit, rows: NDArray) -> str:
 
 
 def entries(indices: Sequence[tuple[int, int]]) -> str:
-    """'logits [t=1, c=2], [t=3, c=2]'; after the first few, the number of the others."""
+    """Entries of the logits: 'logits [t=1, c=2], [t=3, c=2]'; beyond the first few, only their number."""
     shown = ", ".join(f"[t={t}, c={c}]" for t, c in indices[:SHOWN])
     return f"logits {shown}" + (f" and {len(indices) - SHOWN} more" if len(indices) > SHOWN else "")
 
 
 def places(frames: Sequence[tuple[int, int]]) -> str:
-    """'frame 3 of sequence 0, frame 4 of sequence 0'; after the first few, the number of the others."""
+    """Frames (n, t): 'frame 4 of sequence 0, frame 5 of sequence 0'; beyond the first few, their number."""
     shown = ", ".join(f"frame {t} of sequence {n}" for n, t in frames[:SHOWN])
     return shown + (f" and {len(frames) - SHOWN} more" if len(frames) > SHOWN else "")
 
 
 def few(values: Sequence) -> str:
-    """The first five values, separated by commas."""
+    """The first five values, separated by commas, and dots if there are more."""
     shown = ", ".join(map(str, values[:5]))
     return f"{shown} ..." if len(values) > 5 else shown
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """'1 frame', '2 frames'"""
+    """A number and its noun, in the plural if need be: '1 frame', '2 frames'."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -18,7 +18,7 @@ def find_misfits(
 ) -> None:
     """Adds the `Fit` of each target that is clear, and findings about those that do not fit or have no path.
 
-    A target whose misfit another finding explains already is not named again.
+    A target whose misfit is already explained by another finding is not named again.
     """
     for n, target in enumerate(targets):
         if n not in unclear:
@@ -35,8 +35,8 @@ def find_misfits(
             lines.append("There are as many frames as labels: were labels counted in place of frames?")
         diagnosis.add(
             "too-few-frames", [fit.n for fit in short], " ".join(lines),
-            "Give it more frames by shortening the sequence less in the network; or leave such targets out, "
-            'as ctc_loss does with infeasible="zero".',
+            "Shorten the sequence less in the network, so that there are more frames; or leave such targets "
+            'out, as ctc_loss does with infeasible="zero".',
         )
     closed = [fit for fit in diagnosis.fits if fit.killers]
     if closed:
@@ -53,7 +53,7 @@ def find_misfits(
 
 
 def _needed(target: NDArray, blank: int | None) -> int:
-    """The frames that a target needs, without the blanks that it should not hold (it may be a path)."""
+    """The frames that a target needs; one that holds blanks is collapsed first, as it may be a path."""
     if blank is None or not (target == blank).any():
         return min_frames(target)
     return min_frames(collapse(target.tolist(), blank))
@@ -73,7 +73,7 @@ def _fit(n: int, target: NDArray, given: int, blank: int | None, batch: GivenBat
 
 
 def _closed(fit: Fit, rows: NDArray, target: NDArray, blank: int) -> Fit:
-    """The fit, with the logits of -inf that ended its last paths if they leave none."""
+    """The fit; if logits of -inf leave no path, with the frame where the last path ends, and these logits."""
     # Forward over the states that can still finish; `killers` collects the -inf entries that end paths.
     ext = extend(target, blank)
     skips, is_open = can_skip(ext), rows[:, ext] > -np.inf

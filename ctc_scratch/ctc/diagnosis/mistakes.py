@@ -182,8 +182,8 @@ def find_value_mistakes(diagnosis: Diagnosis, batch: GivenBatch) -> None:
         most = np.e / (np.e + batch.C - 1)
         diagnosis.add(
             "probabilities", [],
-            "No value is negative and every frame sums to 1. ctc_loss takes a softmax itself, which flattens "
-            f"them once more: no class can get more than {most:.2f}.",
+            "No value is negative and every frame sums to 1. ctc_loss takes a softmax itself; this second "
+            f"one flattens the probabilities: no class can get more than {most:.2f}.",
             "Pass the scores from before the softmax, or the logarithms of the probabilities.", legal=True,
         )
 
@@ -207,7 +207,7 @@ def find_label_counts_as_lengths(
         return
     short = [n for n, target in enumerate(targets) if min_frames(target) > frames[n]]
     if np.count_nonzero(U) < 3 and (T is None or not short and T < 20 * U.max()):
-        return  # this may be a coincidence
+        return  # too few lengths: this may be a coincidence
     consequence = "Each target then has a single path, which has no blank in it."
     if short:
         consequence = (f"{len(short)} of {count(len(targets), 'target')} cannot fit: a repeat needs one "

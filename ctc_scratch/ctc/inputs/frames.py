@@ -28,7 +28,7 @@ class Frames(NamedTuple):
     n_stride: int
     t_stride: int
     single: bool  # (T, C) was given
-    padded: bool  # there are lengths, so that some frames may be padding
+    padded: bool  # lengths are given, so some frames may be padding
     what: str  # the caller's name for the logits
 
     def at(self, t: int, n: int) -> NDArray:
@@ -87,10 +87,10 @@ def check_shape(
 def without_mask(
     logits: Any, lengths: ArrayLike | None, layout: str, name: str = "logit_lengths", what: str = "logits"
 ) -> tuple[Any, ArrayLike | None]:
-    """The logits without their mask, and the lengths, which are given or follow from the mask.
+    """The logits without their mask, and the lengths: those given, or else those that follow from the mask.
 
-    A mask must cover the frames after the end of each sequence, in all classes, and nothing else; if it
-    does not, this is a TypeError. If lengths are given, too, they must be the same.
+    Raises TypeError unless the mask covers the frames after the end of each sequence, in all classes, and
+    nothing else; ValueError if lengths are given that differ from those of the mask.
     """
     if isinstance(logits, (list, tuple)) and any(map(np.ma.is_masked, logits)):
         raise TypeError(f"{what} must not be a list of masked arrays; pass np.ma.stack({what})")
@@ -106,7 +106,7 @@ def without_mask(
     padding = np.arange(T) >= unmasked[:, None]  # (N, T)
     for n in np.flatnonzero((mask != padding[:, :, None]).any(axis=(1, 2))):
         raise TypeError(f"{what} {REFUSED}, unless it masks all classes of the last frames of a sequence and "
-                        f"nothing else, but sequence {n} is not so; pass plain numbers, and lengths")
+                        f"nothing else, unlike in sequence {n}; pass plain numbers, and lengths")
     if lengths is not None:
         given = as_lengths(lengths, name, N, logits.ndim == 2)
         for n in np.flatnonzero(given != unmasked):

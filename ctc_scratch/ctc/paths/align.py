@@ -26,7 +26,7 @@ from .band import band_of, best_states, classes_used
 from .svg import alignment_svg
 
 MOST_SHOWN = 20
-"""A `repr` lists the labels of a target up to this many."""
+"""A `repr` lists the labels of a target if there are no more than this."""
 
 CHUNK = 4096
 """How many frames of logits are normalised at a time."""
@@ -51,7 +51,7 @@ class Span(NamedTuple):
 
 
 class Alignment(NamedTuple):
-    """One path of a target; a notebook draws it.
+    """One path that spells a target, and where its labels stand; notebooks draw it.
 
     path : (T,) the class of each frame
     log_prob : ln of the product of the probabilities of these classes, not divided by p(target | x)
@@ -76,7 +76,7 @@ def align(
     logits: ArrayLike, target: Any, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, blank: int = 0, layout: Layout = "TNC",
 ) -> Any:
-    """The most likely alignment of a target, even of a very long one (Viterbi), or of each of a batch.
+    """The most likely alignment of a target, however long (Viterbi), or of each target of a batch.
 
         path = argmax of prod_t y_t(path_t) over all paths that collapse to the target
 
@@ -93,15 +93,15 @@ def align(
     Returns
     -------
     Alignment, or a list of N of them for a batch
-        Where several paths are best, the first of them: at the first frame where they differ,
-        stay comes before step before skip, and at the beginning blank before label.
+        If several paths are equally likely, one of them is chosen by the first frame where they differ:
+        there, stay comes before step before skip, and at the beginning blank before label.
 
     Raises
     ------
     InfeasibleTargetError
         No path spells a target in its frames, or logits of -inf close every path that does.
     ValueError, TypeError
-        As `ctc_loss`.
+        As for `ctc_loss`.
 
     Notes
     -----
@@ -129,7 +129,7 @@ def align(
 
     threads.run(task, frames.lengths * (C + packed.lengths) / 8)
     if None in alignments:
-        raise first_infeasible(np.array([found is None for found in alignments]), frames, packed)
+        raise first_infeasible(np.array([alignment is None for alignment in alignments]), frames, packed)
     return alignments[0] if frames.single else alignments
 
 
@@ -163,7 +163,7 @@ def alignment_of(path: NDArray[np.intp], log_probs: NDArray[np.float64], blank: 
 def spans_of(
     states: NDArray[np.intp], log_probs: NDArray[np.float64], columns: NDArray[np.intp], labels: list[int]
 ) -> list[Span]:
-    """A `Span` for each label of the path that has these states (T,)."""
+    """A `Span` for each label, from the states (T,) of a path."""
     firsts, lasts = np.empty((2, len(columns)), np.intp)
     confidences = np.empty(len(columns))
     band_kernels.locate_labels(states, log_probs, columns, firsts, lasts, confidences)
@@ -181,7 +181,7 @@ def _emissions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """ln y (T, K) of these classes, and ln y (T,) of the most likely class of each frame.
 
-    A chunk of frames at a time, because an array for all frames of all C classes may be large.
+    Takes a chunk of frames at a time, because an array for all frames of all C classes may be large.
     """
     log_probs, tops = np.empty((len(rows), len(classes))), np.empty(len(rows))
     for i in range(0, len(rows), CHUNK):

@@ -49,7 +49,7 @@ def lattice(
     logits: ArrayLike, target: Any, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, blank: int = 0, layout: Layout = "TNC",
 ) -> Any:
-    """The lattice of a target, or of each of a batch: all its alignments, and their distribution.
+    """The lattice of a target, or of each target of a batch: all its alignments and their distribution.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def lattice(
     Raises
     ------
     ValueError, TypeError
-        As `ctc_loss`.
+        As for `ctc_loss`.
 
     Notes
     -----
@@ -175,7 +175,7 @@ class Lattice:
     @cached_property
     def gamma(self) -> NDArray[np.float64]:
         """(T, S): the posterior of being in state s at frame t, alpha beta / p."""
-        # The exact kernel gives impossible states exactly 0; the certified one may give them a floor.
+        # For impossible states the exact kernel gives exactly 0, the certified one perhaps a tiny number.
         return log_partition(self.logits, self.labels, blank=self.blank, method="exact").gamma
 
     @cached_property
@@ -230,7 +230,7 @@ class Lattice:
 
     @cached_property
     def entropy(self) -> float:
-        """Entropy of the posterior over alignments, in nats: from 0 for a single one to ln of their number.
+        """Entropy of the posterior over alignments, in nats: 0 if there is one, at most ln of their number.
 
         It is the entropy of the first state plus the entropies of the moves from every state,
         weighted with gamma: a sum of positive terms, in which nothing cancels.

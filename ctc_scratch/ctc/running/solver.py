@@ -25,13 +25,13 @@ BUDGET = 2**18
 """How many values of alpha or beta a certified kernel keeps, 8 bytes each: they fit in a core's cache."""
 
 LOOKS = 50_000
-"""How often a thread looks whether the others are done before it sleeps until they are: about 1 ms."""
+"""How many times a thread checks whether the others are done, about 1 ms in all, before it sleeps."""
 
 NEARLY_CERTAIN = 0.01
 """A float64 loss below this many nats is left to the exact kernel, which sums 1 - p, not p."""
 
 NO_GAMMA = np.empty((0, 0))
-"""Stands for gamma where nobody asked for it."""
+"""Stands for gamma if it is not wanted."""
 
 
 class Outputs(NamedTuple):
@@ -63,7 +63,7 @@ def solve(
     problem: Problem, grad: NDArray, method: str, workspace: Workspace | None = None,
     gamma: NDArray[np.float64] | None = None,
 ) -> Solution:
-    """Plan a batch, inspect its logits, solve it with a method of `METHODS`, and clear what has no path.
+    """Plan a batch, inspect its logits, and solve it with a method of `METHODS`.
 
     Gradients go to `grad` (T * N, C), in the rows of all used frames: zeros for a
     sequence without a path. For a single sequence the posterior of its states goes
@@ -78,7 +78,7 @@ def solve(
 
 
 def _solve_auto(problem: Problem, plan: Plan, outputs: Outputs, workspace: Workspace | None) -> Solution:
-    """Solve with the certified kernels, and what is too uncertain with the exact kernel.
+    """Solve with the certified kernels; what is too uncertain then, with the exact kernel.
 
     The kernel for short sequences has one exponent per sequence. Where that is not enough, the kernel for
     long ones, with an exponent per label, is tried before the exact one.
@@ -185,9 +185,9 @@ def _inspect_and_certify(
     """Inspect the logits, then solve with the certified kernel; returns its `gaps` (N,).
 
     Waking threads twice, to inspect and to solve, would cost more than inspecting a
-    small batch. So the threads that solve it inspect it first. They only find out
-    whether all logits are finite. If not, `find_tops` raises the error, unless the
-    logits in question are padding or an -inf that is legal.
+    small batch does. So the threads that solve it inspect it first, but they only find
+    out whether all logits are finite. If not, `find_tops` raises the error, unless the
+    logits in question are padding or legal -inf.
     """
     if problem.frames.rows.shape[1] <= FEW_CLASSES:
         gaps = _certify(problem, plan, outputs, workspace, inspect=True)
@@ -281,9 +281,9 @@ def _judge(losses, gaps, lengths, rounding, widest, least, bounds, uncertain):
     uncertain (N,) says which sequences had to be solved, and after this which of their
     answers are too uncertain.
 
-    A gap may be wider than `widest` by what two passes round: 8 roundings per frame.
-    One that is negative by more than that would be a mistake in the bounds, and
-    proves nothing.
+    A gap may be wider than `widest` by the rounding errors of two passes: 8 roundings
+    per frame. A gap that is negative by more than that would mean that the bounds are
+    wrong, so it proves nothing.
     """
     doubts = infinite = 0
     for n in range(len(losses)):

@@ -8,12 +8,12 @@ depend on the number of threads.
 Helpers are threads that wait for work. The calling thread does its share of the
 work and whatever no helper has begun by then, so it only waits for helpers that
 have begun. Callers in several threads may share the helpers. (A pool of
-concurrent.futures would do, but it takes longer to submit a task than a small
-batch can spare.)
+concurrent.futures would do the same, but submitting a task to it takes too long
+for a small batch.)
 
-Helpers are dismissed before a fork, as Python 3.12 and later warn of a fork in a
-process with several threads. The next batch that is worth it starts new ones, in
-the parent and in the child.
+Helpers end before a fork, because Python 3.12 and later warn of a fork in a
+process with several threads. The next batch that is large enough starts new ones,
+in the parent and in the child.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MOST_THREADS = 1024
 """More threads would have nothing to do, and their stacks would fill the memory."""
 
 FORK_WAIT = 1.0
-"""The most seconds that a fork waits for helpers to end. One that works longer is working for another
-thread, and then the process has several threads anyway; or the fork is part of its own task."""
+"""A fork waits for helpers to end, but no more seconds than this. A helper that is still at work then works
+for another thread, or shares the task that forks; so the process has several threads in any case."""
 
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _num_threads = min(_cores, MOST_THREADS)
@@ -95,13 +95,13 @@ def run(task: Callable[[NDArray[np.intp]], None], costs: NDArray) -> None:
 def run_together(task: Callable[[], None], all_done: Callable[[], bool], pieces: int, cost: float) -> None:
     """Call task() in this thread and in helpers, which divide the pieces of the work among themselves.
 
-    This is for work so short that the time in which a thread wakes up matters: a
+    This is for work so short that the time it takes to wake a thread matters: a
     thread that is awake begins at once, and one that wakes up too late finds nothing
     to do and is not waited for.
 
     Parameters
     ----------
-    task : takes and does one piece after the other, until all are taken
+    task : takes and does one piece after another, until all are taken
     all_done : called after task() has returned here; waits for a short time, and says
         whether all pieces are done. If they are, no helper is waited for.
     pieces : how many pieces there are; more threads than that are of no use
@@ -185,7 +185,7 @@ def _as_worker(task: Callable[[], None]) -> None:
 def _get_offers() -> SimpleQueue:
     """The queue where the helpers wait; starts them if need be, one fewer than there are threads.
 
-    If no thread can be started, the queue is one that no thread reads.
+    If no thread can be started, nothing reads the queue.
     """
     global _offers
     offers = _offers
@@ -208,7 +208,7 @@ def _get_offers() -> SimpleQueue:
 
 
 def _dismiss_helpers() -> None:
-    """Let each helper end when it has done its work."""
+    """Tell each helper to end as soon as it has done its work."""
     global _offers
     if _offers is not None:
         for _ in range(_num_threads - 1):
@@ -220,7 +220,7 @@ def _end_helpers() -> None:
     """Before a fork: dismiss the helpers, and wait for them to end, but no longer than FORK_WAIT."""
     with _lock:
         _dismiss_helpers()
-        # Each helper is waited for once: one that goes on for long must not delay every fork.
+        # Each helper is waited for only once: a task that takes long must not delay every fork.
         helpers = [helper for helper in _helpers if helper is not threading.current_thread()]
         _helpers.clear()
     end = time.monotonic() + FORK_WAIT
@@ -233,7 +233,7 @@ def _end_helpers() -> None:
 
 
 def _forget_helpers() -> None:
-    """After a fork: the child has no helpers, and its copy of the lock may be held for ever."""
+    """In the child after a fork: it has no helpers, and the lock may be held by a thread that it lacks."""
     global _offers, _lock
     _offers, _lock = None, threading.RLock()
     _helpers.clear()

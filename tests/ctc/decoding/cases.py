@@ -39,7 +39,7 @@ class Pairs:
 
 
 class Asked:
-    """Another language model by its `score` and `end` alone; `asked` lists the labellings it was asked for.
+    """A model that passes on `score` and `end` of another; `asked` lists the labellings that were scored.
 
     highest_score : the bound that it declares, if any
     """
@@ -58,7 +58,7 @@ class Asked:
 
 
 class AllAtOnce(Asked):
-    """Another language model, which gives the scores of all labels at once."""
+    """A model that gives the scores of another for all labels at once."""
 
     def score(self, prefix, label):
         raise AssertionError("scores_for takes the place of score")

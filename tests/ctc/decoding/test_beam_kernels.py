@@ -11,7 +11,7 @@ from tests.ctc.decoding.cases import Asked, pairs_with_a_gap, random_case
 
 
 class Same:
-    """A language model to which all labels are the same."""
+    """A language model that gives every label the same score."""
 
     def score(self, prefix, label):
         return -1.0

@@ -113,8 +113,8 @@ def log_tails(log_probs, blank):
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 30.0, 1000.0])
 @pytest.mark.parametrize("blank", [0, 4])
-def test_entries_are_those_of_the_equations_in_logarithms(rng, scale, blank):
-    """What shares a row, or is too small for a float, may only be larger."""
+def test_entries_follow_the_equations_in_logarithms(rng, scale, blank):
+    """With shared rows, or below the range of floats, an entry may only be larger than by the equations."""
     log_probs = log_softmax(scale * rng.standard_normal((60, 9)))
     truth = log_probs + log_tails(log_probs, blank)
     label = np.arange(9) != blank
@@ -165,7 +165,7 @@ def test_where_the_budget_ends_the_search_the_truth_is_within_the_gap(rng):
             assert result.stopped == ("proved" if result.gap == 0 else "budget")
             assert result.log_prob <= truth.log_prob + 1e-10 <= result.log_prob + result.gap + 2e-10
             gaps.append(result.gap)
-    assert max(gaps) > 0.1, "the budget never mattered"
+    assert max(gaps) > 0.1, "no budget was small enough to matter"
 
 
 def test_it_is_never_worse_than_the_beam(rng):
@@ -199,8 +199,8 @@ def test_it_stops_early_where_the_gap_does_not_close(rng, monkeypatch):
     assert late.log_prob + late.gap <= early.log_prob + early.gap
 
 
-def test_a_larger_budget_makes_it_more_patient(rng, monkeypatch):
-    """Let PATIENCE be such that the gap would close in 5.5 more doublings."""
+def test_with_a_larger_budget_it_stops_later(rng, monkeypatch):
+    """PATIENCE is set so that the gap is expected to close in 5.5 more doublings."""
     logits = rng.standard_normal((40, 10))
     first = map_decode(logits, budget=64)
     second = map_decode(logits, budget=128)
@@ -212,7 +212,7 @@ def test_a_larger_budget_makes_it_more_patient(rng, monkeypatch):
         assert (result.stopped == "stalled") == (result.prefixes == 128) == (left < 6), f"{left} left"
 
 
-def test_the_seconds_end_the_search(rng):
+def test_a_limit_in_seconds_ends_the_search(rng):
     logits = rng.standard_normal((40, 10))
     result = map_decode(logits, seconds=0)
     assert result.stopped == "seconds" and result.gap > 0

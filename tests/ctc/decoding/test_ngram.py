@@ -83,7 +83,7 @@ def test_all_scores_at_once_are_those_of_score_to_the_last_bit(order, sequences,
             assert scores(prefix).tolist() == right, f"after {prefix}"
 
 
-def test_the_alphabet_is_that_of_the_sequences():
+def test_without_labels_the_alphabet_is_that_of_the_sequences():
     learnt, told = NGram(YEARS, 3), NGram(YEARS, 3, labels=range(10))
     assert learnt.labels == list(range(10))
     logits = np.random.default_rng(5).standard_normal((12, 11))
@@ -93,8 +93,8 @@ def test_the_alphabet_is_that_of_the_sequences():
     assert found == right
 
 
-UNKNOWN = (r"^the language model does not know label 3, a class of the logits \(it knows 3 labels; 2 of 5 "
-           r"are none of these\): make it as NGram\(\.\.\., labels=all classes but the blank\)$")
+UNKNOWN = (r"^the language model does not know label 3, a class of the logits \(it knows 3 labels; 2 of the "
+           r"5 here are not among them\): make it with NGram\(\.\.\., labels=all classes but the blank\)$")
 
 
 @pytest.mark.parametrize("search", [
@@ -110,8 +110,8 @@ def test_classes_that_it_does_not_know_are_refused_before_the_search(search):
 
 @pytest.mark.parametrize("order, weight, bonus", [(1, 1.0, 0.0), (3, 1.0, 0.0), (2, 0.5, 3.0), (3, 2.0, -1.0),
                                                   (2, 0.0, 0.0)])
-def test_a_search_finds_the_same_by_all_scores_at_once_and_one_by_one(rng, order, weight, bonus):
-    """A score never exceeds the bonus, so that is a bound, too."""
+def test_a_search_finds_the_same_with_scores_all_at_once_and_one_by_one(rng, order, weight, bonus):
+    """A score never exceeds the bonus, so the bonus can be declared as highest_score."""
     model = NGram(rng.integers(1, 30, (40, 6)), order, labels=range(1, 30), weight=weight, bonus=bonus)
     for case in range(5):
         logits = rng.choice([1.0, 5.0]) * rng.standard_normal((12, 30))

@@ -1,4 +1,4 @@
-"""Of several mistakes in one batch all are named, the most severe first, each with its sequences."""
+"""If a batch has several mistakes, all are named, the most severe first, each with its sequences."""
 
 from itertools import combinations
 
@@ -50,21 +50,21 @@ def test_several_mistakes_are_all_named():
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_no_pair_of_mistakes_raises(name):
-    """A pair may make no sense, or the second undo the first: then `ctc_loss` takes what has no error."""
+    """The second mistake may undo the first; if no error is found, `ctc_loss` has to accept the batch."""
     for other in MISTAKES:
         plan = Plan()
         MISTAKES[other][2](plan)
         try:
             MISTAKES[name][2](plan)
         except (ValueError, TypeError, IndexError, AttributeError, RuntimeWarning):
-            continue    # it needs what is gone
+            continue    # it needs something that the first mistake has removed
         found = plan.diagnose()
         assert max(map(len, str(found).splitlines())) <= 79, other
         if not found.errors:
             ctc_loss(plan.logits, plan.targets, plan.lengths, plan.target_lengths, **plan.options)
 
 
-def test_kinds_of_values_are_counted_with_their_first_places(rng):
+def test_bad_values_are_counted_by_kind_and_the_first_of_them_named(rng):
     logits = rng.standard_normal((20, 3, 4))
     logits[2:7, 0, 1] = np.nan
     logits[4, 1, 0] = np.inf
@@ -84,7 +84,7 @@ def test_a_bad_frame_hides_no_probabilities(rng):
 
 
 def test_what_is_wrong_with_labels_is_found_beside_padding():
-    """The padding itself is counted once, and is no misfit, no wrong label and no blank."""
+    """Padding is reported as padding alone, not as wrong labels, as blanks or as a misfit, too."""
     targets = np.array([[1, 2, 0, -1, -1], [3, 3, 3, 3, -1], [9, 1, -1, -1, -1]])
     found = diagnose(np.zeros((6, 3, 4)), targets, [6, 6, 6])
     assert [(f.cause, f.indices) for f in found.findings] == [
@@ -93,7 +93,7 @@ def test_what_is_wrong_with_labels_is_found_beside_padding():
 
 
 def test_a_misfit_beside_targets_with_blanks_is_found():
-    """Target 0 is a path, and fits once it is collapsed; target 1 would not fit without its blank either."""
+    """Targets 0 and 1 hold blanks, and fit once they are collapsed like paths; target 2 does not fit."""
     found = diagnose_lengths([[0, 2, 2, 0], [1, 0, 1, 1, 1], [3, 3, 3]], [4, 4, 4])
     assert [(f.cause, f.indices) for f in found.findings] == [
         ("labels-contain-blank", [0, 1]), ("too-few-frames", [2])]

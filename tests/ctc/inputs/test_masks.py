@@ -1,4 +1,4 @@
-"""A mask over the padding says the lengths; any other mask is refused, and so are lengths that differ."""
+"""A mask over the padding gives the lengths; other masks and lengths that contradict it are refused."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def masked_padding(logits, lengths=LENGTHS, hidden=np.nan):
 
 
 def numbers_of(result):
-    """All that a call found, as something that == compares."""
+    """All that a call returned, in a form that == can compare."""
     if isinstance(result, ctc.CTCResult):
         return result.loss.tolist(), result.grad.tolist(), type(result.grad)
     if isinstance(result, ctc.Lattice):
@@ -128,7 +128,7 @@ def test_target_lengths_that_differ_from_the_mask_are_refused(logits, targets, U
 def test_other_masks_over_logits_are_refused(logits, place):
     masked = np.ma.array(logits, mask=False)
     masked[place] = np.ma.masked
-    message = "^logits must not be a masked array, .* last frames .* but sequence {} is not so; pass"
+    message = "^logits must not be a masked array, .* last frames .* unlike in sequence {}; pass"
     for call in CALLS.values():
         for given, layout in ((masked, "TNC"), (masked.swapaxes(0, 1), "NTC")):
             with pytest.raises(TypeError, match=message.format(1)):
@@ -138,7 +138,7 @@ def test_other_masks_over_logits_are_refused(logits, place):
 
 
 def test_a_list_of_masked_frames_is_refused_with_the_remedy(logits):
-    """NumPy makes a plain array of it without a word, and forgets what is masked."""
+    """NumPy would make a plain array of the list, without an error and without the masks."""
     masked = masked_padding(logits, [7, 4, 1])
     for frames in (list(masked), (logits[0], *masked[1:])):
         with pytest.raises(TypeError, match=r"^logits .* list of masked arrays; pass np.ma.stack\(logits\)$"):
@@ -165,7 +165,7 @@ def test_joined_targets_and_lengths_cannot_be_masked(logits):
         ctc.ctc_loss(logits, TARGETS, LENGTHS, np.ma.array([2, 2, 0], mask=[0, 0, 1]))
 
 
-def test_a_mask_that_masks_nothing_says_no_lengths(logits):
+def test_a_mask_that_masks_nothing_gives_no_lengths(logits):
     expected = ctc.ctc_loss(logits, TARGETS, LENGTHS)
     targets = np.ma.array([[1, 2, 9], [3, 3, 9], [9, 9, 9]], mask=np.zeros((3, 3)))
     for given in (targets, list(targets)):

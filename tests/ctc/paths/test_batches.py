@@ -1,4 +1,4 @@
-"""align and lattice of a batch: each sequence has what it would have alone, without its padding."""
+"""`align` and `lattice` give each sequence of a batch what it gets alone and without its padding."""
 
 import numba
 import numpy as np

@@ -1,4 +1,4 @@
-"""Forks: no helper is alive at a fork, none is waited for in vain, and both processes go on computing."""
+"""At a fork no idle helper is alive, a busy one delays it only briefly, and both processes can go on."""
 
 import multiprocessing
 import os
@@ -111,7 +111,7 @@ def test_a_fork_does_not_wait_long_for_a_helper_that_works(monkeypatch):
 
 
 def test_a_task_may_fork(monkeypatch):
-    """Both threads fork while they are in the task: none of them waits for itself, or long for the other."""
+    """Both threads fork while they are in the task: neither waits for itself, or for long for the other."""
     monkeypatch.setattr(threads, "FORK_WAIT", 0.05)
     set_num_threads(2)
     meet, ended = threading.Barrier(2, timeout=30), []
@@ -125,7 +125,7 @@ def test_a_task_may_fork(monkeypatch):
     assert len(set(ended)) == 2
 
 
-def test_forks_in_another_thread_disturb_no_batch():
+def test_batches_are_right_while_another_thread_forks():
     set_num_threads(3)
     errors = []
 
