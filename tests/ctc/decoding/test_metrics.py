@@ -41,7 +41,7 @@ def test_edits_rebuild_both_sequences_at_the_stated_cost(rng):
 
 @pytest.mark.parametrize("length", [63, 64, 65, 200])
 def test_long_sequences_of_which_the_distance_is_known(rng, length):
-    """Labels that appear once each: what was substituted, inserted or deleted cannot be had for less."""
+    """Each label appears once, so the edits that are made here are the fewest possible."""
     reference = list(range(length))
     hypothesis = [-1 if n == 10 else n for n in reference if n not in (3, length - 1)] + [-2, -3]
     assert edit_distance(hypothesis, reference) == edit_distance(reference, hypothesis) == 4

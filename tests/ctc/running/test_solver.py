@@ -69,7 +69,7 @@ def test_sequences_without_work_are_never_uncertain():
 
 def test_what_is_too_uncertain_side_by_side_is_solved_again_alone_and_not_by_exact(rng, monkeypatch):
     logits, targets = improbable(rng, 9)
-    logits[:, ::2] /= 50  # of which one exponent is enough
+    logits[:, ::2] /= 50  # for these one exponent is enough
     calls = []
     for name in ("_work_alone", "_work_side_by_side"):
         work = getattr(solver, name)
