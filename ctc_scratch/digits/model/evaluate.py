@@ -68,12 +68,12 @@ def evaluate(
     return Evaluation(digits, len(truth), errors, sequence_accuracy(read, truth), confusions, decoder)
 
 
-def mean_of(one: Evaluation, other: Evaluation) -> Evaluation:
-    """The means of two evaluations on as many rows each."""
-    return one._replace(rows=one.rows + other.rows,
-                        label_error_rate=(one.label_error_rate + other.label_error_rate) / 2,
-                        row_accuracy=(one.row_accuracy + other.row_accuracy) / 2,
-                        confusions=one.confusions + other.confusions)
+def mean_of(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The mean of several evaluations on as many rows each."""
+    rates = np.mean([(each.label_error_rate, each.row_accuracy) for each in evaluations], axis=0)
+    return evaluations[0]._replace(
+        rows=sum(each.rows for each in evaluations), label_error_rate=float(rates[0]),
+        row_accuracy=float(rates[1]), confusions=sum((each.confusions for each in evaluations), Counter()))
 
 
 def read_rows(model: RowReader, rows: np.ndarray, decoder: Decoder = "greedy",

@@ -24,15 +24,15 @@ from ...ctc.loss import ctc_loss
 from ..data.mnist_files import SIDE
 from ..model.reader import BLANK, RowReader
 from .read import Reading
-from .row import Row
+from .row import DIGIT, Row
 
-LEAST = 0.5         # below this probability a reading is "not sure"
+LEAST = 0.867       # below this probability a reading is "not sure"
 
 EVIDENCE = ("stated", "redrawn", "worst redrawn", "weakest digit", "grain", "shared boxes", "empty boxes",
             "sizes", "smudges", "slope", "pale")
 """The kinds of evidence that the regression weighs; see `evidence`."""
 
-WEIGHTS = (5.457, 0.2237, 0.1888, 0.2931, 0.08837, -4.387, -0.2268, -4.494, -5.517, -0.3419, 1.015, -9.881)
+WEIGHTS = (1.653, 0.1572, 0.5205, 0.02258, 0.02509, -2.425, -0.02402, -2.2, -10.16, -0.176, -1.539, -2.635)
 """The constant, then the weight of each kind of evidence."""
 
 
@@ -84,7 +84,7 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
     again = _probabilities(model, redrawn(row.pixels), labels)
     middles = [(digit.first + digit.last) / 2 for digit in reading.digits]
     inside = np.histogram(middles, [*(box.left for box in row.boxes), row.boxes[-1].right])[0]
-    widths = np.array([(box.right - box.left) // SIDE for box in row.boxes])
+    widths = np.array([max(1, round((box.right - box.left) / DIGIT)) for box in row.boxes])
     inked = row.pixels[row.pixels > 0.1]
     return np.array([
         _logit(reading.probability), _logit(again).mean(), _logit(again).min(),

@@ -27,6 +27,7 @@ PAPER = 0.08            # ink below this is set to 0: in MNIST paper is exactly 
 MOST_DIGITS = 1000      # a row that seems to be longer is a drawn line, or dirt
 LEAST_SLOPE = 0.03      # a line that rises or falls less than this per pixel is taken for level
 SMALLEST, LARGEST = 0.5, 1.8    # a piece is scaled as if its size were within these multiples of the median
+MARGIN = 4              # columns of paper on each side of digits that touch, as in rows spaced by ink
 RIM = 0.06              # width of the pale rim that belongs to a piece's ink, in heights of a digit
 
 
@@ -110,13 +111,10 @@ def make_row(amount: np.ndarray, labels: np.ndarray, line: Sequence[Piece], grey
     drawn, left = [], 0
     for piece, start, end in zip(line, cuts, cuts[1:]):
         first, ink = _cut_out(amount, labels, piece, typical, slope)
-        inked = np.flatnonzero((ink > LEVEL).any(axis=0))
-        height = np.ptp(np.flatnonzero((ink > LEVEL).any(axis=1))) + 1
-        width = inked[-1] + 1 - inked[0]
-        # MNIST scales the larger side; but a piece much wider than the others holds digits that touch.
-        size = height if width > 1.3 * height and width > 1.25 * typical else max(width, height)
+        size, width = _size(ink > LEVEL, typical)
         step = float(np.clip(size, SMALLEST * typical, LARGEST * typical)) / DIGIT   # pixels per column
-        columns = SIDE * int(np.ceil((width / step + 2) / SIDE))
+        columns = int(np.ceil(width / step))
+        columns = SIDE if columns <= SIDE - 2 else columns + 2 * MARGIN
         if left + columns > MOST_DIGITS * SIDE:     # a row made of a hairline would fill the memory
             raise ImageError(f"expected a row of at most {MOST_DIGITS} digits, found a longer one")
         origin, pixels = _draw(ink, columns, step)
@@ -139,6 +137,22 @@ def _slope(labels: np.ndarray, line: Sequence[Piece]) -> float:
     y, x = np.nonzero(ours)
     slope = float(np.polyfit(x, y, 1)[0])
     return slope if abs(slope) > LEAST_SLOPE else 0.0
+
+
+def _size(inked: np.ndarray, typical: float) -> tuple[float, int]:
+    """The size of a digit in a piece of ink, and the width of the piece [pixels].
+
+    MNIST scales the larger side of a digit. A piece that is as high as the others and wider than high holds
+    digits that touch. Not all of them stand at the same height, so the height of a digit is the median over
+    as many equal parts of the piece as there may be digits in it.
+    """
+    columns, lines = np.flatnonzero(inked.any(axis=0)), np.flatnonzero(inked.any(axis=1))
+    width, height = int(np.ptp(columns)) + 1, int(np.ptp(lines)) + 1
+    if width <= 1.25 * height or (height < 0.85 * typical and width <= 1.25 * typical):
+        return max(width, height), width
+    count = max(1, round(width / (0.75 * height)))
+    parts = np.array_split(inked[:, columns[0]:columns[-1] + 1], count, axis=1)
+    return float(np.median([np.ptp(np.flatnonzero(part.any(axis=1))) + 1 for part in parts])), width
 
 
 def _cut_out(amount: np.ndarray, labels: np.ndarray, piece: Piece, typical: float, slope: float

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 LEVEL = 0.3         # ink above this level was drawn or printed; paper is 0 and full ink 1
 LONG = 14           # the shortest rule, in units of its thickness; 25 if the height of a digit is not known
-LEAST = 0.7         # the shortest rule, in heights of a digit
+LEAST = 1.25        # the shortest rule, in heights of a digit
 THICK = 0.12        # the thickest rule, in heights of a digit
 FADED = 2           # [pixels] pale ink this close to a rule is removed with it
 

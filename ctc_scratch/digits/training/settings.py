@@ -55,9 +55,9 @@ class Settings:
                                 "above also blur")
     gap: int = _option(0, "empty columns between two digits, at most")
     overlap: int = _option(0, "columns that two neighbouring digits share, at most")
-    close: float = _option(0.0, "set this fraction of the rows by ink: neighbours touch, overlap, or stand "
-                                "up to 20 columns apart; half of the validation rows then have digits that "
-                                "touch")
+    close: float = _option(0.0, "space this fraction of the rows by ink: neighbours touch, overlap, or stand "
+                                "up to 20 columns apart; validation digits are then read touching and "
+                                "overlapping, too")
     blur: float = _option(0.0, "blur a quarter of the rows, by a Gaussian of at most this standard deviation "
                                "[pixels]")
 

@@ -27,6 +27,9 @@ from .watch import Report, Watch, batch_rates
 REPORT_EVERY = 10
 """Steps between two training records."""
 
+CLOSE_GAPS = (None, 0, -2)
+"""With `close`, validation digits are read in boxes side by side, touching, and overlapping by 2 columns."""
+
 LabelledImages = tuple[np.ndarray, np.ndarray]
 """Images (count, 28, 28) and their labels (count,)."""
 
@@ -161,9 +164,8 @@ class Trainer:
     def _evaluate(self, params: dict[str, np.ndarray], averaged: bool) -> Evaluation:
         """Evaluate these weights, and keep a copy if they are the best so far."""
         model, digits = self.model.with_weights(params), self.settings.test_digits
-        evaluation = evaluate(model, *self.validation_part, digits)
-        if self.settings.close:
-            evaluation = mean_of(evaluation, evaluate(model, *self.validation_part, digits, gap=0))
+        gaps = CLOSE_GAPS if self.settings.close else (None,)
+        evaluation = mean_of([evaluate(model, *self.validation_part, digits, gap=gap) for gap in gaps])
         better, no_worse = _compare(evaluation, self.best)
         if better:
             self.stale = 0

@@ -59,11 +59,12 @@ def test_rows_set_by_ink_are_read_at_their_own_widths(rng, mnist):
     assert evaluation.label_error_rate == pytest.approx(label_error_rate(alone, truth), rel=1e-12)
 
 
-def test_the_mean_of_two_evaluations(rng, mnist):
+def test_the_mean_of_evaluations(rng, mnist):
     model = RowReader(hidden=6, window=4, rng=rng)
-    plain, touching = (evaluate(model, mnist.test_images[:60], mnist.test_labels[:60], 3, gap=gap)
-                       for gap in (None, 0))
-    both = mean_of(plain, touching)
-    assert both.rows == 40 and both.digits == 3
-    assert both.label_error_rate == (plain.label_error_rate + touching.label_error_rate) / 2
-    assert both.confusions.total() == plain.confusions.total() + touching.confusions.total()
+    each = [evaluate(model, mnist.test_images[:60], mnist.test_labels[:60], 3, gap=gap)
+            for gap in (None, 0, -2)]
+    mean = mean_of(each)
+    assert mean.rows == 60 and mean.digits == 3
+    assert mean.label_error_rate == pytest.approx(sum(one.label_error_rate for one in each) / 3, rel=1e-12)
+    assert mean.confusions.total() == sum(one.confusions.total() for one in each)
+    assert mean_of(each[:1]) == each[0]

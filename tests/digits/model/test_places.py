@@ -67,11 +67,11 @@ def test_a_place_follows_its_digit(rows, packaged):
     """Paper before the row moves all places by as much: spikes may stay where they are, ink does not."""
     row = rows[0]
     digits, = read_rows(packaged, row[None])
-    moved = np.pad(row, [(0, 0), (12, 0)])
+    moved = np.pad(row, [(0, 0), (4, 0)])
     assert read_rows(packaged, moved[None]) == [digits]
     here = np.array(find_places(packaged, row, *forward(packaged, row), digits))
     there = np.array(find_places(packaged, moved, *forward(packaged, moved), digits))
-    assert (there == here + 12).all(), f"{here}, {there}"
+    assert (there == here + 4).all(), f"{here}, {there}"
 
 
 # ---- any model ----------------------------------------------------------------------------

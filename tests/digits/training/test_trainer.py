@@ -1,5 +1,7 @@
 """The trainer keeps the weights that validation rows choose, and ends when patience or time runs out."""
 
+from collections import Counter
+
 import pytest
 
 from ctc_scratch.digits.model.evaluate import Evaluation
@@ -17,9 +19,10 @@ def rates(monkeypatch):
     """A list for the test to fill: the label error rates of the evaluations to come."""
     planned = []
 
-    def planned_evaluation(model, images, labels, digits):
+    def planned_evaluation(model, images, labels, digits, gap):
+        assert gap is None
         rate = planned.pop(0)
-        return Evaluation(digits, 1, rate, 1 - rate, {})
+        return Evaluation(digits, 1, rate, 1 - rate, Counter())
 
     monkeypatch.setattr(trainer_module, "evaluate", planned_evaluation)
     return planned
@@ -82,3 +85,15 @@ def test_a_limit_of_minutes_ends_the_run_at_the_end_of_its_schedule(tmp_path):
     trained = [line for line in lines if "rate" in line]
     assert trained[-1]["seconds"] < 4
     assert trained[-1]["rate"] < 0.02 * max(line["rate"] for line in trained), "the rate has come down"
+
+
+def test_with_close_rows_validation_digits_are_read_touching_and_overlapping_too(
+        monkeypatch, tmp_path, capsys):
+    planned = {None: 0.1, 0: 0.2, -2: 0.6}
+    monkeypatch.setattr(trainer_module, "evaluate", lambda model, images, labels, digits, gap: Evaluation(
+        digits, 1, planned[gap], 1 - planned[gap], Counter()))
+    settings = Settings(**{**SMALL, "out": str(tmp_path / "run"), "close": 0.5, "window": 4})
+    train(settings)
+    best = [record for record in records(tmp_path / "run") if "validation_label_error_rate" in record][0]
+    assert best["validation_label_error_rate"] == pytest.approx(0.3, rel=1e-12)
+    assert "the same digits, touching: label error rate" in capsys.readouterr().out
