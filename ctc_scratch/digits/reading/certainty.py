@@ -6,7 +6,7 @@ two more kinds of evidence are taken into account:
 - how probable the same digits are when the row is drawn a little differently: blurred, thinner, flatter,
   slanted. A right reading usually stays probable; a wrong one mostly does not;
 - what was found in the picture: grain, smudges and lines that were left out, boxes in which too many digits
-  or none were read, sizes that differ.
+  or none were read.
 
 Each becomes a number, and a logistic regression turns the numbers into one probability. Its weights were
 fitted to photographs of digits that the network was not trained on, by `benchmarks/tools/calibrate.py`.
@@ -29,10 +29,10 @@ from .row import DIGIT, Row
 LEAST = 0.867       # below this probability a reading is "not sure"
 
 EVIDENCE = ("stated", "redrawn", "worst redrawn", "weakest digit", "grain", "shared boxes", "empty boxes",
-            "sizes", "smudges", "slope", "pale")
+            "smudges", "slope", "pale")
 """The kinds of evidence that the regression weighs; see `evidence`."""
 
-WEIGHTS = (1.653, 0.1572, 0.5205, 0.02258, 0.02509, -2.425, -0.02402, -2.2, -10.16, -0.176, -1.539, -2.635)
+WEIGHTS = (1.742, 0.07261, 0.5631, 0.05351, 0.01106, 0.1241, -0.3051, -2.203, -0.1596, -2.797, -3.092)
 """The constant, then the weight of each kind of evidence."""
 
 
@@ -74,8 +74,7 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
     redrawn, worst redrawn : the mean and the least of this logit over the four rows of `redrawn`
     weakest digit : the logit of the lowest confidence among the digits
     grain : the standard deviation of paper, in units of full ink
-    shared boxes, empty boxes : how many boxes hold more digits than one per 28 columns, or none
-    sizes : the standard deviation of ln(scale) over the pieces of the line
+    shared boxes, empty boxes : how many boxes hold more digits than one per 20 columns, or none
     smudges : ln(1 + marks left out per digit)
     slope : the slope of the line, without its sign
     pale : the share of pixels below 0.7 among those above 0.1, which hold ink
@@ -90,7 +89,7 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
         _logit(reading.probability), _logit(again).mean(), _logit(again).min(),
         _logit(min((digit.confidence for digit in reading.digits), default=0.0)),
         row.noise, np.sum(inside > widths), np.sum(inside == 0),
-        np.std(np.log([box.step for box in row.boxes])), np.log1p(row.left_out / max(len(labels), 1)),
+        np.log1p(row.left_out / max(len(labels), 1)),
         abs(row.slope), float(np.mean(inked < 0.7)) if inked.size else 1.0])
 
 
@@ -123,8 +122,6 @@ def _reason(numbers: np.ndarray) -> str:
         return "the picture is grainy"
     if named["pale"] > 0.75:
         return "the picture is blurred or pale"
-    if named["sizes"] > 0.3:
-        return "the sizes of the digits differ widely"
     if named["smudges"] > 2:
         return "there are many other marks"
     if named["redrawn"] < named["stated"] - 2:

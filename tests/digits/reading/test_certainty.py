@@ -72,7 +72,7 @@ def test_the_fit_finds_the_weights_that_made_the_data(rng):
 def test_each_reason_to_doubt_a_reading_is_given():
     quiet = np.zeros(len(EVIDENCE))
     for name, value in [("shared boxes", 1), ("empty boxes", 1), ("grain", 0.1), ("pale", 0.9),
-                        ("sizes", 0.5), ("smudges", 3), ("redrawn", -5)]:
+                        ("smudges", 3), ("redrawn", -5)]:
         found = quiet.copy()
         found[EVIDENCE.index(name)] = value
         assert certainty._reason(found) != certainty._reason(quiet)
