@@ -184,7 +184,13 @@ UNPROVED = {("loss_case", "exact"), ("log_partition_case", "exact"), ("log_parti
 """Parts of outcomes that say how the answer was found: no check can tell that they are wrong."""
 
 
-@pytest.mark.parametrize("kind", run.KINDS, ids=lambda kind: kind.__name__)
+# This one takes a quarter of a minute.
+SLOW = {"log_partition_case"}
+
+
+@pytest.mark.parametrize("kind", [
+    pytest.param(kind, id=kind.__name__, marks=pytest.mark.slow if kind.__name__ in SLOW else [])
+    for kind in run.KINDS])
 def test_every_kind_of_case_finds_each_part_spoilt(kind):
     """If one part of what a call returns or raises is changed, the check must fail with an AssertionError."""
     parts, found = set(), set()

@@ -48,6 +48,7 @@ def test_several_mistakes_are_all_named():
     assert str(found).endswith("2 errors, 1 suspicion.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MISTAKES)
 def test_no_pair_of_mistakes_raises(name):
     """The second mistake may undo the first; if no error is found, `ctc_loss` has to accept the batch."""

@@ -45,6 +45,7 @@ def packaged():
     return load_model(find_model())
 
 
+@pytest.mark.slow
 def test_each_digit_is_found_on_its_own_ink(mnist, rows, packaged):
     """In rows that are read right: centres lie on the ink of their own digits, and nearly all edges agree."""
     truth = mnist.test_labels[:200].reshape(-1, 5).tolist()
