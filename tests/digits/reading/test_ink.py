@@ -21,3 +21,17 @@ def test_uneven_light_and_grain_are_not_taken_for_ink(rows, rng):
 def test_the_threshold_lies_between_values_that_hardly_differ():
     values = 1 + np.arange(5) * 2.0**-52
     assert values[0] < otsu(values) < values[-1]
+
+
+def test_a_dark_border_and_a_black_pixel_change_no_row(rows):
+    """A border 2 pixels wide once hid all digits, and one black pixel ruined a page."""
+    for row in rows[:5]:
+        clean = grey(paste(row, 3.0, margins=(60, 50, 60, 50)))
+        expected = make_row(clean).pixels
+        bordered, dotted = clean.copy(), clean.copy()
+        bordered[:2], bordered[-2:], bordered[:, :2], bordered[:, -2:] = 0, 0, 0, 0
+        dotted[8, 200], dotted[-9, 220] = 0, 0
+        for picture in (bordered, dotted):
+            made = make_row(picture).pixels
+            assert made.shape == expected.shape
+            assert np.corrcoef(made.ravel(), expected.ravel())[0, 1] > 0.99
