@@ -22,6 +22,7 @@ from scipy import ndimage
 from ...arrays import underflow_is_zero
 from ...ctc.loss import ctc_loss
 from ..data.mnist_files import SIDE
+from ..model.evaluate import model_logits
 from ..model.reader import BLANK, RowReader
 from .read import Reading
 from .row import DIGIT, Row
@@ -106,8 +107,7 @@ def redrawn(pixels: np.ndarray) -> np.ndarray:
 
 def _probabilities(model: RowReader, rows: np.ndarray, labels: list[int]) -> np.ndarray:
     """P(labels | row) for each of the rows (N, 28, W)."""
-    x, lengths = model.frames(rows, np.full(len(rows), rows.shape[2]))
-    logits, _ = model.forward(x, lengths)
+    logits, lengths = model_logits(model, rows)
     return np.exp(-ctc_loss(logits, [labels] * len(rows), lengths, blank=BLANK, infeasible="inf").loss)
 
 

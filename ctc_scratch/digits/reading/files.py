@@ -18,14 +18,11 @@ from ...ctc.reference import log_softmax
 from ..errors import ImageError, OptionError
 from ..model.reader import BLANK, RowReader
 from .certainty import judge
-from .image_file import SUFFIXES
+from .image_file import STDIN, SUFFIXES
 from .page import load_page
 from .read import check, read_with_logits
 from .report import FORMATS, ReadImage, ReadLine, shown
 from .row import Row
-
-STDIN = "-"
-"""This name stands for an image that is piped in."""
 
 
 def read_files(paths: Sequence[str], model: RowReader, decoder: Decoder = "beam", top: int = 1,
@@ -98,7 +95,7 @@ def _read_file(path: str, model: RowReader, decoder: Decoder, top: int, picture:
 
 def read_line(model: RowReader, row: Row, decoder: Decoder = "beam", top: int = 1
               ) -> tuple[ReadLine, np.ndarray]:
-    """Read a row and judge the reading; also returns the logits (T, 11).
+    """Read a row and judge the reading; also returns the logits (T, C).
 
     The first reading gets the probability of `judge`. The other readings share the rest, in proportion to the
     probabilities that the network states.

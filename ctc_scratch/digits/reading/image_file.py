@@ -17,6 +17,9 @@ MOST_PIXELS = 2_000_000     # a larger image is reduced: a row is only 28 pixels
 MOST_HEIGHT = 4000          # [pixels] a taller one is reduced too: `row` pads tall ink almost to a square
 
 
+STDIN = "-"
+"""This name stands for an image that is piped in."""
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
 """How the names of image files end; other files of a folder are not read."""
 
@@ -34,7 +37,7 @@ def load_grey(path: str | os.PathLike) -> tuple[np.ndarray, float]:
     ImageError
         The file is missing, is not a whole image, or is far too large.
     """
-    file: Any = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
+    file: Any = io.BytesIO(sys.stdin.buffer.read()) if path == STDIN else path
     if file is path and not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"
         raise ImageError(f"{path}: expected an image file, found {found}")

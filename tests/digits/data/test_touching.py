@@ -5,13 +5,7 @@ import pytest
 
 from ctc_scratch.ctc import min_frames
 from ctc_scratch.digits.data.augment import CLOSEST, MEETING, WIDEST, Augmentation
-from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.data.touching import INKED, ONWARD, blur, ink_edges, join, place, touching_rows
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
 
 
 def columns_of_ink(row):

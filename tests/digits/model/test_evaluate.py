@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import label_error_rate, sequence_accuracy
-from ctc_scratch.digits.data.mnist_files import load_mnist
 from ctc_scratch.digits.data.rows import consecutive_rows
 from ctc_scratch.digits.data.touching import touching_rows
 from ctc_scratch.digits.model import evaluate as evaluation_module
@@ -12,11 +11,6 @@ from ctc_scratch.digits.model.evaluate import evaluate, mean_of, read_rows
 from ctc_scratch.digits.model.reader import RowReader
 
 pytestmark = pytest.mark.slow  # when kernels run as plain Python
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
 
 
 def test_reading_in_chunks_and_at_once_agree(rng, mnist, monkeypatch):

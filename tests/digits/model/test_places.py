@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc.paths.lattice import lattice
-from ctc_scratch.digits.data.mnist_files import load_mnist
-from ctc_scratch.digits.data.rows import consecutive_rows
 from ctc_scratch.digits.data.touching import ink_edges
 from ctc_scratch.digits.model import places
 from ctc_scratch.digits.model.evaluate import read_rows
@@ -27,17 +25,6 @@ def tiny_model(rng, window=5):
 
 
 # ---- the packaged model -------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
-
-
-@pytest.fixture(scope="module")
-def rows(mnist):
-    """Forty rows of five test digits, (40, 28, 140)."""
-    return consecutive_rows(mnist.test_images[:200], mnist.test_labels[:200], 5)[0]
 
 
 @pytest.fixture(scope="module")

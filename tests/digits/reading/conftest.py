@@ -3,25 +3,11 @@
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from benchmarks.reading import draw
-from ctc_scratch.digits.data.mnist_files import load_mnist
-from ctc_scratch.digits.data.rows import consecutive_rows
 from ctc_scratch.digits.model.reader import RowReader
 from ctc_scratch.digits.reading.page import load_page, make_page
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
-
-
-@pytest.fixture(scope="module")
-def rows(mnist):
-    """Forty rows of five test digits, (40, 28, 140)."""
-    return consecutive_rows(mnist.test_images[:200], mnist.test_labels[:200], 5)[0]
 
 
 def paste(row, size=1.0, light=False, margins=(0, 0, 0, 0), quality=0):
