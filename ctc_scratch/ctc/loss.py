@@ -147,12 +147,12 @@ def ctc_loss(
     check_choice("method", method, METHODS)
     if not isinstance(workspace, (Workspace, type(None))):
         raise TypeError(f"workspace must be a Workspace, got {workspace!r}")
-    frames, packed, blank = _check(logits, targets, logit_lengths, target_lengths, blank, layout)
+    frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     too_short = frames.lengths < packed.lengths + packed.repeats
     if infeasible == "raise" and np.count_nonzero(too_short):
         raise first_infeasible(too_short, frames, packed)
     grad = check_out(out, frames)
-    weights = _weights(packed, reduction)
+    weights = reduction_weights(packed, reduction)
     problem = Problem(frames, packed, blank, weights)
     losses, bounds, exact, no_path = solve(problem, grad.reshape(frames.rows.shape), method, workspace)
     if out is not None:
@@ -170,7 +170,7 @@ def ctc_loss(
     return CTCResult(loss, grad, bounds, exact)
 
 
-def _check(
+def check_batch(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
     what: str = "logits",
 ) -> tuple[Frames, Targets, int]:
@@ -180,7 +180,7 @@ def _check(
     return frames, check_targets(targets, target_lengths, frames, blank), blank
 
 
-def _weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
+def reduction_weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
     """The weight (N,) of each loss in the reduced loss."""
     N = len(packed.lengths)
     if reduction == "batchmean":
@@ -243,7 +243,7 @@ def log_partition(
     LogPartition(log_z=2.70805, gamma=float64 (4, 5))
     """
     check_choice("method", method, ("auto", "exact"))
-    frames, packed, blank = _check(scores, target, None, None, blank, "TNC", "scores")
+    frames, packed, blank = check_batch(scores, target, None, None, blank, "TNC", "scores")
     if not frames.single:
         raise ValueError(f"scores must have shape (T, C), got {frames.logits.shape}")
     gamma = np.zeros((len(frames.rows), 2 * len(packed.labels) + 1))

@@ -20,12 +20,15 @@ LINES_PER_MINUTE = 20
 
 # The rooms from the bottom of the house to its top.
 ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes", "ctc/certified/banded",
-         "ctc/inputs", "ctc/running", "ctc/paths", "ctc/decoding", "ctc/diagnosis", "nn", "plots", "digits",
-         "digits/data", "digits/model", "digits/training", "digits/reading", "digits/lessons", "commands"]
+         "ctc/inputs", "ctc/running", "ctc/chain", "ctc/objectives", "ctc/paths", "ctc/decoding",
+         "ctc/diagnosis", "nn", "plots", "digits", "digits/data",
+         "digits/model", "digits/training", "digits/reading", "digits/lessons", "commands"]
 
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {
     "ctc": ["labels", "enumeration", "reference", "kernels", "loss"],
+    "ctc/chain": ["states", "shares", "forward", "sweep", "solve"],
+    "ctc/objectives": ["common"],
     "nn": ["gradcheck", "layers", "lstm"],
 }
 

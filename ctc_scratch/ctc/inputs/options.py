@@ -25,10 +25,31 @@ def check_count(name: str, value: Any) -> int:
 
 def check_not_negative(name: str, value: Any) -> float:
     """The value as a float, which must be at least 0; inf is allowed."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a real number, got {value!r}")
+    value = _number(name, value)
     if not value >= 0:
         raise ValueError(f"{name} must be at least 0, got {value}")
+    return value
+
+
+def check_not_positive(name: str, value: Any) -> float:
+    """The value as a float, which must be at most 0; -inf is allowed."""
+    value = _number(name, value)
+    if not value <= 0:
+        raise ValueError(f"{name} must be at most 0, got {value}")
+    return value
+
+
+def check_real(name: str, value: Any) -> float:
+    """The value as a float, which must be finite."""
+    value = _number(name, value)
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
     return float(value)
 
 

@@ -1,0 +1,96 @@
+"""One frame of the forward pass: gamma, the sums over the states of a column, centred values, entropy.
+
+Rows of states begin with two zeros: state s stands at index s + 2. `shares` (3, S + 2) are those of the moves
+into the frame, by the state that they come from.
+"""
+
+from ...compiled.bits import LN2, bits_of_float64, float64_from_bits
+from ..exact.flags import part
+from ..exact.pairs import COUNT_BIAS, COUNT_BITS, FRACTION, ONE
+
+ROOT_HALF = 0.7071067811865476
+LEAST = 2.0**-1000
+"""Shares below this count as 0 in an entropy, to which they would add less than 1e-298."""
+
+
+@part
+def move(before, shares, lo, hi, after):
+    """after(s) = the sum of before * share over the moves into each of the states lo..hi-1."""
+    stay, step, skip = shares[0], shares[1], shares[2]
+    for s in range(lo, hi):
+        after[s + 2] = before[s + 2] * stay[s + 2] + before[s + 1] * step[s + 1] + before[s] * skip[s]
+    # The next frame reads up to two states on either side.
+    after[lo] = after[lo + 1] = 0.0
+    for s in range(hi + 2, min(hi + 4, after.shape[0])):
+        after[s] = 0.0
+
+
+@part
+def occupancy_of(gamma, slots, lo, hi, occupancy):
+    """occupancy[k] = the sum of gamma over the states lo..hi-1 that emit column k."""
+    occupancy[:] = 0.0
+    for s in range(lo, hi):
+        occupancy[slots[s]] += gamma[s + 2]
+
+
+@part
+def centre(values, occupancy, out):
+    """out = values - their mean under occupancy, from differences to the value of the largest occupancy."""
+    top, mean = 0, 0.0
+    for k in range(1, occupancy.shape[0]):
+        if occupancy[k] > occupancy[top]:
+            top = k
+    for k in range(occupancy.shape[0]):
+        out[k] = values[k] - values[top]
+        mean += occupancy[k] * out[k]
+    for k in range(occupancy.shape[0]):
+        out[k] -= mean
+
+
+@part
+def log_share(share, others):
+    """ln share for a share in [2^-1000, 1], where share + others = 1; relative error some 2^-52.
+
+    A share near 1 has lost the digits that its logarithm needs, but `others` has them. With the right s,
+    ln((1 + s) / (1 - s)) = 2 (s + s^3 / 3 + s^5 / 5 + ...), and s^2 < 0.0295 here.
+    """
+    bits = bits_of_float64(share)
+    mantissa = float64_from_bits((bits & FRACTION) | ONE)
+    exponent = float64_from_bits(COUNT_BITS | (bits >> 52)) - COUNT_BIAS
+    large = mantissa > 2.0 * ROOT_HALF
+    mantissa, exponent = 0.5 * mantissa if large else mantissa, exponent + 1.0 if large else exponent
+    near = share > ROOT_HALF
+    s = -others / (2.0 - others) if near else (mantissa - 1.0) / (mantissa + 1.0)
+    exponent = 0.0 if near else exponent
+    q = s * s
+    series = 1 / 21
+    series = series * q + 1 / 19
+    series = series * q + 1 / 17
+    series = series * q + 1 / 15
+    series = series * q + 1 / 13
+    series = series * q + 1 / 11
+    series = series * q + 1 / 9
+    series = series * q + 1 / 7
+    series = series * q + 1 / 5
+    series = series * q + 1 / 3
+    return (2.0 * s + 2.0 * s * (q * series)) + exponent * LN2
+
+
+@part
+def entropy_of(gamma, shares, lo, hi, terms):
+    """The sum over the states lo..hi-1 of gamma times the entropy of their moves [nats]."""
+    surprises(gamma[lo + 2:hi + 2], shares[0, lo + 2:hi + 2], shares[1, lo + 2:hi + 2],
+              shares[2, lo + 2:hi + 2], terms[:hi - lo])
+    total = 0.0
+    for s in range(hi - lo):
+        total += terms[s]
+    return total
+
+
+@part
+def surprises(gamma, stay, step, skip, out):
+    """out(s) = - gamma(s) times the sum of share ln share over the three moves."""
+    for s in range(out.shape[0]):
+        a, b, c = stay[s], step[s], skip[s]
+        out[s] = -gamma[s] * (a * log_share(max(a, LEAST), b + c) + b * log_share(max(b, LEAST), a + c)
+                              + c * log_share(max(c, LEAST), a + b))

@@ -1,0 +1,122 @@
+"""The posterior of one sequence, from the scores of all classes: columns in, classes out."""
+
+from __future__ import annotations
+
+from typing import Collection, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import underflow_is_zero
+from ..exact.emissions import LARGEST_LOGIT
+from .states import PLAIN, Topology, states_in
+from .sweep import BUDGET, Outputs, Weights, solve_sequence
+
+WANTS = ("gamma", "xi", "entropy")
+
+
+class Posterior(NamedTuple):
+    """The posterior over the alignments of one target; arrays that were not asked for are None.
+
+    log_z : ln Z, the logarithm of the sum of e^(total log-weight) over all alignments; -inf if there is none,
+        and all else is then 0
+    occupancy : (T, C) the posterior of class c at frame t, d log_z / d scores
+    covariance : (T, C) the covariance of V with "class c at frame t": the Hessian of log_z times the values
+    gamma : (T, S) the posterior of state s at frame t
+    xi : (T + 1, 3, S) the posterior of being in state s at frame t - 1 and making move m (stay, step, skip)
+        into frame t. Before frame 0 a path is in state 0; a stay after the last frame is the end.
+    entropy : of the distribution over alignments [nats]
+    """
+
+    log_z: float
+    occupancy: NDArray[np.float64]
+    covariance: NDArray[np.float64] | None
+    gamma: NDArray[np.float64] | None
+    xi: NDArray[np.float64] | None
+    entropy: float | None
+
+
+@underflow_is_zero
+def posterior(
+    scores: NDArray, labels: NDArray[np.intp], blank: int, *, topology: Topology = PLAIN,
+    enter: NDArray[np.float64] | None = None, star: tuple[NDArray[np.intp], float] | None = None,
+    values: NDArray[np.float64] | None = None, moves: NDArray[np.float64] | None = None,
+    want: Collection[str] = (), budget: int = BUDGET,
+) -> Posterior:
+    """The posterior over the alignments of checked labels (U,) under checked scores (T, C), and covariances.
+
+    The weight of an alignment is e^(the sum of its scores), times e^enter[t] for each label that it enters
+    at frame t.
+
+    Parameters
+    ----------
+    scores : log-weight of each class at each frame; -inf is legal, and T may be 0
+    topology : which moves are allowed
+    enter : (T,) log-weight of entering a label at frame t; -inf is legal
+    star : positions 0..U, and a log-weight w <= 0. The blank state at these positions also emits each other
+        class c, with weight e^(w + scores[t, c]).
+    values : (T, C) finite v; asks for the covariance with V, the sum of v[t, c] over the frames of a path
+    moves : (T + 1, 3, S) w, in the order of `xi`, to be added to V for each move; `values` must be given, too
+    want : some of WANTS
+    budget : bytes of shares that may be kept at a time
+
+    Notes
+    -----
+    O(T U) time, and O(T min(U, C) + sqrt(T) U) memory if neither gamma nor xi is asked for.
+    """
+    T, C = scores.shape
+    S = 2 * len(labels) + 1
+    states, used = states_in(T, labels, topology)
+    columns = np.append(blank, used)
+    kept = np.asarray(scores[:, columns], dtype=np.float64)
+    np.clip(kept, -LARGEST_LOGIT, LARGEST_LOGIT, out=kept, where=kept > -np.inf)
+    starred = None
+    if star is not None and star[1] > -np.inf and len(star[0]):
+        starred = starred_scores(scores, blank, star[1])
+        states.slots[2 * star[0]] = len(columns)
+        kept = np.column_stack([kept, starred])
+    K = kept.shape[1]
+
+    weights = Weights(
+        np.ascontiguousarray(kept), np.empty(0) if enter is None else enter,
+        np.empty((0, K)) if values is None else np.ascontiguousarray(values[:, columns]),
+        np.empty((0, 3, S)) if moves is None else moves)
+    outputs = Outputs(
+        np.zeros((T, K)), np.zeros((T if values is not None else 0, K)),
+        np.zeros((T if "gamma" in want else 0, S)), np.zeros((T + 1 if "xi" in want else 0, 3, S)),
+        np.zeros(T if "entropy" in want else 0))
+    log_z = 0.0 if S == 1 else -np.inf
+    if T > 0:
+        log_z = solve_sequence(weights, states, outputs, budget)
+
+    def by_class(array):
+        full = np.zeros((T, C))
+        full[:, columns] = array[:, :len(columns)]
+        if starred is not None:
+            full += array[:, -1:] * star_shares(scores, blank, star[1], starred)
+        return full
+
+    return Posterior(
+        float(log_z), by_class(outputs.occupancy),
+        by_class(outputs.covariance) if values is not None else None,
+        outputs.gamma if "gamma" in want else None, outputs.xi if "xi" in want else None,
+        float(outputs.entropies.sum()) if "entropy" in want else None)
+
+
+def starred_scores(scores: NDArray, blank: int, weight: float) -> NDArray[np.float64]:
+    """ln(e^scores[blank] + e^weight * the sum of e^scores of all other classes), for each frame (T,)."""
+    weighted = _weighted(scores, blank, weight)
+    top = np.maximum(weighted.max(axis=1), -LARGEST_LOGIT)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(weighted - top[:, None]).sum(axis=1))
+
+
+def star_shares(scores: NDArray, blank: int, weight: float, starred: NDArray) -> NDArray[np.float64]:
+    """The share of each class (T, C) in a starred blank state; zeros where that state is impossible."""
+    return np.exp(_weighted(scores, blank, weight) - np.maximum(starred, -LARGEST_LOGIT)[:, None])
+
+
+def _weighted(scores: NDArray, blank: int, weight: float) -> NDArray[np.float64]:
+    weighted = np.asarray(scores, dtype=np.float64) + weight
+    weighted[:, blank] = scores[:, blank]
+    return weighted

@@ -1,0 +1,235 @@
+"""The passes over one sequence: backward for shares, forward for gamma, backward for covariances.
+
+Frame t stands in block t // B. Before a block is used, its shares are in `Memory.shares`: at first those of
+the last block, down to those of block 0; then they are computed again, block after block.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compiled.bits import EMPTY, LN2, near_one
+from ..exact.flags import kernel, part
+from ..exact.pairs import copy_states
+from ..exact.recursion import emitting
+from .forward import centre, entropy_of, move, occupancy_of
+from .shares import emissions, enter_labels, moves_out
+
+BUDGET = 32 * 2**20
+"""Bytes of shares that may be kept at a time; above it, checkpoints are kept instead."""
+
+# The comments give shapes: T frames, S states, K columns of scores, blocks of B frames, J blocks. Rows of
+# S + 2 states begin with two zeros: state s stands at index s + 2.
+
+
+class Weights(NamedTuple):
+    """The log-weights of alignments, and the values whose covariances are asked for."""
+
+    scores: NDArray  # (T, K) log-weight of each column; -inf is legal
+    enter: NDArray  # (T,) log-weight of a move into a label at each frame, or (0,) for none
+    values: NDArray  # (T, K) v, finite, or (0, K) if no covariance is asked for
+    moves: NDArray  # (T + 1, 3, S) w of each move into each frame from each state, or (0, 3, S) for none
+
+
+class Outputs(NamedTuple):
+    """Arrays of zeros that are filled; those with no rows are not asked for."""
+
+    occupancy: NDArray  # (T, K) the sum of gamma over the states of each column
+    covariance: NDArray  # (T, K) the sum of cov over the states of each column
+    gamma: NDArray  # (T, S)
+    xi: NDArray  # (T + 1, 3, S) of each move into each frame; a stay after the last frame is the end
+    entropies: NDArray  # (T,) of the moves into each frame [nats]
+
+
+class Memory(NamedTuple):
+    """Scratch for one sequence."""
+
+    shares: NDArray  # (B, 3, S + 2) of the moves into each frame of a block, by the state they come from
+    gamma: NDArray  # (B + 1, S + 2) of a block, the frame before it first
+    mean: NDArray  # (B + 1, S + 2) gamma A of a block, the frame before it first
+    values: NDArray  # (B, K) v, centred under gamma
+    joints: NDArray  # (2, 2, S + 4) joint of a frame and of the next, in turn
+    entered: NDArray  # (2, S + 4) joint of a frame for moves into it that are weighted
+    ends: NDArray  # (J, 2, S + 4) joint at the last frame of each block
+    starts: NDArray  # (J, 2, S + 2) gamma and mean at the frame before each block
+    row: NDArray  # (2, K) emissions of a frame as pairs, or occupancy
+    rest: NDArray  # (2, S + 4) B of a frame and of the next, in turn
+    terms: NDArray  # (S + 2,)
+
+
+@part
+def allocate(T, S, K, budget):
+    """The Memory of a sequence: one block if that takes at most `budget` bytes, else of sqrt(T) frames."""
+    B = T if T * 8 * (5 * (S + 2) + K) <= budget else int(math.ceil(math.sqrt(T)))
+    J = (T + B - 1) // B
+    return Memory(
+        np.zeros((B, 3, S + 2)), np.zeros((B + 1, S + 2)), np.zeros((B + 1, S + 2)), np.zeros((B, K)),
+        np.zeros((2, 2, S + 4)), np.zeros((2, S + 4)), np.zeros((J, 2, S + 4)), np.zeros((J, 2, S + 2)),
+        np.zeros((2, K)), np.zeros((2, S + 4)), np.zeros(S + 2))
+
+
+# ---- backward: beta as pairs, and the shares
+
+
+@part
+def shares_of_block(weights, states, memory, j):
+    """Fill memory.shares with block j, whose last joint is memory.ends[j].
+
+    The joint of the frame before the block is left in memory.joints; for block 0 it is the one of the blank
+    before the first frame, which is Z.
+    """
+    T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
+    end = min(T, (j + 1) * B)
+    copy_states(memory.ends[j], memory.joints[(end - 1) % 2])
+    for t in range(end - 1, j * B - 1, -1):
+        joint, before, entered = memory.joints[t % 2], memory.joints[(t + 1) % 2], memory.entered
+        lo, hi = states.windows[t, 0], states.windows[t, 1]  # states at frame t - 1
+        if weights.enter.shape[0] > 0:
+            enter_labels(joint, weights.enter[t], lo, hi, entered)
+        else:
+            entered = joint
+        moves_out(joint, entered, states, lo, hi, memory.shares[t - j * B], before)
+        if t > 0:
+            emissions(weights.scores[t - 1], memory.row[0], memory.row[1])
+            emitting(before, memory.row, states.slots, lo, hi)
+
+
+@part
+def backward_pass(weights, states, memory):
+    """Z as a pair; memory then holds the shares of block 0, and the end of every block."""
+    T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
+    last = memory.joints[(T - 1) % 2]
+    last[0], last[1] = 0.0, EMPTY
+    for s in range(max(S - 2, 0), S):  # an alignment ends in the last blank or the last label
+        last[0, s + 2], last[1, s + 2] = 1.0, 0.0
+    emissions(weights.scores[T - 1], memory.row[0], memory.row[1])
+    emitting(last, memory.row, states.slots, states.windows[T, 0], states.windows[T, 1])
+    for j in range((T + B - 1) // B - 1, -1, -1):
+        copy_states(memory.joints[(min(T, (j + 1) * B) - 1) % 2], memory.ends[j])
+        shares_of_block(weights, states, memory, j)
+    return memory.joints[1, 0, 2], memory.joints[1, 1, 2]  # of the blank before frame 0
+
+
+# ---- forward: gamma, gamma A, entropy
+
+
+@part
+def forward_block(weights, states, memory, outputs, j, first_time):
+    """Fill memory.gamma, .mean and .values of block j; and the outputs of its frames, the first time."""
+    T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
+    memory.gamma[0], memory.mean[0] = memory.starts[j, 0], memory.starts[j, 1]
+    for t in range(j * B, min(T, (j + 1) * B)):
+        k, occupancy = t - j * B, memory.row[0]
+        before, shares = memory.gamma[k], memory.shares[k]
+        gamma, mean = memory.gamma[k + 1], memory.mean[k + 1]
+        lo, hi = states.windows[t + 1, 0], states.windows[t + 1, 1]
+        move(before, shares, lo, hi, gamma)
+        occupancy_of(gamma, states.slots, lo, hi, occupancy)
+        if weights.values.shape[0] > 0:
+            centre(weights.values[t], occupancy, memory.values[k])
+            move(memory.mean[k], shares, lo, hi, mean)
+            if weights.moves.shape[0] > 0:
+                for m in range(3):
+                    for s in range(max(lo - m, 0), hi - m):
+                        mean[s + m + 2] += before[s + 2] * shares[m, s + 2] * weights.moves[t, m, s]
+            for s in range(lo, hi):
+                mean[s + 2] += gamma[s + 2] * memory.values[k, states.slots[s]]
+        if first_time:
+            first, end = states.windows[t, 0], states.windows[t, 1]
+            outputs.occupancy[t] = occupancy
+            if outputs.entropies.shape[0] > 0:
+                outputs.entropies[t] = entropy_of(before, shares, first, end, memory.terms)
+            if outputs.gamma.shape[0] > 0:
+                outputs.gamma[t, lo:hi] = gamma[lo + 2:hi + 2]
+            if outputs.xi.shape[0] > 0:
+                for m in range(3):
+                    for s in range(first, end):
+                        outputs.xi[t, m, s] = before[s + 2] * shares[m, s + 2]
+
+
+# ---- backward once more: the rest of V, and covariances
+
+
+@part
+def covariance_block(weights, states, memory, outputs, j):
+    """Fill outputs.covariance for block j, and leave B of the frame before the block in memory.rest."""
+    T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
+    for t in range(min(T, (j + 1) * B) - 1, j * B - 1, -1):
+        k, covariance = t - j * B, outputs.covariance[t]
+        rest, before = memory.rest[t % 2], memory.rest[(t + 1) % 2]
+        shares, values = memory.shares[k], memory.values[k]
+        lo, hi = states.windows[t + 1, 0], states.windows[t + 1, 1]
+        covariances(memory.gamma[k + 1], memory.mean[k + 1], rest, lo, hi, memory.terms)
+        occupancy_of(memory.terms, states.slots, lo, hi, covariance)
+        for s in range(lo, hi):
+            rest[s + 2] += values[states.slots[s]]
+        for s in range(states.windows[t, 0] + 2, states.windows[t, 1] + 2):
+            before[s] = shares[0, s] * rest[s] + shares[1, s] * rest[s + 1] + shares[2, s] * rest[s + 2]
+        if weights.moves.shape[0] > 0:
+            for m in range(3):
+                for s in range(states.windows[t, 0], states.windows[t, 1]):
+                    before[s + 2] += shares[m, s + 2] * weights.moves[t, m, s]
+
+
+@part
+def covariances(gamma, mean, rest, lo, hi, out):
+    """out(s) = gamma(s) (D(s) - the mean of D under gamma), where D = mean / gamma + rest.
+
+    D is taken relative to the most probable state, so that the mean is a sum of small weights times
+    differences.
+    """
+    top = lo + 2
+    for s in range(lo + 2, hi + 2):
+        if gamma[s] > gamma[top]:
+            top = s
+    middle, total = mean[top] / gamma[top] + rest[top], 0.0
+    for s in range(lo + 2, hi + 2):
+        out[s] = mean[s] + gamma[s] * (rest[s] - middle)
+    out[top] = 0.0
+    for s in range(lo + 2, hi + 2):
+        total += out[s]
+    for s in range(lo + 2, hi + 2):
+        out[s] -= gamma[s] * total
+
+
+# ---- all of it
+
+
+@part
+def sweep(weights, states, memory, outputs):
+    """ln Z; the outputs are filled, or left alone if there is no alignment."""
+    T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
+    if states.windows[T, 1] < S - 1:  # the last label cannot be reached
+        return -np.inf
+    z, exponent = backward_pass(weights, states, memory)
+    if z == 0.0:
+        return -np.inf
+    blocks = (T + B - 1) // B
+    memory.starts[0, 0, 2] = 1.0  # before the first frame all mass is in the first blank
+    for j in range(blocks):
+        if j > 0:
+            shares_of_block(weights, states, memory, j)
+            memory.starts[j, 0], memory.starts[j, 1] = memory.gamma[B], memory.mean[B]
+        forward_block(weights, states, memory, outputs, j, True)
+    if outputs.xi.shape[0] > 0:
+        lo, hi = states.windows[T, 0], states.windows[T, 1]
+        outputs.xi[T, 0, lo:hi] = memory.gamma[T - (blocks - 1) * B, lo + 2:hi + 2]
+    if weights.values.shape[0] > 0:
+        if weights.moves.shape[0] > 0:
+            memory.rest[(T - 1) % 2, 2:S + 2] = weights.moves[T, 0]
+        for j in range(blocks - 1, -1, -1):
+            if j < blocks - 1:
+                shares_of_block(weights, states, memory, j)
+                forward_block(weights, states, memory, outputs, j, False)
+            covariance_block(weights, states, memory, outputs, j)
+    mantissa, exponent = near_one(z, exponent)
+    return math.log(mantissa) + exponent * LN2
+
+
+@kernel
+def solve_sequence(weights, states, outputs, budget):
+    """ln Z of one sequence of at least one frame."""
+    memory = allocate(states.windows.shape[0] - 1, states.slots.shape[0], weights.scores.shape[1], budget)
+    return sweep(weights, states, memory, outputs)

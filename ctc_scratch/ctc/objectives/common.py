@@ -1,0 +1,80 @@
+"""What all objectives share: checks, the softmax, threads, infeasible targets, reduction.
+
+An objective gives, for one sequence, its value and its derivative w.r.t. ln y. `solve_batch` does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...arrays import underflow_is_zero
+from ..inputs.frames import Layout
+from ..inputs.options import check_choice
+from ..inputs.targets import first_infeasible
+from ..inputs.values import check_values
+from ..loss import INFEASIBLE, REDUCTIONS, Infeasible, Reduction, check_batch, reduction_weights
+from ..reference import log_softmax
+from ..running import threads
+
+Objective = Callable[[NDArray[np.float64], NDArray[np.intp], int], tuple[float, NDArray[np.float64]]]
+"""(log_probs (T, C), labels (U,), n) -> the value for sequence n, and its derivative (T, C) w.r.t. log_probs.
+
+log_probs are taken for independent numbers: the softmax is differentiated afterwards."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ObjectiveResult:
+    """The value of an objective, and its gradient.
+
+    loss : float64, (N,) with reduction "none"; a scalar with the others and for a single sequence
+    grad : d loss / d logits, in the dtype, shape and layout of the logits
+    """
+
+    loss: np.float64 | NDArray[np.float64]
+    grad: NDArray[np.floating]
+
+    def __repr__(self) -> str:
+        loss = np.array2string(np.asarray(self.loss), precision=6, threshold=6, edgeitems=2, separator=", ")
+        return f"{type(self).__name__}(loss={loss}, grad={self.grad.dtype} {self.grad.shape})"
+
+
+def solve_batch(
+    objective: Objective, logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None,
+    target_lengths: ArrayLike | None, *, blank: int, reduction: Reduction, infeasible: Infeasible,
+    layout: Layout,
+) -> ObjectiveResult:
+    """Evaluate an objective for each sequence of a batch; the arguments after it are those of `ctc_loss`.
+
+    A value of inf means that the target has no alignment.
+    """
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("infeasible", infeasible, INFEASIBLE)
+    frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
+    check_values(frames)
+    weights = reduction_weights(packed, reduction)
+    losses = np.zeros(len(frames.lengths))
+    grad = np.zeros(frames.logits.shape, frames.logits.dtype)
+    rows = grad.reshape(frames.rows.shape)
+
+    @underflow_is_zero
+    def task(samples: NDArray[np.intp]) -> None:
+        for n in samples.tolist():
+            log_probs = log_softmax(frames.rows_of(frames.rows, n))
+            losses[n], slope = objective(log_probs, packed.of(n), n)
+            if losses[n] < np.inf:
+                slope -= np.exp(log_probs) * slope.sum(axis=1, keepdims=True)
+                frames.rows_of(rows, n)[:] = weights[n] * slope
+
+    threads.run(task, frames.lengths * (10 * packed.lengths + frames.rows.shape[1]))
+    impossible = losses == np.inf
+    if impossible.any():
+        if infeasible == "raise":
+            raise first_infeasible(impossible, frames, packed)
+        if infeasible == "zero":
+            losses[impossible] = 0.0
+    loss = np.dot(weights, losses) if reduction != "none" else losses[0] if frames.single else losses
+    return ObjectiveResult(loss, grad)
