@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "ctc.paths": ["compiled", "arrays", "ctc.labels", "ctc.enumeration", "ctc.reference",
                   "ctc.exact.emissions", "ctc.inputs", "ctc.running.threads", "ctc.loss"],
     "ctc.chain": ["compiled", "arrays", "ctc.exact"],
+    "ctc.hessian": ["arrays", "ctc.labels", "ctc.enumeration", "ctc.reference", "ctc.inputs",
+                    "ctc.running.threads", "ctc.loss", "ctc.chain"],
     "ctc.objectives": ["arrays", "ctc.labels", "ctc.reference", "ctc.inputs", "ctc.running.threads",
                        "ctc.loss", "ctc.chain"],
     "ctc.decoding": ["compiled", "arrays", "ctc.labels", "ctc.inputs", "ctc.running.threads", "ctc.loss",
