@@ -43,7 +43,8 @@ def hessian_product(scores, labels, vectors, blank=0, *, bits=256):
         ends = [_solve_exactly(
             [[mpf(float(scores[t, c])) + sign * step * mpf(float(vectors[t, c])) for c in range(C)]
              for t in range(T)], labels, blank, False).grad for sign in (1, -1)]
-        return np.array([[(low - high) / (2 * step) for high, low in zip(*rows)] for rows in zip(*ends)], float)
+        return np.array([[(low - high) / (2 * step) for high, low in zip(*rows)]
+                         for rows in zip(*ends)], float)
 
 
 def _solve_exactly(logits, labels, blank, normalise):
