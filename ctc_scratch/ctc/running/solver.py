@@ -39,7 +39,7 @@ class Outputs(NamedTuple):
 
     losses: NDArray[np.float64]  # (N,)
     grad: NDArray  # (T * N, C), in the order of the logits' rows
-    gamma: NDArray[np.float64] | None  # (T, S), for a single sequence
+    gamma: NDArray[np.float64] | None  # (T * N, S of the longest target), in the same order
 
 
 class Solution(NamedTuple):
@@ -66,11 +66,12 @@ def solve(
     """Plan a batch, inspect its logits, and solve it with a method of `METHODS`.
 
     Gradients go to `grad` (T * N, C), in the rows of all used frames: zeros for a
-    sequence without a path. For a single sequence the posterior of its states goes
-    to `gamma` (T, S), if that is given. Logits that cannot be used raise an error
-    before anything is written.
+    sequence without a path. The posteriors of the states go to the same rows of
+    `gamma` (T * N, S of the longest target), if that is given; it must hold zeros.
+    Logits that cannot be used raise an error before anything is written. The kernel
+    for sequences side by side always has a softmax, and gives no gamma.
     """
-    plan = make_plan(problem, side_by_side=gamma is None)
+    plan = make_plan(problem, side_by_side=problem.normalise and gamma is None)
     solution = METHODS[method](problem, plan, Outputs(plan.losses, grad, gamma), workspace)
     if solution.impossible:
         _clear_impossible(problem, solution, grad)
@@ -300,7 +301,7 @@ def _count_impossible(losses: NDArray[np.float64]) -> int:
 
 
 def _clear_impossible(problem: Problem, solution: Solution, grad: NDArray) -> None:
-    """Sequences without a path get a bound and gradients of exactly 0."""
+    """Sequences without a path get a bound and gradients of exactly 0; no kernel writes their gamma."""
     impossible = solution.losses == np.inf
     solution.bounds[impossible] = 0.0
     for n in np.flatnonzero(impossible).tolist():

@@ -50,9 +50,10 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
 
     gaps: (Z_up - min Q_t) / min Q_t, plus the share of Z_up that the first pass may have left out; inf if
     there is no answer, negative if the program is at fault. progress: the record of `compiled/counter` that
-    all threads share. The workspaces w and `kept` must hold `workspace_size` numbers. The three passes are
-    called from here, and not from functions between, because each call level costs LLVM another optimisation
-    pass.
+    all threads share. The workspaces w and `kept` must hold `workspace_size` numbers. gamma is empty, or
+    holds zeros, and gets the posteriors of frame t in the row in which grad gets its gradient; grad is
+    -occupancy without `normalise`. The three passes are called from here, and not from functions between,
+    because each call level costs LLVM another optimisation pass.
     """
     C = rows.shape[1]
     while True:
@@ -60,17 +61,18 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
         if k >= len(samples):
             break
         n = samples[k]
-        sequence = make_sequence(n, lengths, labels, offsets, blank, C, (n_stride, t_stride), weights)
+        sequence = make_sequence(n, lengths, labels, offsets, blank, (C, n_stride, t_stride), weights,
+                                 normalise)
         if sequence.T > LONGEST:
             gaps[n] = np.inf
             count(progress, DONE, 1)
             continue
         at = make_places(sequence.T, sequence.U, C, blank, budget)
         if sequence.dense:
-            shift, guess = tiles_of_classes(w, at, sequence, rows, normalise)
+            shift, guess = tiles_of_classes(w, at, sequence, rows)
         else:
             guess = OF_ZERO
-            shift = tiles_of_columns(w, at, sequence, rows, tops, normalise, grad)
+            shift = tiles_of_columns(w, at, sequence, rows, tops, grad)
         mark_skips(w, at, sequence)
 
         low, high = np.zeros(sequence.periods, np.intp), np.zeros(sequence.periods, np.intp)

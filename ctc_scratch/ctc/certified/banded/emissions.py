@@ -42,15 +42,15 @@ MANY = 32
 
 
 @part
-def tiles_of_classes(w, at, sequence, rows, normalise):
+def tiles_of_classes(w, at, sequence, rows):
     """Fill at.emit with the softmax of every frame, a tile of eight frames at a time.
 
-    Without `normalise` the emissions are e^(score - largest score). Returns two numbers: the sum of the
-    largest scores that were subtracted (0 with `normalise`), and a guess of the exponent of Z. The guess is
+    Without a softmax the emissions are e^(score - largest score). Returns two numbers: the sum of the
+    largest scores that were subtracted (0 with a softmax), and a guess of the exponent of Z. The guess is
     the exponent of the product of the largest probability of each frame, or OF_ZERO: it counts only if these
     classes have between U / 2 and 2 U runs of frames without a blank.
     """
-    C, t_stride, shift = rows.shape[1], sequence.t_stride, 0.0
+    C, t_stride, normalise, shift = rows.shape[1], sequence.t_stride, sequence.normalise, 0.0
     guessing, heard, silent, greedy = normalise and sequence.U >= MANY, 0, True, 0.0
     line = np.empty(PERIOD * C, rows.dtype)
     for p in range(sequence.periods):
@@ -136,8 +136,11 @@ def mark_faint(w, tile, rows, first, t_stride, frames, line):
 
 
 @part
-def tiles_of_columns(w, at, sequence, rows, tops, normalise, grad):
-    """Fill all tiles, and grad = weight * softmax. Returns the sum that was subtracted, 0 with normalise."""
+def tiles_of_columns(w, at, sequence, rows, tops, grad):
+    """Fill all tiles, and grad = weight * softmax, or 0 without a softmax.
+
+    Returns the sum of the largest scores that were subtracted, 0 with a softmax.
+    """
     columns, t_stride, C = sequence.columns, sequence.t_stride, rows.shape[1]
     line, other = np.empty(C, rows.dtype), np.empty(C, rows.dtype)
     least, shift, inverse, factor = faint_below(rows), 0.0, 1.0, rows.dtype.type(0)
@@ -147,7 +150,7 @@ def tiles_of_columns(w, at, sequence, rows, tops, normalise, grad):
         w[tile + at.K * PERIOD] = 0.0
         top = tops[r] if len(tops) > 0 else row_largest(rows, r)
         total = row_exp(rows, r, top, line, grad, r - t_stride if past_cache and t > 0 else -1, other, factor)
-        if normalise:
+        if sequence.normalise:
             inverse = 1.0 / np.float64(total)
         else:
             shift += top
@@ -156,7 +159,7 @@ def tiles_of_columns(w, at, sequence, rows, tops, normalise, grad):
             if y < least:
                 y = faint(rows[unsigned(r), columns[k]], top)
             w[unsigned(tile) + k * unsigned(PERIOD)] = y * inverse
-        factor = rows.dtype.type(sequence.weight * inverse)
+        factor = rows.dtype.type(sequence.weight * inverse if sequence.normalise else 0.0)
         if not past_cache or t == sequence.T - 1:
             write_some(line, factor, grad, r, 0, C)
         line, other = other, line

@@ -29,6 +29,7 @@ class Sequence(NamedTuple):
     row: int  # the row of its first frame in the batch's rows
     t_stride: int  # rows from one frame to the next
     weight: float  # the factor of its loss in the gradient
+    normalise: bool  # whether the emissions are the softmax, or e^score
     T: int
     U: int
     periods: int  # of PERIOD frames; the last one may be shorter
@@ -121,8 +122,9 @@ def workspace_size(T, U, C, budget):
 
 
 @part
-def make_sequence(n, lengths, labels, offsets, blank, C, strides, weights):
-    """Sequence n of the batch; strides: rows from one sequence to the next, and from frame to frame."""
+def make_sequence(n, lengths, labels, offsets, blank, shape, weights, normalise):
+    """Sequence n of the batch; shape: C, rows from one sequence to the next, and from frame to frame."""
+    C, n_stride, t_stride = shape
     T, first = lengths[n], offsets[n]
     U = offsets[n + 1] - first
     dense = is_dense(C, U)
@@ -147,5 +149,5 @@ def make_sequence(n, lengths, labels, offsets, blank, C, strides, weights):
         left[u] = need[U - 1] - need[u]
     for u in range(U, U + 16):
         slots[u] = PERIOD * K
-    return Sequence(n * strides[0], strides[1], weights[n], T, U, (T + PERIOD - 1) // PERIOD, dense,
+    return Sequence(n * n_stride, t_stride, weights[n], normalise, T, U, (T + PERIOD - 1) // PERIOD, dense,
                     columns[:K if dense else taken], slots, need, left)

@@ -52,7 +52,7 @@ def posterior(w, at, sequence, band, bottom, top, grad, gamma):
             w[unsigned(at.totals + f)] = total
             w[unsigned(at.occupancy + at.blank * PERIOD + f)] = blank_sum
             if gamma.shape[0] > 0:
-                write_gamma(w, at, gamma, t, first, min(labels, sequence.U + 1 - first), new, bb)
+                write_gamma(w, at, sequence, gamma, t, first, labels, bb)
         collect(w, at, sequence.slots, first, labels // 8, at.products)
         write_period(w, at, sequence, p, frames, grad)
     return least, most
@@ -95,9 +95,11 @@ def begin_period(w, at, band, p):
 
 @part
 def write_period(w, at, sequence, p, frames, grad):
-    """weight * (y - occupancy / Q_t), for the frames of period p."""
+    """weight * (y - occupancy / Q_t), for the frames of period p; y = 0 if there is no softmax."""
     tile, t_stride, weight = at.emit + p * at.tile_size, sequence.t_stride, sequence.weight
     row = sequence.row + p * PERIOD * t_stride
+    if not sequence.normalise:
+        fill(w, at.tile_size, tile, 0.0)  # this tile has been used for the last time
     if sequence.dense and grad.shape[1] >= 8 and frames == PERIOD:
         write_gradient(w, tile, at.occupancy, splat(1.0) / eight(w, at.totals), weight, grad, row, t_stride)
         return
@@ -113,10 +115,12 @@ def write_period(w, at, sequence, p, frames, grad):
 
 
 @part
-def write_gamma(w, at, gamma, t, first, states, ab, bb):
-    """The posterior of `states` blanks and labels from `first` on, at frame t."""
+def write_gamma(w, at, sequence, gamma, t, first, labels, bb):
+    """The posterior of the blanks and labels of the band at frame t, which begins with label `first`."""
     total, products = w[at.totals + t % PERIOD], at.products + t % PERIOD * at.width
-    for k in range(states):
-        gamma[t, 2 * (first + k)] = w[ab + k] * w[bb + k] / total
-        if 2 * (first + k) + 1 < gamma.shape[1]:
-            gamma[t, 2 * (first + k) + 1] = w[products + k] / total
+    ab, r = at.alpha + (t & 1) * 2 * at.width + LEAD + first, sequence.row + t * sequence.t_stride
+    for k in range(min(labels, sequence.U + 1 - first)):
+        u = first + k
+        gamma[r, 2 * u] = w[ab + k] * w[bb + k] / total
+        if u < sequence.U:
+            gamma[r, 2 * u + 1] = w[products + k] / total
