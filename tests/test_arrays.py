@@ -42,6 +42,8 @@ CALLS = {  # each with the shape of the argument, and the name that the message 
     "logit_lengths": ((2,), "logit_lengths", lambda n: ctc.ctc_loss(ZEROS, [[1], [2]], n)),
     "target_lengths": ((2,), "target_lengths", lambda n: ctc.ctc_loss(ZEROS, [[1], [2]], [6, 6], n)),
     "decoded lengths": ((2,), "lengths", lambda n: ctc.greedy_decode(ZEROS, n)),
+    "targets of log_partition": ((2,), r"targets\[1\]", lambda y: ctc.log_partition(ZEROS, [[1], y])),
+    "lengths of log_partition": ((2,), "logit_lengths", lambda n: ctc.log_partition(ZEROS, [[1], [2]], n)),
     "targets of align": ((2,), "targets", lambda y: ctc.align(ZEROS[:, 0], y)),
     "targets of lattice": ((2,), "targets", lambda y: ctc.lattice(ZEROS[:, 0], y)),
     "collapse": ((2,), "path", ctc.collapse),
@@ -117,5 +119,6 @@ def test_rates_count_labels_before_the_mask():
 
 
 def test_tensors_that_numpy_can_read_are_read():
-    assert ctc.ctc_loss(torch.zeros(6, 5), torch.tensor([1, 2])).loss == ctc.ctc_loss(
-        np.zeros((6, 5), np.float32), [1, 2]).loss
+    for call, number in ((ctc.ctc_loss, "loss"), (ctc.log_partition, "log_z")):
+        read = call(torch.zeros(6, 5), torch.tensor([1, 2]))
+        assert getattr(read, number) == getattr(call(np.zeros((6, 5), np.float32), [1, 2]), number)

@@ -17,6 +17,9 @@ CALLS = {
     "exact": lambda x: ctc.ctc_loss(x, TARGETS, infeasible="inf", method="exact"),
     "log": lambda x: ctc.ctc_loss(x, TARGETS, infeasible="inf", method="log"),
     "log_partition": lambda x: ctc.log_partition(x[:, 0], TARGETS[0]),
+    "log_partition a batch": lambda x: ctc.log_partition(x, TARGETS).gamma,
+    "occupancy": lambda x: ctc.log_partition(x, TARGETS, want="occupancy").occupancy,
+    "exact occupancy": lambda x: ctc.log_partition(x, TARGETS, want="occupancy", method="exact").occupancy,
     "greedy_decode": ctc.greedy_decode,
     "prefix_beam_search": lambda x: [
         (h.labels, h.log_prob, h.spans) for beam in ctc.prefix_beam_search(x, top=3) for h in beam],

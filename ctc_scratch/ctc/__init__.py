@@ -15,7 +15,8 @@ from .decoding.ngram import NGram
 from .diagnosis.diagnose import Diagnosis, diagnose, diagnose_lengths
 from .inputs.errors import InfeasibleTargetError
 from .labels import can_skip, collapse, extend, min_frames
-from .loss import CTCResult, LogPartition, Workspace, ctc_loss, log_partition
+from .loss import CTCResult, Workspace, ctc_loss
+from .partition import LogPartition, log_partition
 from .paths.align import Alignment, Span, align
 from .paths.lattice import Lattice, lattice
 from .running.threads import get_num_threads, set_num_threads

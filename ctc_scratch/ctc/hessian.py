@@ -18,9 +18,10 @@ from .chain.solve import posterior
 from .enumeration import labelling_distribution
 from .inputs.frames import Frames, Layout
 from .inputs.options import check_choice, check_count
+from .inputs.targets import check_batch
 from .inputs.values import check_logits, check_values
 from .labels import collapse
-from .loss import REDUCTIONS, Infeasible, Reduction, check_batch, ctc_loss, reduction_weights
+from .loss import REDUCTIONS, Infeasible, Reduction, ctc_loss, reduction_weights
 from .reference import log_softmax
 from .running import threads
 

@@ -1,6 +1,6 @@
-"""`ctc_loss`, the loss of a batch and its gradient, and `log_partition`, a sum over alignments of any scores.
+"""`ctc_loss`: the loss of a batch and its gradient.
 
-Both check their arguments with `inputs/` and solve the problem with `running/`.
+Arguments are checked by `inputs/`, and the problem is solved by `running/`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .inputs.errors import InfeasibleTargetError
-from .inputs.frames import Frames, Layout, check_out, check_shape, clear_padding
-from .inputs.options import check_blank, check_choice
-from .inputs.targets import Targets, check_targets, first_infeasible
+from .inputs.frames import Layout, check_out, clear_padding
+from .inputs.options import check_choice
+from .inputs.targets import Targets, check_batch, first_infeasible
 from .running.plan import Problem
 from .running.solver import METHODS, solve
-from .running.workspace import Workspace
+from .running.workspace import Workspace, check_workspace
 
-__all__ = ["CTCResult", "InfeasibleTargetError", "LogPartition", "Workspace", "ctc_loss", "log_partition"]
+__all__ = ["CTCResult", "InfeasibleTargetError", "Workspace", "ctc_loss"]
 
 
 Reduction = Literal["none", "sum", "batchmean", "mean"]
@@ -145,8 +145,7 @@ def ctc_loss(
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("infeasible", infeasible, INFEASIBLE)
     check_choice("method", method, METHODS)
-    if not isinstance(workspace, (Workspace, type(None))):
-        raise TypeError(f"workspace must be a Workspace, got {workspace!r}")
+    check_workspace(workspace)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     too_short = frames.lengths < packed.lengths + packed.repeats
     if infeasible == "raise" and np.count_nonzero(too_short):
@@ -170,16 +169,6 @@ def ctc_loss(
     return CTCResult(loss, grad, bounds, exact)
 
 
-def check_batch(
-    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
-    what: str = "logits",
-) -> tuple[Frames, Targets, int]:
-    """The checked frames, targets and blank; the values of the logits, named `what`, are not checked yet."""
-    frames = check_shape(logits, logit_lengths, layout, what=what)
-    blank = check_blank(blank, frames.rows.shape[1])
-    return frames, check_targets(targets, target_lengths, frames, blank), blank
-
-
 def reduction_weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
     """The weight (N,) of each loss in the reduced loss."""
     N = len(packed.lengths)
@@ -188,67 +177,3 @@ def reduction_weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
     if reduction == "mean":
         return 1.0 / (max(N, 1) * np.maximum(packed.lengths, 1))
     return np.ones(N)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LogPartition:
-    """The logarithm of a sum over alignments, and the share of it that passes through each state.
-
-    log_z : ln Z, float64; -inf if no alignment has a score above -inf
-    gamma : float64 (T, S), the share of Z that passes through state s at frame t; 0 if log_z is -inf
-    """
-
-    log_z: np.float64
-    gamma: NDArray[np.float64]
-
-    def __repr__(self) -> str:
-        return f"LogPartition(log_z={self.log_z:.6g}, gamma={self.gamma.dtype} {self.gamma.shape})"
-
-
-def log_partition(
-    scores: ArrayLike, target: ArrayLike, *, blank: int = 0, method: Literal["auto", "exact"] = "auto"
-) -> LogPartition:
-    """ln Z, where Z sums exp(total score) over all alignments of the target; there is no softmax.
-
-    The CTC loss is a difference of two such sums: ln Z of all paths minus ln Z of the
-    alignments. Other scores, such as log-probabilities minus a log-prior, make other
-    objectives: d ln Z / d scores[t, c] is the sum of gamma[t, s] over the states s that
-    emit c.
-
-    Parameters
-    ----------
-    scores : (T, C) float array, which may hold -inf; masked frames at its end have a gamma of 0
-    target : (U,) integers, without the blank
-    blank : which class is the blank
-    method : "auto" or "exact", as in `ctc_loss`
-
-    Returns
-    -------
-    LogPartition
-
-    Raises
-    ------
-    ValueError, TypeError
-        As in `ctc_loss`; but a target without alignments is no error: its log_z is -inf.
-
-    Examples
-    --------
-    If all scores are 0, Z is the number of alignments.
-
-    >>> import numpy as np
-    >>> result = log_partition(np.zeros((4, 3)), [1, 2])
-    >>> round(float(np.exp(result.log_z)), 9)
-    15.0
-    >>> result
-    LogPartition(log_z=2.70805, gamma=float64 (4, 5))
-    """
-    check_choice("method", method, ("auto", "exact"))
-    frames, packed, blank = check_batch(scores, target, None, None, blank, "TNC", "scores")
-    if not frames.single:
-        raise ValueError(f"scores must have shape (T, C), got {frames.logits.shape}")
-    gamma = np.zeros((len(frames.rows), 2 * len(packed.labels) + 1))
-    problem = Problem(frames, packed, blank, np.ones(1), normalise=False)
-    losses = solve(problem, np.empty_like(frames.rows), method, gamma=gamma).losses
-    if losses[0] == np.inf:
-        gamma[:] = 0.0
-    return LogPartition(-losses[0], gamma)

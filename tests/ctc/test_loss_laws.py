@@ -4,20 +4,20 @@ The table shows the laws of all public functions; "bits" means that not a single
 
 | law | ctc_loss | log_partition | lattice, align | greedy, beam, map | diagnose | metrics | layers |
 |---|---|---|---|---|---|---|---|
-| permuting the batch permutes the result | bits | ¹ | ¹ | bits | yes | yes | bits ² |
-| splitting it, or appending samples, changes nothing | bits | ¹ | ¹ | bits | yes | | |
-| appending padded frames changes nothing | bits | ¹ | ¹ | bits | yes | | bits ² |
+| permuting the batch permutes the result | bits | bits | bits ¹ | bits | yes | yes | bits ² |
+| splitting it, or appending samples, changes nothing | bits | bits | bits ¹ | bits | yes | | |
+| appending padded frames changes nothing | bits | bits | bits ¹ | bits | yes | | bits ² |
 | appending classes of -inf changes nothing | rounding | rounding | rounding | labels | | | |
 | adding a constant to a frame changes nothing | bits ³ | rounding ⁴ | bits ⁵ | bits ³ | | | |
 | relabelling classes relabels the result | rounding | rounding | rounding | labels | | yes | |
 | gradient rows sum to 0; posteriors to 1 | yes | yes | yes | | | | |
 | loss >= 0, log-probabilities <= 0 | yes | either sign | yes | yes | | >= 0 | |
 | float32 agrees with float64 | its bound | bits ⁶ | bits | bits | | | |
-| layouts agree | bits | ¹ | ¹ | no layouts | yes | | |
+| layouts agree | bits | bits | bits ¹ | no layouts | yes | | |
 | `inf` and `zero` agree with `raise` | bits | | | | | | |
 | equal to enumeration where that is small | yes | yes | yes | yes | | | |
 
-¹ They take one sequence.
+¹ Each sequence of a batch has what it has alone: tests/ctc/paths/test_batches.py.
 ² y and dx of LSTM and BiLSTM, which are compiled. Linear multiplies with BLAS, which may round differently.
 ³ Where adding it rounds nothing; else the result is that of the rounded logits.
 ⁴ The constant is added to ln Z; gamma does not change.

@@ -26,7 +26,7 @@ ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes",
 
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {
-    "ctc": ["labels", "enumeration", "reference", "kernels", "loss", "hessian"],
+    "ctc": ["labels", "enumeration", "reference", "kernels", "loss", "partition", "hessian"],
     "ctc/chain": ["states", "shares", "forward", "sweep", "solve"],
     "ctc/objectives": ["common"],
     "nn": ["gradcheck", "layers", "lstm"],

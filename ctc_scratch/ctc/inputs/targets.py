@@ -11,8 +11,8 @@ from ...arrays import before_mask
 from ...compiled.cache import cached_njit
 from .arrays import as_integers, as_lengths
 from .errors import InfeasibleTargetError
-from .frames import Frames
-from .options import is_integer
+from .frames import Frames, check_shape
+from .options import check_blank, is_integer
 
 # nogil: other threads can run meanwhile.
 kernel = cached_njit(nogil=True)
@@ -29,6 +29,16 @@ class Targets(NamedTuple):
     def of(self, n: int) -> NDArray[np.intp]:
         """The labels (U,) of target n."""
         return self.labels[self.offsets[n]:self.offsets[n + 1]]
+
+
+def check_batch(
+    logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
+    what: str = "logits",
+) -> tuple[Frames, Targets, int]:
+    """The checked frames, targets and blank; the values of the logits, named `what`, are not checked yet."""
+    frames = check_shape(logits, logit_lengths, layout, what=what)
+    blank = check_blank(blank, frames.rows.shape[1])
+    return frames, check_targets(targets, target_lengths, frames, blank), blank
 
 
 def check_targets(

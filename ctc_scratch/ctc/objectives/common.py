@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from ...arrays import underflow_is_zero
 from ..inputs.frames import Layout
 from ..inputs.options import check_choice
-from ..inputs.targets import first_infeasible
+from ..inputs.targets import check_batch, first_infeasible
 from ..inputs.values import check_values
-from ..loss import INFEASIBLE, REDUCTIONS, Infeasible, Reduction, check_batch, reduction_weights
+from ..loss import INFEASIBLE, REDUCTIONS, Infeasible, Reduction, reduction_weights
 from ..reference import log_softmax
 from ..running import threads
 

@@ -34,7 +34,8 @@ from ..inputs.options import check_blank, check_count
 from ..inputs.targets import check_targets
 from ..inputs.values import check_logits
 from ..labels import can_skip, count_repeats, extend, min_frames, states_of
-from ..loss import ctc_loss, log_partition
+from ..loss import ctc_loss
+from ..partition import log_partition
 from .align import MOST_SHOWN, Alignment, Span, alignment_of, best_alignment, saturated
 from .k_best import paths_by_score
 from .moves import LEAST_FLOAT, backward, draw_moves, entropy_terms, three_moves
@@ -176,7 +177,9 @@ class Lattice:
     def gamma(self) -> NDArray[np.float64]:
         """(T, S): the posterior of being in state s at frame t, alpha beta / p."""
         # For impossible states the exact kernel gives exactly 0, the certified one perhaps a tiny number.
-        return log_partition(self.logits, self.labels, blank=self.blank, method="exact").gamma
+        posterior = log_partition(self.logits, self.labels, blank=self.blank, method="exact").gamma
+        assert posterior is not None
+        return posterior
 
     @cached_property
     def occupancy(self) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import get_ident
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,3 +55,9 @@ class Workspace:
         arrays = list(self._free.values())  # a copy in one step: other threads may use the workspace
         megabytes = sum(numbers.nbytes for numbers in arrays) / 1e6
         return f"Workspace({len(arrays)} free array{'s' * (len(arrays) != 1)}, {megabytes:.1f} MB)"
+
+
+def check_workspace(workspace: Any) -> None:
+    """An error unless the argument `workspace` is a `Workspace` or None."""
+    if not isinstance(workspace, (Workspace, type(None))):
+        raise TypeError(f"workspace must be a Workspace, got {workspace!r}")

@@ -197,8 +197,25 @@ def test_log_partition_is_the_sum_without_a_softmax(rng):
                 assert_close(result.gamma, true.gamma, 1e-12, "gamma")
     nothing = log_partition(np.zeros((2, 3)), [1, 1])
     assert nothing.log_z == -np.inf and not nothing.gamma.any()
-    with pytest.raises(ValueError, match=r"scores must have shape \(T, C\)"):
-        log_partition(np.zeros((2, 1, 3)), [[1]])
+
+
+def test_log_partition_of_adversarial_scores_and_of_the_same_backwards(rng):
+    """A batch of two, of which the exact kernel has to solve some; backwards, gamma is reversed."""
+    fallbacks = 0
+    for name, scores, labels in adversarial(rng):
+        batch, targets = np.stack([scores, scores[::-1]], axis=1), [labels, labels[::-1]]
+        auto, exact = (log_partition(batch, targets, method=method) for method in ("auto", "exact"))
+        occupancy = log_partition(batch, targets, want="occupancy").occupancy
+        expected = np.zeros_like(batch)
+        for n, target in enumerate(targets):
+            np.add.at(expected[:, n].T, extend(target), exact.gamma[:, n].T)
+        fallbacks += not by_banded(scores, labels, normalise=False).gap < 1e-12
+        size = np.maximum(1, np.abs(exact.log_z))
+        assert_close(auto.log_z / size, exact.log_z / size, 1e-12, f"{name}: log_z")
+        assert_close(auto.gamma, exact.gamma, 1e-12, f"{name}: gamma")
+        assert_close(auto.gamma[::-1, 1, ::-1], exact.gamma[:, 0], 1e-12, f"{name}: gamma, backwards")
+        assert_close(occupancy, expected, 1e-12, f"{name}: occupancy")
+    assert fallbacks > 0, "some of these must need the exact kernel"
 
 
 def test_the_loss_is_a_difference_of_two_log_partitions(rng):

@@ -12,6 +12,9 @@ PADDED = np.ma.array([[1, 2, 0], [3, 3, -9], [77, 0, 0]], mask=[[0, 0, 1], [0, 0
 # Each takes logits, lengths or None, and layout.
 CALLS = {
     "ctc_loss": lambda x, lengths, layout: ctc.ctc_loss(x, TARGETS, lengths, layout=layout),
+    "log_partition": lambda x, lengths, layout: ctc.log_partition(x, TARGETS, lengths, layout=layout),
+    "occupancy": lambda x, lengths, layout: ctc.log_partition(
+        x, TARGETS, lengths, layout=layout, want="occupancy"),
     "align": lambda x, lengths, layout: ctc.align(x, TARGETS, lengths, layout=layout),
     "lattice": lambda x, lengths, layout: ctc.lattice(x, TARGETS, lengths, layout=layout),
     "greedy": lambda x, lengths, layout: ctc.greedy_decode(x, lengths, layout=layout),
@@ -19,6 +22,9 @@ CALLS = {
     "map": lambda x, lengths, layout: ctc.map_decode(x, lengths, layout=layout),
     "by name": lambda x, lengths, layout: decode("beam", x, lengths, layout=layout),
 }
+
+IN_THE_LAYOUT = [CALLS[name] for name in ("ctc_loss", "log_partition", "occupancy")]
+"""What these return has the layout of the logits."""
 
 
 @pytest.fixture
@@ -38,6 +44,8 @@ def numbers_of(result):
     """All that a call returned, in a form that == can compare."""
     if isinstance(result, ctc.CTCResult):
         return result.loss.tolist(), result.grad.tolist(), type(result.grad)
+    if isinstance(result, ctc.LogPartition):
+        return [np.asarray(part).tolist() for part in vars(result).values()]
     if isinstance(result, ctc.Lattice):
         return result.logits.tolist(), result.labels.tolist(), result.gamma.tolist()
     if isinstance(result, ctc.Hypothesis):
@@ -54,17 +62,21 @@ def test_masked_frames_are_padding(logits, call, hidden):
     masked = masked_padding(logits, hidden=hidden)
     assert numbers_of(call(masked, None, "TNC")) == expected
     assert numbers_of(call(masked, LENGTHS, "TNC")) == expected
-    if call is not CALLS["ctc_loss"]:  # whose gradient has the layout of the logits
+    if call not in IN_THE_LAYOUT:
         assert numbers_of(call(masked.swapaxes(0, 1), None, "NTC")) == expected
 
 
-def test_the_gradient_of_masked_frames_is_0(logits):
+def test_the_gradient_gamma_and_occupancy_of_masked_frames_are_0(logits):
     plain, masked = logits.swapaxes(0, 1).copy(), masked_padding(logits).swapaxes(0, 1).copy()
     out = np.full(masked.shape, 9.0)
     result = ctc.ctc_loss(masked, TARGETS, layout="NTC", out=out)
     expected = ctc.ctc_loss(plain, TARGETS, LENGTHS, layout="NTC")
     assert (result.loss == expected.loss).all() and (out == expected.grad).all()
     assert not out[1, 4:].any() and not out[2].any() and out[1, :4].all()
+    for want in ("gamma", "occupancy"):
+        result = ctc.log_partition(masked, PADDED, layout="NTC", want=want)
+        expected = ctc.log_partition(plain, TARGETS, LENGTHS, layout="NTC", want=want)
+        assert numbers_of(result) == numbers_of(expected)
 
 
 @pytest.mark.parametrize("targets", [PADDED, list(PADDED), tuple(PADDED), [[1, 2], PADDED[1], []]],
@@ -108,7 +120,7 @@ def test_a_piece_of_a_stream_may_be_masked_at_its_end(logits):
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_lengths_that_differ_from_the_mask_are_refused(logits, call):
     for wrong in ([7, 5, 0], [7, 3, 0]):
-        message = rf"lengths\[1\] is {wrong[1]}, the mask of logits leaves 4 frames$"
+        message = rf"lengths\[1\] is {wrong[1]}, the mask of (logits|scores) leaves 4 frames$"
         with pytest.raises(ValueError, match=message):
             call(masked_padding(logits), wrong, "TNC")
 
@@ -128,7 +140,7 @@ def test_target_lengths_that_differ_from_the_mask_are_refused(logits, targets, U
 def test_other_masks_over_logits_are_refused(logits, place):
     masked = np.ma.array(logits, mask=False)
     masked[place] = np.ma.masked
-    message = "^logits must not be a masked array, .* last frames .* unlike in sequence {}; pass"
+    message = "^(logits|scores) must not be a masked array, .* last frames .* unlike in sequence {}; pass"
     for call in CALLS.values():
         for given, layout in ((masked, "TNC"), (masked.swapaxes(0, 1), "NTC")):
             with pytest.raises(TypeError, match=message.format(1)):

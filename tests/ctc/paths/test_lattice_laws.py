@@ -71,6 +71,25 @@ def test_log_partition_is_the_sum_over_all_alignments(method, problem):
 
 @every_method
 @laws
+@given(problem=problems(most_sequences=9, fits=False, holes=True))
+def test_log_partition_of_a_batch_has_the_bits_of_its_sequences(method, problem):
+    """So permuting or splitting a batch, or appending sequences or padded frames to it, changes no bit."""
+    logits, targets, lengths, blank = problem
+    batch = log_partition(logits, targets, lengths, blank=blank, method=method)
+    options = dict(blank=blank, method=method, want="occupancy")
+    occupancy = log_partition(logits, targets, lengths, **options).occupancy
+    for n, (scores, target, _) in enumerate(sequences(problem)):
+        one = log_partition(scores, target, blank=blank, method=method)
+        its_occupancy = log_partition(scores, target, **options).occupancy
+        T, S = one.gamma.shape
+        assert one.log_z == batch.log_z[n]
+        assert np.array_equal(one.gamma, batch.gamma[:T, n, :S])
+        assert np.array_equal(its_occupancy, occupancy[:T, n])
+        assert not batch.gamma[T:, n].any() and not batch.gamma[:, n, S:].any() and not occupancy[T:, n].any()
+
+
+@every_method
+@laws
 @given(problem=problems(fits=False, holes=True, whole=True), random=random)
 def test_a_constant_in_a_frame_adds_to_log_partition(method, problem, random):
     for scores, target, blank in sequences(problem):
