@@ -31,7 +31,8 @@ from tests.fuzz.cases.bad_loss import bad_diagnose_case, bad_loss_case
 from tests.fuzz.cases.decoders import beam_case, greedy_case, map_case
 from tests.fuzz.cases.labels import diagnose_case, labels_case
 from tests.fuzz.cases.loss import loss_case, twice_case
-from tests.fuzz.cases.sequence import align_case, lattice_case, log_partition_case
+from tests.fuzz.cases.partition import log_partition_case
+from tests.fuzz.cases.sequence import align_case, lattice_case
 from tests.fuzz.draw import Draw
 from tests.tools import oracle
 

@@ -71,6 +71,8 @@ def sequence_calls(draw, rows, bad_rows, blank, bad_blank) -> Calls:
     C, target = rows.shape[1], []
     bad_target = draw.choice([[blank], [C], [-1], [1.0], [[1]], None, "ab", 3, [True], [2**70], {1: 2}])
     bad_method = draw.choice([*NO_CHOICE, "log"])
+    bad_want = draw.choice([*NO_CHOICE, "grad"])
+    bad_workspace = draw.choice([0, "x", np.empty(9), []])
     bad_rng = draw.choice([None, 3, "x", np.random.RandomState(0)])
     return [
         ("logits", lambda: align(bad_rows, target, blank=blank)),
@@ -83,6 +85,9 @@ def sequence_calls(draw, rows, bad_rows, blank, bad_blank) -> Calls:
         ("blank", lambda: lattice(rows, target, blank=bad_blank)),
         ("blank", lambda: log_partition(rows, target, blank=bad_blank)),
         ("method", lambda: log_partition(rows, target, blank=blank, method=bad_method)),
+        ("want", lambda: log_partition(rows, target, blank=blank, want=bad_want)),
+        ("layout", lambda: log_partition(rows, target, blank=blank, layout=bad_want)),
+        ("workspace", lambda: log_partition(rows, target, blank=blank, workspace=bad_workspace)),
         ("rng", lambda: lattice(np.zeros((3, 2)), [1]).sample(2, bad_rng)),
     ]
 
@@ -134,6 +139,7 @@ def lengths_calls(draw, logits, blank) -> Calls:
         ("lengths", lambda: greedy_decode(logits, lengths, blank=blank)),
         ("lengths", lambda: prefix_beam_search(logits, lengths, blank=blank)),
         ("lengths", lambda: map_decode(logits, lengths, blank=blank)),
+        ("logit_lengths", lambda: log_partition(logits, [[]] * N, lengths, blank=blank)),
     ]
 
 

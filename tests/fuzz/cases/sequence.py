@@ -1,4 +1,4 @@
-"""Cases of one sequence and its target: `log_partition`, `align`, `lattice`."""
+"""Cases of one sequence and its target: `align`, `lattice`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import math
 
 import numpy as np
 
-from ctc_scratch.ctc import InfeasibleTargetError, align, enumeration, lattice, log_partition
+from ctc_scratch.ctc import InfeasibleTargetError, align, enumeration, lattice
 from tests.fuzz.case import Case, describe, expect, expect_close, returned
 from tests.fuzz.cases.loss_check import U64
-from tests.fuzz.conditions import draw_conditions, under
 from tests.fuzz.draw import draw_batch, spelt
 from tests.fuzz.dress import dress, dress_integers
 from tests.tools import oracle
 
 
-def draw_sequence(draw, size=None, misfit=0.1, name="logits"):
+def draw_sequence(draw, size=None, misfit=0.1):
     """A batch of one sequence, and the arguments that pass it: logits (T, C), target, blank."""
     batch = draw_batch(draw, size or draw.weighted(small=80, medium=17, wide=3), single=True, misfit=misfit)
     rows = dress(draw, batch.logits[:batch.lengths[0], 0], lists=batch.logits.dtype in (float, int))
     target = dress_integers(draw, batch.targets[0], batch.logits.shape[2])
-    return batch, {name: rows, "target": target, "blank": batch.blank}
+    return batch, {"logits": rows, "target": target, "blank": batch.blank}
 
 
 def check_infeasible_target(batch, outcome):
@@ -29,33 +28,6 @@ def check_infeasible_target(batch, outcome):
     right = 0, int(batch.required[0]), int(batch.lengths[0]), int(batch.repeats[0])
     said = outcome.index, outcome.required, outcome.available, outcome.repeats
     expect(said == right, f"InfeasibleTargetError says {said}, not {right}")
-
-
-def log_partition_case(draw):
-    batch, arguments = draw_sequence(draw, name="scores")
-    arguments["method"] = draw.choice(["auto", "exact"])
-    conditions = draw_conditions(draw)
-
-    def check(outcome, answers):
-        result, (answer,) = returned(outcome), answers
-        T, C = batch.lengths[0], batch.clean.shape[2]
-        x = batch.clean[:T, 0]
-        top = x.max(axis=1, initial=-np.inf)
-        off = answer.error + (20 + C / 4) * T * U64
-        if arguments["method"] == "auto":
-            off += 1e-12
-            if batch.computed == np.float32:
-                below = np.where(answer.occupancy > 0, top[:, None] - x, 0)
-                off += 1e-6 + 2.02 * float((answer.occupancy * (3 + C + below)).sum()) * 2.0**-24
-        expect(result.gamma.shape == answer.gamma.shape, f"gamma has shape {result.gamma.shape}")
-        expect_close(result.gamma, answer.gamma, off, "gamma[t, s] ")
-        size = float(np.abs(top).sum()) + abs(float(answer.log_likelihood))
-        size = size if np.isfinite(size) else 0.0
-        expect_close(result.log_z, answer.log_likelihood, off + (T + 4) * U64 * size, "log_z")
-
-    scores = batch.clean.astype(np.longdouble)
-    return Case(lambda: under(conditions, log_partition, arguments), check,
-                describe("log_partition", arguments, conditions), batch.problems(scores))
 
 
 def align_case(draw):
