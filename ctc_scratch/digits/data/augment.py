@@ -1,4 +1,4 @@
-"""Augmentation: each digit of a row is warped at random, the spaces between digits vary, rows are blurred.
+"""Augmentation: each digit of a row is warped at random; gaps, margins and sharpness of rows vary.
 
 A digit is drawn by a map from the pixels of its box, 28 x 28, back into its image:
 
@@ -70,6 +70,7 @@ class Augmentation(NamedTuple):
     gap: int = 0            # the most empty columns between two digits
     overlap: int = 0        # the most columns that two digits share
     close: float = 0.0      # the share of rows spaced by ink: gaps count from ink to ink, not from box to box
+    margin: int = 0         # the most columns of paper added at each end of a row; for half of the ends
     blur: float = 0.0       # pixels, largest standard deviation of the Gaussian; for a quarter of the rows
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, counts: np.ndarray,
@@ -82,13 +83,13 @@ class Augmentation(NamedTuple):
         labels : (K,) integer array
         counts : (N,) integer array, digits per row; their sum is K
         rng : the only source of randomness. Kinds that are switched off draw numbers all the same,
-            so switching one off leaves the others as they were; only `close` and `blur` draw nothing
-            then.
+            so switching one off leaves the others as they were; only `close`, `margin` and `blur` draw
+            nothing then.
 
         Returns
         -------
         RowBatch
-            with 28 columns per digit, plus the gaps and minus the overlaps, except in close rows
+            with 28 columns per digit, plus gaps and margins, minus overlaps, except in close rows
         """
         K, N = len(images), len(counts)
         chance = rng.uniform(-1, 1, (K, 6))
@@ -108,6 +109,9 @@ class Augmentation(NamedTuple):
             close = rng.random(N) < self.close
             placed = place(ink_edges(tiles), labels, counts, near)
             lefts, widths = np.where(close[rows], placed[0], lefts), np.where(close, placed[1], widths)
+        if self.margin:
+            before, after = np.maximum(rng.integers(-self.margin, self.margin, (2, N), endpoint=True), 0)
+            lefts, widths = lefts + before[rows], widths + before + after
 
         canvas = np.zeros((N, SIDE, int(widths.max())), np.float32)
         join(tiles, rows, lefts, canvas)

@@ -10,7 +10,7 @@ from tests.conftest import assert_close
 
 COUNTS = np.array([2, 1, 3])
 ALL = Augmentation(rotate=10, scale=0.1, shear=0.2, shift=2, jitter=2, wave=0.5, plain=0.5, gap=3,
-                   overlap=4, close=0.9, blur=1.5)
+                   overlap=4, close=0.9, margin=6, blur=1.5)
 each_alone = pytest.mark.parametrize("name", [name for name in Augmentation._fields if name != "plain"])
 
 
@@ -147,7 +147,7 @@ def test_amounts_are_reached_in_both_directions_and_never_exceeded(monkeypatch, 
 def test_the_requested_share_of_digits_stays_exactly_plain(rng):
     images = rng.integers(1, 256, size=(400, 28, 28)).astype(np.uint8)
     for share in (0, 0.3, 1):
-        amounts = ALL._replace(plain=share, gap=0, overlap=0, close=0, blur=0)
+        amounts = ALL._replace(plain=share, gap=0, overlap=0, close=0, margin=0, blur=0)
         batch = amounts(images, np.zeros(400, np.uint8), np.full(400, 1), rng)
         same = (batch.images == images / np.float32(255)).all(axis=(1, 2))
         assert share - 0.1 < same.mean() < share + 0.1
@@ -155,7 +155,7 @@ def test_the_requested_share_of_digits_stays_exactly_plain(rng):
 
 
 def test_the_share_of_plain_digits_does_not_change_the_other_digits(digits):
-    boxes = ALL._replace(gap=0, overlap=0, close=0, blur=0)
+    boxes = ALL._replace(gap=0, overlap=0, close=0, margin=0, blur=0)
     without, half, with_all = (
         boxes._replace(plain=share)(*digits, np.ones(6, int), np.random.default_rng(0)).images
         for share in (0, 0.5, 1))
@@ -180,7 +180,7 @@ def test_each_amount_alone_changes_pixels_or_widths(digits, name):
     plain = Augmentation()(*digits, COUNTS, np.random.default_rng(7))
     alone = Augmentation(**{name: getattr(ALL, name)})(*digits, COUNTS, np.random.default_rng(7))
     assert [row.tolist() for row in alone.labels] == [[3, 1], [4], [1, 5, 9]]
-    places = name in ("gap", "overlap", "close")
+    places = name in ("gap", "overlap", "close", "margin")
     assert (alone.images.shape != plain.images.shape or not np.array_equal(alone.images, plain.images))
     assert np.array_equal(alone.widths, plain.widths) != places
     assert 0 <= alone.images.min() and alone.images.max() <= 1
@@ -190,7 +190,7 @@ def test_the_same_generator_gives_the_same_rows_and_uses_the_same_draws(digits):
     one, two = (ALL(*digits, COUNTS, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one.images, two.images)
     after = []
-    for amounts in (ALL._replace(close=0, blur=0), Augmentation()):
+    for amounts in (ALL._replace(close=0, margin=0, blur=0), Augmentation()):
         rng = np.random.default_rng(5)
         amounts(*digits, COUNTS, rng)
         after.append(rng.bit_generator.state)
@@ -199,7 +199,7 @@ def test_the_same_generator_gives_the_same_rows_and_uses_the_same_draws(digits):
 
 def test_close_rows_leave_the_digits_of_the_others_as_they_were(digits):
     images, labels = digits
-    without, some = (ALL._replace(close=share, blur=0)(*digits, np.full(3, 2), np.random.default_rng(4))
+    without, some = (ALL._replace(close=share, margin=0, blur=0)(*digits, np.full(3, 2), np.random.default_rng(4))
                      for share in (0, 0.5))
     same = [np.array_equal(a[:, :w], b[:, :w]) and w == v for a, b, w, v in
             zip(without.images, some.images, without.widths, some.widths)]
@@ -214,6 +214,24 @@ def test_about_a_quarter_of_the_rows_are_blurred_and_keep_their_ink(rng):
     assert 0.15 < blurred.mean() < 0.35
     assert_close(batch.images.sum(axis=(1, 2)), np.full(200, 16.0), 1e-4, "ink of each row")
     assert batch.images[blurred].max(axis=(1, 2)).min() < 0.7
+
+
+@pytest.mark.parametrize("close", [0, 1], ids=["boxes", "close"])
+def test_half_of_the_ends_get_a_margin_and_no_ink_changes(digits, close):
+    """Rows of one digit: if they are close, they get their margins on top."""
+    images, labels = (np.repeat(each, 50, axis=0) for each in digits)
+    rng = np.random.default_rng(3)
+    batch = Augmentation(close=close, margin=5)(images, labels, np.ones(300, int), rng)
+    margins = []
+    for row, width, image in zip(batch.images, batch.widths, images):
+        inked = np.flatnonzero(row.any(axis=0))
+        before = inked[0] - np.flatnonzero(image.any(axis=0))[0]
+        alone = np.pad(image / np.float32(255), ((0, 0), (before, row.shape[1] - 28 - before)))
+        np.testing.assert_array_equal(row, alone)
+        margins.append((before, width - 28 - before))
+    for end in np.transpose(margins):       # none: 6 of the 11 numbers from -5 to 5
+        assert set(end.tolist()) == {0, 1, 2, 3, 4, 5} and 0.45 < (end == 0).mean() < 0.65
+    assert abs(np.corrcoef(np.transpose(margins))[0, 1]) < 0.2, "the two ends get margins of their own"
 
 
 @pytest.mark.parametrize("gap, overlap", [(0, 5), (5, 0), (2, 3)])

@@ -34,6 +34,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]
     (dict(wave=float("inf")), "--wave"), (dict(plain=1.1), "--plain must be from 0 to 1, not 1.1"),
     (dict(gap=-1), "--gap"), (dict(average=1.0), "--average"),
     (dict(overlap=15), "--overlap must be from 0 to 14, which leaves two frames of 7 columns, not 15"),
+    (dict(margin=-1), "--margin must be from 0 to 1000, not -1"),
+    (dict(margin=1001), "--margin must be from 0 to 1000, not 1001"),
+    (dict(batch=10**4, digits=(1, 100), margin=1000), "--batch must be from 1 to 5833 for rows of up to 100"),
     (dict(close=1.1), "--close must be from 0 to 1, not 1.1"), (dict(blur=-1), "--blur"),
     (dict(close=0.5, window=5), "--close must be 0 with a --window of more than 4 columns, not 0.5"),
     (dict(minutes=-1), "--minutes"), (dict(patience=-1), "--patience"), (dict(save_every=-1), "--save-every"),
@@ -60,7 +63,8 @@ def test_settings_survive_json():
     assert from_json(json.loads(json.dumps(asdict(settings)))) == settings
 
 
-@pytest.mark.parametrize("change", [dict(transpose=True), dict(close=0.5, window=4), dict(blur=1.0)])
+@pytest.mark.parametrize("change", [dict(transpose=True), dict(close=0.5, window=4), dict(margin=16),
+                                    dict(blur=1.0)])
 def test_settings_of_older_runs_leave_off_what_there_was_not(change):
     values = json.loads(json.dumps(asdict(Settings(**change))))
     assert from_json(values) == Settings(**change)
