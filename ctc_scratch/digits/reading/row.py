@@ -2,7 +2,8 @@
 
 MNIST scales the ink of a digit to fit 20 x 20 pixels and puts its centre of mass in the middle of
 28 x 28 pixels. A row is such boxes side by side (`rows.assemble_rows`). Here each piece of a line is turned
-so that the line is level, scaled to the height of a digit, and centred by mass in a box of its own.
+so that the line is level, scaled to the height of a digit, and centred by mass in a box of its own. A piece
+that may be several digits gets a wider box, and its ink the same margin on both sides.
 
 The row no longer shows how large the digits were and how far apart. Digits that touch stay in one box, and
 the network has to tell them apart.
@@ -27,7 +28,7 @@ PAPER = 0.08            # ink below this is set to 0: in MNIST paper is exactly 
 MOST_DIGITS = 1000      # a row that seems to be longer is a drawn line, or dirt
 LEAST_SLOPE = 0.03      # a line that rises or falls less than this per pixel is taken for level
 SMALLEST, LARGEST = 0.5, 1.8    # a piece is scaled as if its size were within these multiples of the median
-MARGIN = 4              # columns of paper on each side of digits that touch, as in rows spaced by ink
+MARGIN = 6              # columns of paper on each side of digits that touch, as in rows spaced by ink
 RIM = 0.06              # width of the pale rim that belongs to a piece's ink, in heights of a digit
 
 
@@ -113,8 +114,9 @@ def make_row(amount: np.ndarray, labels: np.ndarray, line: Sequence[Piece], grey
         first, ink = _cut_out(amount, labels, piece, typical, slope)
         size, width = _size(ink > LEVEL, typical)
         step = float(np.clip(size, SMALLEST * typical, LARGEST * typical)) / DIGIT   # pixels per column
+        # A piece at least as wide as high may be two digits that touch.
         columns = int(np.ceil(width / step))
-        columns = SIDE if columns <= SIDE - 2 else columns + 2 * MARGIN
+        columns = SIDE if width < size and columns <= SIDE - 2 else columns + 2 * MARGIN
         if left + columns > MOST_DIGITS * SIDE:     # a row made of a hairline would fill the memory
             raise ImageError(f"expected a row of at most {MOST_DIGITS} digits, found a longer one")
         origin, pixels = _draw(ink, columns, step)
@@ -152,7 +154,8 @@ def _size(inked: np.ndarray, typical: float) -> tuple[float, int]:
         return max(width, height), width
     count = max(1, round(width / (0.75 * height)))
     parts = np.array_split(inked[:, columns[0]:columns[-1] + 1], count, axis=1)
-    return float(np.median([np.ptp(np.flatnonzero(part.any(axis=1))) + 1 for part in parts])), width
+    heights = [np.ptp(np.flatnonzero(part.any(axis=1))) + 1 for part in parts if part.any()]
+    return float(np.median(heights)), width
 
 
 def _cut_out(amount: np.ndarray, labels: np.ndarray, piece: Piece, typical: float, slope: float
@@ -175,7 +178,7 @@ def _cut_out(amount: np.ndarray, labels: np.ndarray, piece: Piece, typical: floa
 
 
 def _draw(ink: np.ndarray, width: int, step: float) -> tuple[float, np.ndarray]:
-    """Draw ink (height, width) into a box, centred by mass.
+    """Draw ink (height, width) into a box: centred by mass, or sideways by extent if it is a wide box.
 
     Returns
     -------
@@ -185,6 +188,9 @@ def _draw(ink: np.ndarray, width: int, step: float) -> tuple[float, np.ndarray]:
     mass = ink * (ink > PAPER)
     y, x = (float(mass.sum(axis=1 - k) @ (np.arange(ink.shape[k]) + 0.5) / mass.sum()) for k in (0, 1))
     top, left = y - CENTRE * step, x - (width / 2 + CENTRE - SIDE / 2) * step
+    if width > SIDE:        # digits that touch: as much paper to the left as to the right
+        columns = np.flatnonzero((ink > LEVEL).any(axis=0))
+        left = (columns[0] + columns[-1] + 1) / 2 - width / 2 * step
     # Paper is added on all sides, so that the box lies within it.
     frame = int(np.ceil(max(-top, -left, top + SIDE * step - ink.shape[0],
                             left + width * step - ink.shape[1], 0)))
