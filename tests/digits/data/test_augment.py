@@ -199,7 +199,8 @@ def test_the_same_generator_gives_the_same_rows_and_uses_the_same_draws(digits):
 
 def test_close_rows_leave_the_digits_of_the_others_as_they_were(digits):
     images, labels = digits
-    without, some = (ALL._replace(close=share, margin=0, blur=0)(*digits, np.full(3, 2), np.random.default_rng(4))
+    amounts = ALL._replace(margin=0, blur=0)
+    without, some = (amounts._replace(close=share)(*digits, np.full(3, 2), np.random.default_rng(4))
                      for share in (0, 0.5))
     same = [np.array_equal(a[:, :w], b[:, :w]) and w == v for a, b, w, v in
             zip(without.images, some.images, without.widths, some.widths)]
