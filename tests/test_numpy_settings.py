@@ -26,6 +26,7 @@ CALLS = {
     "map_decode": lambda x: ctc.map_decode(x, budget=50),
     "align": lambda x: ctc.align(x[:, 0], TARGETS[0]),
     "align a batch": lambda x: ctc.align(x, TARGETS),
+    "align with stars": lambda x: ctc.align(x, TARGETS, star="everywhere", star_weight=-0.1),
     "lattice": lambda x: ctc.lattice(x[:, 0], TARGETS[0]).moves,
     "diagnose": lambda x: str(ctc.diagnose(x, TARGETS)),
     "stream": lambda x: ctc.BeamStream().push(x[:, 0]),

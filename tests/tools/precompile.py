@@ -49,6 +49,7 @@ def compile_align() -> None:
 
     for dtype in ("f4", "f8"):
         align(random_logits(dtype)[:, 0], [1, 2])
+    align(random_logits("f8"), [[1, 2], [3]], star="ends")
 
 
 def compile_network_float64() -> None:

@@ -6,5 +6,6 @@ Each error names the argument, the position in it, the value and what was expect
 - `frames`: the logits of a batch, their shape and lengths
 - `values`: whether the logits are usable numbers
 - `targets`: the labels of a batch
+- `stars`: the positions of a target at which more may have been said
 - `errors`: the error for a target that no path can spell
 """

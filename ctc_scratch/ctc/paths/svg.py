@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from .star import STAR
 from .trellis import hundredths
 
 ACCENT = "#c1432e"  # the target's path, and where its labels stand
@@ -75,9 +76,9 @@ def lattice_svg(gamma: NDArray[np.float64], names: Sequence[str], states: Sequen
 
 
 def alignment_svg(spans: Sequence[tuple[int, int, int, float]], T: int, caption: str) -> str:
-    """A bar for each label, over its frames and as high as its confidence.
+    """A bar for each label, over its frames and as high as its confidence; grey for what a star covers.
 
-    spans : label, first frame, last frame and confidence of each label, in order
+    spans : label, first frame, last frame and confidence of each label or star, in order
     T : how many frames there are
     caption : a line about the alignment
     """
@@ -98,19 +99,22 @@ def alignment_svg(spans: Sequence[tuple[int, int, int, float]], T: int, caption:
         x, width = MARGIN_LEFT + first * frame_width, max((last + 1 - first) * frame_width - 1, 1.0)
         height = max(min(confidence, 1.0) * BAR_HEIGHT, 1.0)
         frames_text = f"frame {first}" if first == last else f"frames {first} to {last}"
+        colour, name, title = (RULE, "*", "star") if label == STAR else (ACCENT, str(label), f"label {label}")
         parts.append(
             f'<rect x="{x:.1f}" y="{bottom - height:.1f}" width="{width:.1f}" height="{height:.1f}" '
-            f'fill="{ACCENT}">'
-            f"<title>label {label}, {frames_text}, confidence {confidence:.3f}</title></rect>")
-        half = 3.2 * len(str(label)) + 1
+            f'fill="{colour}">'
+            f"<title>{title}, {frames_text}, confidence {confidence:.3f}</title></rect>")
+        half = 3.2 * len(name) + 1
         if x + width / 2 - half >= free:
-            parts.append(_text(x + width / 2, bottom - height - 4, str(label), "middle", 11))
+            parts.append(_text(x + width / 2, bottom - height - 4, name, "middle", 11))
             free = x + width / 2 + half
         else:
             unnamed += 1
     parts += _frame_axis(frames, frame_width, bottom)
 
     notes = ["bar: the frames of a label; height: its confidence"]
+    if any(label == STAR for label, *_ in shown):
+        notes[0] += "; grey (*): what a star covers"
     if len(shown) < len(spans):
         notes.append(f"only the first {len(shown)} of {len(spans)} labels are shown, "
                      f"in {frames} of {T} frames")

@@ -16,6 +16,7 @@ CALLS = {
     "occupancy": lambda x, lengths, layout: ctc.log_partition(
         x, TARGETS, lengths, layout=layout, want="occupancy"),
     "align": lambda x, lengths, layout: ctc.align(x, TARGETS, lengths, layout=layout),
+    "stars": lambda x, lengths, layout: ctc.align(x, TARGETS, lengths, layout=layout, star="ends"),
     "lattice": lambda x, lengths, layout: ctc.lattice(x, TARGETS, lengths, layout=layout),
     "greedy": lambda x, lengths, layout: ctc.greedy_decode(x, lengths, layout=layout),
     "beam": lambda x, lengths, layout: ctc.prefix_beam_search(x, lengths, layout=layout),

@@ -137,6 +137,16 @@ def test_bars_stand_over_the_frames_of_their_labels(rng):
     assert [text for text in texts(root) if text in "124" and text != "1"] == ["4", "4", "2"]
 
 
+def test_what_a_star_covers_has_a_grey_bar_of_its_own():
+    logits = np.log(np.full((7, 4), 0.05) + 0.8 * np.eye(4)[[0, 3, 0, 3, 0, 1, 2]])
+    root = parsed(align(logits, [1, 2], star="ends"))
+    star, *labels = [bar for bar in all_of(root, "rect") if len(bar)]
+    assert [bar.get("fill") for bar in (star, *labels)] == [svg.RULE, svg.ACCENT, svg.ACCENT]
+    assert star[0].text == "star, frames 1 to 3, confidence 0.917"  # the mean of 0.95, 0.85 and 0.95
+    assert "U = 2 labels" in texts(root)[0] and "*" in texts(root)
+    assert any("grey (*): what a star covers" in text for text in texts(root))
+
+
 def test_labels_that_are_not_shown_are_counted(rng):
     found = align(rng.standard_normal((900, 5)), rng.integers(1, 5, 200))
     root = parsed(found)
