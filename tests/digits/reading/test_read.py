@@ -58,7 +58,7 @@ def test_a_digit_is_placed_on_its_ink_in_the_image(rows):
 
 
 def test_rows_and_readings_print_in_one_line(rows):
-    made = make_row(grey(paste(rows[0])))
+    made = make_row(grey(paste(rows[11])))      # whose digits are higher than wide
     assert repr(made) == "Row(5 boxes, W=140, from an image of 140 x 28 pixels)"
     one = reading.Reading([reading.Digit(7, 0.98765, 3.2, 17.8, 4, 16)], 0.5, False)
     assert repr(one) == "Reading('7', probability=0.5000, proved=False)"
