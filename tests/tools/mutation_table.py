@@ -38,7 +38,8 @@ TARGETS = {
         ["tests/ctc/decoding/test_beam_search.py", "tests/ctc/decoding/test_beam_kernels.py",
          "tests/ctc/decoding/test_prefix_tree.py"],
     "ctc_scratch/ctc/decoding/map_search.py": ["tests/ctc/decoding/test_map_search.py"],
-    "ctc_scratch/ctc/paths/align.py": ["tests/ctc/paths/test_align.py"],
+    "ctc_scratch/ctc/paths/align.py": ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_star.py"],
+    "ctc_scratch/ctc/paths/star.py": ["tests/ctc/paths/test_star.py"],
     "ctc_scratch/ctc/paths/band.py":
         ["tests/ctc/paths/test_align.py", "tests/ctc/paths/test_band.py",
          "-k", "not likelier and not in_turns"],

@@ -216,7 +216,7 @@ def test_the_other_classes_keep_their_digits_where_the_blank_is_certain(monkeypa
 @pytest.mark.parametrize("noise, plain_all, close, all_close", [(0.01, 0.40, 0.999, 0.97),
                                                                 (0.05, 0.36, 0.997, 0.89)])
 def test_words_are_found_in_recordings_of_which_the_transcript_lacks_some(noise, plain_all, close, all_close):
-    """Of 200 recordings; what is lost is mostly a word of two characters, or a spike that lost."""
+    """Of 200 recordings. Most labels that are off lost their spike, or are in a word with one that did."""
     drawn = [recordings.recording(n, noise) for n in range(200)]
     of_labels, of_recordings = recordings.shares(drawn, with_stars=True)
     assert of_labels >= close - 0.001, f"{of_labels:.2%} of the labels"
