@@ -183,6 +183,13 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
          + ["reach = (np.inf)", "reach = 1.5 * reach * T / (T - t) if attempt != 0 else np.inf"],
          "how far the second try reaches only changes how long it takes; the third reaches everywhere"),
     ],
+    "ctc_scratch/ctc/paths/star.py": [
+        ("if t % FRAMES_PER_TOP == 0:", ["if t == 0:"], "only rounding errors depend on how often"),
+        ("best[s] -= top", ["best[s] += top", "pass"], "the same: all scores change alike"),
+        ("moves, states = np.zeros((T, (S + 3) // 4), np.uint8), np.empty(T, np.intp)",
+         ["moves, states = np.zeros((T, (S + 3)), np.uint8), np.empty(T, np.intp)"],
+         "more memory than needed"),
+    ],
     "ctc_scratch/nn/lstm.py": [
         ("shape, H = cache[0].shape, cache[0].cells.shape[1]",
          ["shape, H = cache[(0) + 1].shape, cache[0].cells.shape[1]"], "both directions have these frames"),

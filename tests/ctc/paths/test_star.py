@@ -119,6 +119,17 @@ def test_where_stars_gain_nothing_ties_end_as_without_them():
         assert found.path.tolist() == plain.path.tolist() and found.spans == plain.spans
 
 
+def test_if_all_paths_tie_the_first_in_the_order_of_moves_is_taken():
+    """Stars that cost too much to be used: stay before step before skip, blank before label."""
+    for T, labels in [(4, [1, 2]), (4, [1, 1]), (6, [1, 2, 2])]:
+        paths = enumeration.alignments(labels, T)
+        first = min(paths, key=lambda path: np.diff(states_of(path), prepend=-1).tolist())
+        assert tuple(align(np.zeros((T, 3)), labels, star="everywhere", star_weight=-9.0).path) == first
+    step_or_skip = np.log([[.1, .8, .1], [.4, .2, .4], [.1, .1, .8]])
+    for star in (None, [0]):
+        assert align(step_or_skip, [1, 2], star=star, star_weight=-9.0).path.tolist() == [1, 0, 2]
+
+
 def test_a_word_that_was_said_and_not_written_is_a_stretch():
     """The blank inside the stretch belongs to it, the blanks around it do not."""
     said = [0, 1, 0, 2, 2, 0, 3, 0, 1]  # the target is 1, 1: the rest is not written
