@@ -3,7 +3,7 @@
     python -m benchmarks.reading [RUN] [--rows N] [--conditions shadow,blur]
 
 Rows of five MNIST test digits are photographed under each condition and at each strength of
-`tools/photographs.py`, and read by beam search. Columns of the table:
+`pictures/photographs.py`, and read by beam search. Columns of the table:
 
     rows right          all digits of the row are right
     label error rate    edits per digit
@@ -43,7 +43,7 @@ from ctc_scratch.digits.reading.page import make_page
 from ctc_scratch.digits.reading.report import ReadLine
 
 from .tools.harness import conclude, machine
-from .tools.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
+from .pictures.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
 
 DIGITS = 5      # per row
 BINS = 15

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import label
 
 from benchmarks.tools import scenes
-from benchmarks.tools.photographs import (
+from benchmarks.pictures.photographs import (
     CONDITIONS,
     KINDS,
     NAMES,

@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmarks import reading
 from benchmarks.reading import Outcome, auroc, calibration_error, compare, figures
-from benchmarks.tools.photographs import Photograph
+from benchmarks.pictures.photographs import Photograph
 from ctc_scratch.digits.reading.read import Digit, Reading
 from ctc_scratch.digits.reading.report import ReadLine
 

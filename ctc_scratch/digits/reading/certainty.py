@@ -9,7 +9,7 @@ two more kinds of evidence are taken into account:
   or none were read.
 
 Each becomes a number, and a logistic regression turns the numbers into one probability. Its weights were
-fitted to photographs of digits that the network was not trained on, by `benchmarks/tools/calibrate.py`.
+fitted to photographs of digits that the network was not trained on, by `benchmarks/pictures/calibrate.py`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.tools.calibrate import fit
+from benchmarks.pictures.calibrate import fit
 from ctc_scratch.digits.model.model_file import find_model, load_model
 from ctc_scratch.digits.reading import certainty
 from ctc_scratch.digits.reading.certainty import EVIDENCE, WEIGHTS, evidence, judge, logistic, redrawn

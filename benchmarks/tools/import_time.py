@@ -1,6 +1,6 @@
 """What does `import ctc_scratch` cost beyond `import numba`?
 
-    python -m benchmarks.import_time [--seconds 30]
+    python -m benchmarks.tools.import_time [--seconds 30]
 
 Each import runs in a new interpreter, and the imports take turns. The times include the start of the
 interpreter; the row `nothing` shows how long that takes. The difference to `import numba` does not
@@ -16,7 +16,7 @@ from typing import Callable
 
 import numpy as np
 
-from .tools.harness import conclude, interleave, machine, milliseconds
+from .harness import conclude, interleave, machine, milliseconds
 
 MOST = 0.15
 """Seconds that the import may take beyond numba's own."""
@@ -25,7 +25,7 @@ STATEMENTS = {"nothing": "pass", "numba": "import numba", "ctc_scratch": "import
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.import_time")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tools.import_time")
     parser.add_argument("--seconds", type=float, default=30.0, help="seconds for all rounds (default: 30)")
     options = parser.parse_args()
 

@@ -1,6 +1,6 @@
 """Do the places that `ctc-scratch read` marks lie on the digits that it read?
 
-    python -m benchmarks.tools.places [RUN] [--digits N]
+    python -m benchmarks.pictures.places [RUN] [--digits N]
 
 MNIST test digits are put into rows of five: in boxes side by side, or spaced by ink, with a gap of some
 columns of paper between two digits (at 0 they meet, below 0 they overlap). Each row is read greedily. Every
@@ -22,7 +22,7 @@ from ctc_scratch.digits.model.model_file import find_model, load_model
 from ctc_scratch.digits.model.places import find_places
 from ctc_scratch.digits.model.reader import RowReader, labels_to_digits
 
-from .harness import conclude, machine
+from ..tools.harness import conclude, machine
 
 FIVE = 5
 
@@ -64,7 +64,7 @@ def compare(model: RowReader, images: np.ndarray, labels: np.ndarray, gaps: tupl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tools.places")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures.places")
     parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
     parser.add_argument("--digits", type=int, default=1500, help="digits for each condition (default: 1500)")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Fit the weights of `digits/reading/certainty.py` to photographs of digits that were not trained on.
 
-    python -m benchmarks.tools.calibrate [RUN] [--rows N]
+    python -m benchmarks.pictures.calibrate [RUN] [--rows N]
 
 Rows of the validation digits, which no training step uses, are photographed under all conditions of
 `photographs.py` at all strengths, and read. A logistic regression then predicts from the evidence whether
@@ -73,7 +73,7 @@ def fit(found: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tools.calibrate")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures.calibrate")
     parser.add_argument("run", nargs="?", default="", help="folder of a run (default: the packaged model)")
     parser.add_argument("--rows", type=int, default=100,
                         help="rows per condition and strength (default: 100)")
