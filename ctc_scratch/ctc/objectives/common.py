@@ -1,20 +1,22 @@
 """What all objectives share: checks, the softmax, threads, infeasible targets, reduction.
 
 An objective gives, for one sequence, its value and its derivative w.r.t. ln y. `solve_batch` does the rest.
+Objectives that must look at the checked batch before it is solved call the two halves, `check` and `solve`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import underflow_is_zero
-from ..inputs.frames import Layout
+from ..inputs.errors import InfeasibleTargetError
+from ..inputs.frames import Frames, Layout
 from ..inputs.options import check_choice
-from ..inputs.targets import check_batch, first_infeasible
+from ..inputs.targets import Targets, check_batch, first_infeasible
 from ..inputs.values import check_values
 from ..loss import INFEASIBLE, REDUCTIONS, Infeasible, Reduction, reduction_weights
 from ..reference import log_softmax
@@ -42,20 +44,54 @@ class ObjectiveResult:
         return f"{type(self).__name__}(loss={loss}, grad={self.grad.dtype} {self.grad.shape})"
 
 
+class Batch(NamedTuple):
+    """The checked arguments of an objective."""
+
+    frames: Frames
+    targets: Targets
+    blank: int
+    reduction: Reduction
+    infeasible: Infeasible
+
+    def result(self, losses: NDArray[np.float64], grad: NDArray) -> ObjectiveResult:
+        """The result of losses (N,), which are reduced, and a gradient, which is reduced already."""
+        if self.reduction != "none":
+            return ObjectiveResult(np.dot(reduction_weights(self.targets, self.reduction), losses), grad)
+        return ObjectiveResult(losses[0] if self.frames.single else losses, grad)
+
+
 def solve_batch(
     objective: Objective, logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None,
     target_lengths: ArrayLike | None, *, blank: int, reduction: Reduction, infeasible: Infeasible,
     layout: Layout,
 ) -> ObjectiveResult:
-    """Evaluate an objective for each sequence of a batch; the arguments after it are those of `ctc_loss`.
+    """Evaluate an objective for each sequence of a batch; the arguments after it are those of `ctc_loss`."""
+    return solve(objective, check(logits, targets, logit_lengths, target_lengths, blank=blank,
+                                  reduction=reduction, infeasible=infeasible, layout=layout))
 
-    A value of inf means that the target has no alignment.
-    """
+
+def check(
+    logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None, target_lengths: ArrayLike | None, *,
+    blank: int, reduction: Reduction, infeasible: Infeasible, layout: Layout,
+) -> Batch:
+    """The `Batch` of arguments that are those of `ctc_loss`."""
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("infeasible", infeasible, INFEASIBLE)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     check_values(frames)
-    weights = reduction_weights(packed, reduction)
+    return Batch(frames, packed, blank, reduction, infeasible)
+
+
+def solve(
+    objective: Objective, batch: Batch, blanks_needed: Callable[[NDArray[np.intp]], int] | None = None
+) -> ObjectiveResult:
+    """Evaluate an objective for each sequence of a batch.
+
+    A value of inf means that the target has no alignment. `blanks_needed` counts the blanks that must stand
+    between the labels (U,) of a target, if these are not the repeats of CTC.
+    """
+    frames, packed = batch.frames, batch.targets
+    weights = reduction_weights(packed, batch.reduction)
     losses = np.zeros(len(frames.lengths))
     grad = np.zeros(frames.logits.shape, frames.logits.dtype)
     rows = grad.reshape(frames.rows.shape)
@@ -72,9 +108,12 @@ def solve_batch(
     threads.run(task, frames.lengths * (10 * packed.lengths + frames.rows.shape[1]))
     impossible = losses == np.inf
     if impossible.any():
-        if infeasible == "raise":
-            raise first_infeasible(impossible, frames, packed)
-        if infeasible == "zero":
+        if batch.infeasible == "raise":
+            error = first_infeasible(impossible, frames, packed)
+            if blanks_needed is not None:
+                U, blanks = len(packed.of(error.index)), blanks_needed(packed.of(error.index))
+                error = InfeasibleTargetError(error.index, U + blanks, error.available, blanks, "blank")
+            raise error
+        if batch.infeasible == "zero":
             losses[impossible] = 0.0
-    loss = np.dot(weights, losses) if reduction != "none" else losses[0] if frames.single else losses
-    return ObjectiveResult(loss, grad)
+    return batch.result(losses, grad)
