@@ -1,0 +1,108 @@
+"""Bayes risk: a risk for ending each label at each frame moves labels to where the risk is high."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...arrays import as_array
+from ..chain.solve import posterior
+from ..inputs.frames import Layout
+from ..inputs.options import check_real
+from ..loss import Infeasible, Reduction
+from .common import ObjectiveResult, check, solve
+
+
+def bayes_risk_ctc_loss(
+    logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None, *,
+    risk: Callable[[int], ArrayLike] | ArrayLike | None = None, weight: float = 1.0,
+    blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+) -> ObjectiveResult:
+    """-(1 / U) sum over labels u of ln (sum over t of r_t M_u(t)), the Bayes-risk CTC loss.
+
+    M_u(t) is the probability of the alignments whose label u ends at frame t; r_t weights them. The sum of
+    M_u(t) over t is p(target | x) for each label, so r = 1 gives plain CTC. A risk that falls with t favours
+    alignments whose labels end early. A target without labels has the loss of plain CTC.
+
+    Parameters
+    ----------
+    logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
+        As for `ctc_loss`.
+    risk : a function of T that returns r, (T,) numbers from 1e-100 to 1e100; or an array of such numbers, of
+        which a sequence of T frames uses the first T. By default r_t = e^(-weight t / T).
+    weight : how fast the default risk falls, a finite number; 0 is plain CTC. Not used if `risk` is given.
+
+    Returns
+    -------
+    ObjectiveResult
+
+    Raises
+    ------
+    As `ctc_loss`; ValueError if a risk is too short or out of range, or the weight is not finite.
+
+    Notes
+    -----
+    *Gradient.* Let leave_u(t) = M_u(t) / Z be the posterior that label u ends at frame t, and R_u the sum
+    over t of r_t leave_u(t): loss = -ln Z - the mean of ln R_u. R_u is the mean over alignments of r at the
+    end of label u, so its derivative w.r.t. the scores is the covariance of that r with "class c at frame t".
+    d loss / d scores = -(occupancy + the covariance of V / U), where V is the sum over u of r / R_u.
+
+    M_u(t) is a sum of the moves out of the label, step and skip, and after the last frame the end. Instead,
+    ESPnet subtracts the paths that stay from all paths, which cancels where staying is likely. O(T U) time
+    and memory.
+
+    References
+    ----------
+    J. Tian and others, "Bayes Risk CTC: Controllable CTC Alignment in Sequence-to-Sequence Tasks", ICLR 2023
+    (arXiv 2210.07499).
+
+    Examples
+    --------
+    With r = 2 everywhere, each logarithm grows by ln 2.
+
+    >>> toy = np.zeros((4, 3))
+    >>> plain, doubled = (float(bayes_risk_ctc_loss(toy, [1, 2], risk=r).loss) for r in ([1] * 4, [2] * 4))
+    >>> round(plain - doubled, 6), round(float(np.log(2)), 6)
+    (0.693147, 0.693147)
+    """
+    weight = check_real("weight", weight)
+    batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
+                  infeasible=infeasible, layout=layout)
+    lengths = sorted(set(batch.frames.lengths.tolist()))
+    if risk is None:
+        with np.errstate(over="ignore", under="ignore"):  # such a weight is refused
+            risks = {T: _check_risk(np.exp(-weight * np.arange(T) / max(T, 1)), T) for T in lengths}
+    else:
+        risks = {T: _check_risk(risk(T) if callable(risk) else risk, T, callable(risk)) for T in lengths}
+
+    def objective(log_probs, labels, n):
+        T, U = len(log_probs), len(labels)
+        found = posterior(log_probs, labels, batch.blank, want=["xi"])
+        if U == 0 or found.log_z == -np.inf:
+            return -found.log_z, -found.occupancy
+        r = risks[T][:, None]
+        leave = found.xi[1:, 1, 1::2] + found.xi[1:, 2, 1::2]  # (T, U)
+        leave[-1] = found.xi[T, 0, 1::2]  # the end of an alignment in the last label
+        R = (r * leave).sum(axis=0)
+        moves = np.zeros(found.xi.shape)
+        moves[1:T, 1, 1::2] = moves[1:T, 2, 1::2] = r[:-1] / R
+        moves[T, 0, -2] = r[-1, 0] / R[-1]
+        again = posterior(log_probs, labels, batch.blank, values=np.zeros(log_probs.shape), moves=moves)
+        return -found.log_z - np.log(R).mean(), -(found.occupancy + again.covariance / U)
+
+    return solve(objective, batch)
+
+
+def _check_risk(risk: ArrayLike, T: int, exact: bool = True) -> NDArray[np.float64]:
+    """The risk (T,) of a sequence of T frames; one that need not be `exact` may be longer."""
+    array = as_array(risk, "risk")
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"risk must be real numbers, got an array of {array.dtype}")
+    if array.ndim != 1 or len(array) < T or (exact and len(array) > T):
+        raise ValueError(f"risk has shape {array.shape} for a sequence of {T} frames")
+    for t in np.flatnonzero(~((array[:T] >= 1e-100) & (array[:T] <= 1e100))):
+        raise ValueError(f"risk[{t}] is {array[t]} for T={T}; expected numbers from 1e-100 to 1e100")
+    return array[:T].astype(np.float64)
