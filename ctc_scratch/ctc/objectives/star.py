@@ -1,0 +1,81 @@
+"""Stars: transcripts that lack words of the recording, at places that are known or anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..chain.solve import posterior
+from ..inputs.frames import Layout
+from ..inputs.stars import check_stars
+from ..loss import Infeasible, Reduction
+from .common import ObjectiveResult, check, solve
+
+
+def star_ctc_loss(
+    logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None, *, star: Any, star_weight: float = 0.0,
+    blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+) -> ObjectiveResult:
+    """-ln of the sum over alignments in which any classes may be emitted at the starred positions.
+
+    At a starred position the blank state emits at frame t with y_t(blank) + e^w times the sum of y_t(c) over
+    all other classes c; w is the star's log-weight. See `inputs/stars.py`; `align` takes the same stars.
+
+    **A path that can be read in several ways counts once for each.** With a star before the label 1, the
+    path (1, 1) is "the label twice", and also "a starred frame, then the label". So the loss is no -ln of a
+    probability: with heavy stars it may be negative. A lower weight makes readings with stars rare.
+
+    Parameters
+    ----------
+    logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
+        As for `ctc_loss`.
+    star : the starred positions, integers in 0..U (0 before all labels, U after all of them), in any
+        collection; or "ends", "everywhere" or None, which is plain CTC. For a batch this holds for all
+        targets; a list of which not all items are integers is one such value per target.
+    star_weight : w <= 0, the log-weight of each starred frame; -inf forbids stars, which is plain CTC
+
+    Returns
+    -------
+    ObjectiveResult
+
+    Raises
+    ------
+    As `ctc_loss`; ValueError if a position does not exist, or if the weight is NaN or above 0.
+
+    Notes
+    -----
+    *Gradient.* loss = -ln Z(u), where u = ln y and a starred state emits with e^u(blank) + the sum of
+    e^(w + u(c)). The derivative of ln Z w.r.t. u is the occupancy, in which the posterior of a starred state
+    is divided among the classes by their terms in that sum. The softmax makes it probs - occupancy.
+
+    The sum is added up over the other classes, in log space; 1 - y(blank) would lose its digits. Public
+    implementations need blank 0, or add a small number inside a logarithm. A target needs labels + repeats
+    frames, as in CTC: a starred frame may separate equal labels. O(T (U + C)) time.
+
+    References
+    ----------
+    V. Pratap, A. Hannun, G. Synnaeve, R. Collobert, "Star Temporal Classification", NeurIPS 2022. X. Cai and
+    others, "W-CTC: a connectionist temporal classification loss with wild cards", ICLR 2022.
+
+    Examples
+    --------
+    In one frame, the target () with a star accepts every class.
+
+    >>> toy = np.zeros((1, 3))
+    >>> float(star_ctc_loss(toy, [], star="ends").loss) == 0.0
+    True
+    >>> round(float(star_ctc_loss(toy, [], star="ends", star_weight=-np.inf).loss), 6)
+    1.098612
+    """
+    batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
+                  infeasible=infeasible, layout=layout)
+    stars = check_stars(star, star_weight, batch.targets, batch.frames.single)
+
+    def objective(log_probs, labels, n):
+        found = posterior(log_probs, labels, batch.blank, star=(np.flatnonzero(stars.of(n)), stars.weight))
+        return -found.log_z, -found.occupancy
+
+    return solve(objective, batch)
