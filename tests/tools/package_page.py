@@ -20,7 +20,7 @@ LINES_PER_MINUTE = 20
 
 # The rooms from the bottom of the house to its top.
 ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes", "ctc/certified/banded",
-         "ctc/inputs", "ctc/running", "ctc/chain", "ctc/objectives", "ctc/paths", "ctc/decoding",
+         "ctc/inputs", "ctc/running", "ctc/chain", "ctc/paths", "ctc/decoding", "ctc/objectives",
          "ctc/diagnosis", "nn", "plots", "digits", "digits/data",
          "digits/model", "digits/training", "digits/reading", "digits/lessons", "commands"]
 
