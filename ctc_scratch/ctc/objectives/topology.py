@@ -1,0 +1,96 @@
+"""Other topologies: CTC with some of its moves forbidden, or without merging repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..chain.solve import posterior
+from ..chain.states import Topology
+from ..inputs.frames import Layout
+from ..labels import count_repeats
+from ..loss import Infeasible, Reduction
+from .common import ObjectiveResult, check, solve
+
+
+def topology_ctc_loss(
+    logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
+    target_lengths: ArrayLike | None = None, *, skip: bool = True, stay_on_labels: bool = True,
+    collapse: bool = True,
+    blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+) -> ObjectiveResult:
+    """-ln of the sum over the alignments that use only some moves of CTC, or do not merge repeats.
+
+    | moves | name |
+    |---|---|
+    | all | CTC |
+    | collapse=False | ctc_merge_repeated=False of TensorFlow 1, minimal-CTC (Laptev and others) |
+    | stay_on_labels=False | selfless-CTC (Laptev and others): each label lasts one frame |
+    | skip=False | a blank between all labels |
+
+    The modified topology of k2 is none of these: in it a label may last several frames, and yet needs no
+    blank before its equal, so that paths can be read in several ways. The losses of Keras and of TensorFlow 2
+    have no such option.
+
+    Parameters
+    ----------
+    logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
+        As for `ctc_loss`.
+    skip : whether the blank between two labels that differ may be left out
+    stay_on_labels : whether a label may last longer than one frame
+    collapse : whether repeats of a label are merged; if not, each frame of a label is a label of its own:
+        labels last one frame, whatever `stay_on_labels` is, and equal neighbours need no blank between them
+
+    Returns
+    -------
+    ObjectiveResult
+
+    Raises
+    ------
+    As `ctc_loss`; TypeError if an option is not a bool. InfeasibleTargetError counts labels + the blanks that
+    must stand between them with these moves.
+
+    Notes
+    -----
+    *Gradient.* loss = -ln Z(u), where u = ln y and Z sums e^(total u) over the alignments that are left. The
+    derivative of ln Z w.r.t. u is the occupancy of these alignments. The softmax makes it probs - occupancy.
+
+    With all moves, and with collapse=False and skip=True, each path spells one target, so that the
+    probabilities of all targets sum to 1. Otherwise some paths spell none, and the sum is below 1.
+
+    References
+    ----------
+    A. Laptev, S. Majumdar, B. Ginsburg, "CTC Variations Through New WFST Topologies", 2021
+    (arXiv 2110.03098).
+
+    Examples
+    --------
+    Of the 15 alignments of (1, 2), six have one frame per label, and five a blank between the labels.
+
+    >>> toy = np.zeros((4, 3))
+    >>> for moves in [{}, {"stay_on_labels": False}, {"skip": False}, {"collapse": False}]:
+    ...     print(moves, round(81 * float(np.exp(-topology_ctc_loss(toy, [1, 2], **moves).loss)), 6))
+    {} 15.0
+    {'stay_on_labels': False} 6.0
+    {'skip': False} 5.0
+    {'collapse': False} 6.0
+    """
+    for name, value in (("skip", skip), ("stay_on_labels", stay_on_labels), ("collapse", collapse)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+    topology = Topology(bool(skip), bool(stay_on_labels), bool(collapse))
+    batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
+                  infeasible=infeasible, layout=layout)
+
+    def objective(log_probs, labels, n):
+        found = posterior(log_probs, labels, batch.blank, topology=topology)
+        return -found.log_z, -found.occupancy
+
+    def blanks_needed(labels: NDArray[np.intp]) -> int:
+        if not topology.skip:
+            return max(len(labels) - 1, 0)
+        return count_repeats(labels) if topology.collapse else 0
+
+    return solve(objective, batch, blanks_needed)
