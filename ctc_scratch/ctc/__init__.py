@@ -1,4 +1,4 @@
-"""The CTC algorithm: definition, recursion, kernels, loss, lattice, decoding, metrics, diagnosis."""
+"""The CTC algorithm: definition, recursion, kernels, loss, objectives, lattice, decoding, diagnosis."""
 
 from .decoding.beam_search import BeamStream, prefix_beam_search
 from .decoding.greedy import GreedyStream, greedy_decode
@@ -16,6 +16,19 @@ from .diagnosis.diagnose import Diagnosis, diagnose, diagnose_lengths
 from .inputs.errors import InfeasibleTargetError
 from .labels import can_skip, collapse, extend, min_frames
 from .loss import CTCResult, Workspace, ctc_loss
+from .objectives import (
+    DelayResult,
+    ObjectiveResult,
+    RunningPrior,
+    bayes_risk_ctc_loss,
+    delay_ctc_loss,
+    entropy_ctc_loss,
+    focal_ctc_loss,
+    min_risk_ctc_loss,
+    prior_ctc_loss,
+    star_ctc_loss,
+    topology_ctc_loss,
+)
 from .partition import LogPartition, log_partition
 from .paths.align import Alignment, Span, align
 from .paths.lattice import Lattice, lattice
@@ -25,6 +38,7 @@ __all__ = [
     "Alignment",
     "BeamStream",
     "CTCResult",
+    "DelayResult",
     "Diagnosis",
     "GreedyStream",
     "Hypothesis",
@@ -33,17 +47,23 @@ __all__ = [
     "LogPartition",
     "MapResult",
     "NGram",
+    "ObjectiveResult",
+    "RunningPrior",
     "Span",
     "Workspace",
     "align",
+    "bayes_risk_ctc_loss",
     "can_skip",
     "character_error_rate",
     "collapse",
     "ctc_loss",
+    "delay_ctc_loss",
     "diagnose",
     "diagnose_lengths",
     "edit_distance",
+    "entropy_ctc_loss",
     "extend",
+    "focal_ctc_loss",
     "get_num_threads",
     "greedy_decode",
     "label_error_rate",
@@ -51,8 +71,12 @@ __all__ = [
     "log_partition",
     "map_decode",
     "min_frames",
+    "min_risk_ctc_loss",
     "prefix_beam_search",
+    "prior_ctc_loss",
     "sequence_accuracy",
     "set_num_threads",
+    "star_ctc_loss",
+    "topology_ctc_loss",
     "word_error_rate",
 ]
