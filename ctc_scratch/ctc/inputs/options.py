@@ -25,26 +25,26 @@ def check_count(name: str, value: Any) -> int:
 
 def check_not_negative(name: str, value: Any) -> float:
     """The value as a float, which must be at least 0; inf is allowed."""
-    value = _number(name, value)
-    if not value >= 0:
+    number = _number(name, value)
+    if not number >= 0:
         raise ValueError(f"{name} must be at least 0, got {value}")
-    return value
+    return number
 
 
 def check_not_positive(name: str, value: Any) -> float:
     """The value as a float, which must be at most 0; -inf is allowed."""
-    value = _number(name, value)
-    if not value <= 0:
+    number = _number(name, value)
+    if not number <= 0:
         raise ValueError(f"{name} must be at most 0, got {value}")
-    return value
+    return number
 
 
 def check_real(name: str, value: Any) -> float:
     """The value as a float, which must be finite."""
-    value = _number(name, value)
-    if not np.isfinite(value):
+    number = _number(name, value)
+    if not np.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value}")
-    return value
+    return number
 
 
 def _number(name: str, value: Any) -> float:
