@@ -12,6 +12,19 @@ from ctc_scratch.arrays import underflow_is_zero
 from ctc_scratch.ctc import enumeration, reference
 
 TARGETS = [[1, 2], [3]]
+
+
+def numbers(result):
+    """All numbers of the result of an objective."""
+    return result.loss.tolist(), result.grad.tolist(), [d.tolist() for d in getattr(result, "delays", [])]
+
+
+def running_prior(logits):
+    running = ctc.RunningPrior(4, decay=0.5)
+    running.update(logits)
+    return running.prior
+
+
 CALLS = {
     "ctc_loss": lambda x: ctc.ctc_loss(x, TARGETS, infeasible="inf"),
     "exact": lambda x: ctc.ctc_loss(x, TARGETS, infeasible="inf", method="exact"),
@@ -27,6 +40,16 @@ CALLS = {
     "align": lambda x: ctc.align(x[:, 0], TARGETS[0]),
     "align a batch": lambda x: ctc.align(x, TARGETS),
     "align with stars": lambda x: ctc.align(x, TARGETS, star="everywhere", star_weight=-0.1),
+    "entropy": lambda x: numbers(ctc.entropy_ctc_loss(x, TARGETS, infeasible="inf", weight=0.5)),
+    "prior": lambda x: numbers(ctc.prior_ctc_loss(x, TARGETS, infeasible="inf", prior=[0.25] * 4, weight=1)),
+    "running prior": lambda x: running_prior(x).tolist(),
+    "focal": lambda x: numbers(ctc.focal_ctc_loss(x, TARGETS, infeasible="inf", power=0.5)),
+    "delay": lambda x: numbers(ctc.delay_ctc_loss(x, TARGETS, infeasible="inf", weight=0.5)),
+    "bayes risk": lambda x: numbers(ctc.bayes_risk_ctc_loss(x, TARGETS, infeasible="inf")),
+    "star": lambda x: numbers(ctc.star_ctc_loss(x, TARGETS, infeasible="inf", star="everywhere")),
+    "min risk": lambda x: numbers(ctc.min_risk_ctc_loss(
+        x, TARGETS, infeasible="inf", hypotheses=[[[1], [1, 2]], [[3], []]])),
+    "topology": lambda x: numbers(ctc.topology_ctc_loss(x, TARGETS, infeasible="inf", skip=False)),
     "lattice": lambda x: ctc.lattice(x[:, 0], TARGETS[0]).moves,
     "diagnose": lambda x: str(ctc.diagnose(x, TARGETS)),
     "stream": lambda x: ctc.BeamStream().push(x[:, 0]),

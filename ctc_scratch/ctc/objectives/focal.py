@@ -64,7 +64,7 @@ def focal_ctc_loss(
     >>> round(focal / plain, 6), round((66 / 81) ** 2, 6)
     (0.663923, 0.663923)
     """
-    power = check_not_negative("power", check_real("power", power))
+    power = check_real("power", check_not_negative("power", power))
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
                   infeasible=infeasible, layout=layout)
     found = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=blank, infeasible=infeasible,

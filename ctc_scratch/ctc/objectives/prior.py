@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import as_array
+from ...arrays import as_array, underflow_is_zero
 from ..chain.solve import posterior
 from ..inputs.frames import Layout, check_shape
 from ..inputs.options import check_count, check_real
@@ -117,6 +117,7 @@ class RunningPrior:
         self.prior = np.full(C, 1.0 / C)
         self._is_new = True
 
+    @underflow_is_zero
     def update(
         self, logits: ArrayLike, logit_lengths: ArrayLike | None = None, layout: Layout = "TNC"
     ) -> None:
