@@ -36,6 +36,14 @@ CALLS = {  # each with the shape of the argument, and the name that the message 
     "map_decode": ((6, 5), "logits", ctc.map_decode),
     "align": ((6, 5), "logits", lambda x: ctc.align(x, [1, 2])),
     "lattice": ((6, 5), "logits", lambda x: ctc.lattice(x, [1, 2])),
+    "entropy_ctc_loss": ((6, 5), "logits", lambda x: ctc.entropy_ctc_loss(x, [1, 2], weight=1)),
+    "prior": ((5,), "prior", lambda p: ctc.prior_ctc_loss(ZEROS, [[1], [2]], prior=p, weight=1)),
+    "running prior": ((6, 5), "logits", lambda x: ctc.RunningPrior(5, 0.9).update(x)),
+    "risk": ((6,), "risk", lambda r: ctc.bayes_risk_ctc_loss(ZEROS, [[1], [2]], risk=r)),
+    "costs": ((2,), r"costs\[0\]", lambda d: ctc.min_risk_ctc_loss(
+        ZEROS, [[1], [2]], hypotheses=[[[1], [2]], [[1]]], costs=[d, [1]])),
+    "hypotheses": ((2,), r"hypotheses\[0\]", lambda h: ctc.min_risk_ctc_loss(
+        ZEROS[:, 0], [1], hypotheses=[h])),
     "targets": ((2,), "targets", lambda y: ctc.ctc_loss(ZEROS[:, 0], y)),
     "padded targets": ((2, 2), r"targets(\[0\])?", lambda y: ctc.ctc_loss(ZEROS, y)),
     "one of the targets": ((2,), r"targets\[1\]", lambda y: ctc.ctc_loss(ZEROS, [[1], y])),

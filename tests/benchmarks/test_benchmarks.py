@@ -22,8 +22,8 @@ from benchmarks import (  # noqa: E402
     training,
     years,
 )
-from benchmarks.tools import checkout, harness, peak_memory, places  # noqa: E402
 from benchmarks.pictures.photographs import STRENGTHS  # noqa: E402
+from benchmarks.tools import checkout, harness, peak_memory, places  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
 from ctc_scratch.digits.data.touching import ink_edges  # noqa: E402

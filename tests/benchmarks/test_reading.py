@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import reading
-from benchmarks.reading import Outcome, auroc, calibration_error, compare, figures
 from benchmarks.pictures.photographs import Photograph
+from benchmarks.reading import Outcome, auroc, calibration_error, compare, figures
 from ctc_scratch.digits.reading.read import Digit, Reading
 from ctc_scratch.digits.reading.report import ReadLine
 

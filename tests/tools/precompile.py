@@ -52,6 +52,12 @@ def compile_align() -> None:
     align(random_logits("f8"), [[1, 2], [3]], star="ends")
 
 
+def compile_objectives() -> None:
+    from ctc_scratch import entropy_ctc_loss
+
+    entropy_ctc_loss(random_logits("f8")[:, 0], [1, 2], weight=1.0)
+
+
 def compile_network_float64() -> None:
     from ctc_scratch.digits.lessons.gradchecks import run_checks
 
@@ -75,6 +81,7 @@ CALLS = [
     (compile_training,),
     (compile_loss, "f4", "log"),
     (compile_align,),
+    (compile_objectives,),
     (compile_log_partition,),
 ]
 """Functions and their arguments. Later calls find the kernels they share with earlier ones compiled."""

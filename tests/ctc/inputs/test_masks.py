@@ -9,6 +9,8 @@ from ctc_scratch.ctc.decoding.by_name import decode
 LENGTHS, TARGETS = [7, 4, 0], [[1, 2], [3, 3], []]
 PADDED = np.ma.array([[1, 2, 0], [3, 3, -9], [77, 0, 0]], mask=[[0, 0, 1], [0, 0, 1], [1, 1, 1]])
 
+PRIOR = {"prior": [0.6, 0.1, 0.1, 0.1, 0.1], "weight": 0.5}
+
 # Each takes logits, lengths or None, and layout.
 CALLS = {
     "ctc_loss": lambda x, lengths, layout: ctc.ctc_loss(x, TARGETS, lengths, layout=layout),
@@ -17,14 +19,18 @@ CALLS = {
         x, TARGETS, lengths, layout=layout, want="occupancy"),
     "align": lambda x, lengths, layout: ctc.align(x, TARGETS, lengths, layout=layout),
     "stars": lambda x, lengths, layout: ctc.align(x, TARGETS, lengths, layout=layout, star="ends"),
+    "prior": lambda x, lengths, layout: ctc.prior_ctc_loss(x, TARGETS, lengths, layout=layout, **PRIOR),
+    "focal": lambda x, lengths, layout: ctc.focal_ctc_loss(x, TARGETS, lengths, layout=layout, power=1),
+    "min risk": lambda x, lengths, layout: ctc.min_risk_ctc_loss(
+        x, TARGETS, lengths, layout=layout, hypotheses=[[[1], [2]], [[3, 3]], [[]]]),
     "lattice": lambda x, lengths, layout: ctc.lattice(x, TARGETS, lengths, layout=layout),
     "greedy": lambda x, lengths, layout: ctc.greedy_decode(x, lengths, layout=layout),
     "beam": lambda x, lengths, layout: ctc.prefix_beam_search(x, lengths, layout=layout),
     "map": lambda x, lengths, layout: ctc.map_decode(x, lengths, layout=layout),
     "by name": lambda x, lengths, layout: decode("beam", x, lengths, layout=layout),
 }
-
-IN_THE_LAYOUT = [CALLS[name] for name in ("ctc_loss", "log_partition", "occupancy")]
+IN_THE_LAYOUT = [CALLS[name] for name in (
+    "ctc_loss", "log_partition", "occupancy", "prior", "focal", "min risk")]
 """What these return has the layout of the logits."""
 
 
@@ -43,7 +49,7 @@ def masked_padding(logits, lengths=LENGTHS, hidden=np.nan):
 
 def numbers_of(result):
     """All that a call returned, in a form that == can compare."""
-    if isinstance(result, ctc.CTCResult):
+    if isinstance(result, (ctc.CTCResult, ctc.ObjectiveResult)):
         return result.loss.tolist(), result.grad.tolist(), type(result.grad)
     if isinstance(result, ctc.LogPartition):
         return [np.asarray(part).tolist() for part in vars(result).values()]

@@ -20,6 +20,7 @@ from ctc_scratch import (
     align,
     ctc_loss,
     diagnose,
+    entropy_ctc_loss,
     get_num_threads,
     greedy_decode,
     lattice,
@@ -60,6 +61,7 @@ FUNCTIONS = {
     "log_partition exact": lambda x, y, T, U: log_partition(x, y, T, U, method="exact"),
     "occupancy": lambda x, y, T, U: log_partition(x, y, T, U, want="occupancy"),
     "align": lambda x, y, T, U: align(x[:, 1], y[1]),
+    "entropy_ctc_loss": lambda x, y, T, U: entropy_ctc_loss(x[:, :9], y[:9], T[:9], U[:9], weight=0.5),
     "lattice": lambda x, y, T, U: [lattice(x[:, 2], y[2]).gamma, lattice(x[:, 2], y[2]).entropy],
     "greedy_decode": lambda x, y, T, U: greedy_decode(x, T),
     "prefix_beam_search": lambda x, y, T, U: [(h.labels, h.log_prob) for beam in prefix_beam_search(
