@@ -3,8 +3,8 @@
     python -m benchmarks.objectives [--seconds 2] [--threads 1] [--quick]
 
 All contenders take turns on the same batch of float32 standard normal logits. The last column is the time of
-a contender over that of `ctc_loss(method="exact")` on the same batch. Before anything is timed, each objective
-without weight is compared with the CTC loss.
+a contender over that of `ctc_loss(method="exact")` on the same batch. Before anything is timed, each
+objective without weight is compared with the CTC loss.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
 def compare(logits: np.ndarray, targets: np.ndarray) -> None:
     """Each objective without weight is the CTC loss."""
     plain = ctc_loss(logits.astype(np.float64), targets, method="exact")
+    C = logits.shape[2]
     for name, found in {
         "entropy": objectives.entropy_ctc_loss(logits, targets, weight=0.0),
-        "prior": objectives.prior_ctc_loss(logits, targets, prior=np.full(logits.shape[2], 1 / logits.shape[2]),
-                                           weight=0.0),
+        "prior": objectives.prior_ctc_loss(logits, targets, prior=np.full(C, 1 / C), weight=0.0),
         "focal": objectives.focal_ctc_loss(logits, targets, power=0.0),
         "delay": objectives.delay_ctc_loss(logits, targets, weight=0.0),
         "Bayes risk": objectives.bayes_risk_ctc_loss(logits, targets, weight=0.0),

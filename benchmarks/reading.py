@@ -42,8 +42,8 @@ from ctc_scratch.digits.reading.image_file import grey_values
 from ctc_scratch.digits.reading.page import make_page
 from ctc_scratch.digits.reading.report import ReadLine
 
-from .tools.harness import conclude, machine
 from .pictures.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
+from .tools.harness import conclude, machine
 
 DIGITS = 5      # per row
 BINS = 15

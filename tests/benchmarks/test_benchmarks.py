@@ -15,15 +15,16 @@ from benchmarks import (  # noqa: E402
     ctc_loss,
     decoders,
     fallback,
-    import_time,
     lstm,
+    objectives,
     reading,
     scaling,
     training,
     years,
 )
+from benchmarks.pictures import places  # noqa: E402
 from benchmarks.pictures.photographs import STRENGTHS  # noqa: E402
-from benchmarks.tools import checkout, harness, peak_memory, places  # noqa: E402
+from benchmarks.tools import checkout, harness, import_time, peak_memory  # noqa: E402
 from ctc_scratch import get_num_threads, set_num_threads  # noqa: E402
 from ctc_scratch.digits.data.mnist_files import load_mnist  # noqa: E402
 from ctc_scratch.digits.data.touching import ink_edges  # noqa: E402
@@ -272,6 +273,12 @@ def test_import_time(run, monkeypatch, tmp_path):
     table, = tables(run(import_time, "--seconds", "0"))
     assert [row[0] for row in table[1:]] == ["nothing", "numba", "ctc_scratch"]
     assert "import_time.json" in [path.name for path in tmp_path.iterdir()]
+
+
+def test_objectives(run):
+    table, = tables(run(objectives, "--quick", "--seconds", "0"))
+    assert {row[1] for row in table[1:]} >= {"exact", "log_partition_hvp", "entropy", "star"}
+    assert all(float(row[3]) > 0 for row in table[1:])
 
 
 def test_accuracy(run, tmp_path):
