@@ -14,12 +14,36 @@ LEAST = 2.0**-1000
 
 
 @part
+def not_tiny(x):
+    """x, or 0 if it is below 1e-290: it would become subnormal soon, and processors are slow then."""
+    return x if abs(x) > 1e-290 else 0.0
+
+
+@part
 def move(before, shares, lo, hi, after):
     """after(s) = the sum of before * share over the moves into each of the states lo..hi-1."""
     stay, step, skip = shares[0], shares[1], shares[2]
     for s in range(lo, hi):
-        after[s + 2] = before[s + 2] * stay[s + 2] + before[s + 1] * step[s + 1] + before[s] * skip[s]
+        after[s + 2] = not_tiny(
+            before[s + 2] * stay[s + 2] + before[s + 1] * step[s + 1] + before[s] * skip[s])
     # The next frame reads up to two states on either side.
+    after[lo] = after[lo + 1] = 0.0
+    for s in range(hi + 2, min(hi + 4, after.shape[0])):
+        after[s] = 0.0
+
+
+@part
+def move_valued(before, weighted, shares, values, lo, hi, after):
+    """after(s) = the sum of (before + weighted * value) * share over the moves into each of lo..hi-1.
+
+    values : (3, S + 2) of each move, by the state that it comes from
+    """
+    stay, step, skip = shares[0], shares[1], shares[2]
+    v, w, x = values[0], values[1], values[2]
+    for s in range(lo, hi):
+        after[s + 2] = not_tiny((before[s + 2] + weighted[s + 2] * v[s + 2]) * stay[s + 2]
+                                + (before[s + 1] + weighted[s + 1] * w[s + 1]) * step[s + 1]
+                                + (before[s] + weighted[s] * x[s]) * skip[s])
     after[lo] = after[lo + 1] = 0.0
     for s in range(hi + 2, min(hi + 4, after.shape[0])):
         after[s] = 0.0
@@ -29,8 +53,22 @@ def move(before, shares, lo, hi, after):
 def occupancy_of(gamma, slots, lo, hi, occupancy):
     """occupancy[k] = the sum of gamma over the states lo..hi-1 that emit column k."""
     occupancy[:] = 0.0
-    for s in range(lo, hi):
+    blank = 0.0  # in a register: half of all states emit column 0
+    for s in range(lo + lo % 2, hi, 2):
+        if slots[s] == 0:
+            blank += gamma[s + 2]
+        else:  # a starred blank
+            occupancy[slots[s]] += gamma[s + 2]
+    for s in range(lo + 1 - lo % 2, hi, 2):
         occupancy[slots[s]] += gamma[s + 2]
+    occupancy[0] = blank
+
+
+@part
+def add_values(weights, values, slots, lo, hi, out):
+    """Add weight * value to each of the states lo..hi-1; the values (K,) are those of their columns."""
+    for s in range(lo, hi):
+        out[s + 2] += weights[s + 2] * values[slots[s]]
 
 
 @part

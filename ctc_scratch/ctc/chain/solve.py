@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Collection, NamedTuple
+from typing import Callable, Collection, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...arrays import underflow_is_zero
 from ..exact.emissions import LARGEST_LOGIT
 from .states import PLAIN, Topology, states_in
-from .sweep import BUDGET, Outputs, Weights, solve_sequence
+from .sweep import BUDGET, Outputs, Weights, allocate, sweep
 
 WANTS = ("gamma", "xi", "entropy")
 
@@ -40,7 +40,8 @@ class Posterior(NamedTuple):
 def posterior(
     scores: NDArray, labels: NDArray[np.intp], blank: int, *, topology: Topology = PLAIN,
     enter: NDArray[np.float64] | None = None, star: tuple[NDArray[np.intp], float] | None = None,
-    values: NDArray[np.float64] | None = None, moves: NDArray[np.float64] | None = None,
+    values: NDArray[np.float64] | None = None,
+    moves: NDArray[np.float64] | Callable[[NDArray, NDArray], None] | None = None,
     want: Collection[str] = (), budget: int = BUDGET,
 ) -> Posterior:
     """The posterior over the alignments of checked labels (U,) under checked scores (T, C), and covariances.
@@ -56,7 +57,8 @@ def posterior(
     star : positions 0..U, and a log-weight w <= 0. The blank state at these positions also emits each other
         class c, with weight e^(w + scores[t, c]).
     values : (T, C) finite v; asks for the covariance with V, the sum of v[t, c] over the frames of a path
-    moves : (T + 1, 3, S) w, in the order of `xi`, to be added to V for each move; `values` must be given, too
+    moves : (T + 1, 3, S) w, in the order of `xi`, or a function (xi, w) that fills such an array of zeros
+        Is added to V for each move; `values` must be given, too.
     want : some of WANTS
     budget : bytes of shares that may be kept at a time
 
@@ -80,14 +82,24 @@ def posterior(
     weights = Weights(
         np.ascontiguousarray(kept), np.empty(0) if enter is None else enter,
         np.empty((0, K)) if values is None else np.ascontiguousarray(values[:, columns]),
-        np.empty((0, 3, S)) if moves is None else moves)
+        np.zeros((0 if moves is None else T + 1, 3, S + 2)))
+    if isinstance(moves, np.ndarray):
+        weights.moves[:, :, 2:] = moves
     outputs = Outputs(
         np.zeros((T, K)), np.zeros((T if values is not None else 0, K)),
-        np.zeros((T if "gamma" in want else 0, S)), np.zeros((T + 1 if "xi" in want else 0, 3, S)),
+        np.zeros((T if "gamma" in want else 0, S)),
+        np.zeros((T + 1 if "xi" in want or callable(moves) else 0, 3, S)),
         np.zeros(T if "entropy" in want else 0))
     log_z = 0.0 if S == 1 else -np.inf
     if T > 0:
-        log_z = solve_sequence(weights, states, outputs, budget)
+        memory = allocate(T, S, K, budget)
+        if not callable(moves):
+            log_z = sweep(weights, states, memory, outputs, True)
+        else:
+            log_z = sweep(weights._replace(values=np.empty((0, K))), states, memory, outputs, True)
+            if log_z > -np.inf:
+                moves(outputs.xi, weights.moves[:, :, 2:])
+                sweep(weights, states, memory, outputs, False)
 
     def by_class(array):
         full = np.zeros((T, C))

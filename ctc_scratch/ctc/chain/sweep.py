@@ -14,7 +14,7 @@ from ...compiled.bits import EMPTY, LN2, near_one
 from ..exact.flags import kernel, part
 from ..exact.pairs import copy_states
 from ..exact.recursion import emitting
-from .forward import centre, entropy_of, move, occupancy_of
+from .forward import add_values, centre, entropy_of, move, move_valued, occupancy_of
 from .shares import emissions, enter_labels, moves_out
 
 BUDGET = 32 * 2**20
@@ -30,7 +30,7 @@ class Weights(NamedTuple):
     scores: NDArray  # (T, K) log-weight of each column; -inf is legal
     enter: NDArray  # (T,) log-weight of a move into a label at each frame, or (0,) for none
     values: NDArray  # (T, K) v, finite, or (0, K) if no covariance is asked for
-    moves: NDArray  # (T + 1, 3, S) w of each move into each frame from each state, or (0, 3, S) for none
+    moves: NDArray  # (T + 1, 3, S + 2) w of each move, laid out as shares are, or (0, 3, S + 2) for none
 
 
 class Outputs(NamedTuple):
@@ -59,7 +59,7 @@ class Memory(NamedTuple):
     terms: NDArray  # (S + 2,)
 
 
-@part
+@kernel
 def allocate(T, S, K, budget):
     """The Memory of a sequence: one block if that takes at most `budget` bytes, else of sqrt(T) frames."""
     B = T if T * 8 * (5 * (S + 2) + K) <= budget else int(math.ceil(math.sqrt(T)))
@@ -129,13 +129,11 @@ def forward_block(weights, states, memory, outputs, j, first_time):
         occupancy_of(gamma, states.slots, lo, hi, occupancy)
         if weights.values.shape[0] > 0:
             centre(weights.values[t], occupancy, memory.values[k])
-            move(memory.mean[k], shares, lo, hi, mean)
             if weights.moves.shape[0] > 0:
-                for m in range(3):
-                    for s in range(max(lo - m, 0), hi - m):
-                        mean[s + m + 2] += before[s + 2] * shares[m, s + 2] * weights.moves[t, m, s]
-            for s in range(lo, hi):
-                mean[s + 2] += gamma[s + 2] * memory.values[k, states.slots[s]]
+                move_valued(memory.mean[k], before, shares, weights.moves[t], lo, hi, mean)
+            else:
+                move(memory.mean[k], shares, lo, hi, mean)
+            add_values(gamma, memory.values[k], states.slots, lo, hi, mean)
         if first_time:
             first, end = states.windows[t, 0], states.windows[t, 1]
             outputs.occupancy[t] = occupancy
@@ -145,8 +143,8 @@ def forward_block(weights, states, memory, outputs, j, first_time):
                 outputs.gamma[t, lo:hi] = gamma[lo + 2:hi + 2]
             if outputs.xi.shape[0] > 0:
                 for m in range(3):
-                    for s in range(first, end):
-                        outputs.xi[t, m, s] = before[s + 2] * shares[m, s + 2]
+                    multiply(before[first + 2:end + 2], shares[m, first + 2:end + 2],
+                             outputs.xi[t, m, first:end])
 
 
 # ---- backward once more: the rest of V, and covariances
@@ -163,14 +161,37 @@ def covariance_block(weights, states, memory, outputs, j):
         lo, hi = states.windows[t + 1, 0], states.windows[t + 1, 1]
         covariances(memory.gamma[k + 1], memory.mean[k + 1], rest, lo, hi, memory.terms)
         occupancy_of(memory.terms, states.slots, lo, hi, covariance)
+        slots = states.slots
         for s in range(lo, hi):
-            rest[s + 2] += values[states.slots[s]]
-        for s in range(states.windows[t, 0] + 2, states.windows[t, 1] + 2):
-            before[s] = shares[0, s] * rest[s] + shares[1, s] * rest[s + 1] + shares[2, s] * rest[s + 2]
+            rest[s + 2] += values[slots[s]]
+        first, end = states.windows[t, 0], states.windows[t, 1]
+        go_back(shares, rest, first, end, before)
         if weights.moves.shape[0] > 0:
-            for m in range(3):
-                for s in range(states.windows[t, 0], states.windows[t, 1]):
-                    before[s + 2] += shares[m, s + 2] * weights.moves[t, m, s]
+            add_moves(shares, weights.moves[t], first, end, before)
+
+
+@part
+def multiply(a, b, out):
+    """out = a * b, element by element."""
+    for s in range(out.shape[0]):
+        out[s] = a[s] * b[s]
+
+
+@part
+def go_back(shares, rest, lo, hi, before):
+    """before(s) = the sum of share * rest over the moves out of each of the states lo..hi-1."""
+    stay, step, skip = shares[0], shares[1], shares[2]
+    for s in range(lo + 2, hi + 2):
+        before[s] = stay[s] * rest[s] + step[s] * rest[s + 1] + skip[s] * rest[s + 2]
+
+
+@part
+def add_moves(shares, values, lo, hi, before):
+    """Add the sum of share * value over the moves out of each of the states lo..hi-1."""
+    stay, step, skip = shares[0], shares[1], shares[2]
+    v, w, x = values[0], values[1], values[2]
+    for s in range(lo + 2, hi + 2):
+        before[s] += stay[s] * v[s] + step[s] * w[s] + skip[s] * x[s]
 
 
 @part
@@ -197,28 +218,33 @@ def covariances(gamma, mean, rest, lo, hi, out):
 # ---- all of it
 
 
-@part
-def sweep(weights, states, memory, outputs):
-    """ln Z; the outputs are filled, or left alone if there is no alignment."""
+@kernel
+def sweep(weights, states, memory, outputs, first_time):
+    """ln Z of one sequence of at least one frame; outputs are filled, or left alone if there is no alignment.
+
+    If it is not the first time, only the covariance is filled, and ln Z is not returned. The memory of the
+    first time then saves the first pass.
+    """
     T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
     if states.windows[T, 1] < S - 1:  # the last label cannot be reached
         return -np.inf
-    z, exponent = backward_pass(weights, states, memory)
+    blocks, z, exponent = (T + B - 1) // B, 1.0, 0.0
+    if first_time or blocks > 1:
+        z, exponent = backward_pass(weights, states, memory)
     if z == 0.0:
         return -np.inf
-    blocks = (T + B - 1) // B
     memory.starts[0, 0, 2] = 1.0  # before the first frame all mass is in the first blank
     for j in range(blocks):
         if j > 0:
             shares_of_block(weights, states, memory, j)
             memory.starts[j, 0], memory.starts[j, 1] = memory.gamma[B], memory.mean[B]
-        forward_block(weights, states, memory, outputs, j, True)
-    if outputs.xi.shape[0] > 0:
+        forward_block(weights, states, memory, outputs, j, first_time)
+    if outputs.xi.shape[0] > 0 and first_time:
         lo, hi = states.windows[T, 0], states.windows[T, 1]
         outputs.xi[T, 0, lo:hi] = memory.gamma[T - (blocks - 1) * B, lo + 2:hi + 2]
     if weights.values.shape[0] > 0:
         if weights.moves.shape[0] > 0:
-            memory.rest[(T - 1) % 2, 2:S + 2] = weights.moves[T, 0]
+            memory.rest[(T - 1) % 2, 2:S + 2] = weights.moves[T, 0, 2:]
         for j in range(blocks - 1, -1, -1):
             if j < blocks - 1:
                 shares_of_block(weights, states, memory, j)
@@ -226,10 +252,3 @@ def sweep(weights, states, memory, outputs):
             covariance_block(weights, states, memory, outputs, j)
     mantissa, exponent = near_one(z, exponent)
     return math.log(mantissa) + exponent * LN2
-
-
-@kernel
-def solve_sequence(weights, states, outputs, budget):
-    """ln Z of one sequence of at least one frame."""
-    memory = allocate(states.windows.shape[0] - 1, states.slots.shape[0], weights.scores.shape[1], budget)
-    return sweep(weights, states, memory, outputs)

@@ -80,18 +80,21 @@ def bayes_risk_ctc_loss(
 
     def objective(log_probs, labels, n):
         T, U = len(log_probs), len(labels)
-        found = posterior(log_probs, labels, batch.blank, want=["xi"])
-        if U == 0 or found.log_z == -np.inf:
+        if U == 0:
+            found = posterior(log_probs, labels, batch.blank)
             return -found.log_z, -found.occupancy
-        r = risks[T][:, None]
-        leave = found.xi[1:, 1, 1::2] + found.xi[1:, 2, 1::2]  # (T, U)
-        leave[-1] = found.xi[T, 0, 1::2]  # the end of an alignment in the last label
-        R = (r * leave).sum(axis=0)
-        moves = np.zeros(found.xi.shape)
-        moves[1:T, 1, 1::2] = moves[1:T, 2, 1::2] = r[:-1] / R
-        moves[T, 0, -2] = r[-1, 0] / R[-1]
-        again = posterior(log_probs, labels, batch.blank, values=np.zeros(log_probs.shape), moves=moves)
-        return -found.log_z - np.log(R).mean(), -(found.occupancy + again.covariance / U)
+        r, R = risks[T][:, None], np.ones(U)
+
+        def value_leaving(xi, moves):
+            leave = xi[1:, 1, 1::2] + xi[1:, 2, 1::2]  # (T, U)
+            leave[-1] = xi[T, 0, 1::2]  # the end of an alignment in the last label
+            R[:] = (r * leave).sum(axis=0)
+            moves[1:T, 1, 1::2] = moves[1:T, 2, 1::2] = r[:-1] / R
+            moves[T, 0, -2] = r[-1, 0] / R[-1]
+
+        found = posterior(log_probs, labels, batch.blank, values=np.zeros(log_probs.shape),
+                          moves=value_leaving)
+        return -found.log_z - np.log(R).mean(), -(found.occupancy + found.covariance / U)
 
     return solve(objective, batch)
 

@@ -27,13 +27,13 @@ from ..model.reader import BLANK, RowReader
 from .read import Reading
 from .row import DIGIT, Row
 
-LEAST = 0.867       # below this probability a reading is "not sure"
+LEAST = 0.864       # below this probability a reading is "not sure"
 
 EVIDENCE = ("stated", "redrawn", "worst redrawn", "weakest digit", "grain", "shared boxes", "empty boxes",
             "smudges", "slope", "pale")
 """The kinds of evidence that the regression weighs; see `evidence`."""
 
-WEIGHTS = (1.742, 0.07261, 0.5631, 0.05351, 0.01106, 0.1241, -0.3051, -2.203, -0.1596, -2.797, -3.092)
+WEIGHTS = (2.657, -0.1229, 0.4711, 0.3167, 0.02949, 13.18, 0.7527, -1.721, -0.2943, -1.772, -4.38)
 """The constant, then the weight of each kind of evidence."""
 
 
