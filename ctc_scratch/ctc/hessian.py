@@ -24,6 +24,7 @@ from .labels import collapse
 from .loss import REDUCTIONS, Infeasible, Reduction, ctc_loss, reduction_weights
 from .reference import log_softmax
 from .running import threads
+from .running.workspace import Workspace
 
 MOST_PATHS = 20_000
 """The exact Fisher product enumerates all paths of a sequence if there are no more than this."""
@@ -113,10 +114,12 @@ def log_partition_hvp(
     log_z = np.empty(len(frames.lengths))
     occupancy, hvp = np.zeros((2, *frames.logits.shape))
 
+    workspace = Workspace()
+
     def task(samples):
         for n in samples.tolist():
             found = posterior(frames.rows_of(frames.rows, n), packed.of(n), blank,
-                              values=frames.rows_of(rows, n))
+                              values=frames.rows_of(rows, n), workspace=workspace)
             log_z[n] = found.log_z
             frames.rows_of(occupancy.reshape(rows.shape), n)[:] = found.occupancy
             frames.rows_of(hvp.reshape(rows.shape), n)[:] = found.covariance
@@ -168,10 +171,12 @@ def ctc_loss_hvp(
     rows, hvp = _check_vectors(vectors, frames), positive.reshape(frames.rows.shape)
     weights = reduction_weights(packed, reduction)
 
+    workspace = Workspace()
+
     def task(samples):
         for n in samples.tolist():
             found = posterior(log_softmax(frames.rows_of(frames.rows, n)), packed.of(n), blank,
-                              values=frames.rows_of(rows, n))
+                              values=frames.rows_of(rows, n), workspace=workspace)
             if found.log_z == -np.inf:
                 frames.rows_of(hvp, n)[:] = 0.0
             else:

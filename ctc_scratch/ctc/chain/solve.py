@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ...arrays import underflow_is_zero
 from ..exact.emissions import LARGEST_LOGIT
+from ..running.workspace import Workspace
 from .states import PLAIN, Topology, states_in
-from .sweep import BUDGET, Outputs, Weights, allocate, sweep
+from .sweep import BUDGET, Outputs, Weights, carve, frames_per_block, memory_size, sweep
 
 WANTS = ("gamma", "xi", "entropy")
 
@@ -42,7 +43,7 @@ def posterior(
     enter: NDArray[np.float64] | None = None, star: tuple[NDArray[np.intp], float] | None = None,
     values: NDArray[np.float64] | None = None,
     moves: NDArray[np.float64] | Callable[[NDArray, NDArray], None] | None = None,
-    want: Collection[str] = (), budget: int = BUDGET,
+    want: Collection[str] = (), budget: int = BUDGET, workspace: Workspace | None = None,
 ) -> Posterior:
     """The posterior over the alignments of checked labels (U,) under checked scores (T, C), and covariances.
 
@@ -61,6 +62,7 @@ def posterior(
         Is added to V for each move; `values` must be given, too.
     want : some of WANTS
     budget : bytes of shares that may be kept at a time
+    workspace : memory that the sequences of a batch leave to each other
 
     Notes
     -----
@@ -82,24 +84,33 @@ def posterior(
     weights = Weights(
         np.ascontiguousarray(kept), np.empty(0) if enter is None else enter,
         np.empty((0, K)) if values is None else np.ascontiguousarray(values[:, columns]),
-        np.zeros((0 if moves is None else T + 1, 3, S + 2)))
+        np.zeros((T + 1 if isinstance(moves, np.ndarray) else 0, 3, S + 2)))
     if isinstance(moves, np.ndarray):
         weights.moves[:, :, 2:] = moves
+    workspace = Workspace() if workspace is None else workspace
+    B = frames_per_block(T, S, K, budget)
+    room, arcs = memory_size(T, S, K, B) if T else 0, (T + 1) * 3 * (S + 2) if callable(moves) else 0
+    numbers = workspace._take(room + 2 * arcs)
     outputs = Outputs(
         np.zeros((T, K)), np.zeros((T if values is not None else 0, K)),
         np.zeros((T if "gamma" in want else 0, S)),
-        np.zeros((T + 1 if "xi" in want or callable(moves) else 0, 3, S)),
+        np.zeros((T + 1 if "xi" in want else 0, 3, S)),
         np.zeros(T if "entropy" in want else 0))
     log_z = 0.0 if S == 1 else -np.inf
     if T > 0:
-        memory = allocate(T, S, K, budget)
+        memory = carve(numbers[:room], T, S, K, B)
         if not callable(moves):
             log_z = sweep(weights, states, memory, outputs, True)
         else:
-            log_z = sweep(weights._replace(values=np.empty((0, K))), states, memory, outputs, True)
+            xi = numbers[room:room + (T + 1) * 3 * S].reshape(T + 1, 3, S)
+            padded = numbers[room + arcs:room + 2 * arcs].reshape(T + 1, 3, S + 2)
+            xi[:] = padded[:] = 0.0
+            without = weights._replace(values=np.empty((0, K)))
+            log_z = sweep(without, states, memory, outputs._replace(xi=xi), True)
             if log_z > -np.inf:
-                moves(outputs.xi, weights.moves[:, :, 2:])
-                sweep(weights, states, memory, outputs, False)
+                moves(xi, padded[:, :, 2:])
+                sweep(weights._replace(moves=padded), states, memory, outputs, False)
+    workspace._give(numbers)
 
     def by_class(array):
         full = np.zeros((T, C))

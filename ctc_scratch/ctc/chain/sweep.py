@@ -59,15 +59,53 @@ class Memory(NamedTuple):
     terms: NDArray  # (S + 2,)
 
 
+def frames_per_block(T, S, K, budget):
+    """B: all T frames in one block if that takes at most `budget` bytes, else sqrt(T) frames per block."""
+    return T if T * 8 * (5 * (S + 2) + K) <= budget else math.ceil(math.sqrt(T))
+
+
+def memory_size(T, S, K, B):
+    """How many numbers the Memory of a sequence holds."""
+    J = -(-T // B)
+    return (B * 3 + (B + 1) * 2) * (S + 2) + (B + 2) * K + (8 + 2 * J) * (S + 4) + (2 * J + 1) * (S + 2)
+
+
 @kernel
-def allocate(T, S, K, budget):
-    """The Memory of a sequence: one block if that takes at most `budget` bytes, else of sqrt(T) frames."""
-    B = T if T * 8 * (5 * (S + 2) + K) <= budget else int(math.ceil(math.sqrt(T)))
+def carve(numbers, T, S, K, B):
+    """The Memory of a sequence, as parts of an array of arbitrary numbers."""
     J = (T + B - 1) // B
-    return Memory(
-        np.zeros((B, 3, S + 2)), np.zeros((B + 1, S + 2)), np.zeros((B + 1, S + 2)), np.zeros((B, K)),
-        np.zeros((2, 2, S + 4)), np.zeros((2, S + 4)), np.zeros((J, 2, S + 4)), np.zeros((J, 2, S + 2)),
-        np.zeros((2, K)), np.zeros((2, S + 4)), np.zeros(S + 2))
+    i = B * 3 * (S + 2)
+    shares = numbers[:i].reshape(B, 3, S + 2)
+    k = i + (B + 1) * (S + 2)
+    gamma, i = numbers[i:k].reshape(B + 1, S + 2), k
+    k = i + (B + 1) * (S + 2)
+    mean, i = numbers[i:k].reshape(B + 1, S + 2), k
+    k = i + B * K
+    values, i = numbers[i:k].reshape(B, K), k
+    k = i + 4 * (S + 4)
+    joints, i = numbers[i:k].reshape(2, 2, S + 4), k
+    k = i + 2 * (S + 4)
+    entered, i = numbers[i:k].reshape(2, S + 4), k
+    k = i + J * 2 * (S + 4)
+    ends, i = numbers[i:k].reshape(J, 2, S + 4), k
+    k = i + J * 2 * (S + 2)
+    starts, i = numbers[i:k].reshape(J, 2, S + 2), k
+    k = i + 2 * K
+    row, i = numbers[i:k].reshape(2, K), k
+    k = i + 2 * (S + 4)
+    rest, i = numbers[i:k].reshape(2, S + 4), k
+    return Memory(shares, gamma, mean, values, joints, entered, ends, starts, row, rest,
+                  numbers[i:i + S + 2])
+
+
+@part
+def clear(memory):
+    """Zeros where a sweep reads states that it has not written: outside the windows."""
+    for k in range(memory.joints.shape[0]):
+        memory.joints[k, 0], memory.joints[k, 1] = 0.0, EMPTY
+        memory.rest[k] = 0.0
+    memory.starts[0] = 0.0
+    memory.shares[:] = 0.0
 
 
 # ---- backward: beta as pairs, and the shares
@@ -228,6 +266,8 @@ def sweep(weights, states, memory, outputs, first_time):
     T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
     if states.windows[T, 1] < S - 1:  # the last label cannot be reached
         return -np.inf
+    if first_time:
+        clear(memory)
     blocks, z, exponent = (T + B - 1) // B, 1.0, 0.0
     if first_time or blocks > 1:
         z, exponent = backward_pass(weights, states, memory)

@@ -81,7 +81,7 @@ def bayes_risk_ctc_loss(
     def objective(log_probs, labels, n):
         T, U = len(log_probs), len(labels)
         if U == 0:
-            found = posterior(log_probs, labels, batch.blank)
+            found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace)
             return -found.log_z, -found.occupancy
         r, R = risks[T][:, None], np.ones(U)
 
@@ -93,7 +93,7 @@ def bayes_risk_ctc_loss(
             moves[T, 0, -2] = r[-1, 0] / R[-1]
 
         found = posterior(log_probs, labels, batch.blank, values=np.zeros(log_probs.shape),
-                          moves=value_leaving)
+                          moves=value_leaving, workspace=batch.workspace)
         return -found.log_z - np.log(R).mean(), -(found.occupancy + found.covariance / U)
 
     return solve(objective, batch)

@@ -1,6 +1,6 @@
 """What all objectives share: checks, the softmax, threads, infeasible targets, reduction.
 
-An objective gives, for one sequence, its value and its derivative w.r.t. ln y. `solve_batch` does the rest.
+An objective gives, for one sequence, its value and its derivative w.r.t. ln y. `solve` does the rest.
 Objectives that must look at the checked batch before it is solved call the two halves, `check` and `solve`.
 """
 
@@ -21,6 +21,7 @@ from ..inputs.values import check_values
 from ..loss import INFEASIBLE, REDUCTIONS, Infeasible, Reduction, reduction_weights
 from ..reference import log_softmax
 from ..running import threads
+from ..running.workspace import Workspace
 
 Objective = Callable[[NDArray[np.float64], NDArray[np.intp], int], tuple[float, NDArray[np.float64]]]
 """(log_probs (T, C), labels (U,), n) -> the value for sequence n, and its derivative (T, C) w.r.t. log_probs.
@@ -52,22 +53,13 @@ class Batch(NamedTuple):
     blank: int
     reduction: Reduction
     infeasible: Infeasible
+    workspace: Workspace  # memory that its sequences leave to each other
 
     def result(self, losses: NDArray[np.float64], grad: NDArray) -> ObjectiveResult:
         """The result of losses (N,), which are reduced, and a gradient, which is reduced already."""
         if self.reduction != "none":
             return ObjectiveResult(np.dot(reduction_weights(self.targets, self.reduction), losses), grad)
         return ObjectiveResult(losses[0] if self.frames.single else losses, grad)
-
-
-def solve_batch(
-    objective: Objective, logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None,
-    target_lengths: ArrayLike | None, *, blank: int, reduction: Reduction, infeasible: Infeasible,
-    layout: Layout,
-) -> ObjectiveResult:
-    """Evaluate an objective for each sequence of a batch; the arguments after it are those of `ctc_loss`."""
-    return solve(objective, check(logits, targets, logit_lengths, target_lengths, blank=blank,
-                                  reduction=reduction, infeasible=infeasible, layout=layout))
 
 
 def check(
@@ -79,7 +71,7 @@ def check(
     check_choice("infeasible", infeasible, INFEASIBLE)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     check_values(frames)
-    return Batch(frames, packed, blank, reduction, infeasible)
+    return Batch(frames, packed, blank, reduction, infeasible, Workspace())
 
 
 def solve(

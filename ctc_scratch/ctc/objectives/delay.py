@@ -81,7 +81,8 @@ def delay_ctc_loss(
 
     def objective(log_probs, labels, n):
         frame = np.arange(len(log_probs))
-        found = posterior(log_probs, labels, batch.blank, enter=weight * ((len(frame) - 1) / 2 - frame),
+        found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace,
+                          enter=weight * ((len(frame) - 1) / 2 - frame),
                           want=["xi"])
         if found.log_z > -np.inf:
             xi = found.xi[:-1]  # the moves into the frames

@@ -11,7 +11,7 @@ from ..chain.solve import posterior
 from ..inputs.frames import Layout
 from ..inputs.options import check_real
 from ..loss import Infeasible, Reduction
-from .common import ObjectiveResult, solve_batch
+from .common import ObjectiveResult, check, solve
 
 
 def entropy_ctc_loss(
@@ -66,11 +66,13 @@ def entropy_ctc_loss(
     (2.70805, 2.70805)
     """
     weight = check_real("weight", weight)
+    batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
+                  infeasible=infeasible, layout=layout)
 
     def objective(log_probs, labels, n):
         u = np.where(log_probs == -np.inf, 0.0, log_probs)
-        found = posterior(log_probs, labels, blank, values=u, want=["entropy"])
+        found = posterior(log_probs, labels, batch.blank, values=u, want=["entropy"],
+                          workspace=batch.workspace)
         return -found.log_z - weight * found.entropy, weight * found.covariance - found.occupancy
 
-    return solve_batch(objective, logits, targets, logit_lengths, target_lengths, blank=blank,
-                       reduction=reduction, infeasible=infeasible, layout=layout)
+    return solve(objective, batch)

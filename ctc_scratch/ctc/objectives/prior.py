@@ -75,7 +75,7 @@ def prior_ctc_loss(
     shift = weight * np.log(_check_prior(prior, batch.frames.rows.shape[1]))
 
     def objective(log_probs, labels, n):
-        found = posterior(log_probs - shift, labels, batch.blank)
+        found = posterior(log_probs - shift, labels, batch.blank, workspace=batch.workspace)
         return -found.log_z, -found.occupancy
 
     return solve(objective, batch)

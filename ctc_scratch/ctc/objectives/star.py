@@ -75,7 +75,8 @@ def star_ctc_loss(
     stars = check_stars(star, star_weight, batch.targets, batch.frames.single)
 
     def objective(log_probs, labels, n):
-        found = posterior(log_probs, labels, batch.blank, star=(np.flatnonzero(stars.of(n)), stars.weight))
+        star = np.flatnonzero(stars.of(n)), stars.weight
+        found = posterior(log_probs, labels, batch.blank, star=star, workspace=batch.workspace)
         return -found.log_z, -found.occupancy
 
     return solve(objective, batch)

@@ -85,7 +85,7 @@ def topology_ctc_loss(
                   infeasible=infeasible, layout=layout)
 
     def objective(log_probs, labels, n):
-        found = posterior(log_probs, labels, batch.blank, topology=topology)
+        found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace, topology=topology)
         return -found.log_z, -found.occupancy
 
     def blanks_needed(labels: NDArray[np.intp]) -> int:
