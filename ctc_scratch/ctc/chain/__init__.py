@@ -22,9 +22,10 @@ derivative of E[V] with respect to the scores of all frames and classes, while v
 
 **Rounding.** beta is computed with the pairs m 2^e of `exact`, so no state can get lost; a share of a sum of
 positive terms then has a small relative error. A constant may be added to all v of a frame without any change
-in cov. So v_t is first centred by its mean under gamma, and A + B is taken relative to the most probable
-state: where that state has a gamma of 1 - 1e-9, the differences between A + B of states are large, and their
-weights small and known to all digits. Without this, sums over T frames cancel.
+in cov. So v_t is first centred by its mean under gamma, and E[V] is found anew at each frame, as the mean of
+A + B under gamma. Both means are taken twice: where one state has a gamma of 1 - 1e-9, the first mean is off by
+a rounding error that is not small compared with cov, and the second removes it. Without this, sums over T
+frames cancel.
 
 **Memory.** The shares of all frames are kept while they fit a budget. Otherwise beta is kept at the last
 frame of every block of about sqrt(T) frames, and the shares of a block are computed again, to the same bits.

@@ -72,15 +72,30 @@ def add_values(weights, values, slots, lo, hi, out):
 
 
 @part
-def centre(values, occupancy, out):
-    """out = values - their mean under occupancy, from differences to the value of the largest occupancy."""
-    top, mean = 0, 0.0
-    for k in range(1, occupancy.shape[0]):
-        if occupancy[k] > occupancy[top]:
-            top = k
+def sum_of(x):
+    """The sum of a row, in four parts, because each addition waits for the one before it."""
+    n, a, b, c, d = x.shape[0], 0.0, 0.0, 0.0, 0.0
+    for s in range(0, n - 3, 4):
+        a, b, c, d = a + x[s], b + x[s + 1], c + x[s + 2], d + x[s + 3]
+    for s in range(n - n % 4, n):
+        a += x[s]
+    return (a + b) + (c + d)
+
+
+@part
+def centre(values, occupancy, terms, out):
+    """out = values - their mean under occupancy.
+
+    The mean is taken twice. The first may be off by a rounding error of the values; the second is the mean of
+    what is left, which is small where the occupancy of a class is nearly 1, and known to all its digits.
+    """
     for k in range(occupancy.shape[0]):
-        out[k] = values[k] - values[top]
-        mean += occupancy[k] * out[k]
+        terms[k] = occupancy[k] * values[k]
+    mean = sum_of(terms[:occupancy.shape[0]])
+    for k in range(occupancy.shape[0]):
+        out[k] = values[k] - mean
+        terms[k] = occupancy[k] * out[k]
+    mean = sum_of(terms[:occupancy.shape[0]])
     for k in range(occupancy.shape[0]):
         out[k] -= mean
 
@@ -119,10 +134,7 @@ def entropy_of(gamma, shares, lo, hi, terms):
     """The sum over the states lo..hi-1 of gamma times the entropy of their moves [nats]."""
     surprises(gamma[lo + 2:hi + 2], shares[0, lo + 2:hi + 2], shares[1, lo + 2:hi + 2],
               shares[2, lo + 2:hi + 2], terms[:hi - lo])
-    total = 0.0
-    for s in range(hi - lo):
-        total += terms[s]
-    return total
+    return sum_of(terms[:hi - lo])
 
 
 @part

@@ -14,7 +14,7 @@ from ...compiled.bits import EMPTY, LN2, near_one
 from ..exact.flags import kernel, part
 from ..exact.pairs import copy_states
 from ..exact.recursion import emitting
-from .forward import add_values, centre, entropy_of, move, move_valued, occupancy_of
+from .forward import add_values, centre, entropy_of, move, move_valued, occupancy_of, sum_of
 from .shares import emissions, enter_labels, moves_out
 
 BUDGET = 32 * 2**20
@@ -166,7 +166,7 @@ def forward_block(weights, states, memory, outputs, j, first_time):
         move(before, shares, lo, hi, gamma)
         occupancy_of(gamma, states.slots, lo, hi, occupancy)
         if weights.values.shape[0] > 0:
-            centre(weights.values[t], occupancy, memory.values[k])
+            centre(weights.values[t], occupancy, memory.row[1], memory.values[k])
             if weights.moves.shape[0] > 0:
                 move_valued(memory.mean[k], before, shares, weights.moves[t], lo, hi, mean)
             else:
@@ -236,21 +236,16 @@ def add_moves(shares, values, lo, hi, before):
 def covariances(gamma, mean, rest, lo, hi, out):
     """out(s) = gamma(s) (D(s) - the mean of D under gamma), where D = mean / gamma + rest.
 
-    D is taken relative to the most probable state, so that the mean is a sum of small weights times
-    differences.
+    The mean is taken twice, as in `centre`.
     """
-    top = lo + 2
     for s in range(lo + 2, hi + 2):
-        if gamma[s] > gamma[top]:
-            top = s
-    middle, total = mean[top] / gamma[top] + rest[top], 0.0
+        out[s] = mean[s] + gamma[s] * rest[s]
+    middle = sum_of(out[lo + 2:hi + 2])
     for s in range(lo + 2, hi + 2):
         out[s] = mean[s] + gamma[s] * (rest[s] - middle)
-    out[top] = 0.0
+    middle = sum_of(out[lo + 2:hi + 2])
     for s in range(lo + 2, hi + 2):
-        total += out[s]
-    for s in range(lo + 2, hi + 2):
-        out[s] -= gamma[s] * total
+        out[s] -= gamma[s] * middle
 
 
 # ---- all of it
