@@ -44,6 +44,10 @@ CALLS = {  # each with the shape of the argument, and the name that the message 
         ZEROS, [[1], [2]], hypotheses=[[[1], [2]], [[1]]], costs=[d, [1]])),
     "hypotheses": ((2,), r"hypotheses\[0\]", lambda h: ctc.min_risk_ctc_loss(
         ZEROS[:, 0], [1], hypotheses=[h])),
+    "log_partition_hvp": ((6, 5), "scores", lambda x: ctc.log_partition_hvp(x, [1, 2], ZEROS[:, 0])),
+    "ctc_loss_hvp": ((6, 5), "logits", lambda x: ctc.ctc_loss_hvp(x, [1, 2], ZEROS[:, 0])),
+    "fisher_vp": ((3, 5), "logits", lambda x: ctc.fisher_vp(x, ZEROS[:3, 0])),
+    "vectors": ((6, 5), "vectors", lambda v: ctc.gauss_newton_vp(ZEROS[:, 0], [1, 2], v)),
     "targets": ((2,), "targets", lambda y: ctc.ctc_loss(ZEROS[:, 0], y)),
     "padded targets": ((2, 2), r"targets(\[0\])?", lambda y: ctc.ctc_loss(ZEROS, y)),
     "one of the targets": ((2,), r"targets\[1\]", lambda y: ctc.ctc_loss(ZEROS, [[1], y])),

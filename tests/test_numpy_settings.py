@@ -25,6 +25,11 @@ def running_prior(logits):
     return running.prior
 
 
+def vectors(logits):
+    """Small and large numbers in the shape of the logits, to multiply a Hessian with."""
+    return np.linspace(-1, 1, logits.size).reshape(logits.shape) ** 9
+
+
 CALLS = {
     "ctc_loss": lambda x: ctc.ctc_loss(x, TARGETS, infeasible="inf"),
     "exact": lambda x: ctc.ctc_loss(x, TARGETS, infeasible="inf", method="exact"),
@@ -50,6 +55,11 @@ CALLS = {
     "min risk": lambda x: numbers(ctc.min_risk_ctc_loss(
         x, TARGETS, infeasible="inf", hypotheses=[[[1], [1, 2]], [[3], []]])),
     "topology": lambda x: numbers(ctc.topology_ctc_loss(x, TARGETS, infeasible="inf", skip=False)),
+    "log_partition_hvp": lambda x: vars(ctc.log_partition_hvp(x, TARGETS, vectors(x))),
+    "ctc_loss_hvp": lambda x: vars(ctc.ctc_loss_hvp(x, TARGETS, vectors(x), infeasible="inf")),
+    "gauss_newton_vp": lambda x: ctc.gauss_newton_vp(x, TARGETS, vectors(x)),
+    "fisher_vp": lambda x: ctc.fisher_vp(x[:6], vectors(x[:6])),
+    "sampled fisher_vp": lambda x: ctc.fisher_vp(x, vectors(x), samples=5, rng=np.random.default_rng(0)),
     "lattice": lambda x: ctc.lattice(x[:, 0], TARGETS[0]).moves,
     "diagnose": lambda x: str(ctc.diagnose(x, TARGETS)),
     "stream": lambda x: ctc.BeamStream().push(x[:, 0]),

@@ -13,6 +13,14 @@ from .decoding.metrics import (
 )
 from .decoding.ngram import NGram
 from .diagnosis.diagnose import Diagnosis, diagnose, diagnose_lengths
+from .hessian import (
+    CTCHVP,
+    LogPartitionHVP,
+    ctc_loss_hvp,
+    fisher_vp,
+    gauss_newton_vp,
+    log_partition_hvp,
+)
 from .inputs.errors import InfeasibleTargetError
 from .labels import can_skip, collapse, extend, min_frames
 from .loss import CTCResult, Workspace, ctc_loss
@@ -37,6 +45,7 @@ from .running.threads import get_num_threads, set_num_threads
 __all__ = [
     "Alignment",
     "BeamStream",
+    "CTCHVP",
     "CTCResult",
     "DelayResult",
     "Diagnosis",
@@ -45,6 +54,7 @@ __all__ = [
     "InfeasibleTargetError",
     "Lattice",
     "LogPartition",
+    "LogPartitionHVP",
     "MapResult",
     "NGram",
     "ObjectiveResult",
@@ -57,18 +67,22 @@ __all__ = [
     "character_error_rate",
     "collapse",
     "ctc_loss",
+    "ctc_loss_hvp",
     "delay_ctc_loss",
     "diagnose",
     "diagnose_lengths",
     "edit_distance",
     "entropy_ctc_loss",
     "extend",
+    "fisher_vp",
     "focal_ctc_loss",
+    "gauss_newton_vp",
     "get_num_threads",
     "greedy_decode",
     "label_error_rate",
     "lattice",
     "log_partition",
+    "log_partition_hvp",
     "map_decode",
     "min_frames",
     "min_risk_ctc_loss",

@@ -173,6 +173,7 @@ def ctc_loss_hvp(
 
     workspace = Workspace()
 
+    @underflow_is_zero
     def task(samples):
         for n in samples.tolist():
             found = posterior(log_softmax(frames.rows_of(frames.rows, n)), packed.of(n), blank,
@@ -186,6 +187,7 @@ def ctc_loss_hvp(
     return CTCHVP(plain.loss, plain.grad, positive)
 
 
+@underflow_is_zero
 def gauss_newton_vp(
     logits: ArrayLike, targets: Any, vectors: ArrayLike, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, blank: int = 0, reduction: Reduction = "none",
@@ -211,6 +213,7 @@ def gauss_newton_vp(
     return product
 
 
+@underflow_is_zero
 def fisher_vp(
     logits: ArrayLike, vectors: ArrayLike, logit_lengths: ArrayLike | None = None, *, blank: int = 0,
     layout: Layout = "TNC", rng: np.random.Generator | None = None, samples: int | None = None,

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import ctc_loss, log_partition
+from ctc_scratch.ctc import (
+    ctc_loss,
+    ctc_loss_hvp,
+    fisher_vp,
+    gauss_newton_vp,
+    log_partition,
+    log_partition_hvp,
+)
 from ctc_scratch.ctc.enumeration import labelling_distribution
-from ctc_scratch.ctc.hessian import ctc_loss_hvp, fisher_vp, gauss_newton_vp, log_partition_hvp
 from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
 from tests.ctc.chain.test_solve import tiny_problems

@@ -11,6 +11,12 @@ PADDED = np.ma.array([[1, 2, 0], [3, 3, -9], [77, 0, 0]], mask=[[0, 0, 1], [0, 0
 
 PRIOR = {"prior": [0.6, 0.1, 0.1, 0.1, 0.1], "weight": 0.5}
 
+
+def vectors(logits):
+    """What a Hessian of these logits is multiplied with; it has no mask."""
+    return np.linspace(-1, 1, logits.size).reshape(logits.shape)
+
+
 # Each takes logits, lengths or None, and layout.
 CALLS = {
     "ctc_loss": lambda x, lengths, layout: ctc.ctc_loss(x, TARGETS, lengths, layout=layout),
@@ -23,6 +29,14 @@ CALLS = {
     "focal": lambda x, lengths, layout: ctc.focal_ctc_loss(x, TARGETS, lengths, layout=layout, power=1),
     "min risk": lambda x, lengths, layout: ctc.min_risk_ctc_loss(
         x, TARGETS, lengths, layout=layout, hypotheses=[[[1], [2]], [[3, 3]], [[]]]),
+    "log_partition_hvp": lambda x, lengths, layout: ctc.log_partition_hvp(
+        x, TARGETS, vectors(x), lengths, layout=layout),
+    "ctc_loss_hvp": lambda x, lengths, layout: ctc.ctc_loss_hvp(
+        x, TARGETS, vectors(x), lengths, layout=layout),
+    "gauss_newton_vp": lambda x, lengths, layout: ctc.gauss_newton_vp(
+        x, TARGETS, vectors(x), lengths, layout=layout),
+    "fisher_vp": lambda x, lengths, layout: ctc.fisher_vp(
+        x, vectors(x), lengths, layout=layout, samples=4, rng=np.random.default_rng(0)),
     "lattice": lambda x, lengths, layout: ctc.lattice(x, TARGETS, lengths, layout=layout),
     "greedy": lambda x, lengths, layout: ctc.greedy_decode(x, lengths, layout=layout),
     "beam": lambda x, lengths, layout: ctc.prefix_beam_search(x, lengths, layout=layout),
@@ -30,7 +44,8 @@ CALLS = {
     "by name": lambda x, lengths, layout: decode("beam", x, lengths, layout=layout),
 }
 IN_THE_LAYOUT = [CALLS[name] for name in (
-    "ctc_loss", "log_partition", "occupancy", "prior", "focal", "min risk")]
+    "ctc_loss", "log_partition", "occupancy", "prior", "focal", "min risk",
+    "log_partition_hvp", "ctc_loss_hvp", "gauss_newton_vp", "fisher_vp")]
 """What these return has the layout of the logits."""
 
 
@@ -51,8 +66,10 @@ def numbers_of(result):
     """All that a call returned, in a form that == can compare."""
     if isinstance(result, (ctc.CTCResult, ctc.ObjectiveResult)):
         return result.loss.tolist(), result.grad.tolist(), type(result.grad)
-    if isinstance(result, ctc.LogPartition):
+    if isinstance(result, (ctc.LogPartition, ctc.LogPartitionHVP, ctc.CTCHVP)):
         return [np.asarray(part).tolist() for part in vars(result).values()]
+    if isinstance(result, np.ndarray):
+        return result.tolist(), type(result)
     if isinstance(result, ctc.Lattice):
         return result.logits.tolist(), result.labels.tolist(), result.gamma.tolist()
     if isinstance(result, ctc.Hypothesis):

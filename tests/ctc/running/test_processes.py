@@ -19,6 +19,7 @@ from ctc_scratch import (
     Workspace,
     align,
     ctc_loss,
+    ctc_loss_hvp,
     diagnose,
     entropy_ctc_loss,
     get_num_threads,
@@ -62,6 +63,7 @@ FUNCTIONS = {
     "occupancy": lambda x, y, T, U: log_partition(x, y, T, U, want="occupancy"),
     "align": lambda x, y, T, U: align(x[:, 1], y[1]),
     "entropy_ctc_loss": lambda x, y, T, U: entropy_ctc_loss(x[:, :9], y[:9], T[:9], U[:9], weight=0.5),
+    "ctc_loss_hvp": lambda x, y, T, U: ctc_loss_hvp(x[:, :9], y[:9], x[::-1, :9], T[:9], U[:9]),
     "lattice": lambda x, y, T, U: [lattice(x[:, 2], y[2]).gamma, lattice(x[:, 2], y[2]).entropy],
     "greedy_decode": lambda x, y, T, U: greedy_decode(x, T),
     "prefix_beam_search": lambda x, y, T, U: [(h.labels, h.log_prob) for beam in prefix_beam_search(

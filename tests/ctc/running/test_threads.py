@@ -10,7 +10,13 @@ from queue import SimpleQueue
 import numpy as np
 import pytest
 
-from ctc_scratch.ctc import ctc_loss, get_num_threads, set_num_threads
+from ctc_scratch.ctc import (
+    ctc_loss,
+    ctc_loss_hvp,
+    get_num_threads,
+    log_partition_hvp,
+    set_num_threads,
+)
 from ctc_scratch.ctc.running import threads
 
 pytestmark = pytest.mark.alone
@@ -185,15 +191,21 @@ def test_little_work_stays_in_the_calling_thread():
     assert names == [threading.current_thread()]
 
 
-def test_the_result_does_not_depend_on_the_number_of_threads(make_problem, monkeypatch):
+@pytest.mark.parametrize("function", [
+    ctc_loss,
+    lambda x, y, T: ctc_loss_hvp(x, y, x[::-1], T),
+    lambda x, y, T: log_partition_hvp(x, y, x[::-1], T),
+], ids=["ctc_loss", "ctc_loss_hvp", "log_partition_hvp"])
+def test_the_result_does_not_depend_on_the_number_of_threads(make_problem, monkeypatch, function):
     monkeypatch.setattr(threads, "TOGETHER_COST", 0)
     problem = make_problem(T=120, N=17, C=12, U=30)
     results = []
     for count in (1, 2, 3, 7):
         set_num_threads(count)
-        results.append(ctc_loss(problem.logits, problem.targets, problem.logit_lengths))
+        results.append(vars(function(problem.logits, problem.targets, problem.logit_lengths)))
     for result in results[1:]:
-        assert np.array_equal(result.loss, results[0].loss) and np.array_equal(result.grad, results[0].grad)
+        for name, array in result.items():
+            assert np.array_equal(array, results[0][name]), name
 
 
 def test_an_error_in_a_worker_is_raised():
