@@ -102,6 +102,7 @@ class RunningPrior:
     decay : from 0 to below 1: after a batch,
         prior = decay * prior + (1 - decay) * (mean of y over its frames)
     prior : (C,) the current average; uniform before the first batch, whose mean then replaces it
+    is_new : whether no batch has been added yet
 
     >>> running = RunningPrior(3, decay=0.9)
     >>> running.update(np.log([[0.5, 0.25, 0.25]]))
@@ -115,7 +116,7 @@ class RunningPrior:
         if not 0 <= self.decay < 1:
             raise ValueError(f"decay must be from 0 to below 1, got {decay}")
         self.prior = np.full(C, 1.0 / C)
-        self._is_new = True
+        self.is_new = True
 
     @underflow_is_zero
     def update(
@@ -137,6 +138,6 @@ class RunningPrior:
         total = np.zeros(C)
         for n in range(len(frames.lengths)):
             total += np.exp(log_softmax(frames.rows_of(frames.rows, n))).sum(axis=0)
-        decay = 0.0 if self._is_new else self.decay
+        decay = 0.0 if self.is_new else self.decay
         prior = np.maximum(decay * self.prior + (1 - decay) * total / count, np.finfo(np.float64).tiny)
-        self.prior, self._is_new = prior / prior.sum(), False
+        self.prior, self.is_new = prior / prior.sum(), False

@@ -1,8 +1,8 @@
 """The checkpoint: a trainer written to one file, from which the run continues to the same bits.
 
 The file is an archive (`model/archive.py`). Its arrays are named `params/...`, `optimiser/...`,
-`average/...` and `best/...`. Its header holds the settings, the position of the run, the best
-evaluation, a checksum of the digits, and the versions of everything that decides how sums round.
+`average/...`, `best/...` and `objective/...`. Its header holds the settings, the position of the run,
+the best evaluation, a checksum of the digits, and the versions of everything that decides how sums round.
 """
 
 from __future__ import annotations
@@ -113,6 +113,10 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         if array.shape == () and array != header["step"]:       # a scalar counts the steps
             raise ArchiveError(f"{path}: expected {name} = {brief(header['step'])}, the steps of the "
                                f"run, found {array}")
+    prior = arrays.get("objective/prior")
+    if prior is not None and not (prior.min() > 0 and abs(prior.sum() - 1) < 1e-6):
+        raise ArchiveError(f"{path}: expected a prior, positive numbers that sum to 1, found "
+                           f"{brief(prior)}")
     try:
         trainer.set_position(header, best)
     except (TypeError, ValueError, OverflowError) as error:

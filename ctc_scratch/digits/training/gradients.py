@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from ...ctc.reference import log_softmax
 from ..data.rows import RowBatch
 from ..model.parallel import run_tasks
 from ..model.reader import BLANK, RowReader, digits_to_labels
+from .objective import Objective
 
 SHARDS = 2
 """For a batch of 64: shards of 16 rows are too small for an LSTM's products, and take a fifth longer."""
@@ -34,9 +36,10 @@ class DivergedError(RuntimeError):
 class ShardGradients(NamedTuple):
     """The losses and the gradient of one shard, N rows of a batch."""
 
-    loss: float  # nats, summed over the rows
+    loss: float  # plain CTC, nats, summed over the rows
     losses: np.ndarray  # (N,) nats; inf for a row that has no path
-    grads: dict[str, np.ndarray]  # of `loss`, by the names of the parameters
+    objective: float  # what the gradient is of, summed over the rows: `loss`, unless an objective is given
+    grads: dict[str, np.ndarray]  # by the names of the parameters
     logits: np.ndarray  # (T, N, C)
     lengths: np.ndarray  # (N,) frames of each row
     seconds: tuple[float, float, float]  # spent in forward, CTC, backward
@@ -46,25 +49,22 @@ class ShardGradients(NamedTuple):
 
 
 class BatchGradients(NamedTuple):
-    """The mean loss of the rows of a batch, its gradient, and the shards it was computed from."""
+    """The mean loss of the rows of a batch, the gradient, and the shards it was computed from."""
 
-    loss: float  # nats per row
-    grads: dict[str, np.ndarray]  # by the names of the parameters
+    loss: float  # plain CTC, nats per row
+    grads: dict[str, np.ndarray]  # of the mean loss or objective, by the names of the parameters
     shards: list[ShardGradients]
 
     def __repr__(self) -> str:
         return f"BatchGradients({self.loss:.4g} nats per row, {len(self.shards)} shards)"
 
 
-Mapper = Callable[[RowReader, list[RowBatch]], list[ShardGradients]]
-"""Computes the gradients of all shards of a batch, and returns them in the order of the shards."""
-
-
 def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | None = None,
-                    log_prior: np.ndarray | None = None) -> ShardGradients:
+                    log_prior: np.ndarray | None = None, objective: Objective | None = None
+                    ) -> ShardGradients:
     """Forward, CTC and backward over the rows of one shard.
 
-    Training uses the defaults; the lessons vary two things.
+    Training uses the defaults, or an objective; the lessons vary two more things.
 
     Parameters
     ----------
@@ -73,6 +73,8 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     log_prior : (C,) array in the logits' dtype, subtracted from the logits before CTC computes gamma. The
         gradient stays probs - occupancy, as if gamma were given: an expectation step under the prior,
         a maximisation step without it. The losses are those without the prior.
+    objective : the gradient is that of this objective, in place of plain CTC. The losses are still those of
+        plain CTC.
 
     Raises
     ------
@@ -93,7 +95,11 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     claimed = lengths if claimed_frames is None else np.full_like(lengths, claimed_frames)
     infeasible: Infeasible = "raise" if claimed_frames is None else "inf"
     result = ctc_loss(logits, targets, claimed, blank=BLANK, infeasible=infeasible)
-    dlogits = result.grad
+    losses, dlogits = np.asarray(result.loss), result.grad
+    loss = minimised = float(np.dot(np.ones_like(losses), losses))    # as reduction="sum" adds them
+    if objective is not None:
+        of_rows = objective(logits, targets, claimed)
+        minimised, dlogits = float(np.asarray(of_rows.loss).sum()), of_rows.grad
     if log_prior is not None:
         scores = logits - log_prior
         prior_grad = ctc_loss(scores, targets, claimed, blank=BLANK, infeasible=infeasible).grad
@@ -102,22 +108,34 @@ def shard_gradients(model: RowReader, shard: RowBatch, claimed_frames: int | Non
     ctc = time.perf_counter()
     grads = model.backward(dlogits, cache)
     seconds = forward - start, ctc - forward, time.perf_counter() - ctc
-    losses = np.asarray(result.loss)
-    loss = float(np.dot(np.ones_like(losses), losses))    # as reduction="sum" adds them
-    return ShardGradients(loss, losses, grads, logits, lengths, seconds)
+    return ShardGradients(loss, losses, minimised, grads, logits, lengths, seconds)
 
 
-def on_threads(model: RowReader, shards: list[RowBatch],
-               compute: Callable[[RowReader, RowBatch], ShardGradients] = shard_gradients,
+Compute = Callable[[RowReader, RowBatch], ShardGradients]
+"""`shard_gradients`, or a partial of it."""
+
+
+class Mapper(Protocol):
+    """Computes the gradients of all shards of a batch, and returns them in the order of the shards."""
+
+    def __call__(self, model: RowReader, shards: list[RowBatch],
+                 compute: Compute = shard_gradients) -> list[ShardGradients]: ...
+
+
+def on_threads(model: RowReader, shards: list[RowBatch], compute: Compute = shard_gradients,
                ) -> list[ShardGradients]:
     """`compute` for each shard, shared out over the threads of this process."""
     return run_tasks(lambda shard: compute(model, shard), shards, [shard.images.size for shard in shards])
 
 
 def batch_gradients(model: RowReader, batch: RowBatch, shards: int = SHARDS,
-                    mapper: Mapper = on_threads) -> BatchGradients:
-    """The mean loss per row of a batch and its gradient, computed in at most `shards` shards."""
-    results = mapper(model, cut(batch, shards))
+                    mapper: Mapper = on_threads, objective: Objective | None = None) -> BatchGradients:
+    """The mean loss per row of a batch, and its gradient or the objective's, from at most `shards` shards."""
+    parts = cut(batch, shards)
+    if objective is None:
+        results = mapper(model, parts)
+    else:
+        results = mapper(model, parts, partial(shard_gradients, objective=objective))
     N = len(batch.labels)
     grads = mean_gradient(model, [result.grads for result in results], N)
     return BatchGradients(sum(result.loss for result in results) / N, grads, results)

@@ -176,7 +176,8 @@ class RunFolder:
 
     def report(self, bar, schedule: Schedule, report: Report, sentence: str | None) -> None:
         """Record a training report and show it beside the progress bar; print and record the sentence."""
-        self.record(schedule, **report._asdict())
+        known = {name: value for name, value in report._asdict().items() if value is not None}
+        self.record(schedule, **known)
         bar.set_postfix_str(f"loss {report.loss:.2f}, errors {report.label_error_rate:.1%}, "
                             f"blank {report.blank_rate:.0%}")
         if sentence:
@@ -294,7 +295,8 @@ def _record(line: bytes) -> dict[str, Any] | None:
         numbers = {key for key, value in record.items() if isinstance(value, (int, float))}
     except (ValueError, AttributeError):
         return None
-    return record if numbers >= {"step", *(Report._fields if "loss" in record else ())} else None
+    needed = set(Report._fields) - {"objective"} if "loss" in record else {"step"}
+    return record if numbers >= needed else None
 
 
 def describe_best(best: Best) -> str:

@@ -11,12 +11,14 @@ from ..data.touching import ONWARD
 from ..errors import OptionError
 from ..model.archive import brief, same_kind
 from .gradients import SHARDS
+from .objective import OBJECTIVES, ObjectiveName
 
 # Values far beyond any use are refused: they would only fill the memory.
 MOST_DIGITS, MOST_GAP, MOST_HIDDEN, MOST_LAYERS = 10_000, 1000, 10_000, 100
 MOST_STEPS = 10**9
 """Also the most evaluations and the most shards: a checkpoint has to hold all these numbers."""
 MOST_SEED = 2**64 - 1
+MOST_WEIGHT = 100
 MOST_COLUMNS = 28_000_000
 """Pixel columns in a batch: those of a million digits."""
 
@@ -74,6 +76,12 @@ class Settings:
     optimiser: OptimiserName = _option("adam", "'adam', or 'muon': Muon for the weights of the LSTMs and "
                                                "Adam for the others; its steps are slower, but learn more",
                                        "NAME")
+    objective: ObjectiveName = _option(
+        "ctc", f"the loss that training minimises: {', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}; all but "
+        "ctc need a --weight, as in --objective delay --weight 0.1", "NAME")
+    weight: float = _option(0.0, "weight of the --objective: above 0, entropy makes spikes less sharp, prior "
+                                 "divides by how often each class occurs, delay and bayes-risk favour early "
+                                 "labels, and focal counts rows that are read well for less")
     rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule")
     clip: float = _option(5.0, "largest global norm of the gradient; a larger gradient is scaled down")
     average: float = _option(0.0, "average the weights over the steps with this decay, such as 0.999, and "
@@ -134,6 +142,11 @@ class Settings:
             ("shards", 1 <= self.shards <= MOST_STEPS, f"from 1 to {MOST_STEPS}"),
             ("steps", 1 <= self.steps <= MOST_STEPS, f"from 1 to {MOST_STEPS}"),
             ("optimiser", self.optimiser in ("adam", "muon"), "'adam' or 'muon'"),
+            ("objective", self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}"),
+            ("weight", self.objective != "ctc" or self.weight == 0, "0 without an --objective"),
+            ("weight", self.objective == "ctc" or 0 < abs(self.weight) <= MOST_WEIGHT,
+             f"a number from -{MOST_WEIGHT} to {MOST_WEIGHT} other than 0 with --objective {self.objective}"),
+            ("weight", self.objective != "focal" or self.weight > 0, "above 0 with --objective focal"),
             ("rate", 0 < self.rate <= 1e6, "above 0, and 1e6 at most"),
             ("clip", self.clip > 0, "a positive number"),
             ("average", 0 <= self.average < 1, "from 0 to below 1"),
@@ -183,13 +196,15 @@ def from_json(values: Mapping[str, Any]) -> Settings:
 
     TypeError if a setting is missing, unknown or of another type.
     """
-    values = {"transpose": False, "close": 0.0, "margin": 0, "blur": 0.0, **values}    # those of older runs
+    values = {"transpose": False, "close": 0.0, "margin": 0, "blur": 0.0, "objective": "ctc", "weight": 0.0,
+              **values}    # those of older runs
     settings = {}
     for setting in fields(Settings):
         if setting.name not in values:
             raise TypeError(f"no {setting.name}")
         value = values[setting.name]
-        if not same_kind(value, setting.default):
+        signed = setting.name == "weight" and type(value) in (int, float)
+        if not same_kind(abs(value) if signed else value, setting.default):
             raise TypeError(f"{setting.name} = {brief(value)}")
         kind: Any = type(setting.default)
         settings[setting.name] = kind(value)

@@ -242,7 +242,8 @@ def _load_kernels(trainer: Trainer) -> None:
     settings = trainer.settings
     print("loading compiled kernels (the first run compiles them, about half a minute) ...", flush=True)
     tiny = Settings(digits=(1, 2), hidden=1, layers=settings.layers, direction=settings.direction,
-                    window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1)
+                    window=settings.window, vertical=min(settings.vertical, 1), batch=4, steps=1, wave=0.1,
+                    objective=settings.objective, weight=settings.weight)
     few_digits = trainer.sampler.images[:9], trainer.sampler.labels[:9]
     Trainer(tiny, few_digits, few_digits, class_names=trainer.model.class_names).step()
 

@@ -20,6 +20,7 @@ from ..model.evaluate import Evaluation, evaluate, mean_of
 from ..model.parallel import run_tasks
 from ..model.reader import CLASS_NAMES, RowReader
 from .gradients import Mapper, batch_gradients, on_threads
+from .objective import Objective
 from .schedule import Schedule
 from .settings import Settings
 from .watch import Report, Watch, batch_rates
@@ -78,6 +79,8 @@ class Trainer:
                                   augment.__call__ if any(augment) else None)
         self.optimiser = (Adam(self.model.params) if settings.optimiser == "adam"
                           else Muon(self.model.params, self.model.matrices, share=_share_matrices))
+        self.objective = (None if settings.objective == "ctc" else
+                          Objective(settings.objective, settings.weight, len(class_names)))
         self.average = Average(self.model.params, settings.average) if settings.average else None
         self.schedule = Schedule(settings.steps, settings.minutes)
         self.watch = Watch(settings)
@@ -105,12 +108,14 @@ class Trainer:
         start = clock()
         batch = self.sampler.batch(settings.batch)
         drawn = clock()
-        loss, grads, shards = batch_gradients(self.model, batch, settings.shards, self.mapper)
+        loss, grads, shards = batch_gradients(self.model, batch, settings.shards, self.mapper, self.objective)
         computed = clock()
         norm = clip_by_global_norm(grads, settings.clip)
         self.watch.step(loss, norm)
         rate = one_cycle(self.schedule.progress, 1, settings.rate)
         self.optimiser.step(grads, rate)
+        if self.objective:
+            self.objective.update((shard.logits, shard.lengths) for shard in shards)
         if self.average:
             self.average.step()
         self.schedule.advance(time.monotonic() - self._start)
@@ -122,7 +127,9 @@ class Trainer:
             self.seconds[part] += seconds
         self.timed += 1
         if self.schedule.step % REPORT_EVERY == 0 or self.evaluation_is_due or self.schedule.finished:
-            return Report(self.schedule.step, loss, *batch_rates(shards, batch.labels), float(norm), rate)
+            minimised = sum(shard.objective for shard in shards) / settings.batch if self.objective else None
+            return Report(self.schedule.step, loss, *batch_rates(shards, batch.labels), float(norm), rate,
+                          minimised)
         return None
 
     def start_clock(self) -> None:
@@ -187,6 +194,8 @@ class Trainer:
         groups = {"params": self.model.params, "optimiser": self.optimiser.state, "best": self.best_params}
         if self.average:
             groups["average"] = self.average.state
+        if self.objective and self.objective.running_prior:
+            groups["objective"] = {"prior": self.objective.running_prior.prior}
         return {f"{group}/{name}": array for group, arrays in groups.items()
                 for name, array in arrays.items()}
 
@@ -208,6 +217,8 @@ class Trainer:
         schedule.seconds = position["seconds"]
         self.evaluations, self.stale = position["evaluations"], position["stale"]
         self.watch.state.update(position["watch"])
+        if self.objective and self.objective.running_prior:
+            self.objective.running_prior.is_new = schedule.step == 0
         self.best = best
         self.start_clock()
 

@@ -34,11 +34,12 @@ class Report(NamedTuple):
     """What a training step showed: the fields of a training record in metrics.jsonl."""
 
     step: int
-    loss: float                 # nats per row
+    loss: float                 # plain CTC, nats per row
     label_error_rate: float     # of the batch, before the step learnt from it
     blank_rate: float           # fraction of the frames where blank is the most probable class
     gradient_norm: float        # before clipping
     rate: float                 # learning rate
+    objective: float | None = None  # what training minimises, per row, if that is not the loss
 
 
 def batch_rates(shards: list[ShardGradients], truth: list[np.ndarray]) -> tuple[float, float]:

@@ -39,6 +39,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_runs")]
     (dict(batch=10**4, digits=(1, 100), margin=1000), "--batch must be from 1 to 5833 for rows of up to 100"),
     (dict(close=1.1), "--close must be from 0 to 1, not 1.1"), (dict(blur=-1), "--blur"),
     (dict(close=0.5, window=5), "--close must be 0 with a --window of more than 4 columns, not 0.5"),
+    (dict(objective="mse"), "--objective must be one of ctc, entropy, prior, focal, delay, bayes-risk, not"),
+    (dict(weight=0.5), "--weight must be 0 without an --objective, not 0.5"),
+    (dict(weight=float("nan")), "--weight must be 0 without an --objective, not nan"),
+    (dict(objective="entropy"), "--weight must be a number from -100 to 100 other than 0 with"),
+    (dict(objective="delay", weight=float("nan")), "--weight must be a number .* delay, not nan"),
+    (dict(objective="prior", weight=-101.0), "--weight must be a number .* prior, not -101.0"),
+    (dict(objective="focal", weight=-1.0), "--weight must be above 0 with --objective focal, not -1.0"),
     (dict(minutes=-1), "--minutes"), (dict(patience=-1), "--patience"), (dict(save_every=-1), "--save-every"),
     (dict(evaluations=5, patience=5), "--patience must be from 0 to 4, fewer than --evaluations, not 5"),
     (dict(evaluations=0, patience=1), "--patience must be from 0 to 0, fewer than --evaluations, not 1"),
@@ -47,6 +54,12 @@ def test_bad_settings_are_refused_before_a_folder_is_made(tmp_path, wrong, messa
     with pytest.raises(OptionError, match=message):
         train(Settings(**{**SMALL, "out": str(tmp_path / "run"), **wrong}))
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_from_before_objectives_have_plain_ctc():
+    values = json.loads(json.dumps(asdict(Settings(objective="prior", weight=0.5))))
+    del values["objective"], values["weight"]
+    assert from_json(values) == Settings() and Settings().objective == "ctc"
 
 
 def test_presets_are_valid_settings_and_can_be_changed():
@@ -59,12 +72,12 @@ def test_presets_are_valid_settings_and_can_be_changed():
 
 
 def test_settings_survive_json():
-    settings = with_preset("best", seed=2**64 - 1, out="runs/one")
+    settings = with_preset("best", seed=2**64 - 1, out="runs/one", objective="delay", weight=-0.1)
     assert from_json(json.loads(json.dumps(asdict(settings)))) == settings
 
 
 @pytest.mark.parametrize("change", [dict(transpose=True), dict(close=0.5, window=4), dict(margin=16),
-                                    dict(blur=1.0)])
+                                    dict(blur=1.0), dict(weight=-0.5)])
 def test_settings_of_older_runs_leave_off_what_there_was_not(change):
     values = json.loads(json.dumps(asdict(Settings(**change))))
     assert from_json(values) == Settings(**change)
