@@ -20,6 +20,7 @@ from .lattice_figures import (
 from .learning_curves import learning_curve, learning_figure
 from .memorise_figures import Stage, save_gif, stage_figure
 from .mistake_figures import TrainingCurves, runs_figure, sum_not_columns_figure
+from .objectives_figures import objectives_figure
 from .path_figures import paths_figure, paths_over, trellis, trellis_figure
 from .plateau_figures import plateau_figure, uniform_gamma_figure
 from .row_figures import PlottedRow, greedy_path, posteriors, reading_figure, row_image, spans
@@ -39,6 +40,7 @@ __all__ = [
     "lattice",
     "learning_curve",
     "learning_figure",
+    "objectives_figure",
     "paths_figure",
     "paths_over",
     "picture",

@@ -10,11 +10,12 @@ from tests.tools.command_line import error_line
 @pytest.mark.parametrize("arguments, lesson, expected", [
     ([], "show_memorising", ("runs/show", 7, "")),
     (["--original-mistake"], "show_mistake", ("runs/mistake", 7, "")),
+    (["--objectives"], "show_objectives", ("runs/objectives", 7, "")),
     (["--plateau", "--seed", "3", "--out", "x", "--data", "d"], "show_plateau", ("x", 3, "d")),
-], ids=["one_row", "mistake", "plateau"])
+], ids=["one_row", "mistake", "objectives", "plateau"])
 def test_each_option_starts_its_lesson(arguments, lesson, expected, monkeypatch, capsys):
     calls = []
-    for name in ("show_memorising", "show_mistake", "show_plateau"):
+    for name in ("show_memorising", "show_mistake", "show_objectives", "show_plateau"):
         monkeypatch.setattr(
             verb, name, lambda *given, name=name: calls.append((name, given)) or ["a.png", "b"])
     assert main(["show", *arguments]) == 0

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..errors import OptionError
 
-NAMES = re.compile(r"(batch_runs|gamma_evolution|iteration_\d+|mended|plateau|sum_not_columns|uniform_gamma)"
-                   r"\.png|training\.gif|explanation\.txt")
+NAMES = re.compile(
+    r"(batch_runs|gamma_evolution|iteration_\d+|mended|objectives|plateau|sum_not_columns|uniform_gamma)"
+    r"\.png|training\.gif|explanation\.txt")
 """The names of all files that lessons write; which iterations have a file depends on the seed."""
 
 
@@ -53,9 +54,10 @@ class LessonFolder:
         """Write a matplotlib figure as name.png."""
         figure.savefig(self.file(f"{name}.png"), dpi=200)
 
-    def explain(self, text: str) -> None:
-        """Print a text, wrapped at 79 columns, and write it to explanation.txt."""
+    def explain(self, text: str, table: str = "") -> None:
+        """Print a text, wrapped at 79 columns, and a table above it; write both to explanation.txt."""
         paragraphs = textwrap.dedent(text).strip().split("\n\n")
         wrapped = "\n\n".join(textwrap.fill(" ".join(paragraph.split()), 79) for paragraph in paragraphs)
+        wrapped = f"{table}\n\n{wrapped}" if table else wrapped
         print(wrapped)
         self.file("explanation.txt").write_text(wrapped + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from PIL import Image
 from ctc_scratch.commands.main import main
 from ctc_scratch.digits.lessons.memorise import show_memorising
 from ctc_scratch.digits.lessons.mistake import show_mistake
+from ctc_scratch.digits.lessons.objectives import show_objectives
 from ctc_scratch.digits.lessons.output import LessonFolder
 from ctc_scratch.digits.lessons.plateau import show_plateau
 
@@ -21,7 +22,8 @@ from ctc_scratch.digits.lessons.plateau import show_plateau
       "sum_not_columns.png", "training.gif"]),
     (lambda out: show_plateau(out, 0, steps=12),
      ["explanation.txt", "gamma_evolution.png", "plateau.png", "uniform_gamma.png"]),
-], ids=["show", "original mistake", "plateau"])
+    (lambda out: show_objectives(out, 0, steps=2), ["explanation.txt", "objectives.png"]),
+], ids=["show", "original mistake", "plateau", "objectives"])
 def test_a_lesson_writes_the_files_that_it_names(run, files, tmp_path, capsys):
     written = run(str(tmp_path / "out"))
     assert sorted(map(Path, written)) == sorted((tmp_path / "out").iterdir())
@@ -64,6 +66,7 @@ def test_the_files_of_an_earlier_lesson_do_not_stay_beside_those_of_the_next(tmp
     (["--data", "nowhere"], "nowhere"),
     (["--plateau", "--data", "nowhere"], "nowhere"),
     (["--original-mistake", "--data", "nowhere"], "nowhere"),
+    (["--objectives", "--data", "nowhere"], "nowhere"),
 ])
 def test_a_wrong_option_ends_in_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
