@@ -448,7 +448,7 @@ COMMANDS: dict[str, list[Command]] = {
                 "ctc, the default, needs no weight."),
         Command("A weight is given without an objective.", "train --weight 0.1",
                 "--weight must be 0 without an --objective, not 0.1",
-                "Name the objective, as in `--objective delay --weight 0.1`."),
+                "Name the objective, as in `--objective delay --weight 0.02`."),
         Command("The weight of an objective is NaN.", "train --objective delay --weight nan",
                 "--weight must be a number from -100 to 100 other than 0 with --objective delay, not nan",
                 "Pass a number; 0 would be plain CTC."),
