@@ -1,7 +1,7 @@
 """One frame of the forward pass: gamma, the sums over the states of a column, centred values, entropy.
 
-Rows of states begin with two zeros: state s stands at index s + 2. `shares` (3, S + 2) are those of the moves
-into the frame, by the state that they come from.
+Rows of states begin with two zeros: state s has index s + 2. `shares` (3, S + 2) has the share of each move
+into the frame, at the index of the state that the move leaves.
 """
 
 from ...compiled.bits import LN2, bits_of_float64, float64_from_bits
@@ -10,12 +10,12 @@ from ..exact.pairs import COUNT_BIAS, COUNT_BITS, FRACTION, ONE
 
 ROOT_HALF = 0.7071067811865476
 LEAST = 2.0**-1000
-"""Shares below this count as 0 in an entropy, to which they would add less than 1e-298."""
+"""Smaller shares get the logarithm of this one, which changes an entropy by less than 1e-298."""
 
 
 @part
 def not_tiny(x):
-    """x, or 0 if it is below 1e-290: it would become subnormal soon, and processors are slow then."""
+    """x, or 0 if |x| <= 1e-290: products with it would soon be subnormal, which makes processors slow."""
     return x if abs(x) > 1e-290 else 0.0
 
 
@@ -36,7 +36,7 @@ def move(before, shares, lo, hi, after):
 def move_valued(before, weighted, shares, values, lo, hi, after):
     """after(s) = the sum of (before + weighted * value) * share over the moves into each of lo..hi-1.
 
-    values : (3, S + 2) of each move, by the state that it comes from
+    values : (3, S + 2), laid out as shares are
     """
     stay, step, skip = shares[0], shares[1], shares[2]
     v, w, x = values[0], values[1], values[2]
@@ -66,7 +66,7 @@ def occupancy_of(gamma, slots, lo, hi, occupancy):
 
 @part
 def add_values(weights, values, slots, lo, hi, out):
-    """Add weight * value to each of the states lo..hi-1; the values (K,) are those of their columns."""
+    """Add weight * value to out for each of the states lo..hi-1; values (K,) holds one for each column."""
     for s in range(lo, hi):
         out[s + 2] += weights[s + 2] * values[slots[s]]
 
@@ -102,10 +102,11 @@ def centre(values, occupancy, terms, out):
 
 @part
 def log_share(share, others):
-    """ln share for a share in [2^-1000, 1], where share + others = 1; relative error some 2^-52.
+    """ln share for a share in [2^-1000, 1], where share + others = 1; the relative error is about 2^-52.
 
-    A share near 1 has lost the digits that its logarithm needs, but `others` has them. With the right s,
-    ln((1 + s) / (1 - s)) = 2 (s + s^3 / 3 + s^5 / 5 + ...), and s^2 < 0.0295 here.
+    A share near 1 has lost the digits that its logarithm needs, but `others` has them. With
+    s = (x - 1) / (x + 1), ln x = 2 (s + s^3 / 3 + s^5 / 5 + ...). A power of two is split off, so that x is
+    within a factor of sqrt(2) of 1, and s^2 < 0.0295.
     """
     bits = bits_of_float64(share)
     mantissa = float64_from_bits((bits & FRACTION) | ONE)
@@ -131,7 +132,7 @@ def log_share(share, others):
 
 @part
 def entropy_of(gamma, shares, lo, hi, terms):
-    """The sum over the states lo..hi-1 of gamma times the entropy of their moves [nats]."""
+    """The sum over the states lo..hi-1 of gamma times the entropy of the moves out of the state [nats]."""
     surprises(gamma[lo + 2:hi + 2], shares[0, lo + 2:hi + 2], shares[1, lo + 2:hi + 2],
               shares[2, lo + 2:hi + 2], terms[:hi - lo])
     return sum_of(terms[:hi - lo])

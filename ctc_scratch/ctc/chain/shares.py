@@ -1,7 +1,7 @@
 """One frame of the backward pass: beta as pairs m 2^e, and the share of each move.
 
-States are stored with two zeros before and after them, so that no move needs a case of its own. `joint` is
-beta times the emission: joint_t(s) sums all ways to finish from state s at frame t, emission included.
+Rows of states have two zeros at either end, so that moves at the ends need no special case. `joint` is beta
+times the emission: joint_t(s) sums all ways to finish from state s at frame t, with the emission of t.
 """
 
 from ...compiled.bits import EMPTY, bits_of_float64, float64_from_bits, power_of_two
@@ -12,14 +12,14 @@ from ..exact.pairs import COUNT_BIAS, COUNT_BITS, FRACTION, ONE
 
 @part
 def emissions(scores, m, e):
-    """m 2^e = e^score for each column; -inf becomes the pair of 0."""
+    """Fill m and e so that m 2^e = e^score for each column; a score of -inf becomes the pair that means 0."""
     for k in range(scores.shape[0]):
         m[k], e[k] = exp_split(max(scores[k], EMPTY), 0.0)
 
 
 @part
 def enter_labels(joint, enter, lo, hi, entered):
-    """entered = joint, times e^enter in the labels among the states lo..hi-1 and two on either side."""
+    """entered = joint, times e^enter if the state is a label; for the states lo - 2 to hi + 1."""
     weight, exponent = exp_split(max(enter, EMPTY), 0.0)
     for s in range(lo, hi + 4):
         label = s % 2 == 1  # state s - 2
@@ -29,14 +29,14 @@ def enter_labels(joint, enter, lo, hi, entered):
 
 @part
 def moves_out(joint, entered, states, lo, hi, shares, beta):
-    """For the states lo..hi-1: beta, the sum of the ways to go on, and the share of each move in it.
+    """For the states lo..hi-1, fill beta, which is a sum over moves, and the share of each move in it.
 
     joint : (2, S + 4) of the frame that the moves lead to
-    entered : the same for moves that enter a state by step or skip
-    shares : (3, S + 2) is filled: stay, step, skip; zeros where a state cannot finish
-    beta : (2, S + 4) is filled
+    entered : `joint` after `enter_labels`, for the moves step and skip
+    shares : (3, S + 2), filled: stay, step, skip; zeros for a state from which no path can finish
+    beta : (2, S + 4), filled
     """
-    # Slices, all of which begin with state lo, so that the loop below becomes vector instructions.
+    # All of these slices begin with state lo, so that the loop below compiles to vector instructions.
     stayed, stayed_exp = joint[0, lo + 2:hi + 2], joint[1, lo + 2:hi + 2]
     next_, next_exp = entered[0, lo + 3:hi + 4], entered[1, lo + 3:hi + 4]
     stays, skips = states.stays[lo:hi], states.skips[lo + 2:hi + 2]

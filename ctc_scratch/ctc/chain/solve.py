@@ -1,4 +1,7 @@
-"""The posterior of one sequence, from the scores of all classes: columns in, classes out."""
+"""`posterior`: gamma, entropy and covariances of one sequence, from the scores of all classes.
+
+The kernels in `sweep` see only the classes that the target uses, one column each; this file translates.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ WANTS = ("gamma", "xi", "entropy")
 class Posterior(NamedTuple):
     """The posterior over the alignments of one target; arrays that were not asked for are None.
 
-    log_z : ln Z, the logarithm of the sum of e^(total log-weight) over all alignments; -inf if there is none,
-        and all else is then 0
+    log_z : ln Z, the logarithm of the sum of e^(total log-weight) over all alignments; without any it is
+        -inf, and all else is 0
     occupancy : (T, C) the posterior of class c at frame t, d log_z / d scores
     covariance : (T, C) the covariance of V with "class c at frame t": the Hessian of log_z times the values
     gamma : (T, S) the posterior of state s at frame t
     xi : (T + 1, 3, S) the posterior of being in state s at frame t - 1 and making move m (stay, step, skip)
-        into frame t. Before frame 0 a path is in state 0; a stay after the last frame is the end.
+        into frame t. Before frame 0 a path is in state 0. xi[T, 0], a stay after the last frame, is the end.
     entropy : of the distribution over alignments [nats]
     """
 
@@ -45,7 +48,7 @@ def posterior(
     moves: NDArray[np.float64] | Callable[[NDArray, NDArray], None] | None = None,
     want: Collection[str] = (), budget: int = BUDGET, workspace: Workspace | None = None,
 ) -> Posterior:
-    """The posterior over the alignments of checked labels (U,) under checked scores (T, C), and covariances.
+    """The posterior over the alignments of labels (U,) under scores (T, C), which are both checked already.
 
     The weight of an alignment is e^(the sum of its scores), times e^enter[t] for each label that it enters
     at frame t.
@@ -55,18 +58,18 @@ def posterior(
     scores : log-weight of each class at each frame; -inf is legal, and T may be 0
     topology : which moves are allowed
     enter : (T,) log-weight of entering a label at frame t; -inf is legal
-    star : positions 0..U, and a log-weight w <= 0. The blank state at these positions also emits each other
-        class c, with weight e^(w + scores[t, c]).
+    star : positions from 0 to U, and a log-weight w <= 0. The blank state at these positions also emits every
+        other class c, with weight e^(w + scores[t, c]).
     values : (T, C) finite v; asks for the covariance with V, the sum of v[t, c] over the frames of a path
-    moves : (T + 1, 3, S) w, in the order of `xi`, or a function (xi, w) that fills such an array of zeros
-        Is added to V for each move; `values` must be given, too.
-    want : some of WANTS
-    budget : bytes of shares that may be kept at a time
-    workspace : memory that the sequences of a batch leave to each other
+    moves : (T + 1, 3, S) w, laid out as `xi`, or a function (xi, w) that fills such an array of zeros
+        Adds w of each move to V; `values` must be given, too.
+    want : which of `WANTS` to compute
+    budget : how many bytes of shares may be kept at a time
+    workspace : memory that is kept from one sequence of a batch to the next
 
     Notes
     -----
-    O(T U) time, and O(T min(U, C) + sqrt(T) U) memory if neither gamma nor xi is asked for.
+    O(T U) time, and O(T min(U, C) + sqrt(T) U) memory besides arguments and results, unless `moves` is given.
     """
     T, C = scores.shape
     S = 2 * len(labels) + 1

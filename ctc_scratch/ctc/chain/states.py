@@ -35,14 +35,14 @@ class States(NamedTuple):
 
     slots: NDArray[np.uintp]  # (S,) which column of the scores each state emits; column 0 is the blank
     stays: NDArray[np.float64]  # (S,) 1 where a path may stay, else 0
-    skips: NDArray[np.float64]  # (S + 2,) 1 where a state may be skipped into, else 0
-    windows: NDArray[np.intp]  # (T + 1, 2) first and end of the states before frame 0 and at each frame
+    skips: NDArray[np.float64]  # (S + 2,) 1 where a skip may lead to the state, else 0
+    windows: NDArray[np.intp]  # (T + 1, 2) the range of states, first and end, before frame 0 and at each
 
 
 def states_in(
     T: int, labels: NDArray[np.intp], topology: Topology = PLAIN
 ) -> tuple[States, NDArray[np.intp]]:
-    """The states of labels (U,) in T frames, and which label (K - 1,) each column after the first stands for.
+    """The states of labels (U,) in T frames, and the labels (K - 1,) whose scores are columns 1 to K - 1.
 
     Equal labels share a column. Windows may be empty if the labels do not fit.
     """
@@ -54,7 +54,7 @@ def states_in(
     stays, skips = np.ones(2 * U + 1), np.zeros(2 * U + 3)
     stays[1::2] = topology.stay_on_labels and merged
     skips[3:2 * U + 1:2] = topology.skip * ((labels[1:] != labels[:-1]) | (not merged))
-    # A label is reached at the earliest where all moves are allowed: fewer moves only leave windows too wide.
+    # The windows are those of all moves. With some forbidden they are too wide, which does no harm.
     first_frames = np.arange(U)
     if merged:
         find_first_frames(labels, first_frames)

@@ -1,7 +1,8 @@
 """The passes over one sequence: backward for shares, forward for gamma, backward for covariances.
 
-Frame t stands in block t // B. Before a block is used, its shares are in `Memory.shares`: at first those of
-the last block, down to those of block 0; then they are computed again, block after block.
+Frame t belongs to block t // B. `Memory.shares` holds the shares of one block at a time. The first backward
+pass ends with those of block 0; each later pass computes the shares of every other block again before it uses
+them.
 """
 
 import math
@@ -21,7 +22,7 @@ BUDGET = 32 * 2**20
 """Bytes of shares that may be kept at a time; above it, checkpoints are kept instead."""
 
 # The comments give shapes: T frames, S states, K columns of scores, blocks of B frames, J blocks. Rows of
-# S + 2 states begin with two zeros: state s stands at index s + 2.
+# S + 2 numbers begin with two zeros: state s has index s + 2.
 
 
 class Weights(NamedTuple):
@@ -30,28 +31,28 @@ class Weights(NamedTuple):
     scores: NDArray  # (T, K) log-weight of each column; -inf is legal
     enter: NDArray  # (T,) log-weight of a move into a label at each frame, or (0,) for none
     values: NDArray  # (T, K) v, finite, or (0, K) if no covariance is asked for
-    moves: NDArray  # (T + 1, 3, S + 2) w of each move, laid out as shares are, or (0, 3, S + 2) for none
+    moves: NDArray  # (T + 1, 3, S + 2) w of each move, laid out as the shares, or (0, 3, S + 2) for none
 
 
 class Outputs(NamedTuple):
-    """Arrays of zeros that are filled; those with no rows are not asked for."""
+    """The arrays to fill, zeros at first; an array without rows is not asked for."""
 
     occupancy: NDArray  # (T, K) the sum of gamma over the states of each column
     covariance: NDArray  # (T, K) the sum of cov over the states of each column
     gamma: NDArray  # (T, S)
-    xi: NDArray  # (T + 1, 3, S) of each move into each frame; a stay after the last frame is the end
+    xi: NDArray  # (T + 1, 3, S) of each move into each frame; xi[T, 0], a stay after the last, is the end
     entropies: NDArray  # (T,) of the moves into each frame [nats]
 
 
 class Memory(NamedTuple):
-    """Scratch for one sequence."""
+    """Working memory for one sequence."""
 
-    shares: NDArray  # (B, 3, S + 2) of the moves into each frame of a block, by the state they come from
+    shares: NDArray  # (B, 3, S + 2) of the moves into each frame of a block, indexed by the state they leave
     gamma: NDArray  # (B + 1, S + 2) of a block, the frame before it first
     mean: NDArray  # (B + 1, S + 2) gamma A of a block, the frame before it first
     values: NDArray  # (B, K) v, centred under gamma
     joints: NDArray  # (2, 2, S + 4) joint of a frame and of the next, in turn
-    entered: NDArray  # (2, S + 4) joint of a frame for moves into it that are weighted
+    entered: NDArray  # (2, S + 4) joint of a frame, its labels times the weight of entering them
     ends: NDArray  # (J, 2, S + 4) joint at the last frame of each block
     starts: NDArray  # (J, 2, S + 2) gamma and mean at the frame before each block
     row: NDArray  # (2, K) emissions of a frame as pairs, or occupancy
@@ -72,7 +73,7 @@ def memory_size(T, S, K, B):
 
 @kernel
 def carve(numbers, T, S, K, B):
-    """The Memory of a sequence, as parts of an array of arbitrary numbers."""
+    """The `Memory` of a sequence, cut from an array of arbitrary numbers."""
     J = (T + B - 1) // B
     i = B * 3 * (S + 2)
     shares = numbers[:i].reshape(B, 3, S + 2)
@@ -115,8 +116,8 @@ def clear(memory):
 def shares_of_block(weights, states, memory, j):
     """Fill memory.shares with block j, whose last joint is memory.ends[j].
 
-    The joint of the frame before the block is left in memory.joints; for block 0 it is the one of the blank
-    before the first frame, which is Z.
+    The joint of the frame before the block is left in memory.joints. Before block 0, that is Z, at the blank
+    in which every path is before the first frame.
     """
     T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
     end = min(T, (j + 1) * B)
@@ -136,7 +137,7 @@ def shares_of_block(weights, states, memory, j):
 
 @part
 def backward_pass(weights, states, memory):
-    """Z as a pair; memory then holds the shares of block 0, and the end of every block."""
+    """Z as a pair; memory then holds the shares of block 0, and the joint at the end of every block."""
     T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
     last = memory.joints[(T - 1) % 2]
     last[0], last[1] = 0.0, EMPTY
@@ -155,7 +156,7 @@ def backward_pass(weights, states, memory):
 
 @part
 def forward_block(weights, states, memory, outputs, j, first_time):
-    """Fill memory.gamma, .mean and .values of block j; and the outputs of its frames, the first time."""
+    """Fill memory.gamma, .mean and .values with block j, and if `first_time`, the outputs of its frames."""
     T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
     memory.gamma[0], memory.mean[0] = memory.starts[j, 0], memory.starts[j, 1]
     for t in range(j * B, min(T, (j + 1) * B)):
@@ -185,7 +186,7 @@ def forward_block(weights, states, memory, outputs, j, first_time):
                              outputs.xi[t, m, first:end])
 
 
-# ---- backward once more: the rest of V, and covariances
+# ---- backward again: the rest of V, and covariances
 
 
 @part
@@ -225,7 +226,7 @@ def go_back(shares, rest, lo, hi, before):
 
 @part
 def add_moves(shares, values, lo, hi, before):
-    """Add the sum of share * value over the moves out of each of the states lo..hi-1."""
+    """before(s) += the sum of share * value over the moves out of each of the states lo..hi-1."""
     stay, step, skip = shares[0], shares[1], shares[2]
     v, w, x = values[0], values[1], values[2]
     for s in range(lo + 2, hi + 2):
@@ -248,15 +249,16 @@ def covariances(gamma, mean, rest, lo, hi, out):
         out[s] -= gamma[s] * middle
 
 
-# ---- all of it
+# ---- all passes
 
 
 @kernel
 def sweep(weights, states, memory, outputs, first_time):
-    """ln Z of one sequence of at least one frame; outputs are filled, or left alone if there is no alignment.
+    """Fill the outputs for a sequence of at least one frame, and return ln Z; -inf if there is no alignment.
 
-    If it is not the first time, only the covariance is filled, and ln Z is not returned. The memory of the
-    first time then saves the first pass.
+    Without an alignment the outputs stay as they are. With first_time=False only the covariance is filled,
+    and the number returned has no meaning; if the memory of the first call has a single block, its shares are
+    used again.
     """
     T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
     if states.windows[T, 1] < S - 1:  # the last label cannot be reached
