@@ -272,7 +272,7 @@ LIBRARY: dict[str, list[Call]] = {
              ValueError, "costs[1][0] is nan; a cost is finite", "Leave such hypotheses out."),
         Call("The same hypothesis has two costs.",
              lambda: min_risk_ctc_loss(X, TARGETS, hypotheses=[[[1], [1]], [[2]]], costs=[[1, 2], [0]]),
-             ValueError, "costs[0][1] is 2, but the same hypothesis costs 1 before it",
+             ValueError, "costs[0][1] is 2, but an equal hypothesis before it costs 1",
              "A labelling counts once; make the costs agree."),
         Call("A target does not fit the moves that are left.",
              lambda: topology_ctc_loss(X[:4], TARGETS, skip=False), InfeasibleTargetError,

@@ -1,7 +1,7 @@
 """Second derivatives: Hessian-vector products of ln Z and of the CTC loss, Gauss-Newton and Fisher products.
 
 No Hessian is ever formed: it would have (T C)^2 entries. A product with a vector costs a few passes over the
-lattice (`chain`).
+lattice, those of `chain`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .running import threads
 from .running.workspace import Workspace
 
 MOST_PATHS = 20_000
-"""The exact Fisher product enumerates all paths of a sequence if there are no more than this."""
+"""Without samples, the Fisher product enumerates all paths of a sequence; more than this are refused."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +36,7 @@ class LogPartitionHVP:
 
     log_z : float64, (N,) or a scalar for a single sequence; -inf if there is no alignment
     occupancy : d log_z / d scores, float64 in the shape and layout of the scores; zeros if log_z is -inf
-    hvp : the Hessian of log_z times the vectors, likewise
+    hvp : the Hessian of log_z times the vectors, float64 in the same shape; zeros if log_z is -inf
     """
 
     log_z: np.float64 | NDArray[np.float64]
@@ -88,14 +88,14 @@ def log_partition_hvp(
     Raises
     ------
     ValueError, TypeError
-        As in `ctc_loss`, and for vectors of another shape, or that are not finite. A target without
+        As in `ctc_loss`; also if the vectors have another shape or are not finite. A target without
         alignments is no error: its log_z is -inf, and the rest 0.
 
     Notes
     -----
-    The certified kernel's proof does not cover second derivatives, so beta has the arithmetic of the exact
-    kernel (`chain/`). O(T U) time, about three times that of the exact kernel for loss and gradient, and
-    O(T min(U, C) + sqrt(T) U) memory for long sequences.
+    The proof of the certified kernel does not cover second derivatives, so `chain` computes beta in the
+    arithmetic of the exact kernel. O(T U) time, about three times that of the exact kernel for loss and
+    gradient, and O(T min(U, C) + sqrt(T) U) memory for long sequences.
 
     Examples
     --------
@@ -137,8 +137,8 @@ def ctc_loss_hvp(
 
         Hess(loss) v = y * (v - <y, v>) - Hess(ln Z) v          frame by frame; y = softmax(logits)
 
-    It is the difference of two positive parts, so the Hessian of the loss itself is not positive. Use it for
-    Newton-like steps with a check of the curvature, for sharpness, and for gradients of gradients.
+    Both parts are positive semi-definite, but their difference, the Hessian of the loss, need not be. Use it
+    for Newton-like steps with a check of the curvature, to measure sharpness, and for gradients of gradients.
 
     Parameters
     ----------
@@ -152,7 +152,10 @@ def ctc_loss_hvp(
 
     Raises
     ------
-    As `ctc_loss`; ValueError for vectors of another shape, or that are not finite.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if the vectors have another shape or are not finite.
 
     Examples
     --------
@@ -197,8 +200,9 @@ def gauss_newton_vp(
 
     It is the Hessian of the first term of loss = ln(sum over all paths) - ln(sum over alignments). Use it
     where a second-order method needs a positive semi-definite matrix: Gauss-Newton, Levenberg-Marquardt,
-    conjugate gradients. Arguments and layout are those of `ctc_loss_hvp`; of the targets only the lengths
-    matter, for reduction="mean". Returns float64 in the shape of the logits, 0 in padding.
+    conjugate gradients. The arguments are those of `ctc_loss_hvp`, without `infeasible`: whether a target
+    fits does not matter, and its length matters only with reduction="mean". Returns a float64 array in the
+    shape of the logits, 0 in padding.
 
     >>> gauss_newton_vp(np.zeros((1, 2)), [1], [[1.0, 0.0]])
     array([[ 0.25, -0.25]])
@@ -218,18 +222,18 @@ def fisher_vp(
     logits: ArrayLike, vectors: ArrayLike, logit_lengths: ArrayLike | None = None, *, blank: int = 0,
     layout: Layout = "TNC", rng: np.random.Generator | None = None, samples: int | None = None,
 ) -> NDArray[np.float64]:
-    """The Fisher information of each sequence times a vector: E[g <g, v>], g = d loss / d logits.
+    """The Fisher information of each sequence times a vector: E[g <g, v>], where g = d loss / d logits.
 
-    The expectation is over the labellings that the model itself gives, not over the data. Use it for natural
-    gradients. It is positive semi-definite, and also the expected Hessian of the loss.
+    The expectation is over labellings drawn from the model itself, not over the data. Use it for natural
+    gradients. The Fisher information is positive semi-definite, and is also the expected Hessian of the loss.
 
     Parameters
     ----------
     logits, logit_lengths, blank, layout : as for `ctc_loss`
     vectors : finite floats in the shape of the logits
-    samples : how many labellings are drawn for each sequence: a path is drawn frame by frame, and collapsed.
-        None sums over all labellings, which needs C^T <= 20 000.
-    rng : the source of randomness, needed with `samples`
+    samples : how many labellings to draw for each sequence: a path is drawn frame by frame, and collapsed.
+        None sums over all labellings, which is possible if C^T <= 20 000.
+    rng : the source of randomness, given together with `samples`
 
     Returns
     -------
@@ -238,8 +242,8 @@ def fisher_vp(
     Raises
     ------
     ValueError, TypeError
-        As in `ctc_loss`; for vectors of another shape; if there are too many paths to sum over, or `samples`
-        and `rng` are not given together.
+        As in `ctc_loss`; also if the vectors have another shape or are not finite, if there are too many
+        paths to sum over, or if `samples` and `rng` are not given together.
 
     >>> fisher_vp(np.zeros((1, 2)), [[1.0, 0.0]])
     array([[ 0.25, -0.25]])
@@ -272,7 +276,7 @@ def fisher_vp(
 def _draw_labellings(
     logits: NDArray, blank: int, samples: int, rng: np.random.Generator
 ) -> dict[tuple[int, ...], float]:
-    """The labellings of paths that are drawn frame by frame, each once, with its share of the samples."""
+    """Draw paths frame by frame, collapse them, and return the share of samples that each labelling has."""
     # The largest of logit + Gumbel noise is class c with probability y_c.
     paths = (logits + rng.gumbel(size=(samples, *logits.shape))).argmax(axis=2).tolist()
     return {labels: count / samples for labels, count in Counter(
@@ -281,9 +285,9 @@ def _draw_labellings(
 
 @underflow_is_zero
 def _softmax_product(log_probs: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """y * (v - <y, v>) at each frame, from differences to the v of the most probable class.
+    """y * (v - <y, v>) at each frame, where v is first taken relative to that of the most probable class.
 
-    Where y is nearly 1 for one class, the product is small, and v - <y, v> would cancel.
+    Otherwise v - <y, v> would cancel where one class has y near 1, and the product is small.
     """
     frames, top = np.arange(len(v)), log_probs.argmax(axis=1)
     y, v = np.exp(log_probs), v - v[frames, top][:, None]

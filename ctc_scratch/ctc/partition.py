@@ -1,7 +1,7 @@
 """`log_partition`: the logarithm of a sum over alignments of any scores, which need not be probabilities.
 
-Arguments are checked by `inputs/`, and the problem is solved by `running/`, as for `ctc_loss`. Only the
-softmax is left out.
+Arguments are checked by `inputs/`, and the problem is solved by `running/`, as for `ctc_loss`, but without
+the softmax.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ def log_partition(
     Notes
     -----
     No bit of the answer depends on the number of threads or on the rest of the batch.
-    Gamma takes 8 N T S bytes, and as much memory as the scores is used meanwhile; the
-    occupancy takes no more memory than the gradient of `ctc_loss`. The kernel that
-    solves eight short sequences side by side always has a softmax and gives no gamma,
-    so here each sequence is solved alone. A batch of short ones takes two to three times
-    as long as its `ctc_loss`; longer ones take about as long.
+    Gamma takes 8 N T S bytes, and while it is computed, as much memory again as the scores.
+    The occupancy takes no more memory than the gradient of `ctc_loss`. The kernel that
+    solves eight short sequences side by side always has a softmax and gives no gamma, so
+    here each sequence is solved alone. A batch of short sequences takes two to three times
+    as long as in `ctc_loss`, one of long sequences about as long.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def log_partition(
     >>> result
     LogPartition(log_z=2.70805, gamma=float64 (4, 5))
 
-    In a batch of two, the second target has five alignments, in which 1.6 of 4 frames emit the blank:
+    In a batch of two, the second target has five alignments; on average, 1.6 of 4 frames emit the blank:
 
     >>> batch = log_partition(np.zeros((4, 2, 3)), [[1, 2], [1, 1]], want="occupancy")
     >>> np.exp(batch.log_z).round(9).tolist()

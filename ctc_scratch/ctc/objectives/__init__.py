@@ -1,7 +1,8 @@
 """Objectives beyond the CTC loss, on the same lattice: entropy, priors, delays, risks, stars, topologies.
 
-Each function takes what `ctc_loss` takes, and returns an `ObjectiveResult`. `common` has what they share: an
-objective itself is the value for one sequence, and its derivative w.r.t. ln y.
+Each function takes what `ctc_loss` takes, and returns an `ObjectiveResult`. Most files define the value of
+their objective for one sequence, and its derivative w.r.t. ln y; `common` does the rest. `focal` and
+`min_risk` call `ctc_loss`.
 """
 
 from .bayes_risk import bayes_risk_ctc_loss

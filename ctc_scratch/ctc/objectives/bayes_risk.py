@@ -1,4 +1,4 @@
-"""Bayes risk: a risk for ending each label at each frame moves labels to where the risk is high."""
+"""Bayes risk: alignments are weighted by the frames at which their labels end, to favour chosen frames."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def bayes_risk_ctc_loss(
 ) -> ObjectiveResult:
     """-(1 / U) sum over labels u of ln (sum over t of r_t M_u(t)), the Bayes-risk CTC loss.
 
-    M_u(t) is the probability of the alignments whose label u ends at frame t; r_t weights them. The sum of
-    M_u(t) over t is p(target | x) for each label, so r = 1 gives plain CTC. A risk that falls with t favours
-    alignments whose labels end early. A target without labels has the loss of plain CTC.
+    M_u(t) is the probability of the alignments whose label u ends at frame t, and r_t their weight, called
+    the risk: frames with a high r are favoured. One that falls with t favours labels that end early. For each
+    label the sum of M_u(t) over t is p(target | x), so r = 1 gives plain CTC. A target without labels has the
+    loss of plain CTC.
 
     Parameters
     ----------
@@ -41,18 +42,22 @@ def bayes_risk_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError if a risk is too short or out of range, or the weight is not finite.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if a risk is too short or out of range, or if the weight is not finite.
 
     Notes
     -----
     *Gradient.* Let leave_u(t) = M_u(t) / Z be the posterior that label u ends at frame t, and R_u the sum
-    over t of r_t leave_u(t): loss = -ln Z - the mean of ln R_u. R_u is the mean over alignments of r at the
-    end of label u, so its derivative w.r.t. the scores is the covariance of that r with "class c at frame t".
-    d loss / d scores = -(occupancy + the covariance of V / U), where V is the sum over u of r / R_u.
+    over t of r_t leave_u(t). Then loss = -ln Z - the mean of ln R_u. R_u is the mean over alignments of r at
+    the end of label u, so its derivative w.r.t. the scores ln y is the covariance of that r with "class c at
+    frame t". Together, d loss / d scores = -(occupancy + the covariance of V / U), where V is the sum over u
+    of r / R_u, with r taken at the end of label u.
 
-    M_u(t) is a sum of the moves out of the label, step and skip, and after the last frame the end. Instead,
-    ESPnet subtracts the paths that stay from all paths, which cancels where staying is likely. O(T U) time
-    and memory.
+    M_u(t) is summed over the moves out of the label: step, skip, and the end after the last frame. ESPnet
+    instead subtracts the paths that stay from all paths, and that difference cancels where staying is likely.
+    O(T U) time and memory.
 
     References
     ----------
@@ -100,7 +105,7 @@ def bayes_risk_ctc_loss(
 
 
 def _check_risk(risk: ArrayLike, T: int, exact: bool = True) -> NDArray[np.float64]:
-    """The risk (T,) of a sequence of T frames; one that need not be `exact` may be longer."""
+    """Check the risk of a sequence of T frames, and return T numbers; with `exact` there must be no more."""
     array = as_array(risk, "risk")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"risk must be real numbers, got an array of {array.dtype}")

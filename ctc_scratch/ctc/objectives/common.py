@@ -1,7 +1,7 @@
-"""What all objectives share: checks, the softmax, threads, infeasible targets, reduction.
+"""What objectives share: checks, the softmax, threads, infeasible targets, reduction.
 
-An objective gives, for one sequence, its value and its derivative w.r.t. ln y. `solve` does the rest.
-Objectives that must look at the checked batch before it is solved call the two halves, `check` and `solve`.
+An objective is a function that returns, for one sequence, its value and its derivative w.r.t. ln y.
+`check` checks the arguments of a batch; `solve` does the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..running.workspace import Workspace
 Objective = Callable[[NDArray[np.float64], NDArray[np.intp], int], tuple[float, NDArray[np.float64]]]
 """(log_probs (T, C), labels (U,), n) -> the value for sequence n, and its derivative (T, C) w.r.t. log_probs.
 
-log_probs are taken for independent numbers: the softmax is differentiated afterwards."""
+The derivative treats all log_probs as independent variables; `solve` differentiates the softmax."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,10 +53,10 @@ class Batch(NamedTuple):
     blank: int
     reduction: Reduction
     infeasible: Infeasible
-    workspace: Workspace  # memory that its sequences leave to each other
+    workspace: Workspace  # memory that is kept from one sequence to the next
 
     def result(self, losses: NDArray[np.float64], grad: NDArray) -> ObjectiveResult:
-        """The result of losses (N,), which are reduced, and a gradient, which is reduced already."""
+        """The result of losses (N,), which are reduced here, and a gradient that is reduced already."""
         if self.reduction != "none":
             return ObjectiveResult(np.dot(reduction_weights(self.targets, self.reduction), losses), grad)
         return ObjectiveResult(losses[0] if self.frames.single else losses, grad)
@@ -66,7 +66,7 @@ def check(
     logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None, target_lengths: ArrayLike | None, *,
     blank: int, reduction: Reduction, infeasible: Infeasible, layout: Layout,
 ) -> Batch:
-    """The `Batch` of arguments that are those of `ctc_loss`."""
+    """Check the arguments that an objective shares with `ctc_loss`, and return them as a `Batch`."""
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("infeasible", infeasible, INFEASIBLE)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
@@ -77,10 +77,10 @@ def check(
 def solve(
     objective: Objective, batch: Batch, blanks_needed: Callable[[NDArray[np.intp]], int] | None = None
 ) -> ObjectiveResult:
-    """Evaluate an objective for each sequence of a batch.
+    """Evaluate an objective for each sequence of a checked batch.
 
-    A value of inf means that the target has no alignment. `blanks_needed` counts the blanks that must stand
-    between the labels (U,) of a target, if these are not the repeats of CTC.
+    A value of inf means that the target has no alignment. `blanks_needed` counts, for the error, the blanks
+    that must stand between the labels (U,) of a target; by default one for each repeat, as in CTC.
     """
     frames, packed = batch.frames, batch.targets
     weights = reduction_weights(packed, batch.reduction)

@@ -17,10 +17,10 @@ from .common import ObjectiveResult, check, solve
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DelayResult(ObjectiveResult):
-    """An `ObjectiveResult` with the frames at which labels are entered.
+    """An `ObjectiveResult`, and the expected frame at which each label is entered.
 
     delays : a list of N float64 arrays (U,): the expected frame, from 0 to T - 1, at which label u is
-        entered, under the weighted distribution; NaN for a target without alignments
+        entered, under the weighted distribution over alignments; NaN for a target without alignments
     """
 
     delays: list[NDArray[np.float64]]
@@ -41,7 +41,7 @@ def delay_ctc_loss(
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
     weight : lambda, per frame and label, a finite number; 0 is plain CTC, a negative one favours late labels.
-        Large weights in a fresh network push all labels to the first frames: raise it slowly.
+        In an untrained network a large weight pushes all labels to the first frames: raise it slowly.
 
     Returns
     -------
@@ -49,17 +49,20 @@ def delay_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError if the weight is not finite.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if the weight is not finite.
 
     Notes
     -----
-    *Gradient.* The weights are constants, so loss = -ln Z(u), a sum over alignments of e^(their u = ln y)
-    times constants. The derivative of ln Z w.r.t. u is the occupancy under the weighted distribution. The
-    softmax makes it probs - occupancy.
+    *Gradient.* Let u = ln y. Then loss = -ln Z(u), where Z sums e^(total u) over alignments, each times its
+    weight, which is a constant. The derivative of ln Z w.r.t. u is the occupancy under the weighted
+    distribution. With the softmax, d loss / d logits = probs - occupancy.
 
-    The expected delay of label u is the sum over t of t times the posterior of the moves into the label,
-    xi_t of the step and the skip. The loss is no -ln of a probability, and may be negative. O(T U) time and
-    memory.
+    The expected frame of label u is the sum over t of t times the posterior of a move into the label at frame
+    t: xi_t of the step and of the skip. The loss is not the -ln of a probability, so it may be negative.
+    O(T U) time and memory.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Entropy: keep the posterior over alignments from collapsing onto one of them (EnCTC)."""
+"""Entropy: a regulariser that keeps the posterior over alignments from settling on one of them (EnCTC)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def entropy_ctc_loss(
         loss = -ln p(target | x) - weight H
         H = -sum over alignments of q ln q        q = p(alignment | target, x)
 
-    CTC training makes q peaky: one alignment gets nearly all of it early on, and others are not explored any
-    more. A positive weight rewards alignments that share the probability (Liu, Jin and Zhang 2018, eq. 7).
+    CTC training makes q peaky: early on, one alignment gets nearly all the probability, and the others are no
+    longer explored. A positive weight rewards a distribution that is spread over several alignments (Liu, Jin
+    and Zhang 2018, eq. 7).
 
     Parameters
     ----------
@@ -39,17 +40,20 @@ def entropy_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError if the weight is not finite.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if the weight is not finite.
 
     Notes
     -----
-    *Gradient.* Let u = ln y and ln Z(u) the sum over alignments. ln q(path) = sum of u along the path - ln Z,
+    *Gradient.* Let u = ln y, and Z(u) the sum over alignments. ln q(path) = sum of u along the path - ln Z,
     so H = ln Z - sum of occupancy u. Its derivative is occupancy - occupancy - (d occupancy / du) u
-    = -Hess(ln Z) u. The loss adds -occupancy, and the softmax adds probs.
+    = -Hess(ln Z) u, so d loss / du = -occupancy + weight Hess(ln Z) u. The softmax adds probs.
 
-    H is summed from the shares of all moves, a sum of positive terms. The formula above would subtract
-    numbers of the size of the loss; implementations that do so, and that add a small number inside the
-    logarithm, lose H where it is small. O(T U) time and memory as for `log_partition_hvp`.
+    H is computed from the shares of all moves, as a sum of positive terms. The formula above would subtract
+    numbers as large as the loss. Implementations that do so, or add a small number inside the logarithm, lose
+    H where it is small. O(T U) time; memory as for `log_partition_hvp`.
 
     References
     ----------

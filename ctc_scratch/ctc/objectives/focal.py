@@ -1,4 +1,4 @@
-"""Focal loss: sequences that are read well count for less, so that training attends to the others."""
+"""Focal loss: sequences that are read well count for less, so the others weigh more in training."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def focal_ctc_loss(
 ) -> ObjectiveResult:
     """The CTC loss times (1 - q)^power, where q = p(target | x), or p^(1 / max(U, 1)) with per_label=True.
 
-    Of a long target even a good network has p near 0, so the factor is 1 and does nothing. The mean
-    probability per label, q with per_label=True, does not depend on the length.
+    For a long target p is near 0 even in a good network, so the factor (1 - p)^power is near 1 and has no
+    effect. With per_label=True, q is the geometric mean of p per label, which is comparable for all lengths.
 
     Parameters
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
     power : a finite number, at least 0; 0 is plain CTC
-    per_label : whether q is the geometric mean of p per label
+    per_label : whether q is the geometric mean of p per label, or p itself
 
     Returns
     -------
@@ -38,7 +38,10 @@ def focal_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError if the power is negative or not finite.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if the power is negative or not finite.
 
     Notes
     -----
@@ -46,10 +49,11 @@ def focal_ctc_loss(
     dq / dL = -q / U'. Then d loss / dL = (1 - q)^power + power (1 - q)^(power - 1) q L / U'
     = (1 - q)^power (1 + power q h / (1 - q)), which multiplies the gradient probs - occupancy of L.
 
-    *Limits.* 1 - q is -expm1(-h), which is exact to rounding near q = 1. q h / (1 - q) lies between 0 and 1:
-    it is 1 in the limit p = 1 and 0 in the limit p = 0. So for every power > 0, also below 1, loss and
-    gradient are 0 at p = 1, and those of CTC where q underflows; power 0 is CTC everywhere. Nothing is NaN.
-    L comes from `ctc_loss`. Near p = 1 it has an absolute error of about 1e-15; so have loss and gradient.
+    *Limits.* 1 - q is computed as -expm1(-h), which is exact to rounding near q = 1. q h / (1 - q) lies
+    between 0 and 1: it is 1 in the limit p = 1 and 0 in the limit p = 0. So for every power > 0, also below
+    1, loss and gradient are 0 at p = 1, and those of CTC where q underflows; power 0 is CTC everywhere.
+    Nothing is NaN. L comes from `ctc_loss`, with an absolute error of about 1e-15 near p = 1, and loss and
+    gradient inherit it.
 
     References
     ----------

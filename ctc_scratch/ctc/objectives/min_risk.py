@@ -23,12 +23,12 @@ def min_risk_ctc_loss(
     costs: Sequence[Any] | None = None,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
 ) -> ObjectiveResult:
-    """The expected cost of the hypotheses h_k, each with its share p~_k of their total probability.
+    """The expected cost of hypotheses h_k, each weighted by its share p~_k of their total probability.
 
         loss = sum over k of p~_k d_k        p~_k = p(h_k | x) / sum over j of p(h_j | x)
 
-    d_k is the edit distance of h_k to the target, or the cost given. So training minimises errors, rather
-    than -ln p (minimum word error rate training, if labels are words).
+    d_k is the edit distance of h_k to the target, or the given cost. So training minimises the expected
+    errors in place of -ln p. If labels are words, this is minimum word error rate training.
 
     Parameters
     ----------
@@ -45,18 +45,22 @@ def min_risk_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError for hypotheses or costs that cannot be used. A hypothesis that does not fit its
-    frames has p~ = 0. If none fits, `infeasible` says what happens; the error counts the frames of the
-    hypothesis that needs the fewest. The target itself need not fit.
+    InfeasibleTargetError
+        With infeasible="raise", if no hypothesis of a sequence fits its frames. The message is about the
+        hypothesis that needs the fewest frames.
+    ValueError, TypeError
+        As in `ctc_loss`; also if hypotheses or costs cannot be used.
 
     Notes
     -----
+    A hypothesis that does not fit its frames has p~ = 0. The target itself need not fit.
+
     *Gradient.* d ln p~_k = d ln p_k - sum over j of p~_j d ln p_j, so the derivative of the loss is the sum
     of p~_k (d_k - loss) d ln p_k. As d ln p_k / d logits = occupancy_k - probs, it is minus the sum of
     p~_k (d_k - loss) times probs - occupancy_k, the gradient of the CTC loss of h_k.
 
-    One call of `ctc_loss` solves all hypotheses of the batch, on as many float64 copies of their logits:
-    16 T C bytes for each hypothesis.
+    One call of `ctc_loss` solves all hypotheses of the batch. Each has a float64 copy of its logits, and a
+    gradient: 16 T C bytes per hypothesis.
 
     References
     ----------
@@ -66,7 +70,7 @@ def min_risk_ctc_loss(
 
     Examples
     --------
-    (1, 2) has 15 alignments and (1) has ten, so the second, with one error, has 10 / 25 of the probability.
+    (1, 2) has 15 alignments and (1) has ten, so (1), which has one error, has 10 / 25 of the probability.
 
     >>> toy = np.zeros((4, 3))
     >>> round(float(min_risk_ctc_loss(toy, [1, 2], hypotheses=[[1, 2], [1]]).loss), 6)
@@ -77,7 +81,7 @@ def min_risk_ctc_loss(
     frames, N = batch.frames, len(batch.frames.lengths)
     labellings, d = _check_hypotheses(hypotheses, costs, batch)
     starts = np.cumsum([0, *map(len, labellings)])
-    owner = np.repeat(np.arange(N), np.diff(starts)).tolist()  # which sequence each hypothesis is of
+    owner = np.repeat(np.arange(N), np.diff(starts)).tolist()  # the sequence of each hypothesis
     copies = np.zeros((len(owner), frames.lengths.max(initial=0), frames.rows.shape[1]))  # (K, T, C)
     for k, n in enumerate(owner):
         copies[k, :frames.lengths[n]] = frames.rows_of(frames.rows, n)
@@ -96,7 +100,7 @@ def min_risk_ctc_loss(
             continue
         shares = np.exp(nll[best] - nll)
         shares /= shares.sum()
-        more = d[n] - d[n][best]  # than the likeliest, so that small differences keep their digits
+        more = d[n] - d[n][best]  # cost beyond that of the likeliest: small differences keep their digits
         mean = shares @ more
         losses[n] = d[n][best] + mean
         slopes = found.grad[ks, :frames.lengths[n]]
@@ -114,7 +118,7 @@ def min_risk_ctc_loss(
 def _check_hypotheses(
     hypotheses: Sequence[Any], costs: Sequence[Any] | None, batch: Batch
 ) -> tuple[list[list[NDArray[np.intp]]], list[NDArray[np.float64]]]:
-    """The different labellings of each sequence, and their costs."""
+    """Check hypotheses and costs, and return the distinct labellings of each sequence with their costs."""
     N, single, C = len(batch.frames.lengths), batch.frames.single, batch.frames.rows.shape[1]
     for name, given in (("hypotheses", hypotheses), ("costs", costs)):
         if given is not None and not single and (not hasattr(given, "__len__") or len(given) != N):
@@ -143,7 +147,7 @@ def _check_hypotheses(
 def _take_costs(
     costs: Any, name: str, hypotheses: Sequence[Any], different: dict[tuple[int, ...], float]
 ) -> None:
-    """Replace the costs of the different hypotheses by those given for all hypotheses."""
+    """Replace the costs in `different` by the given ones, which must agree for equal hypotheses."""
     array = as_array(costs, name)
     if array.shape != (len(hypotheses),):
         raise ValueError(f"{name} must hold one cost for each of {len(hypotheses)} hypotheses, "
@@ -156,5 +160,5 @@ def _take_costs(
             raise ValueError(f"{name}[{k}] is {cost}; a cost is finite")
         labels = tuple(as_labels(hypotheses[k]).tolist())
         if seen.setdefault(labels, cost) != cost:
-            raise ValueError(f"{name}[{k}] is {cost}, but the same hypothesis costs {seen[labels]} before it")
+            raise ValueError(f"{name}[{k}] is {cost}, but an equal hypothesis before it costs {seen[labels]}")
     different.update(seen)

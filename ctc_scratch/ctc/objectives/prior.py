@@ -1,4 +1,4 @@
-"""Label priors: divide the probability of each class by how often it occurs, so that blanks do not win."""
+"""Label priors: divide the probability of each class by its frequency, so that blanks do not prevail."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ def prior_ctc_loss(
 ) -> ObjectiveResult:
     """-ln of the sum over alignments of the product over frames of y_t(c) / prior(c)^weight.
 
-    A network that is mostly blank pays little for one more blank, so CTC training ends in spikes. Divided by
-    the prior, a blank counts for less, and labels last longer: their first and last frames can be used.
+    Once most outputs are blank, one more blank costs little, so CTC training ends in spikes. Divided by the
+    prior, a blank counts for less, and labels last longer, so that their first and last frames become
+    meaningful.
 
     Parameters
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
-    prior : (C,) positive numbers that sum to 1, such as `RunningPrior.prior`. A constant: no gradient passes
-        through it.
+    prior : (C,) positive numbers that sum to 1, such as `RunningPrior.prior`. It is treated as a
+        constant: no gradient passes through it.
     weight : a finite number; 0 is plain CTC, 1 divides by the prior once
 
     Returns
@@ -41,17 +42,20 @@ def prior_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError if the prior is not a distribution or the weight is not finite.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if the prior is not a distribution, or if the weight is not finite.
 
     Notes
     -----
     *Gradient.* The scores are u = ln y - weight ln prior, and loss = -ln Z(u). The derivative of ln Z w.r.t.
-    u is the occupancy of the weighted lattice, which is also that w.r.t. ln y. The softmax makes it
-    probs - occupancy.
+    u is the occupancy of the weighted lattice, and so is the derivative w.r.t. ln y. With the softmax,
+    d loss / d logits = probs - occupancy.
 
-    The loss is no -ln of a probability, and may be negative. Scores that are no log-probabilities cannot be
-    passed to the CTC loss of torch, which takes them for log-probabilities when it forms the gradient.
-    O(T U) time, as `ctc_loss`.
+    The loss is not the -ln of a probability, so it may be negative. The CTC loss of torch cannot be used for
+    such scores: it takes its input for log-probabilities when it computes the gradient. O(T U) time, like
+    `ctc_loss`.
 
     References
     ----------
@@ -96,11 +100,11 @@ def _check_prior(prior: ArrayLike, C: int) -> NDArray[np.float64]:
 
 
 class RunningPrior:
-    """The mean of y over frames, as a running average over batches, for `prior_ctc_loss`.
+    """A running average of y over the frames of all batches, to be passed to `prior_ctc_loss`.
 
     C : the number of classes
-    decay : from 0 to below 1: after a batch,
-        prior = decay * prior + (1 - decay) * (mean of y over its frames)
+    decay : from 0 to below 1; `update` sets
+        prior = decay * prior + (1 - decay) * (mean of y over the frames of the batch)
     prior : (C,) the current average; uniform before the first batch, whose mean then replaces it
     is_new : whether no batch has been added yet
 
@@ -122,7 +126,7 @@ class RunningPrior:
     def update(
         self, logits: ArrayLike, logit_lengths: ArrayLike | None = None, layout: Layout = "TNC"
     ) -> None:
-        """Add the frames of a batch, as passed to `ctc_loss`; padding is never read.
+        """Include the frames of a batch, given as to `ctc_loss`; padding is never read.
 
         A class whose probability underflows to 0 in all frames so far keeps the smallest normal float as its
         prior. A batch without frames changes nothing.

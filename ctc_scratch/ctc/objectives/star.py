@@ -1,4 +1,4 @@
-"""Stars: transcripts that lack words of the recording, at places that are known or anywhere."""
+"""Stars: a loss for transcripts that lack words of their recording, at known places or anywhere."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def star_ctc_loss(
     target_lengths: ArrayLike | None = None, *, star: Any, star_weight: float = 0.0,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
 ) -> ObjectiveResult:
-    """-ln of the sum over alignments in which any classes may be emitted at the starred positions.
+    """-ln of the sum over alignments in which starred positions may emit any classes.
 
     At a starred position the blank state emits at frame t with y_t(blank) + e^w times the sum of y_t(c) over
     all other classes c; w is the star's log-weight. See `inputs/stars.py`; `align` takes the same stars.
 
-    **A path that can be read in several ways counts once for each.** With a star before the label 1, the
-    path (1, 1) is "the label twice", and also "a starred frame, then the label". So the loss is no -ln of a
-    probability: with heavy stars it may be negative. A lower weight makes readings with stars rare.
+    **A path that can be read in several ways counts once for each.** With a star before the label 1, the path
+    (1, 1) is "the label twice", and also "a starred frame, then the label". So the loss is not the -ln of a
+    probability, and may be negative if w is near 0. A lower w gives less weight to readings with stars.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def star_ctc_loss(
         As for `ctc_loss`.
     star : the starred positions, integers in 0..U (0 before all labels, U after all of them), in any
         collection; or "ends", "everywhere" or None, which is plain CTC. For a batch this holds for all
-        targets; a list of which not all items are integers is one such value per target.
+        targets; a list with an item that is not an integer has one such value for each target.
     star_weight : w <= 0, the log-weight of each starred frame; -inf forbids stars, which is plain CTC
 
     Returns
@@ -43,17 +43,22 @@ def star_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; ValueError if a position does not exist, or if the weight is NaN or above 0.
+    InfeasibleTargetError
+        As in `ctc_loss`.
+    ValueError, TypeError
+        As in `ctc_loss`; also if a position does not exist, or if the weight is NaN or above 0.
 
     Notes
     -----
     *Gradient.* loss = -ln Z(u), where u = ln y and a starred state emits with e^u(blank) + the sum of
     e^(w + u(c)). The derivative of ln Z w.r.t. u is the occupancy, in which the posterior of a starred state
-    is divided among the classes by their terms in that sum. The softmax makes it probs - occupancy.
+    is divided among the classes in proportion to their terms in that sum. With the softmax,
+    d loss / d logits = probs - occupancy.
 
-    The sum is added up over the other classes, in log space; 1 - y(blank) would lose its digits. Public
-    implementations need blank 0, or add a small number inside a logarithm. A target needs labels + repeats
-    frames, as in CTC: a starred frame may separate equal labels. O(T (U + C)) time.
+    The other classes are summed in log space, since 1 - y(blank) would lose its digits. Other public
+    implementations require that the blank be 0, or add a small number inside a logarithm. A target needs
+    labels + repeats frames, as in CTC; between equal labels, a starred frame will do in place of a blank.
+    O(T (U + C)) time.
 
     References
     ----------
@@ -62,7 +67,7 @@ def star_ctc_loss(
 
     Examples
     --------
-    In one frame, the target () with a star accepts every class.
+    In one frame, the empty target with a star accepts every class; without one, only the blank.
 
     >>> toy = np.zeros((1, 3))
     >>> float(star_ctc_loss(toy, [], star="ends").loss) == 0.0

@@ -30,9 +30,9 @@ def topology_ctc_loss(
     | stay_on_labels=False | selfless-CTC (Laptev and others): each label lasts one frame |
     | skip=False | a blank between all labels |
 
-    The modified topology of k2 is none of these: in it a label may last several frames, and yet needs no
-    blank before its equal, so that paths can be read in several ways. The losses of Keras and of TensorFlow 2
-    have no such option.
+    The modified topology of k2 is none of these: there a label may last several frames, yet no blank is
+    needed between equal labels, so a path can be read in several ways. The losses of Keras and TensorFlow 2
+    have no such options.
 
     Parameters
     ----------
@@ -49,15 +49,18 @@ def topology_ctc_loss(
 
     Raises
     ------
-    As `ctc_loss`; TypeError if an option is not a bool. InfeasibleTargetError counts labels + the blanks that
-    must stand between them with these moves.
+    InfeasibleTargetError
+        As in `ctc_loss`; it counts the labels and the blanks that these moves need between them.
+    ValueError, TypeError
+        As in `ctc_loss`; also if an option is not a bool.
 
     Notes
     -----
     *Gradient.* loss = -ln Z(u), where u = ln y and Z sums e^(total u) over the alignments that are left. The
-    derivative of ln Z w.r.t. u is the occupancy of these alignments. The softmax makes it probs - occupancy.
+    derivative of ln Z w.r.t. u is the occupancy of these alignments. With the softmax,
+    d loss / d logits = probs - occupancy.
 
-    With all moves, and with collapse=False and skip=True, each path spells one target, so that the
+    With all moves, and with collapse=False and skip=True, each path spells exactly one target, so the
     probabilities of all targets sum to 1. Otherwise some paths spell none, and the sum is below 1.
 
     References
@@ -67,7 +70,7 @@ def topology_ctc_loss(
 
     Examples
     --------
-    Of the 15 alignments of (1, 2), six have one frame per label, and five a blank between the labels.
+    Of the 15 alignments of (1, 2), six have one frame per label, and five have a blank between the labels.
 
     >>> toy = np.zeros((4, 3))
     >>> for moves in [{}, {"stay_on_labels": False}, {"skip": False}, {"collapse": False}]:
