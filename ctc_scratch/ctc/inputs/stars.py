@@ -1,22 +1,22 @@
 """Stars: positions of a target at which more may have been said than the target holds.
 
 Position u of a target stands between label u - 1 and label u: position 0 before all labels, position U after
-all of them. At a starred position the blank state also accepts every other class. It emits at frame t with
-probability
+all of them. At a starred position the blank state also accepts every other class: it emits at frame t with
+the probability
 
     y_t(blank) + e^w sum of y_t(c) over all classes c but the blank
 
 where w <= 0 is the log-weight of a star: what each frame of it costs. A w of -inf forbids stars, which gives
 plain CTC. The most likely path takes the larger of the two terms: a frame in this state is then either a
 *blank frame* or a *starred frame*. All else is as in CTC: the moves stay, step and skip, and where a path
-begins and ends. So any run of classes, and blanks between them, may stand at a starred position. Between
-equal labels a starred frame separates them as well as a blank does.
+begins and ends. So any run of classes, and blanks between them, may stand at a starred position. Equal labels
+may be separated by a starred frame in place of a blank.
 
 The sum over the other classes is never computed as 1 - y_t(blank), which would lose its digits where the
-blank is nearly certain. It is added up over these classes, as exp(logit - largest of their logits).
+blank is nearly certain. Their terms exp(logit - largest of their logits) are added up instead.
 
-A star covers what was said and not written. It does not cover the converse: labels of the target that were
-not said are not skipped. Leave them out of the target, and star their place.
+A star covers what was said but is missing from the target. It does not cover the converse: labels of the
+target that were not said are not skipped. Leave them out of the target, and star the gap.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from .targets import Targets
 
 
 class Stars(NamedTuple):
-    """Which positions of each target are starred, joined; none are if the weight is -inf."""
+    """The starred positions of all targets, joined end to end; there are none if the weight is -inf."""
 
     starred: NDArray[np.bool_]  # (sum of U + 1,)
-    offsets: NDArray[np.intp]  # (N + 1,) those of the targets
+    offsets: NDArray[np.intp]  # (N + 1,) those of the labels: target n has the positions offsets[n] + n, ...
     weight: float  # w, the log-weight per frame
 
     def of(self, n: int) -> NDArray[np.bool_]:
@@ -45,11 +45,11 @@ class Stars(NamedTuple):
 
 
 def check_stars(star: Any, star_weight: Any, targets: Targets, single: bool) -> Stars:
-    """The `Stars` of checked targets.
+    """Check which positions of targets are starred, and the weight, and return them as `Stars`.
 
     star : positions (integers in any collection), "ends" (0 and U), "everywhere" or None (nowhere). For a
-        batch this holds for all targets; a list or tuple of which not all items are integers is one such
-        value per target.
+        batch this holds for all targets, unless it is a list or tuple with an item that is not an integer:
+        then it has one such value for each target.
     star_weight : w
     """
     N = len(targets.lengths)

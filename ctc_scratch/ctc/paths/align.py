@@ -92,9 +92,9 @@ def align(
         path = argmax of prod_t y_t(path_t) over all paths that collapse to the target
 
     A star marks a position of the target at which the recording may hold more: words that the transcript
-    lacks, or all that comes before and after an excerpt (star="ends"). Stars cover what was said and not
-    written. They do not skip labels that were written and not said: leave those out of the target, and star
-    their place.
+    lacks, or all that comes before and after an excerpt (star="ends"). Stars cover what was said but not
+    written. Labels that were written but not said are not skipped: leave them out of the target, and star the
+    gap.
 
     Parameters
     ----------
@@ -106,12 +106,13 @@ def align(
     blank : which class is the blank
     layout : "TNC" or "NTC", the order of the axes
     star : which positions of the target have a star
-        Position u stands between label u - 1 and label u: 0 before all labels, U after them. A collection
-        of positions, "ends" (0 and U), "everywhere", or None. For a batch this holds for every target; a
+        A collection of positions, "ends" (0 and U), "everywhere", or None. Position u is between label
+        u - 1 and label u; 0 is before all labels, U after them. For a batch this holds for every target; a
         list or tuple of N collections, strings or None has one for each.
     star_weight : at most 0, the log-weight of a star per frame
-        At a starred position a frame is either blank, or starred: with e^star_weight times the probability
-        of all classes but the blank. Below 0, the labels are preferred to stars; -inf forbids stars.
+        At a starred position a frame is either blank, or starred, which counts with e^star_weight times the
+        probability of all classes but the blank. The lower the weight, the rarer are stars; -inf forbids
+        them.
 
     Returns
     -------
@@ -131,9 +132,9 @@ def align(
     -----
     O(T W) time, where W <= 2 (U + 1) is the number of states that may matter: few where the frames
     agree with the target, and at most those that can be reached and can still finish. Memory: 1.5 T W
-    bits beside the logits, at most half a gigabyte for T = 100 000 and U = 10 000. The sequences of a
-    batch are divided among threads; each has the alignment that it would have alone. With stars: O(T U)
-    time, and up to 4 T U bits. `inputs.stars` has the definition of a star, `star` the recursion.
+    bits besides the logits, at most half a gigabyte for T = 100 000 and U = 10 000. With stars: O(T U) time,
+    and up to 4 T U bits. The sequences of a batch are divided among threads; each has the alignment that it
+    would have alone. `inputs.stars` has the definition of a star, `star` the recursion.
 
     >>> alignment = align(np.log([[.6, .4], [.2, .8], [.3, .7], [.9, .1]]), [1])
     >>> alignment.path, round(alignment.log_prob, 6), alignment.spans[0][:3]

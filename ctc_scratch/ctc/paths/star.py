@@ -1,6 +1,6 @@
 """The best path of a target with stars (see `inputs.stars`): Viterbi over all states that can matter.
 
-The recursion runs backward, with each frame's own score included:
+E_t(s) is the best score of a way to finish from state s at frame t, including the score of frame t:
 
     E_t(s) = score_t(s) + max E_{t+1}(s')          over stay, step and skip: s' = s, s + 1, s + 2
 
@@ -8,19 +8,19 @@ The recursion runs backward, with each frame's own score included:
                  ln y_t(blank)                                                            blank u, s = 2u
                  max(ln y_t(blank), w + ln sum of y_t(c) over c but the blank)            the same, starred
 
-Among moves that are equally good, the first is taken. As the recursion runs backward, this rule reads forward
-in time. `band_kernels`, for targets without stars, has the same rule. It also drops states that are worth
-too little. A star is worth so much at every frame that it would keep most of them, so here nothing is
-dropped: a frame takes all states that can be reached and can still finish. That is O(T U) time, and two bits
-of memory per state.
+Among moves that are equally good, the first is taken. Since the recursion runs backward, equally good paths
+are decided at the first frame where they differ. `band_kernels`, for targets without stars, has the same
+rule, and also drops states whose score is too low to matter. With stars hardly any could be dropped, because
+a star has a high score at every frame. So here a frame has all states that can be reached and can still
+finish: O(T U) time, and two bits of memory per state.
 
 Shapes
 ------
-scores : (T, K), each column is a slot: what the states that have this slot score
-slots : (S,), the column of each state, S = 2 U + 1
+scores : (T, K), one column for each slot, which several states may share
+slots : (S,), the slot of each state, S = 2 U + 1
 skips : (S + 2,), which states may be entered by a skip
 windows : (T, 2), at frame t the states windows[t, 0] to windows[t, 1] - 1 matter
-best : (S + 2,), E of each state at the current frame
+best : (S + 2,), E of each state at the current frame, less the tops that were subtracted
 moves : (T, ceil(S / 4)), the move from each state, two bits each
 """
 
@@ -40,7 +40,7 @@ kernel = cached_njit(nogil=True, error_model="numpy")
 STAR = -1
 """The label of a `Span` that a star covers."""
 
-FRAMES_PER_TOP = 32  # how often the top is subtracted, so that scores and their rounding errors stay small
+FRAMES_PER_TOP = 32  # E is reduced by its largest value this often: scores and rounding errors stay small
 
 
 def best_star_states(
