@@ -3,8 +3,8 @@
     python -m benchmarks.objectives [--seconds 2] [--threads 1] [--quick]
 
 All contenders take turns on the same batch of float32 standard normal logits. The last column is the time of
-a contender over that of `ctc_loss(method="exact")` on the same batch. Before anything is timed, each
-objective without weight is compared with the CTC loss.
+a contender divided by that of `ctc_loss(method="exact")`. Before anything is timed, the objectives that
+become plain CTC with neutral options (all but the minimum risk) are compared with the CTC loss.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
                          f"{ratio(times, name, 'exact'):.2f}"])
             results.append(dict(shape=shape, contender=name, seconds=times[name].tolist()))
     print(f"{machine()}\n")
-    conclude("objectives", ["T, N, C, U", "contender", "ms (middle half)", "times of exact"], rows, results)
+    conclude("objectives", ["T, N, C, U", "contender", "ms (middle half)", "time / exact"], rows, results)
 
 
 def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
@@ -71,7 +71,7 @@ def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
 
 
 def compare(logits: np.ndarray, targets: np.ndarray) -> None:
-    """Each objective without weight is the CTC loss."""
+    """Check that objectives with neutral options return the CTC loss and its gradient."""
     plain = ctc_loss(logits.astype(np.float64), targets, method="exact")
     C = logits.shape[2]
     for name, found in {

@@ -1,6 +1,7 @@
-"""All alignments of tiny problems with their weights, one by one: what the lattice sums are tested against.
+"""Enumerate the alignments of tiny problems one by one, to test sums over the lattice against.
 
-A path is a tuple of T classes. Which paths are alignments is decided by looking at the path, not at states.
+A path is a tuple of T classes. Without stars, the path alone decides whether it is an alignment: no state is
+used. With stars a path can be read in several ways, so there sequences of states are enumerated.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from ctc_scratch.ctc.labels import collapse
 
 
 def alignments(T, C, labels, blank, topology=PLAIN):
-    """The paths of T frames that spell the labels, with the moves that the topology allows."""
+    """The paths of T frames that spell the labels and use only moves that the topology allows."""
     return [path for path in itertools.product(range(C), repeat=T) if spells(path, labels, blank, topology)]
 
 
@@ -41,10 +42,10 @@ def last_frames(path, blank):
 
 
 def starred_alignments(T, C, labels, blank, positions):
-    """(path, starred) of all ways to read T frames as the labels; starred (T,) says which frames are starred.
+    """A list of (path, starred), all ways to read T frames as the labels; starred[t]: is frame t starred?
 
-    At the positions given, 0..U, a frame of any class but the blank may stand where a blank may. A path that
-    can be read in several ways comes once for each.
+    At the given positions, from 0 to U, any class but the blank may stand wherever a blank may: such a frame
+    is starred. A path that can be read in several ways occurs once for each.
     """
     U, ways = len(labels), []
 

@@ -1,7 +1,8 @@
-"""Each objective by its definition: all alignments one by one, and its derivative w.r.t. ln y.
+"""The objectives by definition, summed over all alignments one by one, and their derivatives w.r.t. ln y.
 
-Each function takes log_probs (T, C), labels, blank and the options of the objective, and returns the value
-and the slope (T, C); log_probs are taken for independent numbers. Without alignments: inf and zeros.
+Each function takes log_probs (T, C), labels, blank and the options of the objective. It returns the value and
+the slope, its derivative (T, C) if all log_probs are independent variables; without alignments, inf and
+zeros.
 """
 
 import numpy as np
@@ -32,7 +33,7 @@ def entropy(log_probs, labels, blank, weight):
     log_z, probs = distribution(log_weights)
     logs = np.where(probs > 0, log_weights, 0) - (log_z if log_z > -np.inf else 0)
     occupancy, covariance = moments(paths, probs, logs, *log_probs.shape)
-    # q' = q times (is at (t, c) - occupancy), so H' = - the sum of q' ln q
+    # dq / du[t, c] = q ([the path has class c at frame t] - occupancy[t, c]), so dH = -the sum of dq ln q
     return -log_z + weight * probs @ logs, -occupancy + weight * covariance
 
 

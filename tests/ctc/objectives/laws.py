@@ -1,4 +1,4 @@
-"""The objectives, with options to try, and helpers for the laws that hold for each of them."""
+"""A table of the objectives, with random options for each, and helpers for the laws that all of them obey."""
 
 from typing import Callable, NamedTuple
 
@@ -13,7 +13,7 @@ from tests.ctc.objectives import definitions
 
 
 class Objective(NamedTuple):
-    """An objective, and how its tests call it."""
+    """An objective, its definition, and the options with which tests call it."""
 
     function: Callable
     definition: Callable    # (log_probs, labels, blank, **options) -> value, slope
@@ -102,7 +102,7 @@ def random_batch(rng, objective):
 
 
 def options_of(objective, options, n):
-    """The options of sequence n of a batch."""
+    """The options for sequence n, from the options of a batch."""
     return {name: value[n] if name in objective.per_sequence and isinstance(value, list) else value
             for name, value in options.items()}
 

@@ -1,4 +1,4 @@
-"""The Bayes risk where nearly every alignment stays: the moves out of a label keep their digits."""
+"""The Bayes risk where nearly all alignments stay in a label: the moves out of it keep their digits."""
 
 import numpy as np
 

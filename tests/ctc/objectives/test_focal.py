@@ -1,4 +1,4 @@
-"""The focal loss where p is 1, 0 or nearly so."""
+"""The focal loss where p is 0, 1 or nearly so, and in between."""
 
 import mpmath
 import numpy as np
@@ -34,8 +34,8 @@ def test_a_hopeless_target_has_the_loss_of_ctc(power, per_label):
 @one_or_all
 @pytest.mark.parametrize("power", POWERS)
 @pytest.mark.parametrize("gap", [1e-8, 0.1, 5.0, 700.0])
-def test_factor_and_derivative_from_near_0_to_far(power, per_label, gap):
-    """Two frames of the labels 1, 2, whose logits exceed the only other class by `gap`."""
+def test_loss_and_gradient_have_full_accuracy_at_any_p(power, per_label, gap):
+    """Labels (1, 2) in two frames: in each, the label has a logit `gap` above that of the other label."""
     logits = np.array([[-np.inf, gap, 0.0], [-np.inf, 0.0, gap]]) * [1, 1, 1]
     found = focal_ctc_loss(logits, [1, 2], power=power, per_label=per_label)
     with mpmath.workdps(400):

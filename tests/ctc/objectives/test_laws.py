@@ -1,7 +1,7 @@
-"""What holds for every objective: its definition, plain CTC, differences, permutations, batches, padding.
+"""Laws of every objective: its definition, plain CTC, finite differences, permutations, batches, padding.
 
-That all labellings have the probability 1 together holds where each path spells one of them, and its weight
-is p(path): see the last test.
+One law holds only where each path spells exactly one labelling and its weight is p(path): the probabilities
+of all labellings then sum to 1 (the last test).
 """
 
 import itertools
@@ -44,7 +44,7 @@ each_with_plain = pytest.mark.parametrize(
 
 @each_with_plain
 @pytest.mark.parametrize("reduction", ["none", "sum", "batchmean", "mean"])
-def test_it_can_be_plain_ctc(make_problem, objective, reduction):
+def test_neutral_options_give_plain_ctc(make_problem, objective, reduction):
     problem = make_problem(30, 5, 4, 8)
     arguments = problem.logits, problem.targets, problem.logit_lengths
     found = objective.function(*arguments, reduction=reduction, **objective.plain)
@@ -74,7 +74,7 @@ def test_permuting_the_classes_permutes_the_gradient(rng, objective):
 
 
 @each_objective
-def test_a_batch_is_its_sequences_in_either_layout_and_padding_is_never_read(rng, objective):
+def test_a_batch_equals_its_sequences_in_either_layout_and_padding_is_never_read(rng, objective):
     for _ in range(5):
         logits, targets, lengths, options = random_batch(rng, objective)
         for n, T in enumerate(lengths):
@@ -102,7 +102,7 @@ def test_float32_logits_have_a_float32_gradient(rng, objective):
 
 
 def unfit(objective):
-    """Options for two sequences of two frames, of which the second does not fit."""
+    """Options for a batch of two sequences with two frames each, of which the second does not fit."""
     if objective is OBJECTIVES["min risk"]:
         return {"hypotheses": [[[1], [2]], [[1, 1], [2, 1, 2]]]}
     return objective.plain

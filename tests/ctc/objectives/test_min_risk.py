@@ -1,4 +1,4 @@
-"""Minimum risk: all labellings as hypotheses, duplicates, hypotheses that do not fit."""
+"""Minimum risk: all labellings as hypotheses, duplicates, hypotheses that do not fit, small differences."""
 
 import itertools
 
@@ -37,7 +37,7 @@ def test_a_single_hypothesis_has_its_cost_and_no_gradient(rng):
 
 
 def test_an_unlikely_error_keeps_its_digits(rng):
-    """The likeliest hypothesis costs 1000, the other 1001 with a share of about e^-60."""
+    """The likeliest hypothesis costs 1000; the other has a share of about e^-60 and costs 1001."""
     logits = np.zeros((1, 3))
     logits[0, 1] = 60.0
     found = min_risk_ctc_loss(logits, [1], hypotheses=[[1], [2]], costs=[1000.0, 1001.0])

@@ -9,7 +9,7 @@ from ctc_scratch.ctc.reference import log_softmax
 from tests.conftest import assert_close
 
 
-def test_a_uniform_prior_moves_the_loss_and_not_the_gradient(make_problem):
+def test_a_uniform_prior_shifts_the_loss_and_leaves_the_gradient(make_problem):
     problem = make_problem(20, 4, 5, 6)
     arguments = problem.logits, problem.targets, problem.logit_lengths
     found, plain = prior_ctc_loss(*arguments, prior=np.full(5, 0.2), weight=0.6), ctc_loss(*arguments)

@@ -1,4 +1,4 @@
-"""Stars: batches, plain forms, and paths that can be read in several ways."""
+"""Stars: options without any star, paths that can be read in several ways, and a nearly certain blank."""
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ def test_without_stars_it_is_ctc(make_problem, options):
 
 
 def test_a_path_counts_once_for_each_way_to_read_it():
-    """(1, 1): the label twice; a starred frame, then the label. (0, 1), (2, 1); (1, 0): one way each."""
+    """Two for (1, 1): the label twice; a starred frame, then the label. One for (0, 1), (2, 1), (1, 0)."""
     found = star_ctc_loss(np.zeros((2, 3)), [1], star=[0])
     assert_close(np.exp(-found.loss), 5 / 9, 1e-15, "sum")
 
 
 def test_a_star_near_a_certain_blank_keeps_its_digits():
-    """1 - y(blank) would be 0, or have few digits."""
+    """The others have so little probability that 1 - y(blank) would be 0, or have few correct digits."""
     logits = np.array([[0.0, -50.0, -51.0]])
     found = star_ctc_loss(logits - 40, [], star=[0], star_weight=-1.0)
     assert_close(found.grad[0, 1], np.exp(-50.0) * (1 - np.exp(-1.0)), 1e-36, "gradient")
