@@ -66,7 +66,7 @@ def frames_per_block(T, S, K, budget):
 
 
 def memory_size(T, S, K, B):
-    """How many numbers the Memory of a sequence holds."""
+    """How many numbers the `Memory` of a sequence holds."""
     J = -(-T // B)
     return (B * 3 + (B + 1) * 2) * (S + 2) + (B + 2) * K + (8 + 2 * J) * (S + 4) + (2 * J + 1) * (S + 2)
 
@@ -101,7 +101,7 @@ def carve(numbers, T, S, K, B):
 
 @part
 def clear(memory):
-    """Zeros where a sweep reads states that it has not written: outside the windows."""
+    """Set to zero the states outside the windows, which a sweep reads without having written them."""
     for k in range(memory.joints.shape[0]):
         memory.joints[k, 0], memory.joints[k, 1] = 0.0, EMPTY
         memory.rest[k] = 0.0
