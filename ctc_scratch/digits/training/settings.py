@@ -79,9 +79,9 @@ class Settings:
     objective: ObjectiveName = _option(
         "ctc", f"the loss that training minimises: {', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}; all but "
         "ctc need a --weight, as in --objective delay --weight 0.02", "NAME")
-    weight: float = _option(0.0, "weight of the --objective: entropy (such as 0.2) and prior (0.1) widen spikes, "
-                                 "delay (0.02) and bayes-risk (2) move them to the left, or below 0 to the "
-                                 "right, and focal (1) counts rows that are read well for less")
+    weight: float = _option(0.0, "weight of the --objective: entropy (such as 0.2) and prior (0.1) widen "
+                                 "spikes, delay (0.02) and bayes-risk (2) move them left, or below 0 right, "
+                                 "and focal (1) counts rows that are read well for less")
     rate: float = _option(1.5e-2, "highest learning rate of the one-cycle schedule")
     clip: float = _option(5.0, "largest global norm of the gradient; a larger gradient is scaled down")
     average: float = _option(0.0, "average the weights over the steps with this decay, such as 0.999, and "
