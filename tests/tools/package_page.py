@@ -77,7 +77,7 @@ def name_table(module_name: str) -> list[str]:
     lines = [f"### `{module_name}`", "", "| name | what it is | file |", "|---|---|---|"]
     for name in sorted(module.__all__, key=str.lower):
         value = getattr(module, name)
-        path = Path(inspect.getsourcefile(value) or "").relative_to(ROOT)
+        path = Path(inspect.getsourcefile(inspect.unwrap(value)) or "").relative_to(ROOT)
         lines.append(f"| `{name}` | {summary(value.__doc__)} | [{path}]({path}) |")
     return [*lines, ""]
 

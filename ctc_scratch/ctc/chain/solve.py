@@ -16,8 +16,6 @@ from ..running.workspace import Workspace
 from .states import PLAIN, Topology, states_in
 from .sweep import BUDGET, Outputs, Weights, carve, frames_per_block, memory_size, sweep
 
-WANTS = ("gamma", "xi", "entropy")
-
 
 class Posterior(NamedTuple):
     """The posterior over the alignments of one target; arrays that were not asked for are None.
@@ -63,7 +61,7 @@ def posterior(
     values : (T, C) finite v; asks for the covariance with V, the sum of v[t, c] over the frames of a path
     moves : (T + 1, 3, S) w, laid out as `xi`, or a function (xi, w) that fills such an array of zeros
         Adds w of each move to V; `values` must be given, too.
-    want : which of `WANTS` to compute
+    want : which of "gamma", "xi" and "entropy" to compute
     budget : how many bytes of shares may be kept at a time
     workspace : memory that is kept from one sequence of a batch to the next
 
