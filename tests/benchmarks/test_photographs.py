@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
+from benchmarks.pictures import scenes
 from benchmarks.pictures.photographs import (
     CONDITIONS,
     KINDS,
@@ -13,7 +14,6 @@ from benchmarks.pictures.photographs import (
     lines_of,
     photograph,
 )
-from benchmarks.tools import scenes
 from ctc_scratch.digits.data.mnist_files import load_mnist
 
 CASES = [(name, strength) for name in NAMES for strength in STRENGTHS]

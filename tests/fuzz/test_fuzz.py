@@ -184,8 +184,8 @@ UNPROVED = {("loss_case", "exact")}
 """Parts of outcomes that say how the answer was found: no check can tell that they are wrong."""
 
 
-# This one takes a quarter of a minute.
-SLOW = {"log_partition_case"}
+# These take a quarter of a minute each.
+SLOW = {"log_partition_case", "loss_case"}
 
 
 @pytest.mark.parametrize("kind", [

@@ -28,7 +28,8 @@ def compile_loss(dtype: str, method: str) -> None:
 def compile_log_partition() -> None:
     from ctc_scratch import log_partition
 
-    log_partition(random_logits("f8")[:, 0], [1, 2])
+    for dtype in ("f4", "f8"):
+        log_partition(random_logits(dtype)[:, 0], [1, 2])
 
 
 def compile_beam_search() -> None:

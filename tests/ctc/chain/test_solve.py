@@ -10,6 +10,7 @@ from ctc_scratch.ctc.chain.solve import posterior
 from ctc_scratch.ctc.chain.states import Topology
 from ctc_scratch.ctc.chain.sweep import BUDGET
 from ctc_scratch.ctc.labels import states_of
+from ctc_scratch.ctc.running.workspace import Workspace
 from tests.conftest import assert_close
 from tests.tools.alignments import alignments, distribution, first_frames, moments, starred_alignments, total
 
@@ -108,3 +109,27 @@ def test_a_longer_problem_agrees_with_the_kernels_and_the_lattice(rng, budget):
 def test_no_frames(labels, log_z):
     found = posterior(np.empty((0, 3)), np.array(labels, np.intp), 0, values=np.empty((0, 3)), want=ALL)
     assert found.log_z == log_z and found.entropy == 0 and found.covariance.shape == (0, 3)
+
+
+@pytest.mark.parametrize("budget", [0, BUDGET], ids=["checkpoints", "one block"])
+def test_no_number_of_the_workspace_is_read_before_it_is_written(rng, budget):
+    """A sequence gets the memory of the one before it; here that is full of NaN."""
+    for scores, labels, blank in tiny_problems(rng, 20):
+        T, S = len(scores), 2 * len(labels) + 1
+        v, w = rng.standard_normal(scores.shape), rng.standard_normal((T + 1, 3, S))
+        workspace = Workspace()
+        workspace._give(np.full(10_000, np.nan))
+
+        def fill(xi, moves):
+            moves[:] = w
+
+        for moves in (None, w, fill):
+            arguments = dict(values=v, moves=moves, enter=np.zeros(T), want=ALL, budget=budget)
+            found, fresh = (posterior(scores, labels, blank, workspace=memory, **arguments)
+                            for memory in (workspace, Workspace()))
+            for name, value in found._asdict().items():
+                np.testing.assert_array_equal(value, getattr(fresh, name), err_msg=name)
+                assert np.isfinite(value).all() or name == "log_z"
+            numbers = workspace._take(0)
+            numbers[:] = np.nan
+            workspace._give(numbers)

@@ -54,6 +54,7 @@ def test_neutral_options_give_plain_ctc(make_problem, objective, reduction):
     assert_close(found.grad, plain.grad, 1e-14, "gradient")
 
 
+@pytest.mark.slow   # the definition has told already whether gradients are right
 @each_objective
 def test_the_gradient_is_that_of_the_loss(rng, objective):
     check_gradient(rng, objective)

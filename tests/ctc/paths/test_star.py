@@ -68,7 +68,8 @@ def assert_best(found, logits, labels, blank, starred, weight, paths, scores):
 SIZES = [(T, C) for C in (1, 2, 3) for T in range(7)] + [(T, 4) for T in range(6)]
 
 
-@pytest.mark.parametrize("T, C", SIZES)
+@pytest.mark.parametrize("T, C", [
+    pytest.param(T, C, marks=pytest.mark.slow if C == 4 and T > 1 else []) for T, C in SIZES])
 def test_no_state_path_is_better(rng, T, C):
     """All labellings of up to 3 labels, every set of stars, any blank, ties, -inf."""
     reached = 0
@@ -224,6 +225,7 @@ def test_the_other_classes_keep_their_digits_where_the_blank_is_certain(monkeypa
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
+@pytest.mark.slow
 @pytest.mark.parametrize("noise, plain_all, close, all_close", [(0.01, 0.40, 0.999, 0.97),
                                                                 (0.05, 0.36, 0.997, 0.89)])
 def test_words_are_found_in_recordings_of_which_the_transcript_lacks_some(noise, plain_all, close, all_close):
