@@ -13,7 +13,7 @@ import argparse
 
 import numpy as np
 
-from ctc_scratch import ctc_loss, log_partition, set_num_threads
+from ctc_scratch import Workspace, ctc_loss, log_partition, set_num_threads
 from ctc_scratch.ctc import objectives
 from ctc_scratch.ctc.hessian import ctc_loss_hvp, log_partition_hvp
 
@@ -48,7 +48,7 @@ def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
     """The calls to be timed, by name; "exact" is what all are compared with."""
     C, rng = logits.shape[2], np.random.default_rng(1)
     vectors = rng.standard_normal(logits.shape)
-    prior = np.full(C, 1 / C)
+    prior, workspace = np.full(C, 1 / C), Workspace()
     nbest = [[np.where(rng.random(len(target)) < 0.1, 1 + rng.integers(C - 1, size=len(target)), target)
               for _ in range(HYPOTHESES)] for target in targets]
     return {
@@ -57,7 +57,10 @@ def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
         "log_partition, gamma": lambda: log_partition(logits, targets),
         "log_partition, occupancy": lambda: log_partition(logits, targets, want="occupancy"),
         "log_partition_hvp": lambda: log_partition_hvp(logits, targets, vectors),
+        "log_partition_hvp, workspace":
+            lambda: log_partition_hvp(logits, targets, vectors, workspace=workspace),
         "ctc_loss_hvp": lambda: ctc_loss_hvp(logits, targets, vectors),
+        "ctc_loss_hvp, workspace": lambda: ctc_loss_hvp(logits, targets, vectors, workspace=workspace),
         "entropy": lambda: objectives.entropy_ctc_loss(logits, targets, weight=0.1),
         "prior": lambda: objectives.prior_ctc_loss(logits, targets, prior=prior, weight=0.3),
         "focal": lambda: objectives.focal_ctc_loss(logits, targets, power=1.0, per_label=True),

@@ -24,7 +24,7 @@ from .labels import collapse
 from .loss import REDUCTIONS, Infeasible, Reduction, ctc_loss, reduction_weights
 from .reference import log_softmax
 from .running import threads
-from .running.workspace import Workspace
+from .running.workspace import Workspace, check_workspace
 
 MOST_PATHS = 20_000
 """Without samples, the Fisher product enumerates all paths of a sequence; more than this are refused."""
@@ -68,6 +68,7 @@ class CTCHVP:
 def log_partition_hvp(
     scores: ArrayLike, targets: Any, vectors: ArrayLike, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, blank: int = 0, layout: Layout = "TNC",
+    workspace: Workspace | None = None,
 ) -> LogPartitionHVP:
     """ln Z of the alignments of each target, its gradient, and its Hessian times a vector.
 
@@ -78,7 +79,7 @@ def log_partition_hvp(
     ----------
     scores : float array, (T, N, C), (N, T, C) with layout="NTC", or (T, C) for one sequence
         Unnormalised log-weights, without a softmax; -inf is legal.
-    targets, logit_lengths, target_lengths, blank, layout : as for `ctc_loss`
+    targets, logit_lengths, target_lengths, blank, layout, workspace : as for `ctc_loss`
     vectors : finite floats in the shape of the scores; each sequence is multiplied with its own part
 
     Returns
@@ -107,6 +108,7 @@ def log_partition_hvp(
     >>> round(float((a * v).sum() - (b * u).sum()), 12)
     0.0
     """
+    check_workspace(workspace)
     frames, packed, blank = check_batch(scores, targets, logit_lengths, target_lengths, blank, layout,
                                         "scores")
     check_values(frames)
@@ -114,12 +116,12 @@ def log_partition_hvp(
     log_z = np.empty(len(frames.lengths))
     occupancy, hvp = np.zeros((2, *frames.logits.shape))
 
-    workspace = Workspace()
+    memory = workspace or Workspace()
 
     def task(samples):
         for n in samples.tolist():
             found = posterior(frames.rows_of(frames.rows, n), packed.of(n), blank,
-                              values=frames.rows_of(rows, n), workspace=workspace)
+                              values=frames.rows_of(rows, n), workspace=memory)
             log_z[n] = found.log_z
             frames.rows_of(occupancy.reshape(rows.shape), n)[:] = found.occupancy
             frames.rows_of(hvp.reshape(rows.shape), n)[:] = found.covariance
@@ -131,7 +133,7 @@ def log_partition_hvp(
 def ctc_loss_hvp(
     logits: ArrayLike, targets: Any, vectors: ArrayLike, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, blank: int = 0, reduction: Reduction = "none",
-    infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    infeasible: Infeasible = "raise", layout: Layout = "TNC", workspace: Workspace | None = None,
 ) -> CTCHVP:
     """The CTC loss, its gradient, and its Hessian times a vector.
 
@@ -142,7 +144,7 @@ def ctc_loss_hvp(
 
     Parameters
     ----------
-    logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
+    logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout, workspace
         As for `ctc_loss`.
     vectors : finite floats in the shape of the logits; each sequence is multiplied with its own part
 
@@ -167,20 +169,20 @@ def ctc_loss_hvp(
     True
     """
     plain = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                     infeasible=infeasible, layout=layout)
+                     infeasible=infeasible, layout=layout, workspace=workspace)
     positive = gauss_newton_vp(logits, targets, vectors, logit_lengths, target_lengths, blank=blank,
                                reduction=reduction, layout=layout)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     rows, hvp = _check_vectors(vectors, frames), positive.reshape(frames.rows.shape)
     weights = reduction_weights(packed, reduction)
 
-    workspace = Workspace()
+    memory = workspace or Workspace()
 
     @underflow_is_zero
     def task(samples):
         for n in samples.tolist():
             found = posterior(log_softmax(frames.rows_of(frames.rows, n)), packed.of(n), blank,
-                              values=frames.rows_of(rows, n), workspace=workspace)
+                              values=frames.rows_of(rows, n), workspace=memory)
             if found.log_z == -np.inf:
                 frames.rows_of(hvp, n)[:] = 0.0
             else:
