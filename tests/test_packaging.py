@@ -102,6 +102,7 @@ print(digest(mnist_files.load_mnist()._asdict()))
 """
 
 
+@pytest.mark.slow
 def test_a_zip_archive_has_the_model_and_the_digits(run_from_zip):
     """They are read from the archive itself: nothing can be unpacked, since TMPDIR does not exist."""
     assert run_from_zip("-c", FILES) == [digest(load_model(find_model()).params),

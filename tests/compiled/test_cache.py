@@ -145,8 +145,8 @@ def test_kernels_are_found_again(house):
 
 @pytest.mark.parametrize("path, before, after, answers", [
     ("room/kernels.py", "x + helper", "2 * x + helper", "112 56.0 -1"),
-    ("room/helpers.py", "10 * x", "20 * x", "121 60.5 -1"),
-    ("compiled/shared.py", "100 * x", "200 * x", "211 105.5 -1"),
+    pytest.param("room/helpers.py", "10 * x", "20 * x", "121 60.5 -1", marks=pytest.mark.slow),
+    pytest.param("compiled/shared.py", "100 * x", "200 * x", "211 105.5 -1", marks=pytest.mark.slow),
 ], ids=["its own file", "another file of its folder", "a file of compiled"])
 def test_an_edit_of_what_a_kernel_is_made_of_is_noticed(house, path, before, after, answers):
     """Even if the size and the time of the file stay the same: what counts is the text."""

@@ -184,8 +184,8 @@ UNPROVED = {("loss_case", "exact")}
 """Parts of outcomes that say how the answer was found: no check can tell that they are wrong."""
 
 
-# These take a quarter of a minute each.
-SLOW = {"log_partition_case", "loss_case"}
+# These take from two seconds to a quarter of a minute each.
+SLOW = {"log_partition_case", "loss_case", "beam_case", "twice_case"}
 
 
 @pytest.mark.parametrize("kind", [

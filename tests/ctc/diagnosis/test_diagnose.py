@@ -363,6 +363,7 @@ def healthy(seed):
         {"blank": blank, "layout": layout}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compiled kernels")
 def test_nothing_is_found_in_1000_healthy_batches():
     taken = 0

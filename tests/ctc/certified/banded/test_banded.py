@@ -72,7 +72,7 @@ def test_any_number_of_classes(rng, C):
         assert_true(3 * rng.standard_normal((T, C)) - 3.0, labels, f"T={T}, C={C}", normalise=C > 1)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_inputs_that_people_have(name, dtype):
     shapes = [(40, 20), (100, 9), (161, 33)][:1 if PLAIN else 3]

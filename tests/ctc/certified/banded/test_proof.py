@@ -206,6 +206,7 @@ def test_a_band_of_any_blocks_is_honest(rng, monkeypatch):
 # ---- the kernel as it is -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_wide_gap_is_honest():
     """Labels that cost more and more nats each: at some price the kernel begins to lose states."""
     gaps = []
