@@ -20,16 +20,21 @@ def not_tiny(x):
 
 
 @part
+def clear_ends(after, lo, hi):
+    """Zeros for the two states on either side of lo..hi-1, which the next frame reads."""
+    after[lo] = after[lo + 1] = 0.0
+    for s in range(hi + 2, min(hi + 4, after.shape[0])):
+        after[s] = 0.0
+
+
+@part
 def move(before, shares, lo, hi, after):
     """after(s) = the sum of before * share over the moves into each of the states lo..hi-1."""
     stay, step, skip = shares[0], shares[1], shares[2]
     for s in range(lo, hi):
         after[s + 2] = not_tiny(
             before[s + 2] * stay[s + 2] + before[s + 1] * step[s + 1] + before[s] * skip[s])
-    # The next frame reads up to two states on either side.
-    after[lo] = after[lo + 1] = 0.0
-    for s in range(hi + 2, min(hi + 4, after.shape[0])):
-        after[s] = 0.0
+    clear_ends(after, lo, hi)
 
 
 @part
@@ -44,9 +49,7 @@ def move_valued(before, weighted, shares, values, lo, hi, after):
         after[s + 2] = not_tiny((before[s + 2] + weighted[s + 2] * v[s + 2]) * stay[s + 2]
                                 + (before[s + 1] + weighted[s + 1] * w[s + 1]) * step[s + 1]
                                 + (before[s] + weighted[s] * x[s]) * skip[s])
-    after[lo] = after[lo + 1] = 0.0
-    for s in range(hi + 2, min(hi + 4, after.shape[0])):
-        after[s] = 0.0
+    clear_ends(after, lo, hi)
 
 
 @part
