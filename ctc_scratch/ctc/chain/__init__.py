@@ -28,10 +28,11 @@ mean of A + B under gamma. Both means are taken twice. Where one state has a gam
 has a rounding error that is not small compared with cov, and the second removes it. Without these two steps,
 sums over T frames would cancel.
 
-**Memory.** The shares of all frames are kept while they fit a budget. Otherwise beta is kept at the last
-frame of every block of about sqrt(T) frames, and the shares of a block are computed again when they are
+**Memory.** What is known of all frames is kept while it fits a budget. Otherwise beta is kept at the last
+frame of every block of as many frames as fit, and the shares of a block are computed again when they are
 needed, to the same bits.
 
 The files, in the order to read them: `states` (which moves there are), `shares` (one frame backward),
-`sweep` (all frames: backward, forward, backward), `solve` (sequences and batches).
+`forward` (one frame forward), `memory` (the arrays), `sweep` (all frames: backward, forward, backward),
+`solve` (one sequence, from the scores of all classes).
 """

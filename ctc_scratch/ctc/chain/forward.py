@@ -2,6 +2,9 @@
 
 Rows of states begin with two zeros: state s has index s + 2. `shares` (3, S + 2) has the share of each move
 into the frame, at the index of the state that the move leaves.
+
+Loops over states index slices from 0 on, because only then does the compiler turn them into vector
+instructions: it cannot rule out that an index such as lo - 1 is negative and counts from the end.
 """
 
 from ...compiled.bits import LN2, bits_of_float64, float64_from_bits
@@ -30,10 +33,11 @@ def clear_ends(after, lo, hi):
 @part
 def move(before, shares, lo, hi, after):
     """after(s) = the sum of before * share over the moves into each of the states lo..hi-1."""
-    stay, step, skip = shares[0], shares[1], shares[2]
-    for s in range(lo, hi):
-        after[s + 2] = not_tiny(
-            before[s + 2] * stay[s + 2] + before[s + 1] * step[s + 1] + before[s] * skip[s])
+    stay, step, skip = shares[0, lo + 2:hi + 2], shares[1, lo + 1:hi + 1], shares[2, lo:hi]
+    a, b, c = before[lo + 2:hi + 2], before[lo + 1:hi + 1], before[lo:hi]
+    sums = after[lo + 2:hi + 2]
+    for s in range(sums.shape[0]):
+        sums[s] = not_tiny(a[s] * stay[s] + b[s] * step[s] + c[s] * skip[s])
     clear_ends(after, lo, hi)
 
 
@@ -43,12 +47,14 @@ def move_valued(before, weighted, shares, values, lo, hi, after):
 
     values : (3, S + 2), laid out as shares are
     """
-    stay, step, skip = shares[0], shares[1], shares[2]
-    v, w, x = values[0], values[1], values[2]
-    for s in range(lo, hi):
-        after[s + 2] = not_tiny((before[s + 2] + weighted[s + 2] * v[s + 2]) * stay[s + 2]
-                                + (before[s + 1] + weighted[s + 1] * w[s + 1]) * step[s + 1]
-                                + (before[s] + weighted[s] * x[s]) * skip[s])
+    stay, step, skip = shares[0, lo + 2:hi + 2], shares[1, lo + 1:hi + 1], shares[2, lo:hi]
+    v, w, x = values[0, lo + 2:hi + 2], values[1, lo + 1:hi + 1], values[2, lo:hi]
+    a, b, c = before[lo + 2:hi + 2], before[lo + 1:hi + 1], before[lo:hi]
+    d, e, f = weighted[lo + 2:hi + 2], weighted[lo + 1:hi + 1], weighted[lo:hi]
+    sums = after[lo + 2:hi + 2]
+    for s in range(sums.shape[0]):
+        sums[s] = not_tiny((a[s] + d[s] * v[s]) * stay[s] + (b[s] + e[s] * w[s]) * step[s]
+                           + (c[s] + f[s] * x[s]) * skip[s])
     clear_ends(after, lo, hi)
 
 

@@ -5,7 +5,7 @@ The kernels in `sweep` see only the classes that the target uses, one column eac
 
 from __future__ import annotations
 
-from typing import Callable, Collection, NamedTuple
+from typing import Collection, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ...arrays import underflow_is_zero
 from ..exact.emissions import LARGEST_LOGIT
 from ..running.workspace import Workspace
+from .memory import BUDGET, Outputs, Weights, carve, frames_per_block, memory_size
 from .states import PLAIN, Topology, states_in
-from .sweep import BUDGET, Outputs, Weights, carve, frames_per_block, memory_size, sweep
+from .sweep import sweep
 
 
 class Posterior(NamedTuple):
@@ -28,6 +29,7 @@ class Posterior(NamedTuple):
     xi : (T + 1, 3, S) the posterior of being in state s at frame t - 1 and making move m (stay, step, skip)
         into frame t. Before frame 0 a path is in state 0. xi[T, 0], a stay after the last frame, is the end.
     entropy : of the distribution over alignments [nats]
+    leaving : (U,) the mean of `leave` at the last frame of each label; zeros without an alignment
     """
 
     log_z: float
@@ -36,6 +38,7 @@ class Posterior(NamedTuple):
     gamma: NDArray[np.float64] | None
     xi: NDArray[np.float64] | None
     entropy: float | None
+    leaving: NDArray[np.float64] | None
 
 
 @underflow_is_zero
@@ -43,7 +46,7 @@ def posterior(
     scores: NDArray, labels: NDArray[np.intp], blank: int, *, topology: Topology = PLAIN,
     enter: NDArray[np.float64] | None = None, star: tuple[NDArray[np.intp], float] | None = None,
     values: NDArray[np.float64] | None = None,
-    moves: NDArray[np.float64] | Callable[[NDArray, NDArray], None] | None = None,
+    moves: NDArray[np.float64] | None = None, leave: NDArray[np.float64] | None = None,
     want: Collection[str] = (), budget: int = BUDGET, workspace: Workspace | None = None,
 ) -> Posterior:
     """The posterior over the alignments of labels (U,) under scores (T, C), which are both checked already.
@@ -58,16 +61,18 @@ def posterior(
     enter : (T,) log-weight of entering a label at frame t; -inf is legal
     star : positions from 0 to U, and a log-weight w <= 0. The blank state at these positions also emits every
         other class c, with weight e^(w + scores[t, c]).
-    values : (T, C) finite v; asks for the covariance with V, the sum of v[t, c] over the frames of a path
-    moves : (T + 1, 3, S) w, laid out as `xi`, or a function (xi, w) that fills such an array of zeros
-        Adds w of each move to V; `values` must be given, too.
+    values, moves, leave : what V is the sum of; any of them asks for the covariance with V
+        values : (T, C) finite v, for the class at each frame
+        moves : (T + 1, 3, S) w, for each move; laid out as `xi`
+        leave : (T,) r > 0, for each label that ends at frame t: r[t] / leaving[u]; not with `moves`
     want : which of "gamma", "xi" and "entropy" to compute
     budget : how many bytes of shares may be kept at a time
     workspace : memory that is kept from one sequence of a batch to the next
 
     Notes
     -----
-    O(T U) time, and O(T min(U, C) + sqrt(T) U) memory besides arguments and results, unless `moves` is given.
+    O(T U) time. Besides arguments and results, O(T min(U, C)) memory and `budget` bytes, or those of sqrt(T)
+    frames if they are more.
     """
     T, C = scores.shape
     S = 2 * len(labels) + 1
@@ -85,32 +90,22 @@ def posterior(
     weights = Weights(
         np.ascontiguousarray(kept), np.empty(0) if enter is None else enter,
         np.empty((0, K)) if values is None else np.ascontiguousarray(values[:, columns]),
-        np.zeros((T + 1 if isinstance(moves, np.ndarray) else 0, 3, S + 2)))
-    if isinstance(moves, np.ndarray):
+        np.zeros((0 if moves is None else T + 1, 3, S + 2)), np.empty(0) if leave is None else leave)
+    if moves is not None:
         weights.moves[:, :, 2:] = moves
     workspace = Workspace() if workspace is None else workspace
     B = frames_per_block(T, S, K, budget)
-    room, arcs = memory_size(T, S, K, B) if T else 0, (T + 1) * 3 * (S + 2) if callable(moves) else 0
-    numbers = workspace._take(room + 2 * arcs)
+    room = memory_size(T, S, K, B) if T else 0
+    numbers = workspace._take(room)
+    covariance = any(array is not None for array in (values, moves, leave))
     outputs = Outputs(
-        np.zeros((T, K)), np.zeros((T if values is not None else 0, K)),
+        np.zeros((T, K)), np.zeros((T if covariance else 0, K)), np.zeros(0 if leave is None else S),
         np.zeros((T if "gamma" in want else 0, S)),
         np.zeros((T + 1 if "xi" in want else 0, 3, S)),
         np.zeros(T if "entropy" in want else 0))
     log_z = 0.0 if S == 1 else -np.inf
     if T > 0:
-        memory = carve(numbers[:room], T, S, K, B)
-        if not callable(moves):
-            log_z = sweep(weights, states, memory, outputs, True)
-        else:
-            xi = numbers[room:room + (T + 1) * 3 * S].reshape(T + 1, 3, S)
-            padded = numbers[room + arcs:room + 2 * arcs].reshape(T + 1, 3, S + 2)
-            xi[:] = padded[:] = 0.0
-            without = weights._replace(values=np.empty((0, K)))
-            log_z = sweep(without, states, memory, outputs._replace(xi=xi), True)
-            if log_z > -np.inf:
-                moves(xi, padded[:, :, 2:])
-                sweep(weights._replace(moves=padded), states, memory, outputs, False)
+        log_z = sweep(weights, states, carve(numbers[:room], T, S, K, B), outputs)
     workspace._give(numbers)
 
     def by_class(array):
@@ -122,9 +117,10 @@ def posterior(
 
     return Posterior(
         float(log_z), by_class(outputs.occupancy),
-        by_class(outputs.covariance) if values is not None else None,
+        by_class(outputs.covariance) if covariance else None,
         outputs.gamma if "gamma" in want else None, outputs.xi if "xi" in want else None,
-        float(outputs.entropies.sum()) if "entropy" in want else None)
+        float(outputs.entropies.sum()) if "entropy" in want else None,
+        outputs.leaving[1::2] if leave is not None else None)
 
 
 def starred_scores(scores: NDArray, blank: int, weight: float) -> NDArray[np.float64]:

@@ -6,10 +6,8 @@ them.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...compiled.bits import EMPTY, LN2, near_one
 from ..exact.flags import kernel, part
@@ -17,86 +15,6 @@ from ..exact.pairs import copy_states
 from ..exact.recursion import emitting
 from .forward import add_values, centre, entropy_of, move, move_valued, occupancy_of, sum_of
 from .shares import emissions, enter_labels, moves_out
-
-BUDGET = 32 * 2**20
-"""Bytes of shares that may be kept at a time; above it, checkpoints are kept instead."""
-
-# The comments give shapes: T frames, S states, K columns of scores, blocks of B frames, J blocks. Rows of
-# S + 2 numbers begin with two zeros: state s has index s + 2.
-
-
-class Weights(NamedTuple):
-    """The log-weights of alignments, and the values whose covariances are asked for."""
-
-    scores: NDArray  # (T, K) log-weight of each column; -inf is legal
-    enter: NDArray  # (T,) log-weight of a move into a label at each frame, or (0,) for none
-    values: NDArray  # (T, K) v, finite, or (0, K) if no covariance is asked for
-    moves: NDArray  # (T + 1, 3, S + 2) w of each move, laid out as the shares, or (0, 3, S + 2) for none
-
-
-class Outputs(NamedTuple):
-    """The arrays to fill, zeros at first; an array without rows is not asked for."""
-
-    occupancy: NDArray  # (T, K) the sum of gamma over the states of each column
-    covariance: NDArray  # (T, K) the sum of cov over the states of each column
-    gamma: NDArray  # (T, S)
-    xi: NDArray  # (T + 1, 3, S) of each move into each frame; xi[T, 0], a stay after the last, is the end
-    entropies: NDArray  # (T,) of the moves into each frame [nats]
-
-
-class Memory(NamedTuple):
-    """Working memory for one sequence."""
-
-    shares: NDArray  # (B, 3, S + 2) of the moves into each frame of a block, indexed by the state they leave
-    gamma: NDArray  # (B + 1, S + 2) of a block, the frame before it first
-    mean: NDArray  # (B + 1, S + 2) gamma A of a block, the frame before it first
-    values: NDArray  # (B, K) v, centred under gamma
-    joints: NDArray  # (2, 2, S + 4) joint of a frame and of the next, in turn
-    entered: NDArray  # (2, S + 4) joint of a frame, its labels times the weight of entering them
-    ends: NDArray  # (J, 2, S + 4) joint at the last frame of each block
-    starts: NDArray  # (J, 2, S + 2) gamma and mean at the frame before each block
-    row: NDArray  # (2, K) emissions of a frame as pairs, or occupancy
-    rest: NDArray  # (2, S + 4) B of a frame and of the next, in turn
-    terms: NDArray  # (S + 2,)
-
-
-def frames_per_block(T, S, K, budget):
-    """B: all T frames in one block if that takes at most `budget` bytes, else sqrt(T) frames per block."""
-    return T if T * 8 * (5 * (S + 2) + K) <= budget else math.ceil(math.sqrt(T))
-
-
-def memory_size(T, S, K, B):
-    """How many numbers the `Memory` of a sequence holds."""
-    J = -(-T // B)
-    return (B * 3 + (B + 1) * 2) * (S + 2) + (B + 2) * K + (8 + 2 * J) * (S + 4) + (2 * J + 1) * (S + 2)
-
-
-@kernel
-def carve(numbers, T, S, K, B):
-    """The `Memory` of a sequence, cut from an array of arbitrary numbers."""
-    J = (T + B - 1) // B
-    i = B * 3 * (S + 2)
-    shares = numbers[:i].reshape(B, 3, S + 2)
-    k = i + (B + 1) * (S + 2)
-    gamma, i = numbers[i:k].reshape(B + 1, S + 2), k
-    k = i + (B + 1) * (S + 2)
-    mean, i = numbers[i:k].reshape(B + 1, S + 2), k
-    k = i + B * K
-    values, i = numbers[i:k].reshape(B, K), k
-    k = i + 4 * (S + 4)
-    joints, i = numbers[i:k].reshape(2, 2, S + 4), k
-    k = i + 2 * (S + 4)
-    entered, i = numbers[i:k].reshape(2, S + 4), k
-    k = i + J * 2 * (S + 4)
-    ends, i = numbers[i:k].reshape(J, 2, S + 4), k
-    k = i + J * 2 * (S + 2)
-    starts, i = numbers[i:k].reshape(J, 2, S + 2), k
-    k = i + 2 * K
-    row, i = numbers[i:k].reshape(2, K), k
-    k = i + 2 * (S + 4)
-    rest, i = numbers[i:k].reshape(2, S + 4), k
-    return Memory(shares, gamma, mean, values, joints, entered, ends, starts, row, rest,
-                  numbers[i:i + S + 2])
 
 
 @part
@@ -106,7 +24,10 @@ def clear(memory):
         memory.joints[k, 0], memory.joints[k, 1] = 0.0, EMPTY
         memory.rest[k] = 0.0
     memory.starts[0] = 0.0
+    memory.starts[0, 0, 2] = 1.0  # before the first frame all mass is in the first blank
     memory.shares[:] = 0.0
+    memory.leaving[:] = 0.0
+    memory.moves[:] = 0.0
 
 
 # ---- backward: beta as pairs, and the shares
@@ -155,27 +76,18 @@ def backward_pass(weights, states, memory):
 
 
 @part
-def forward_block(weights, states, memory, outputs, j, first_time):
-    """Fill memory.gamma, .mean and .values with block j, and if `first_time`, the outputs of its frames."""
+def forward_block(weights, states, memory, outputs, j, first_time, with_means):
+    """Fill memory.gamma with block j, if `with_means` memory.mean too; if `first_time`, also the outputs."""
     T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
     memory.gamma[0], memory.mean[0] = memory.starts[j, 0], memory.starts[j, 1]
     for t in range(j * B, min(T, (j + 1) * B)):
-        k, occupancy = t - j * B, memory.row[0]
-        before, shares = memory.gamma[k], memory.shares[k]
-        gamma, mean = memory.gamma[k + 1], memory.mean[k + 1]
+        k = t - j * B
+        before, shares, gamma = memory.gamma[k], memory.shares[k], memory.gamma[k + 1]
         lo, hi = states.windows[t + 1, 0], states.windows[t + 1, 1]
         move(before, shares, lo, hi, gamma)
-        occupancy_of(gamma, states.slots, lo, hi, occupancy)
-        if weights.values.shape[0] > 0:
-            centre(weights.values[t], occupancy, memory.row[1], memory.values[k])
-            if weights.moves.shape[0] > 0:
-                move_valued(memory.mean[k], before, shares, weights.moves[t], lo, hi, mean)
-            else:
-                move(memory.mean[k], shares, lo, hi, mean)
-            add_values(gamma, memory.values[k], states.slots, lo, hi, mean)
         if first_time:
             first, end = states.windows[t, 0], states.windows[t, 1]
-            outputs.occupancy[t] = occupancy
+            occupancy_of(gamma, states.slots, lo, hi, outputs.occupancy[t])
             if outputs.entropies.shape[0] > 0:
                 outputs.entropies[t] = entropy_of(before, shares, first, end, memory.terms)
             if outputs.gamma.shape[0] > 0:
@@ -184,6 +96,54 @@ def forward_block(weights, states, memory, outputs, j, first_time):
                 for m in range(3):
                     multiply(before[first + 2:end + 2], shares[m, first + 2:end + 2],
                              outputs.xi[t, m, first:end])
+            if weights.values.shape[0] > 0:
+                centre(weights.values[t], outputs.occupancy[t], memory.row[1], outputs.covariance[t])
+            if weights.leave.shape[0] > 0 and t > 0:
+                add_leaving(before, shares, weights.leave[t - 1], first, end, memory.leaving)
+        if with_means:
+            mean = memory.mean[k + 1]
+            if weights.moves.shape[0] > 0 or weights.leave.shape[0] > 0:
+                moves = moves_into(weights, states, memory, t)
+                move_valued(memory.mean[k], before, shares, moves, lo, hi, mean)
+            else:
+                move(memory.mean[k], shares, lo, hi, mean)
+            if weights.values.shape[0] > 0:
+                add_values(gamma, outputs.covariance[t], states.slots, lo, hi, mean)
+
+
+@part
+def add_leaving(gamma, shares, r, lo, hi, leaving):
+    """Add r times the posterior of a move out of the state, step or skip, for each of the states lo..hi-1."""
+    step, skip = shares[1, lo + 2:hi + 2], shares[2, lo + 2:hi + 2]
+    gamma, leaving = gamma[lo + 2:hi + 2], leaving[lo + 2:hi + 2]
+    for s in range(leaving.shape[0]):
+        leaving[s] += r * gamma[s] * (step[s] + skip[s])
+
+
+@part
+def end_leaving(weights, states, memory, outputs):
+    """Complete the means of r with the end in the last label, copy them, and leave their reciprocals."""
+    T, S = states.windows.shape[0] - 1, states.slots.shape[0]
+    leaving, blocks = memory.leaving, (T + memory.shares.shape[0] - 1) // memory.shares.shape[0]
+    leaving[S] += weights.leave[T - 1] * memory.gamma[T - (blocks - 1) * memory.shares.shape[0], S]
+    outputs.leaving[:] = leaving[2:]
+    leaving[2::2] = 0.0  # blanks
+    for s in range(3, S + 2, 2):
+        leaving[s] = 1.0 / leaving[s]
+
+
+@part
+def moves_into(weights, states, memory, t):
+    """w (3, S + 2) of the moves into frame t: weights.moves[t], or r / (mean of r) for labels that end."""
+    if weights.moves.shape[0] > 0:
+        return weights.moves[t]
+    if t > 0:
+        r, lo, hi = weights.leave[t - 1], states.windows[t, 0], states.windows[t, 1]
+        reciprocals = memory.leaving[lo + 2:hi + 2]
+        steps, skips = memory.moves[1, lo + 2:hi + 2], memory.moves[2, lo + 2:hi + 2]
+        for s in range(steps.shape[0]):
+            steps[s] = skips[s] = r * reciprocals[s]
+    return memory.moves
 
 
 # ---- backward again: the rest of V, and covariances
@@ -196,17 +156,17 @@ def covariance_block(weights, states, memory, outputs, j):
     for t in range(min(T, (j + 1) * B) - 1, j * B - 1, -1):
         k, covariance = t - j * B, outputs.covariance[t]
         rest, before = memory.rest[t % 2], memory.rest[(t + 1) % 2]
-        shares, values = memory.shares[k], memory.values[k]
+        shares, slots = memory.shares[k], states.slots
         lo, hi = states.windows[t + 1, 0], states.windows[t + 1, 1]
         covariances(memory.gamma[k + 1], memory.mean[k + 1], rest, lo, hi, memory.terms)
-        occupancy_of(memory.terms, states.slots, lo, hi, covariance)
-        slots = states.slots
-        for s in range(lo, hi):
-            rest[s + 2] += values[slots[s]]
+        if weights.values.shape[0] > 0:  # covariance[t] still holds the centred values
+            for s in range(lo, hi):
+                rest[s + 2] += covariance[slots[s]]
+        occupancy_of(memory.terms, slots, lo, hi, covariance)
         first, end = states.windows[t, 0], states.windows[t, 1]
         go_back(shares, rest, first, end, before)
-        if weights.moves.shape[0] > 0:
-            add_moves(shares, weights.moves[t], first, end, before)
+        if weights.moves.shape[0] > 0 or weights.leave.shape[0] > 0:
+            add_moves(shares, moves_into(weights, states, memory, t), first, end, before)
 
 
 @part
@@ -219,18 +179,20 @@ def multiply(a, b, out):
 @part
 def go_back(shares, rest, lo, hi, before):
     """before(s) = the sum of share * rest over the moves out of each of the states lo..hi-1."""
-    stay, step, skip = shares[0], shares[1], shares[2]
-    for s in range(lo + 2, hi + 2):
-        before[s] = stay[s] * rest[s] + step[s] * rest[s + 1] + skip[s] * rest[s + 2]
+    stay, step, skip = shares[0, lo + 2:hi + 2], shares[1, lo + 2:hi + 2], shares[2, lo + 2:hi + 2]
+    a, b, c, sums = rest[lo + 2:hi + 2], rest[lo + 3:hi + 3], rest[lo + 4:hi + 4], before[lo + 2:hi + 2]
+    for s in range(sums.shape[0]):
+        sums[s] = stay[s] * a[s] + step[s] * b[s] + skip[s] * c[s]
 
 
 @part
 def add_moves(shares, values, lo, hi, before):
     """before(s) += the sum of share * value over the moves out of each of the states lo..hi-1."""
-    stay, step, skip = shares[0], shares[1], shares[2]
-    v, w, x = values[0], values[1], values[2]
-    for s in range(lo + 2, hi + 2):
-        before[s] += stay[s] * v[s] + step[s] * w[s] + skip[s] * x[s]
+    stay, step, skip = shares[0, lo + 2:hi + 2], shares[1, lo + 2:hi + 2], shares[2, lo + 2:hi + 2]
+    v, w, x = values[0, lo + 2:hi + 2], values[1, lo + 2:hi + 2], values[2, lo + 2:hi + 2]
+    sums = before[lo + 2:hi + 2]
+    for s in range(sums.shape[0]):
+        sums[s] += stay[s] * v[s] + step[s] * w[s] + skip[s] * x[s]
 
 
 @part
@@ -239,13 +201,15 @@ def covariances(gamma, mean, rest, lo, hi, out):
 
     The mean is taken twice, as in `centre`.
     """
-    for s in range(lo + 2, hi + 2):
+    gamma, mean = gamma[lo + 2:hi + 2], mean[lo + 2:hi + 2]
+    rest, out = rest[lo + 2:hi + 2], out[lo + 2:hi + 2]
+    for s in range(out.shape[0]):
         out[s] = mean[s] + gamma[s] * rest[s]
-    middle = sum_of(out[lo + 2:hi + 2])
-    for s in range(lo + 2, hi + 2):
+    middle = sum_of(out)
+    for s in range(out.shape[0]):
         out[s] = mean[s] + gamma[s] * (rest[s] - middle)
-    middle = sum_of(out[lo + 2:hi + 2])
-    for s in range(lo + 2, hi + 2):
+    middle = sum_of(out)
+    for s in range(out.shape[0]):
         out[s] -= gamma[s] * middle
 
 
@@ -253,39 +217,52 @@ def covariances(gamma, mean, rest, lo, hi, out):
 
 
 @kernel
-def sweep(weights, states, memory, outputs, first_time):
+def sweep(weights, states, memory, outputs):
     """Fill the outputs for a sequence of at least one frame, and return ln Z; -inf if there is no alignment.
 
-    Without an alignment the outputs stay as they are. With first_time=False only the covariance is filled,
-    and the number returned has no meaning; if the memory of the first call has a single block, its shares are
-    used again.
+    Without an alignment the outputs stay as they are.
     """
     T, S, B = states.windows.shape[0] - 1, states.slots.shape[0], memory.shares.shape[0]
     if states.windows[T, 1] < S - 1:  # the last label cannot be reached
         return -np.inf
-    if first_time:
-        clear(memory)
-    blocks, z, exponent = (T + B - 1) // B, 1.0, 0.0
-    if first_time or blocks > 1:
-        z, exponent = backward_pass(weights, states, memory)
+    clear(memory)
+    z, exponent = backward_pass(weights, states, memory)
     if z == 0.0:
         return -np.inf
-    memory.starts[0, 0, 2] = 1.0  # before the first frame all mass is in the first blank
+    blocks, covariance = (T + B - 1) // B, outputs.covariance.shape[0] > 0
+    leave = weights.leave.shape[0] > 0  # the means of r are needed before the values of the moves
     for j in range(blocks):
-        if j > 0:
-            shares_of_block(weights, states, memory, j)
-            memory.starts[j, 0], memory.starts[j, 1] = memory.gamma[B], memory.mean[B]
-        forward_block(weights, states, memory, outputs, j, first_time)
-    if outputs.xi.shape[0] > 0 and first_time:
+        next_block(weights, states, memory, j)
+        forward_block(weights, states, memory, outputs, j, True, covariance and not leave)
+    if outputs.xi.shape[0] > 0:
         lo, hi = states.windows[T, 0], states.windows[T, 1]
         outputs.xi[T, 0, lo:hi] = memory.gamma[T - (blocks - 1) * B, lo + 2:hi + 2]
-    if weights.values.shape[0] > 0:
-        if weights.moves.shape[0] > 0:
-            memory.rest[(T - 1) % 2, 2:S + 2] = weights.moves[T, 0, 2:]
+    if leave:
+        end_leaving(weights, states, memory, outputs)
+        if blocks > 1:
+            shares_of_block(weights, states, memory, 0)
+        for j in range(blocks):
+            next_block(weights, states, memory, j)
+            forward_block(weights, states, memory, outputs, j, False, True)
+    if covariance:
+        last = memory.rest[(T - 1) % 2]
+        if leave:
+            last[S] = weights.leave[T - 1] * memory.leaving[S]
+        elif weights.moves.shape[0] > 0:
+            last[2:S + 2] = weights.moves[T, 0, 2:]
         for j in range(blocks - 1, -1, -1):
             if j < blocks - 1:
                 shares_of_block(weights, states, memory, j)
-                forward_block(weights, states, memory, outputs, j, False)
+                forward_block(weights, states, memory, outputs, j, False, True)
             covariance_block(weights, states, memory, outputs, j)
     mantissa, exponent = near_one(z, exponent)
     return math.log(mantissa) + exponent * LN2
+
+
+@part
+def next_block(weights, states, memory, j):
+    """Go on from block j - 1, if there is one: its last row is where block j starts; then the shares of j."""
+    if j > 0:
+        B = memory.shares.shape[0]
+        memory.starts[j, 0], memory.starts[j, 1] = memory.gamma[B], memory.mean[B]
+        shares_of_block(weights, states, memory, j)

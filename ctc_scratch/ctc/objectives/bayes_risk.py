@@ -88,18 +88,10 @@ def bayes_risk_ctc_loss(
         if U == 0:
             found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace)
             return -found.log_z, -found.occupancy
-        r, R = risks[T][:, None], np.ones(U)
-
-        def value_leaving(xi, moves):
-            leave = xi[1:, 1, 1::2] + xi[1:, 2, 1::2]  # (T, U)
-            leave[-1] = xi[T, 0, 1::2]  # the end of an alignment in the last label
-            R[:] = (r * leave).sum(axis=0)
-            moves[1:T, 1, 1::2] = moves[1:T, 2, 1::2] = r[:-1] / R
-            moves[T, 0, -2] = r[-1, 0] / R[-1]
-
-        found = posterior(log_probs, labels, batch.blank, values=np.zeros(log_probs.shape),
-                          moves=value_leaving, workspace=batch.workspace)
-        return -found.log_z - np.log(R).mean(), -(found.occupancy + found.covariance / U)
+        found = posterior(log_probs, labels, batch.blank, leave=risks[T], workspace=batch.workspace)
+        if found.log_z == -np.inf:
+            return np.inf, found.occupancy
+        return -found.log_z - np.log(found.leaving).mean(), -(found.occupancy + found.covariance / U)
 
     return solve(objective, batch)
 

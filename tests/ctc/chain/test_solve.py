@@ -1,4 +1,4 @@
-"""The posterior over alignments against a list of all: topologies, weights of entering, stars, moves."""
+"""The posterior over alignments against a list of all: topologies, weights of entering, stars, values."""
 
 import itertools
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import lattice, log_partition
+from ctc_scratch.ctc.chain.memory import BUDGET
 from ctc_scratch.ctc.chain.solve import posterior
 from ctc_scratch.ctc.chain.states import Topology
-from ctc_scratch.ctc.chain.sweep import BUDGET
 from ctc_scratch.ctc.labels import states_of
 from ctc_scratch.ctc.running.workspace import Workspace
 from tests.conftest import assert_close
@@ -43,7 +43,10 @@ def check(found, paths, log_weights, values, shape):
         assert_close(found.entropy, -(probs * np.log(np.where(probs > 0, probs, 1))).sum(), 1e-13, "entropy")
 
 
-@pytest.mark.parametrize("budget", [0, BUDGET], ids=["checkpoints", "one block"])
+budgets = pytest.mark.parametrize("budget", [0, 1200, BUDGET], ids=["checkpoints", "few blocks", "one block"])
+
+
+@budgets
 @each_topology
 def test_moments_and_entropy(rng, topology, budget):
     for scores, labels, blank in tiny_problems(rng, 60):
@@ -76,7 +79,7 @@ def test_starred_positions_take_any_class(rng, weight):
         assert_close(found.occupancy, occupancy, 1e-13, "occupancy")
 
 
-@pytest.mark.parametrize("budget", [0, BUDGET], ids=["checkpoints", "one block"])
+@budgets
 def test_moves_have_values_too(rng, budget):
     for scores, labels, blank in tiny_problems(rng, 60):
         T, S = len(scores), 2 * len(labels) + 1
@@ -91,7 +94,25 @@ def test_moves_have_values_too(rng, budget):
         check(found, paths, [total(scores, path) for path in paths], np.array(values), scores.shape)
 
 
-@pytest.mark.parametrize("budget", [0, BUDGET], ids=["checkpoints", "one block"])
+@budgets
+def test_labels_have_values_at_the_frame_where_they_end(rng, budget):
+    for scores, labels, blank in tiny_problems(rng, 60):
+        U, r = len(labels), rng.uniform(0.1, 3.0, len(scores))
+        found = posterior(scores, labels, blank, leave=r, budget=budget)
+        paths = alignments(*scores.shape, labels, blank)
+        weights = [total(scores, path) for path in paths]
+        shares = distribution(weights)[1]
+        ends = np.zeros((len(paths), U))  # r at the end of each label
+        for path, row in zip(paths, ends):
+            states = states_of(path, blank)
+            row[:] = [r[np.flatnonzero(states == 2 * u + 1)[-1]] for u in range(U)]
+        means = shares @ ends if len(paths) else np.zeros(U)
+        assert_close(found.leaving, means, 1e-13, "leaving")
+        values = (ends / np.where(means > 0, means, 1.0)).sum(axis=1)
+        check(found, paths, weights, values, scores.shape)
+
+
+@budgets
 def test_a_longer_problem_agrees_with_the_kernels_and_the_lattice(rng, budget):
     scores, labels = 2 * rng.standard_normal((60, 7)), rng.integers(1, 7, 12)
     scores[rng.random(scores.shape) < 0.05] = -np.inf
@@ -111,7 +132,7 @@ def test_no_frames(labels, log_z):
     assert found.log_z == log_z and found.entropy == 0 and found.covariance.shape == (0, 3)
 
 
-@pytest.mark.parametrize("budget", [0, BUDGET], ids=["checkpoints", "one block"])
+@budgets
 def test_no_number_of_the_workspace_is_read_before_it_is_written(rng, budget):
     """A sequence gets the memory of the one before it; here that is full of NaN."""
     for scores, labels, blank in tiny_problems(rng, 20):
@@ -119,15 +140,13 @@ def test_no_number_of_the_workspace_is_read_before_it_is_written(rng, budget):
         v, w = rng.standard_normal(scores.shape), rng.standard_normal((T + 1, 3, S))
         workspace = Workspace()
         workspace._give(np.full(10_000, np.nan))
-
-        def fill(xi, moves):
-            moves[:] = w
-
-        for moves in (None, w, fill):
-            arguments = dict(values=v, moves=moves, enter=np.zeros(T), want=ALL, budget=budget)
+        for extra in ({}, {"moves": w}, {"leave": rng.uniform(0.1, 3.0, T)}):
+            arguments = dict(values=v, enter=np.zeros(T), want=ALL, budget=budget, **extra)
             found, fresh = (posterior(scores, labels, blank, workspace=memory, **arguments)
                             for memory in (workspace, Workspace()))
             for name, value in found._asdict().items():
+                if value is None:
+                    continue
                 np.testing.assert_array_equal(value, getattr(fresh, name), err_msg=name)
                 assert np.isfinite(value).all() or name == "log_z"
             numbers = workspace._take(0)
