@@ -113,6 +113,7 @@ print(*product.inspect_asm().values())
 
 
 @on_x86
+@pytest.mark.slow
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="asks for assembly")
 def test_with_avx512_eight_sums_stay_in_registers(tmp_path):
     """Look at code for such a processor. It does not run, so this machine need not have one."""

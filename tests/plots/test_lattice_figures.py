@@ -27,7 +27,8 @@ def lattice_figures(T=40, labels=(1, 2, 2, 4)):
 
 
 @pytest.mark.parametrize("T, labels", [
-    (4, (1, 2)), (40, (1, 2, 2, 4)), (140, (1, 2, 3, 4, 4, 1, 2, 3)),
+    (4, (1, 2)), pytest.param(40, (1, 2, 2, 4), marks=pytest.mark.slow),
+    pytest.param(140, (1, 2, 3, 4, 4, 1, 2, 3), marks=pytest.mark.slow),
     pytest.param(2000, (1, 2, 3, 4), marks=pytest.mark.slow),
 ], ids=["T=4", "T=40", "T=140", "T=2000"])
 def test_no_label_of_a_lattice_figure_covers_another_or_is_too_small_at_80_mm(T, labels):

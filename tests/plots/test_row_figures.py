@@ -74,7 +74,9 @@ def test_digits_of_a_path_do_not_overlap_for_any_number_of_frames(rng):
             assert left.x1 <= right.x0, f"T={T}: one ends at {left.x1}, next begins at {right.x0}"
 
 
-@pytest.mark.parametrize("widths", [(140,), (140, 84, 140, 28), (560, 560, 560), (30, 7)], ids=str)
+@pytest.mark.parametrize("widths", [
+    (140,), (30, 7), *(pytest.param(widths, marks=pytest.mark.slow) for widths in (
+        (140, 84, 140, 28), (560, 560, 560)))], ids=str)
 def test_reading_figure_aligns_the_panels_of_every_row(rng, widths):
     rows = [make_reading(rng, width) for width in widths]
     figure = plots.reading_figure(rows, WINDOW, NAMES, blank=0)
@@ -96,6 +98,7 @@ def test_reading_figure_aligns_the_panels_of_every_row(rng, widths):
         assert image.get_xlim()[1] >= row.image.shape[1]
 
 
+@pytest.mark.slow
 def test_no_label_of_a_reading_figure_covers_another(rng):
     figure = plots.reading_figure([make_reading(rng) for _ in range(4)], WINDOW, NAMES, blank=0)
     render(figure)

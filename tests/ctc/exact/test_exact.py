@@ -105,6 +105,7 @@ def test_logits_of_any_scale(rng, scale, normalise):
         check(f"scale {scale:g}, T={T}", *draw(rng, T, C, U, scale, labels), normalise=normalise)
 
 
+@pytest.mark.slow
 def test_the_counterexample_to_rescaling():
     logits, labels = counterexample()
     assert 1271.82 < float(check("counterexample", logits, labels).loss) < 1271.83

@@ -62,6 +62,7 @@ def test_sampled_rows_are_digits_of_the_set_with_their_own_labels(rng):
                                           images[label] / np.float32(255))
 
 
+@pytest.mark.slow
 def test_the_sampler_draws_all_lengths_and_all_digits_equally_often(rng):
     images, _ = make_digits(rng, 10)
     batch = RowSampler(images, np.arange(10), (2, 5), rng).batch(20000)

@@ -169,7 +169,7 @@ def bad_file(kind, path):
     "no such file", "that are not one", "a damaged one", "found no ink",
     "found nothing that stands out", "at most 5000 pixels, found more",
     "expected finite grey values, found some that are infinite or NaN",
-    "expected a row of digits, found no ink",
+    pytest.param("expected a row of digits, found no ink", marks=pytest.mark.slow),
 ])
 def test_a_bad_file_gives_one_line_and_status_2_and_the_others_are_read(
         kind, rows, folder, monkeypatch, capsys):

@@ -18,7 +18,9 @@ PASTED = {
 }
 
 
-@pytest.mark.parametrize("how", PASTED.values(), ids=PASTED)
+@pytest.mark.parametrize("how", [
+    pytest.param(how, id=name, marks=pytest.mark.slow if name == "large" else [])
+    for name, how in PASTED.items()])
 def test_a_pasted_row_comes_out_as_it_was(how, rows):
     """Each digit keeps its place to a fraction of a pixel; MNIST itself is not centred more exactly."""
     for row in rows[::3]:

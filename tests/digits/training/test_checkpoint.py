@@ -61,6 +61,7 @@ def offsets_to_damage(path, rng):
     return [*near, *rng.integers(len(whole), size=100).tolist()]
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(saved, rng):
     """Each flipped bit raises an error that names the file, or is in a place that holds no data."""
     path, trainer = saved

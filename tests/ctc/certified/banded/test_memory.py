@@ -34,7 +34,7 @@ def problems(shapes):
 
 @pytest.mark.parametrize("shapes", [
     pytest.param(SHAPES, id="short"),
-    pytest.param(LONG, id="long", marks=pytest.mark.skipif(PLAIN, reason="takes minutes in plain Python"))])
+    pytest.param(LONG, id="long", marks=pytest.mark.slow)])
 def test_segments_change_no_bit(shapes):
     """Beta is kept for all frames, or computed again for a few segments, or for as many as there may be."""
     for what, logits, labels in problems(shapes):

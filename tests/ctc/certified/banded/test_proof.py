@@ -221,6 +221,7 @@ def test_a_wide_gap_is_honest():
     assert (gaps < 1e-13).any() and ((gaps > 1e-6) & (gaps < 0.1)).any() and (gaps > 100).any(), gaps
 
 
+@pytest.mark.slow
 def test_adversarial_inputs_are_answered_honestly(rng):
     for name, logits, labels in adversarial(rng):
         assert_honest(by_banded(logits, labels), logits, np.asarray(labels), name)
