@@ -72,9 +72,10 @@ def name(python: str) -> str:
 
 
 def files_that_need_torch(project: Path) -> list[str]:
-    """The test files that import torch, relative to the project's folder."""
-    return sorted(str(path.relative_to(project)) for path in (project / "tests").rglob("test_*.py")
-                  if re.search(r"^\s*(import|from) torch", path.read_text(), re.MULTILINE))
+    """The tests, and the files of the package with doctests, that import torch, from the project's folder."""
+    files = [*(project / "tests").rglob("test_*.py"), *(project / "ctc_scratch").rglob("*.py")]
+    return sorted(str(path.relative_to(project)) for path in files
+                  if re.search(r"^\s*(import|from) (torch|.*bridges\.torch)", path.read_text(), re.MULTILINE))
 
 
 def try_versions(which: str, project: Path, folder: Path) -> bool:

@@ -175,7 +175,7 @@ def ctc_loss_hvp(
                                reduction=reduction, layout=layout)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     rows, hvp = _check_vectors(vectors, frames), positive.reshape(frames.rows.shape)
-    weights = reduction_weights(packed, reduction)
+    weights = reduction_weights(packed.lengths, reduction)
 
     memory = workspace or Workspace()
 
@@ -214,7 +214,7 @@ def gauss_newton_vp(
     frames, packed, _ = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     check_values(frames)
     rows, product = _check_vectors(vectors, frames), np.zeros(frames.logits.shape)
-    for n, weight in enumerate(reduction_weights(packed, reduction)):
+    for n, weight in enumerate(reduction_weights(packed.lengths, reduction)):
         frames.rows_of(product.reshape(rows.shape), n)[:] = weight * _softmax_product(
             log_softmax(frames.rows_of(frames.rows, n)), frames.rows_of(rows, n))
     return product

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .inputs.errors import InfeasibleTargetError
 from .inputs.frames import Layout, check_out, clear_padding
 from .inputs.options import check_choice
-from .inputs.targets import Targets, check_batch, first_infeasible
+from .inputs.targets import check_batch, first_infeasible
 from .running.plan import Problem
 from .running.solver import METHODS, solve
 from .running.workspace import Workspace, check_workspace
@@ -142,21 +142,36 @@ def ctc_loss(
     >>> result  # doctest: +ELLIPSIS
     CTCResult(loss=1.686399, grad=float64 (4, 3), bound<=...e-15, exact=0 of 1)
     """
-    check_choice("reduction", reduction, REDUCTIONS)
-    check_choice("infeasible", infeasible, INFEASIBLE)
     check_choice("method", method, METHODS)
     check_workspace(workspace)
-    frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
+    return solve_batch(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
+                       infeasible=infeasible, layout=layout, method=method, workspace=workspace, out=out)
+
+
+def solve_batch(
+    scores: ArrayLike, targets: Any, lengths: ArrayLike | None, target_lengths: ArrayLike | None, *,
+    blank: int, reduction: Reduction, infeasible: Infeasible, layout: Layout = "TNC", method: Method = "auto",
+    workspace: Workspace | None = None, out: NDArray | None = None, normalise: bool = True,
+    names: tuple[str, str] = ("logits", "logit_lengths"),
+) -> CTCResult:
+    """`ctc_loss`, or without `normalise` -ln Z of scores that need not be normalised (see `log_partition`).
+
+    `names` are what the caller calls the scores and their lengths.
+    """
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("infeasible", infeasible, INFEASIBLE)
+    frames, packed, blank = check_batch(scores, targets, lengths, target_lengths, blank, layout, *names)
     too_short = frames.lengths < packed.lengths + packed.repeats
     if infeasible == "raise" and np.count_nonzero(too_short):
         raise first_infeasible(too_short, frames, packed)
     grad = check_out(out, frames)
-    weights = reduction_weights(packed, reduction)
-    problem = Problem(frames, packed, blank, weights)
+    weights = reduction_weights(packed.lengths, reduction)
+    problem = Problem(frames, packed, blank, weights, normalise)
     losses, bounds, exact, no_path = solve(problem, grad.reshape(frames.rows.shape), method, workspace)
     if out is not None:
         clear_padding(grad, frames)
-    np.maximum(losses, 0.0, out=losses)  # where p is nearly 1, ln p may round to above 0
+    if normalise:
+        np.maximum(losses, 0.0, out=losses)  # where p is nearly 1, ln p may round to above 0
     if no_path:
         impossible = losses == np.inf
         if infeasible == "raise":
@@ -169,11 +184,11 @@ def ctc_loss(
     return CTCResult(loss, grad, bounds, exact)
 
 
-def reduction_weights(packed: Targets, reduction: str) -> NDArray[np.float64]:
+def reduction_weights(target_lengths: NDArray[np.intp], reduction: str) -> NDArray[np.float64]:
     """The weight (N,) of each loss in the reduced loss."""
-    N = len(packed.lengths)
+    N = len(target_lengths)
     if reduction == "batchmean":
         return np.full(N, 1.0 / max(N, 1))
     if reduction == "mean":
-        return 1.0 / (max(N, 1) * np.maximum(packed.lengths, 1))
+        return 1.0 / (max(N, 1) * np.maximum(target_lengths, 1))
     return np.ones(N)

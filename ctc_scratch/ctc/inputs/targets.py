@@ -33,10 +33,13 @@ class Targets(NamedTuple):
 
 def check_batch(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: str,
-    what: str = "logits",
+    what: str = "logits", name: str = "logit_lengths",
 ) -> tuple[Frames, Targets, int]:
-    """The checked frames, targets and blank; the values of the logits, named `what`, are not checked yet."""
-    frames = check_shape(logits, logit_lengths, layout, what=what)
+    """The checked frames, targets and blank; the values of the logits are not checked yet.
+
+    `what` and `name` are what the caller calls the logits and their lengths.
+    """
+    frames = check_shape(logits, logit_lengths, layout, name, what)
     blank = check_blank(blank, frames.rows.shape[1])
     return frames, check_targets(targets, target_lengths, frames, blank), blank
 

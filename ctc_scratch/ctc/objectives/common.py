@@ -58,7 +58,8 @@ class Batch(NamedTuple):
     def result(self, losses: NDArray[np.float64], grad: NDArray) -> ObjectiveResult:
         """The result of losses (N,), which are reduced here, and a gradient that is reduced already."""
         if self.reduction != "none":
-            return ObjectiveResult(np.dot(reduction_weights(self.targets, self.reduction), losses), grad)
+            weights = reduction_weights(self.targets.lengths, self.reduction)
+            return ObjectiveResult(np.dot(weights, losses), grad)
         return ObjectiveResult(losses[0] if self.frames.single else losses, grad)
 
 
@@ -83,7 +84,7 @@ def solve(
     that must stand between the labels (U,) of a target; by default one for each repeat, as in CTC.
     """
     frames, packed = batch.frames, batch.targets
-    weights = reduction_weights(packed, batch.reduction)
+    weights = reduction_weights(packed.lengths, batch.reduction)
     losses = np.zeros(len(frames.lengths))
     grad = np.zeros(frames.logits.shape, frames.logits.dtype)
     rows = grad.reshape(frames.rows.shape)

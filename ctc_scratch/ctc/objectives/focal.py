@@ -79,7 +79,7 @@ def focal_ctc_loss(
     h = np.where(feasible, losses, 1.0) / (np.maximum(batch.targets.lengths, 1) if per_label else 1)
     rest = -np.expm1(-h)  # 1 - q
     ratio = np.divide(np.exp(-h) * h, rest, out=np.ones_like(h), where=rest > 0)
-    weights = reduction_weights(batch.targets, reduction) * rest**power * (1 + power * ratio)
+    weights = reduction_weights(batch.targets.lengths, reduction) * rest**power * (1 + power * ratio)
     frames, grad = batch.frames, found.grad
     rows = grad.reshape(frames.rows.shape)
     for n in range(len(losses)):

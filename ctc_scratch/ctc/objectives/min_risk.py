@@ -89,7 +89,7 @@ def min_risk_ctc_loss(
                      blank=batch.blank, infeasible="inf")
     all_losses = np.asarray(found.loss)  # (K,)
 
-    losses, weights = np.full(N, np.inf), reduction_weights(batch.targets, reduction)
+    losses, weights = np.full(N, np.inf), reduction_weights(batch.targets.lengths, reduction)
     grad = np.zeros(frames.logits.shape, frames.logits.dtype)
     rows = grad.reshape(frames.rows.shape)
     for n in range(N):

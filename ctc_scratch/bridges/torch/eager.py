@@ -1,0 +1,56 @@
+"""Loss and gradient without the operators' dispatch, which takes longer than a small problem does.
+
+A plain `autograd.Function`: in eager mode, which is neither compiled nor transformed by torch.func, it gets
+the numbers of the operators in less time. A second derivative is taken by the operators.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from .operators import ctc_loss, ctc_loss_backward
+from .solve import Options, solve
+from .tensors import reduction_factors
+
+
+class EagerLoss(torch.autograd.Function):
+    """The reduced loss of scores (T, N, C)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, targets: Tensor, frames: Tensor, labels: Tensor, options: Options
+    ) -> Tensor:
+        ctx.save_for_backward(scores, targets, frames, labels)
+        loss, ctx.grad = solve(scores, targets, frames, labels, options, want_grad=True)
+        ctx.options = options
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Optional[Tensor], ...]:
+        scores, *problem = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            grad = _differentiable(upstream, scores, problem, ctx.options)
+        else:
+            grad = _scaled(ctx, upstream if upstream.dim() == 0 else upstream[:, None]).to(scores.dtype)
+        return grad, None, None, None, None
+
+
+def _scaled(ctx: Any, factor: Tensor) -> Tensor:
+    """The gradient times a factor, in the memory of the gradient if no other backward pass will need that."""
+    if torch._C._are_functorch_transforms_active() or torch._C._autograd._get_current_graph_task_keep_graph():
+        return ctx.grad * factor
+    grad, ctx.grad = ctx.grad, None
+    if factor.dim() == 0 and factor.device.type == "cpu" and factor.item() == 1.0:
+        return grad
+    return grad.mul_(factor)
+
+
+def _differentiable(upstream: Tensor, scores: Tensor, problem: list[Tensor], options: Options) -> Tensor:
+    """The gradient as a function of `upstream` and of the scores that can be differentiated again."""
+    blank, kind, infeasible, reduction = options
+    _, grad = ctc_loss(scores.detach(), *problem, blank, kind, infeasible, True)
+    factors = reduction_factors(problem[-1], reduction, grad)
+    return ctc_loss_backward(upstream * factors, grad, scores, *problem, blank, kind)
