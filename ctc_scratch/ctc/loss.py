@@ -152,11 +152,13 @@ def solve_batch(
     scores: ArrayLike, targets: Any, lengths: ArrayLike | None, target_lengths: ArrayLike | None, *,
     blank: int, reduction: Reduction, infeasible: Infeasible, layout: Layout = "TNC", method: Method = "auto",
     workspace: Workspace | None = None, out: NDArray | None = None, normalise: bool = True,
-    names: tuple[str, str] = ("logits", "logit_lengths"),
+    want_grad: bool = True, names: tuple[str, str] = ("logits", "logit_lengths"),
 ) -> CTCResult:
-    """`ctc_loss`, or without `normalise` -ln Z of scores that need not be normalised (see `log_partition`).
+    """`ctc_loss` with two more choices, for callers in this package.
 
-    `names` are what the caller calls the scores and their lengths.
+    normalise : False leaves out the softmax: the loss is -ln Z of scores of any kind (see `log_partition`)
+    want_grad : False leaves out the gradient, and the result has one of shape (0, C)
+    names : what the caller calls the scores and their lengths
     """
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("infeasible", infeasible, INFEASIBLE)
@@ -164,10 +166,11 @@ def solve_batch(
     too_short = frames.lengths < packed.lengths + packed.repeats
     if infeasible == "raise" and np.count_nonzero(too_short):
         raise first_infeasible(too_short, frames, packed)
-    grad = check_out(out, frames)
+    grad = check_out(out, frames) if want_grad else np.empty((0, frames.rows.shape[1]), frames.rows.dtype)
     weights = reduction_weights(packed.lengths, reduction)
     problem = Problem(frames, packed, blank, weights, normalise)
-    losses, bounds, exact, no_path = solve(problem, grad.reshape(frames.rows.shape), method, workspace)
+    rows = grad.reshape(frames.rows.shape) if want_grad else grad
+    losses, bounds, exact, no_path = solve(problem, rows, method, workspace)
     if out is not None:
         clear_padding(grad, frames)
     if normalise:

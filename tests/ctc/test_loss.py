@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ctc_scratch.ctc import InfeasibleTargetError, ctc_loss, reference
+from ctc_scratch.ctc.loss import solve_batch
 from tests.conftest import assert_close
 from tests.tools import truth
 
@@ -172,3 +173,23 @@ def test_minus_inf_on_a_class_that_the_target_does_not_use_removes_it(rng):
     assert_close(result.loss, expected.loss, 1e-15, "loss")
     assert_close(np.delete(result.grad, 2, axis=1), expected.grad, 1e-15, "gradient")
     assert not result.grad[:, 2].any()
+
+
+@pytest.mark.parametrize("method, normalise", [
+    ("auto", True), ("auto", False), ("exact", True), ("exact", False), ("log", True)])
+@pytest.mark.parametrize("T, N, C, U, scale", [
+    (20, 9, 5, 4, 1.0), (60, 3, 70, 8, 1.0), (200, 3, 40, 90, 1.0), (30, 3, 5, 6, 60.0),
+], ids=["side by side", "many classes", "long", "exact"])
+def test_the_loss_alone_has_the_same_bits(make_problem, method, normalise, T, N, C, U, scale):
+    problem = make_problem(T=T, N=N, C=C, U=U, scale=scale)
+    problem.targets[0] = np.ones(T, int)  # has no path
+    problem.targets[1] = np.array([1])  # is nearly certain
+    problem.logits[:, 1, 1] += 300.0
+    both, alone = (solve_batch(problem.logits, problem.targets, problem.logit_lengths, None, blank=0,
+                               reduction="none", infeasible="inf", method=method, normalise=normalise,
+                               want_grad=wanted) for wanted in (True, False))
+    assert both.grad.any() and alone.grad.shape == (0, C)
+    for field in ("loss", "bound", "exact"):
+        np.testing.assert_array_equal(getattr(alone, field), getattr(both, field))
+    assert alone.loss[0] == np.inf and np.isfinite(alone.loss[1:]).all()
+    assert alone.exact[2:].any() == (method == "exact" or (method == "auto" and scale > 1))

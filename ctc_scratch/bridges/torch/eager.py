@@ -25,17 +25,16 @@ class EagerLoss(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(scores, targets, frames, labels)
         loss, ctx.grad = solve(scores, targets, frames, labels, options, want_grad=True)
-        ctx.options = options
+        ctx.options, ctx.dtype = options, scores.dtype
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Optional[Tensor], ...]:
-        scores, *problem = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            grad = _differentiable(upstream, scores, problem, ctx.options)
+        if torch.is_grad_enabled() or ctx.grad is None:  # if the graph has been freed, torch says so
+            grad = _differentiable(upstream, *ctx.saved_tensors, ctx.options)
         else:
-            grad = _scaled(ctx, upstream if upstream.dim() == 0 else upstream[:, None]).to(scores.dtype)
-        return grad, None, None, None, None
+            grad = _scaled(ctx, upstream if upstream.dim() == 0 else upstream[:, None])
+        return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), None, None, None, None
 
 
 def _scaled(ctx: Any, factor: Tensor) -> Tensor:
@@ -43,14 +42,14 @@ def _scaled(ctx: Any, factor: Tensor) -> Tensor:
     if torch._C._are_functorch_transforms_active() or torch._C._autograd._get_current_graph_task_keep_graph():
         return ctx.grad * factor
     grad, ctx.grad = ctx.grad, None
-    if factor.dim() == 0 and factor.device.type == "cpu" and factor.item() == 1.0:
+    if factor.dim() == 0 and factor.is_cpu and factor.item() == 1.0:
         return grad
     return grad.mul_(factor)
 
 
-def _differentiable(upstream: Tensor, scores: Tensor, problem: list[Tensor], options: Options) -> Tensor:
+def _differentiable(upstream: Tensor, scores: Tensor, *rest: Any) -> Tensor:
     """The gradient as a function of `upstream` and of the scores that can be differentiated again."""
-    blank, kind, infeasible, reduction = options
+    *problem, (blank, kind, infeasible, reduction) = rest
     _, grad = ctc_loss(scores.detach(), *problem, blank, kind, infeasible, True)
     factors = reduction_factors(problem[-1], reduction, grad)
     return ctc_loss_backward(upstream * factors, grad, scores, *problem, blank, kind)

@@ -25,8 +25,8 @@ def ctc_loss_from_logits(
     infeasible: Literal["inf", "raise"] = "inf",
 ) -> Tensor:
     """The CTC loss of unnormalised scores (T, N, C), whose softmax is taken inside."""
-    return _loss(logits, targets, input_lengths, target_lengths, blank=blank, reduction=reduction,
-                 kind="logits", infeasible=_policy(infeasible, zero_infinity))
+    return loss_of("logits", logits, targets, input_lengths, target_lengths, blank=blank, reduction=reduction,
+                   infeasible=_policy(infeasible, zero_infinity))
 
 
 def ctc_loss(
@@ -36,8 +36,8 @@ def ctc_loss(
 ) -> Tensor:
     """The CTC loss of log-probabilities; takes and returns what `torch.nn.functional.ctc_loss` does."""
     check_choice("gradient", gradient, ("true", "torch"))
-    return _loss(log_probs, targets, input_lengths, target_lengths, blank=blank, reduction=reduction,
-                 kind=gradient, infeasible=_policy(infeasible, zero_infinity))
+    return loss_of(gradient, log_probs, targets, input_lengths, target_lengths, blank=blank,
+                   reduction=reduction, infeasible=_policy(infeasible, zero_infinity))
 
 
 class CTCLoss(torch.nn.Module):
@@ -64,10 +64,11 @@ def _policy(infeasible: str, zero_infinity: bool) -> str:
     return "zero" if zero_infinity else infeasible
 
 
-def _loss(
-    scores: Tensor, targets: Any, input_lengths: Any, target_lengths: Any, *, blank: int, reduction: str,
-    kind: str, infeasible: str,
+def loss_of(
+    kind: str, scores: Tensor, targets: Any, input_lengths: Any, target_lengths: Any, *, blank: int,
+    reduction: str, infeasible: str,
 ) -> Tensor:
+    """The loss of scores of a kind of `solve.NAMES`, by the quickest way that is open."""
     check_choice("reduction", reduction, REDUCTIONS)
     targets, frames, labels = as_tensor(targets), as_lengths(input_lengths), as_lengths(target_lengths)
     single = scores.dim() == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from ...arrays import underflow_is_zero
 from ...ctc import hessian
 from ...ctc.loss import reduction_weights, solve_batch
 from ...ctc.running.workspace import Workspace
-from .tensors import computed_in, is_batch_first, to_array
+from .tensors import is_batch_first, to_array, to_tensor
 
 WORKSPACE = Workspace()
 """Memory that calls leave to each other; threads may share it."""
@@ -23,31 +22,37 @@ class Options(NamedTuple):
     """What is asked about scores and targets."""
 
     blank: int
-    kind: str  # "logits", with the softmax inside; or log-probabilities, whose gradient is "true", -occupancy,
-    # or is as "torch" has it, exp(log_probs) - occupancy
-    infeasible: Any  # what a target without a path gets: "inf", "zero", or "raise" for an error
+    kind: str  # a key of NAMES
+    infeasible: Any  # "inf", "zero" or "raise"
     reduction: Any
+
+
+NAMES = {"logits": "logits", "true": "log_probs", "torch": "log_probs", "scores": "scores"}
+"""What callers call the scores, by their kind.
+
+"logits" are normalised by a softmax. The others are not, and their gradient is -occupancy; only that of
+"torch" is exp(log_probs) - occupancy, as in torch."""
 
 
 def solve(
     scores: Tensor, targets: Tensor, frames: Tensor, labels: Tensor, options: Options, want_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The loss of scores (T, N, C), and its gradient if that is wanted, laid out in memory like the scores."""
+    """The loss of scores (T, N, C), and the gradient if that is wanted, laid out in memory as they are."""
     blank, kind, infeasible, reduction = options
     batch_first = is_batch_first(scores)
     array, T, U = to_array(scores), to_array(frames), to_array(labels)
     found = solve_batch(
         array.swapaxes(0, 1) if batch_first else array, to_array(targets), T, U, blank=blank,
         reduction=reduction, infeasible=infeasible, layout="NTC" if batch_first else "TNC",
-        workspace=WORKSPACE, normalise=kind == "logits",
-        names=("logits" if kind == "logits" else "log_probs", "input_lengths"))
-    loss = torch.tensor(found.loss, dtype=computed_in(scores.dtype), device=scores.device)
+        workspace=WORKSPACE, normalise=kind == "logits", want_grad=want_grad,
+        names=(NAMES[kind], "input_lengths"))
+    loss = to_tensor(found.loss, scores)
     if not want_grad:
         return loss, None
     grad = found.grad.swapaxes(0, 1) if batch_first else found.grad
     if kind == "torch":
         _add_probabilities(grad, array, T, reduction_weights(U, reduction))
-    return loss, torch.from_numpy(grad).to(scores.device)
+    return loss, to_tensor(grad, scores)
 
 
 @underflow_is_zero
@@ -73,4 +78,4 @@ def hessian_vector_product(
         if kind == "torch":
             for n in np.flatnonzero(np.asarray(found.log_z) > -np.inf).tolist():
                 product[:T[n], n] += np.exp(array[:T[n], n]) * v[:T[n], n]
-    return torch.from_numpy(product).to(scores.device, computed_in(scores.dtype))
+    return to_tensor(product, scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -24,10 +25,25 @@ def to_array(tensor: Tensor) -> NDArray:
 
     NumPy has no bfloat16, so half precision becomes float32. Tensors of other devices are copied.
     """
-    tensor = tensor.detach()
-    if tensor.device.type != "cpu":
-        tensor = tensor.cpu()
-    return (tensor.float() if tensor.dtype in HALVES else tensor).numpy()
+    return (tensor.float() if tensor.dtype in HALVES else tensor).numpy(force=True)
+
+
+def to_tensor(array: Any, scores: Tensor) -> Tensor:
+    """A loss or gradient of the core as a tensor on the device of the scores, in the type it is computed in."""
+    dtype = np.float64 if scores.dtype == torch.float64 else np.float32
+    tensor = torch.from_numpy(np.asarray(array, dtype))
+    return tensor if scores.is_cpu else tensor.to(scores.device)
+
+
+def to_arrays(values: Any) -> Any:
+    """Arguments for the core: tensors become arrays, also in lists, tuples and dictionaries."""
+    if isinstance(values, Tensor):
+        return to_array(values)
+    if isinstance(values, dict):
+        return {name: to_arrays(value) for name, value in values.items()}
+    if type(values) in (list, tuple):
+        return type(values)(map(to_arrays, values))
+    return values
 
 
 def as_tensor(values: Any) -> Tensor:

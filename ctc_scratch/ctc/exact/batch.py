@@ -48,7 +48,7 @@ def forward_pass(frames, target, memory):
 
 @part
 def backward_pass(frames, target, memory, top, nearly_certain, answer):
-    """Fill the answer; `top` is the exponent of the likelihood p.
+    """Fill the answer, whose gradient is written if it has rows; `top` is the exponent of the likelihood p.
 
     Returns 1 - p if p is nearly certain, else 0.
     """
@@ -75,8 +75,15 @@ def backward_pass(frames, target, memory, top, nearly_certain, answer):
             lack += lost(alpha[k], target, t, probs, memory.row)
         for slot in range(target.classes.shape[0]):
             probs[target.classes[slot]] -= memory.occupancy[slot]
-        store(probs, t, answer)
+        if wanted(answer):
+            store(probs, t, answer)
     return lack
+
+
+@part
+def wanted(answer):
+    """Whether the gradient is asked for."""
+    return answer.single.shape[0] + answer.double.shape[0] > 0
 
 
 @part
@@ -89,7 +96,9 @@ def solve(frames, target, memory, answer):
     if likelihood == 0.0:
         return np.inf
     nearly_certain = frames.normalise and top >= -1.0
-    lack = backward_pass(frames, target, memory, top, nearly_certain, answer)
+    lack = 0.0
+    if nearly_certain or wanted(answer):
+        lack = backward_pass(frames, target, memory, top, nearly_certain, answer)
     if nearly_certain:
         return -math.log1p(-lack)
     mantissa, exponent = near_one(likelihood, top)
@@ -119,6 +128,8 @@ def solve_each(samples, rows, n_stride, t_stride, lengths, labels, offsets, blan
 def solve_samples(samples, rows, n_stride, t_stride, lengths, labels, offsets, blank, weights, losses, grad,
                   gamma=None, normalise=True, budget=BUDGET):
     """losses[n] and the gradient rows of every n in samples, like `kernels.solve_samples`.
+
+    Without a row for any gradient, only losses are computed.
 
     Parameters
     ----------

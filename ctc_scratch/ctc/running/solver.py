@@ -38,7 +38,7 @@ class Outputs(NamedTuple):
     """The arrays that the kernels write to."""
 
     losses: NDArray[np.float64]  # (N,)
-    grad: NDArray  # (T * N, C), in the order of the logits' rows
+    grad: NDArray  # (T * N, C), in the order of the logits' rows; or (0, C) if gradients are not wanted
     gamma: NDArray[np.float64] | None  # (T * N, S of the longest target), in the same order
 
 
@@ -68,6 +68,7 @@ def solve(
     Gradients go to `grad` (T * N, C), in the rows of all used frames: zeros for a
     sequence without a path. The posteriors of the states go to the same rows of
     `gamma` (T * N, S of the longest target), if that is given; it must hold zeros.
+    If `grad` has no rows, losses and bounds are computed alone, to the same bits.
     Logits that cannot be used raise an error before anything is written. The kernel
     for sequences side by side always has a softmax, and gives no gamma.
     """
@@ -159,10 +160,11 @@ def _quietly(task: Callable[..., None]) -> Callable[..., None]:
 def _run_log(problem: Problem, plan: Plan, outputs: Outputs) -> None:
     """Losses and gradients of the sequences to solve, by the log-space kernel."""
     samples, arguments = np.flatnonzero(plan.todo), problem.for_kernels()
+    grad = outputs.grad if len(outputs.grad) else np.empty_like(problem.frames.rows)
 
     @_quietly
     def task(shard):
-        kernels.solve_samples(samples[shard], *arguments, outputs.losses, outputs.grad)
+        kernels.solve_samples(samples[shard], *arguments, outputs.losses, grad)
 
     T, U = problem.frames.lengths[samples], problem.targets.lengths[samples]
     threads.run(task, T * (2 * U + 1 + problem.frames.rows.shape[1]))
@@ -304,5 +306,5 @@ def _clear_impossible(problem: Problem, solution: Solution, grad: NDArray) -> No
     """Sequences without a path get a bound and gradients of exactly 0; no kernel writes their gamma."""
     impossible = solution.losses == np.inf
     solution.bounds[impossible] = 0.0
-    for n in np.flatnonzero(impossible).tolist():
+    for n in np.flatnonzero(impossible).tolist() if len(grad) else ():
         problem.frames.rows_of(grad, n)[:] = 0.0

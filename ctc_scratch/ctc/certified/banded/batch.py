@@ -52,8 +52,8 @@ def solve_sequences(samples, progress, rows, tops, n_stride, t_stride, lengths, 
     there is no answer, negative if the program is at fault. progress: the record of `compiled/counter` that
     all threads share. The workspaces w and `kept` must hold `workspace_size` numbers. gamma is empty, or
     holds zeros, and gets the posteriors of frame t in the row in which grad gets its gradient; grad is
-    -occupancy without `normalise`. The three passes are called from here, and not from functions between,
-    because each call level costs LLVM another optimisation pass.
+    -occupancy without `normalise`, and has no rows if it is not wanted. The three passes are called from
+    here, and not from functions between, because each call level costs LLVM another optimisation pass.
     """
     C = rows.shape[1]
     while True:

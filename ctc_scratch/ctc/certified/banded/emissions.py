@@ -137,14 +137,15 @@ def mark_faint(w, tile, rows, first, t_stride, frames, line):
 
 @part
 def tiles_of_columns(w, at, sequence, rows, tops, grad):
-    """Fill all tiles, and grad = weight * softmax, or 0 without a softmax.
+    """Fill all tiles, and grad = weight * softmax, or 0 without a softmax, if it has rows.
 
     Returns the sum of the largest scores that were subtracted, 0 with a softmax.
     """
     columns, t_stride, C = sequence.columns, sequence.t_stride, rows.shape[1]
     line, other = np.empty(C, rows.dtype), np.empty(C, rows.dtype)
     least, shift, inverse, factor = faint_below(rows), 0.0, 1.0, rows.dtype.type(0)
-    past_cache = sequence.T * C * rows.itemsize > PAST_CACHE
+    wanted = grad.shape[0] > 0
+    past_cache = wanted and sequence.T * C * rows.itemsize > PAST_CACHE
     for t in range(sequence.T):
         tile, r = at.emit + t // PERIOD * at.tile_size + t % PERIOD, sequence.row + t * t_stride
         w[tile + at.K * PERIOD] = 0.0
@@ -160,7 +161,7 @@ def tiles_of_columns(w, at, sequence, rows, tops, grad):
                 y = faint(rows[unsigned(r), columns[k]], top)
             w[unsigned(tile) + k * unsigned(PERIOD)] = y * inverse
         factor = rows.dtype.type(sequence.weight * inverse if sequence.normalise else 0.0)
-        if not past_cache or t == sequence.T - 1:
+        if wanted and (not past_cache or t == sequence.T - 1):
             write_some(line, factor, grad, r, 0, C)
         line, other = other, line
     if past_cache:

@@ -21,7 +21,7 @@ from .tiles import collect, spread, write_gradient
 
 @part
 def posterior(w, at, sequence, band, bottom, top, grad, gamma):
-    """The gradient of the frames of periods bottom..top, whose beta is at hand.
+    """The gradient of the frames of periods bottom..top, whose beta is at hand, if `grad` has rows.
 
     Returns the least and the largest Q_t, relative to 2^band.exponent. If one is 0, the gradient is left
     incomplete.
@@ -53,8 +53,9 @@ def posterior(w, at, sequence, band, bottom, top, grad, gamma):
             w[unsigned(at.occupancy + at.blank * PERIOD + f)] = blank_sum
             if gamma.shape[0] > 0:
                 write_gamma(w, at, sequence, gamma, t, first, labels, bb)
-        collect(w, at, sequence.slots, first, labels // 8, at.products)
-        write_period(w, at, sequence, p, frames, grad)
+        if grad.shape[0] > 0:
+            collect(w, at, sequence.slots, first, labels // 8, at.products)
+            write_period(w, at, sequence, p, frames, grad)
     return least, most
 
 

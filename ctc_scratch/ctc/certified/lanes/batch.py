@@ -19,9 +19,10 @@ def solve_groups(groups, progress, rows, n_stride, t_stride, lengths, labels, of
                  w, grad, losses, gaps):
     """Solve the groups (G, 8) that no other thread takes: losses, gaps and gradients.
 
-    gaps: (Z_up - Z_low) / Z_low. progress: the record of `compiled/counter` that all threads share.
-    The workspace w must hold `workspace_size` numbers. The loop is here, and not around a function for
-    one group, because each call level costs LLVM another optimisation pass.
+    gaps: (Z_up - Z_low) / Z_low. grad has no rows if it is not wanted. progress: the record of
+    `compiled/counter` that all threads share. The workspace w must hold `workspace_size` numbers. The loop is
+    here, and not around a function for one group, because each call level costs LLVM another optimisation
+    pass.
     """
     while True:
         g = count(progress, TAKEN, 1)

@@ -51,7 +51,7 @@ def forward(w, at, start, stop, group, scales):
 
 @part
 def backward(w, at, start, stop, group, n_stride, t_stride, weights, grad):
-    """Beta of frames stop-1 down to start, in at.beta, and the gradient of these frames."""
+    """Beta of frames stop-1 down to start, in at.beta, and the gradient of these frames, if it has rows."""
     slots, lengths, widths, members = group.slots, group.lengths, group.widths, group.members
     C, p, blank_low = grad.shape[1], at.products, eight(w, at.y_low)
     line, weight = np.zeros(LANES * C, grad.dtype), np.zeros(LANES)
@@ -75,17 +75,20 @@ def backward(w, at, start, stop, group, n_stride, t_stride, weights, grad):
             al + first, b + first, e + first, p + first)
         close_window(w, whole, low, high, first, n, b, e)
 
-        fill(w, at.emit_width, at.occupancy, 0.0)
-        scatter(w, (min(highest + 1, group.U) - lowest) * LANES, p + first, slots, first - LEAD, at.occupancy)
         blank = eight(w, emit + at.blank)
-        blank_sum = where_over(blank, splat(0.0), blank_sum, splat(0.0))  # 0 where the emission was raised
-        total = blank_sum + label_sum
-        put(w, at.occupancy + at.blank, blank_sum)
-        put(w, at.sums, total)
-        write_lanes(w, C, emit, at.occupancy, total, eight(weight, 0), line)
-        for j in range(LANES):
-            if w[at.sums + j] > 0.0:
-                copy_lane(line, j, grad, unsigned(members[j] * n_stride + t * t_stride))
+        if grad.shape[0] > 0:
+            fill(w, at.emit_width, at.occupancy, 0.0)
+            scatter(w, (min(highest + 1, group.U) - lowest) * LANES, p + first, slots, first - LEAD,
+                    at.occupancy)
+            # The blank's sum is 0 where its emission was raised.
+            blank_sum = where_over(blank, splat(0.0), blank_sum, splat(0.0))
+            total = blank_sum + label_sum
+            put(w, at.occupancy + at.blank, blank_sum)
+            put(w, at.sums, total)
+            write_lanes(w, C, emit, at.occupancy, total, eight(weight, 0), line)
+            for j in range(LANES):
+                if w[at.sums + j] > 0.0:
+                    copy_lane(line, j, grad, unsigned(members[j] * n_stride + t * t_stride))
         if t & RESCALE_MASK == 0:
             rescale(w, n * LANES, b + first, e + first, at.sums, at.scales + 2 * LANES)
         blank_low = larger(blank, splat(0.0))

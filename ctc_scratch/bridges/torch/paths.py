@@ -1,0 +1,31 @@
+"""Alignments and decoders for tensors, which are detached and made arrays once; results are the core's."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable
+
+import torch
+
+from ... import ctc
+from .tensors import to_arrays
+
+
+def _for_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the core that takes tensors, too, and computes no gradient."""
+
+    @functools.wraps(function)
+    @torch.compiler.disable
+    def call(*arguments: Any, **options: Any) -> Any:
+        return function(*to_arrays(arguments), **to_arrays(options))
+
+    call.__doc__ = f"""`ctc_scratch.{function.__name__}` of tensors; see there for the arguments and the result.
+
+    No gradient passes through it.
+    """
+    return call
+
+
+align = _for_tensors(ctc.align)
+greedy_decode = _for_tensors(ctc.greedy_decode)
+prefix_beam_search = _for_tensors(ctc.prefix_beam_search)
