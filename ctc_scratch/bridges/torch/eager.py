@@ -37,6 +37,10 @@ class EagerLoss(torch.autograd.Function):
         return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), None, None, None, None
 
 
+# `Function.apply` without its Python part, which looks for torch.func; `loss_of` has done that already.
+apply_eager_loss = super(torch.autograd.Function, EagerLoss).apply  # type: ignore[misc]
+
+
 def _scaled(ctx: Any, factor: Tensor) -> Tensor:
     """The gradient times a factor, in the memory of the gradient if no other backward pass will need that."""
     if torch._C._are_functorch_transforms_active() or torch._C._autograd._get_current_graph_task_keep_graph():

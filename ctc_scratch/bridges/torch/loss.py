@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...ctc.inputs.options import check_choice
 from ...ctc.loss import REDUCTIONS, Reduction
-from .eager import EagerLoss
+from .eager import apply_eager_loss
 from .operators import Loss
 from .operators import ctc_loss as ctc_loss_operator
 from .solve import Options, solve
@@ -83,7 +83,7 @@ def loss_of(
     else:
         options = Options(blank, kind, infeasible, reduction)
         if scores.requires_grad and torch.is_grad_enabled():
-            loss = EagerLoss.apply(scores, targets, frames, labels, options)
+            loss = apply_eager_loss(scores, targets, frames, labels, options)
         else:
             loss, _ = solve(scores, targets, frames, labels, options, want_grad=False)
     return loss.squeeze(0) if single and reduction == "none" else loss

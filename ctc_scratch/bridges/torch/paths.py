@@ -1,4 +1,4 @@
-"""Alignments and decoders for tensors, which are detached and made arrays once; results are the core's."""
+"""Alignments and decoders of tensors, which are detached and made arrays once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _for_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         return function(*to_arrays(arguments), **to_arrays(options))
 
-    call.__doc__ = f"""`ctc_scratch.{function.__name__}` of tensors; see there for the arguments and the result.
+    call.__doc__ = f"""`ctc_scratch.{function.__name__}` of tensors; see there for arguments and results.
 
     No gradient passes through it.
     """
