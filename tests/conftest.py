@@ -149,8 +149,9 @@ def pytest_configure(config):
         config.room = tempfile.mkdtemp(prefix="ctc_scratch-tests-")
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
             os.environ.setdefault(name, "1")  # in the workers, of which there is one per core
-    if os.environ.get("CI") == "true" and not importlib.util.find_spec("torch"):
-        raise pytest.UsageError("CI=true, but torch is missing: tests would be skipped")
+    for library in ("torch", "jax", "optax"):
+        if os.environ.get("CI") == "true" and not importlib.util.find_spec(library):
+            raise pytest.UsageError(f"CI=true, but {library} is missing: tests would be skipped")
 
 
 def pytest_unconfigure(config):

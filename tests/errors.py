@@ -9,6 +9,7 @@ compares the error message with the table.
 from __future__ import annotations
 
 import functools
+import importlib
 import signal
 import tempfile
 from collections.abc import Callable
@@ -105,6 +106,11 @@ def stream_of_other_classes():
     stream = BeamStream()
     stream.push(X[:, 0])
     stream.push(X[:, 0, :4])
+
+
+def for_jax(name, *args, **options):
+    """A function of `ctc_scratch.jax`, which loads JAX, applied to logits and more."""
+    return getattr(importlib.import_module("ctc_scratch.jax"), name)(*args, **options)
 
 
 # What the library says, by the argument that is wrong.
@@ -330,6 +336,27 @@ LIBRARY: dict[str, list[Call]] = {
         Call("There are not as many hypotheses as references.", lambda: label_error_rate([[1]], [[1], [2]]),
              ValueError, "hypotheses and references go in pairs, got 1 and 2",
              "Pass one hypothesis per reference, empty ones too."),
+    ],
+    "In JAX": [
+        Call("Targets are joined in one dimension.",
+             lambda: for_jax("ctc_loss_from_logits", X, np.array([1, 2, 3, 4, 4]), None, np.array([2, 3])),
+             ValueError, "targets must have shape (N, U), padded, with target_lengths (N,); got (5,)",
+             "Pad them to the longest one: shapes are fixed in a compiled function."),
+        Call("The scores are integers.",
+             lambda: for_jax("log_partition", X.astype(int), np.ones((2, 1), int)), TypeError,
+             "scores must be floats, got an array of int...", "Convert them."),
+        Call("An infeasible target should raise.",
+             lambda: for_jax("ctc_loss_from_logits", X, np.ones((2, 1), int), infeasible="raise"), ValueError,
+             "infeasible must be 'inf' or 'zero', got 'raise'",
+             "A compiled function cannot raise: test the loss for inf."),
+        Call("The padding does not fit the logits.",
+             lambda: for_jax("ctc_loss", X, np.zeros((2, 8)), np.ones((8, 1), int), np.zeros((8, 1))),
+             ValueError, "logit_paddings must have the shape (8, 2) that the logits have, got (2, 8)",
+             "As in optax, the batch comes first: logits are (B, T, K)."),
+        Call("Hypotheses are not padded to one array (N, K, U).",
+             lambda: for_jax("min_risk_ctc_loss", X, np.ones((2, 1), int), hypotheses=np.ones((3, 1), int)),
+             ValueError, "hypotheses must have shape (N, K, U) with N = 2, got (3, 1)",
+             "Pad with negative numbers; repeat a hypothesis where there are fewer than K."),
     ],
 }
 

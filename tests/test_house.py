@@ -43,6 +43,8 @@ MAY_IMPORT = {
     "bridges.torch": ["arrays", "ctc"],
     "bridges": [],
     "torch": ["bridges.torch"],
+    "bridges.jax": ["arrays", "ctc"],
+    "jax": ["bridges.jax"],
     "nn": ["compiled", "arrays"],
     "plots": [],
     "digits.errors": [],

@@ -1,1 +1,1 @@
-"""Bridges to other libraries: CTC in the training loops of torch. Nothing here is imported unasked."""
+"""Bridges to torch and JAX: the losses of `ctc` in their training loops; imported only on demand."""

@@ -1,0 +1,66 @@
+"""What is computed in callbacks: bad values become NaN, and every shape of a batch is solved as one batch."""
+
+import jax
+import numpy as np
+import pytest
+
+import ctc_scratch.jax as ours
+from ctc_scratch.bridges.jax.solvers import Callback, CTCLoss
+from tests.bridges.jax.conftest import total
+from tests.conftest import assert_close
+
+
+def test_the_results_do_not_depend_on_how_the_batch_is_shaped(batch):
+    """(2, 2) sequences, as after vmap, in both layouts; equal callbacks share what JAX has compiled."""
+    arrays = batch.x, *batch.given
+    loss, grad = Callback(CTCLoss(0, "NTC"), "gradients")(arrays, ())
+    square = [array.reshape(2, 2, *array.shape[1:]) for array in arrays]
+    for layout, axes in (("NTC", (0, 1, 2, 3)), ("TNC", (0, 2, 1, 3))):
+        found = Callback(CTCLoss(0, layout), "gradients")([square[0].transpose(axes), *square[1:]], ())
+        assert_close(found[0].ravel(), loss, 0, "loss")
+        assert_close(found[1].transpose(axes).reshape(grad.shape), grad, 0, "gradient")
+    assert hash(Callback(CTCLoss(0, "NTC"), "values")) == hash(Callback(CTCLoss(0, "NTC"), "values"))
+    assert Callback(CTCLoss(0, "NTC"), "values") == Callback(CTCLoss(0, "NTC"), "values")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["TNC", "NTC"])
+@pytest.mark.parametrize("bad", ["logit", "frame", "label", "logit_length", "target_length"])
+def test_bad_values_within_jit_give_nan(batch, layout, bad):
+    """Loss, gradient and curvature of the sequence that holds them, and of no other."""
+
+    @jax.jit
+    def derivatives(x, *given):
+        def loss(x):
+            return ours.ctc_loss_from_logits(x, *given, layout=layout)
+
+        return loss(x), jax.grad(total(loss))(x), jax.jvp(jax.grad(total(loss)), (x,), (x,))[1]
+
+    def results(x, given):
+        loss, *others = derivatives(x.swapaxes(0, 1) if layout == "TNC" else x, *given)
+        return loss, *(array.swapaxes(0, 1) if layout == "TNC" else array for array in others)
+
+    x, given = np.array(batch.x), [np.array(array) for array in batch.given]
+    targets, lengths, target_lengths = given
+    lengths[2], targets[2, :2], target_lengths[2] = 5, 1, 2
+    good = results(x, given)
+    if bad == "logit":
+        x[2, 0, 1] = np.nan
+    elif bad == "frame":
+        x[2, 4] = -np.inf
+    elif bad == "label":
+        targets[2, 1] = 5
+    elif bad == "logit_length":
+        lengths[2] = 10
+    else:
+        target_lengths[2] = -1
+    others = [0, 1, 3]
+    for found, expected in zip(results(x, given), good):
+        assert np.isnan(found[2]).any() and np.isfinite(expected).all()
+        assert_close(found[np.array(others)], expected[np.array(others)], 1e-6, "the other sequences")
+
+
+def test_a_batch_without_sequences(batch):
+    empty = [array[:0] for array in (batch.x, *batch.given)]
+    loss, grad = Callback(CTCLoss(0, "NTC"), "gradients")(empty, ())
+    assert loss.shape == (0,) and grad.shape == (0, *batch.x.shape[1:])
