@@ -22,6 +22,7 @@ from benchmarks import (  # noqa: E402
     training,
     years,
 )
+from benchmarks.bridges import linear_ctc_loss  # noqa: E402
 from benchmarks.pictures import places  # noqa: E402
 from benchmarks.pictures.photographs import STRENGTHS  # noqa: E402
 from benchmarks.tools import checkout, harness, import_time, peak_memory  # noqa: E402
@@ -279,6 +280,14 @@ def test_objectives(run):
     table, = tables(run(objectives, "--quick", "--seconds", "0"))
     assert {row[1] for row in table[1:]} >= {"exact", "log_partition_hvp", "entropy", "star"}
     assert all(float(row[3]) > 0 for row in table[1:])
+
+
+def test_linear_ctc_loss(run, tmp_path):
+    accurate, timed, peaks = tables(run(linear_ctc_loss, "--quick", "--threads", "1", "--rounds", "1",
+                                        "--seconds", "0"))
+    assert [row[2] for row in accurate[1:]] == 2 * linear_ctc_loss.CONTENDERS
+    assert [row[2] for row in timed[1:]] == [row[2] for row in peaks[1:]] == linear_ctc_loss.CONTENDERS
+    assert len(results(tmp_path, "linear_ctc_loss")[0]["seconds"]) == 1
 
 
 def test_accuracy(run, tmp_path):

@@ -5,6 +5,7 @@ try:
 except ImportError as error:
     raise ImportError('ctc_scratch.torch needs PyTorch: pip install "ctc_scratch[torch]"') from error
 
+from .linear import linear_ctc_loss
 from .loss import CTCLoss, ctc_loss, ctc_loss_from_logits
 from .objectives import (
     bayes_risk_ctc_loss,
@@ -29,6 +30,7 @@ __all__ = [
     "entropy_ctc_loss",
     "focal_ctc_loss",
     "greedy_decode",
+    "linear_ctc_loss",
     "log_partition",
     "min_risk_ctc_loss",
     "prefix_beam_search",
