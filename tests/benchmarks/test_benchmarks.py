@@ -22,7 +22,8 @@ from benchmarks import (  # noqa: E402
     training,
     years,
 )
-from benchmarks.bridges import linear_ctc_loss  # noqa: E402
+from benchmarks.in_training import __main__ as in_training  # noqa: E402
+from benchmarks.in_training import linear_ctc_loss  # noqa: E402
 from benchmarks.pictures import places  # noqa: E402
 from benchmarks.pictures.photographs import STRENGTHS  # noqa: E402
 from benchmarks.tools import checkout, harness, import_time, peak_memory  # noqa: E402
@@ -282,6 +283,18 @@ def test_objectives(run):
     assert all(float(row[3]) > 0 for row in table[1:])
 
 
+@pytest.mark.slow
+def test_in_training(run, tmp_path):
+    steps, curves = tables(run(in_training, "--quick", "--models", "linear,conv", "--threads", "1",
+                               "--rounds", "2"))
+    assert [row[1] for row in steps[1:]] == ["linear probe", "3 convolutions"]
+    assert all(float(row[-1]) > 0 for row in steps[1:])
+    assert [row[0] for row in curves[1:]] == ["float64", "float32"]
+    assert float(curves[1][3]) < 1e-9 and float(curves[2][3]) < 1e-4
+    assert set(results(tmp_path, "in_training")) == {"steps", "curve"}
+
+
+@pytest.mark.slow
 def test_linear_ctc_loss(run, tmp_path):
     accurate, timed, peaks = tables(run(linear_ctc_loss, "--quick", "--threads", "1", "--rounds", "1",
                                         "--seconds", "0"))

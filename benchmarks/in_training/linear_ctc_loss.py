@@ -1,6 +1,6 @@
 """How much time and memory do an output layer and the CTC loss take, with all logits and without them?
 
-    python -m benchmarks.bridges.linear_ctc_loss [--tables accuracy,times,memory] [--threads 1,2] [--quick]
+    python -m benchmarks.in_training.linear_ctc_loss [--tables accuracy,times,memory] [--threads 1,2]
                                                  [--shapes 1000x8x512x20000x100] [--rounds 5] [--seconds 60]
 
 Shapes are T x N x D x C x U. "torch" is F.linear, log_softmax, F.ctc_loss and backward, which keep logits
@@ -78,7 +78,7 @@ def step(shape: tuple[int, ...], blank_bias: float = 0.0, dtype: torch.dtype = t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bridges.linear_ctc_loss")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.in_training.linear_ctc_loss")
     tables = "accuracy,times,memory"
     parser.add_argument("--tables", default=tables, help=f"which tables (default: {tables})")
     parser.add_argument("--shapes", default=SHAPES, help=f"T x N x D x C x U (default: {SHAPES})")
@@ -160,7 +160,8 @@ def peak_of(shape: tuple[int, ...], name: str) -> float:
     """`peak`, measured in a new process; nan if the system has no /proc/self/clear_refs."""
     if not os.path.exists("/proc/self/clear_refs"):
         return float("nan")
-    code = f"from benchmarks.bridges.linear_ctc_loss import peak; print(peak({json.dumps(shape)}, {name!r}))"
+    code = (f"from benchmarks.in_training.linear_ctc_loss import peak; "
+            f"print(peak({json.dumps(shape)}, {name!r}))")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                          env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16)})
     return float(run.stdout)

@@ -1,1 +1,0 @@
-"""Benchmarks of the bridges to other libraries."""

@@ -1,0 +1,1 @@
+"""What the bridge to torch is worth in a training loop."""
