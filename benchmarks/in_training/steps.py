@@ -78,17 +78,21 @@ def random_batch(shape: tuple[int, int, int, int]) -> tuple[torch.Tensor, ...]:
 
 
 def compare(network: nn.Module, batch: Any) -> None:
-    """Check that both losses have the same value and the same gradient w.r.t. the logits."""
+    """Check our loss and its gradient w.r.t. the logits against torch's in float64.
+
+    torch's own float32 gradients may be off by a thousandth of the largest entry at T = 1500, U = 300.
+    """
     x, *rest = batch
+    logits = network(x).detach()
     found = {}
-    for name, loss_of in LOSSES.items():
-        logits = network(x).detach().requires_grad_()
-        loss = loss_of(logits, *rest)
+    for name, dtype in ("ctc_scratch", torch.float32), ("torch", torch.float64):
+        cut = logits.detach().to(dtype).requires_grad_()
+        loss = LOSSES[name](cut, *rest)
         loss.backward()
-        found[name] = loss.item(), logits.grad
-    (loss, grad), (expected, truth) = found["ctc_scratch"], found["torch"]
+        found[name] = loss.item(), cut.grad
+    (loss, grad), (expected, truth) = found.values()
     worst = float((grad - truth).abs().max() / truth.abs().max())
-    assert abs(loss / expected - 1) < 1e-4 and worst < 1e-3, f"the answers differ: {loss, expected, worst}"
+    assert abs(loss / expected - 1) < 1e-5 and worst < 1e-4, f"the answers differ: {loss, expected, worst}"
 
 
 def measure(name: str, shape: tuple[int, int, int, int], threads: int, rounds: int) -> dict[str, np.ndarray]:

@@ -100,6 +100,10 @@ def ctc_loss_from_logits(
     CPU, by a callback, so on other devices the logits are copied there and back, and a batch that is sharded
     is gathered.
 
+    On a machine with one core, calls from several Python threads at once can wait for each other forever,
+    since JAX hands over the arguments of a callback in a thread that may be busy (jax#24255). There, call
+    jax.config.update("jax_cpu_enable_async_dispatch", False) before anything else.
+
     Examples
     --------
     At the first frame each class has the probability 1/3; ten of the 15 alignments begin with the label 1.
