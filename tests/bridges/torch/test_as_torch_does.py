@@ -52,7 +52,8 @@ def test_lengths_must_be_integers(wrong):
 
 
 @pytest.mark.parametrize("target_lengths, says", [
-    ([30, 25, 20], "target_lengths\\[0\\] is 30, target 0 holds 29"), ([-1, 25, 20], "target_lengths\\[0\\] is -1"),
+    ([30, 25, 20], r"target_lengths\[0\] is 30, target 0 holds 29"),
+    ([-1, 25, 20], r"target_lengths\[0\] is -1"),
 ], ids=["too long", "negative"])
 def test_lengths_must_fit(target_lengths, says):
     log_probs = torch.randn(50, 3, 15).log_softmax(2)
@@ -148,7 +149,8 @@ def test_operator_samples(dtype, atol):
     T, N, C, U = 50, 16, 20, 30
     logits, targets = torch.randn(T, N, C, dtype=dtype), torch.randint(1, C, (N, U))
     U = torch.randint(10, U, (N,))
-    for reduction, zero, form in itertools.product(["none", "mean", "sum"], [False, True], [list, torch.tensor]):
+    forms = list, torch.tensor
+    for reduction, zero, form in itertools.product(["none", "mean", "sum"], [False, True], forms):
         lengths = form([T] * N), form(U.tolist())
         assert_same(both(logits, targets, *lengths, reduction=reduction, zero_infinity=zero), atol)
 
@@ -202,8 +204,9 @@ def test_module_samples(options):
     logits = torch.randn(T, N, C, dtype=torch.float64)
     for dtype, form, given in itertools.product([torch.int32, torch.int64], ["list", "tensor"],
                                                 [targets, joined]):
-        lengths = ([T, 45, 41], U) if form == "list" else (torch.tensor([T, 45, 41], dtype=dtype),
-                                                            torch.tensor(U, dtype=dtype))
+        lengths = [T, 45, 41], U
+        if form == "tensor":
+            lengths = [torch.tensor(values, dtype=dtype) for values in lengths]
         x = logits.clone().requires_grad_()
         loss = CTCLoss(**options)(x.log_softmax(2), given.to(dtype), *lengths)
         loss.sum().backward()
