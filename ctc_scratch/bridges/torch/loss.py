@@ -24,7 +24,53 @@ def ctc_loss_from_logits(
     reduction: Reduction = "mean", zero_infinity: bool = False, *,
     infeasible: Literal["inf", "raise"] = "inf",
 ) -> Tensor:
-    """The CTC loss of unnormalised scores (T, N, C), whose softmax is taken inside."""
+    """The CTC loss of unnormalised scores, whose softmax is taken inside.
+
+    It does in one what `log_softmax` and `ctc_loss` do one after the other, in less time and memory. Use it
+    where you can choose. `CTCLoss` and `ctc_loss` are for code that has log-probabilities.
+
+    Parameters
+    ----------
+    logits : (T, N, C) float tensor, or (T, C) for one sequence
+        float16 and bfloat16 are computed in float32, which is also the type of the loss then; the gradient
+        has the type of the logits. A transposed view of an (N, T, C) tensor is read without a copy. Tensors
+        of other devices are copied to the CPU, and the results back.
+    targets : integers in 0..C-1, without the blank: a padded tensor (N, U); or all targets joined in one
+        dimension; or one target (U,) for one sequence
+    input_lengths, target_lengths : N integers each, as a tensor, a list or a tuple
+        How many frames and how many labels are used. Padding is never read, and has gradient 0.
+    blank : which class is the blank
+    reduction : "none", "sum", "mean" (each loss divided by max(U, 1), then the mean, as in torch), or
+        "batchmean" (the plain mean)
+    zero_infinity : whether a target that does not fit its frames has the loss 0 instead of inf. Its gradient
+        is 0 in both cases, and never NaN.
+    infeasible : "raise" makes such a target an error
+
+    Returns
+    -------
+    (N,) tensor with reduction "none", or else a scalar
+        It has a first and a second derivative. Under `no_grad`, or if the logits require no gradient, the
+        loss is computed alone, to the same bits.
+
+    Raises
+    ------
+    InfeasibleTargetError
+        With infeasible="raise".
+    ValueError, TypeError
+        As in `ctc_scratch.ctc_loss`: also for NaN, for +inf, and for a blank in a target, which torch takes.
+
+    Examples
+    --------
+    Four frames and three classes, all equally likely: 15 of the 81 paths spell (1, 2).
+
+    >>> logits = torch.zeros(4, 1, 3, requires_grad=True)
+    >>> loss = ctc_loss_from_logits(logits, torch.tensor([[1, 2]]), [4], [2], reduction="sum")
+    >>> round(loss.item(), 5), round(float(torch.log(torch.tensor(81 / 15))), 5)
+    (1.6864, 1.6864)
+    >>> loss.backward()
+    >>> [round(abs(value), 4) for value in logits.grad[0, 0].tolist()]
+    [0.0, 0.3333, 0.3333]
+    """
     return loss_of("logits", logits, targets, input_lengths, target_lengths, blank=blank, reduction=reduction,
                    infeasible=_policy(infeasible, zero_infinity))
 
@@ -34,14 +80,41 @@ def ctc_loss(
     reduction: Reduction = "mean", zero_infinity: bool = False, *,
     gradient: Literal["true", "torch"] = "true", infeasible: Literal["inf", "raise"] = "inf",
 ) -> Tensor:
-    """The CTC loss of log-probabilities; takes and returns what `torch.nn.functional.ctc_loss` does."""
+    """The CTC loss of log-probabilities; takes and returns what `torch.nn.functional.ctc_loss` does.
+
+    The arguments are those of `ctc_loss_from_logits`, apart from these:
+
+    log_probs : (T, N, C) float tensor, or (T, C) for one sequence, such as `log_softmax` returns
+        Its rows need not be normalised: the loss is -ln Z, where Z sums e^(total score) over all alignments.
+    gradient : "true" or "torch", which first derivative w.r.t. `log_probs` is returned
+
+    **The two gradients.** The derivative of -ln Z is -occupancy, the posterior of each class at each frame:
+    that is "true". torch returns exp(log_probs) - occupancy, which is the derivative w.r.t. the logits, not
+    w.r.t. its documented input (pytorch issue 52241). After `log_softmax` both give the same logit gradient:
+    its backward pass takes from each frame y times the sum of what it is given, so -occupancy, whose sum is
+    -1, becomes y - occupancy, and y - occupancy, whose sum is 0, stays as it is. They differ wherever
+    `log_probs` are not the output of a `log_softmax` in the same graph: for scores that are not normalised,
+    for gradients taken at `log_probs` themselves, and where log-probabilities are mixed, smoothed or shifted
+    before the loss. There "true" passes gradcheck, and "torch" repeats what torch does.
+
+    >>> log_probs = torch.zeros(1, 2).log_softmax(1).requires_grad_()
+    >>> for gradient in "true", "torch":
+    ...     loss = ctc_loss(log_probs, torch.tensor([1]), [1], [1], gradient=gradient)
+    ...     print([round(value, 6) for value in torch.autograd.grad(loss, log_probs)[0][0].tolist()])
+    [0.0, -1.0]
+    [0.5, -0.5]
+    """
     check_choice("gradient", gradient, ("true", "torch"))
     return loss_of(gradient, log_probs, targets, input_lengths, target_lengths, blank=blank,
                    reduction=reduction, infeasible=_policy(infeasible, zero_infinity))
 
 
 class CTCLoss(torch.nn.Module):
-    """`ctc_loss` as a module, in place of `torch.nn.CTCLoss`."""
+    """`ctc_loss` as a module, in place of `torch.nn.CTCLoss`.
+
+    >>> CTCLoss(blank=0)(torch.zeros(4, 3).log_softmax(1), torch.tensor([1, 2]), [4], [2]).item() > 0.8
+    True
+    """
 
     def __init__(
         self, blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = False, *,
@@ -52,6 +125,7 @@ class CTCLoss(torch.nn.Module):
         self.gradient, self.infeasible = gradient, infeasible
 
     def forward(self, log_probs: Tensor, targets: Any, input_lengths: Any, target_lengths: Any) -> Tensor:
+        """The loss; the arguments are those of `ctc_loss`."""
         return ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
                         self.zero_infinity, gradient=self.gradient, infeasible=self.infeasible)
 

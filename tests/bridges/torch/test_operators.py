@@ -150,7 +150,7 @@ class Decoded(Dataset):
 
 @pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
 def test_workers_of_a_data_loader(start):
-    expected = [item[0] for item in Decoded()]  # uses threads here before any fork
+    expected = [Decoded()[n][0] for n in range(4)]  # uses threads here before any fork
     loader = DataLoader(Decoded(), batch_size=None, num_workers=2, multiprocessing_context=start)
     for (numbers, decoded), known in zip(loader, expected, strict=True):
         assert torch.equal(numbers, known)
