@@ -3,7 +3,8 @@
     python -m benchmarks.reading [RUN] [--rows N] [--conditions shadow,blur]
 
 Rows of five MNIST test digits are photographed under each condition and at each strength of
-`pictures/photographs.py`, and read by beam search. Columns of the table:
+`pictures/photographs.py`, and read by beam search. Each condition and strength has rows of its own, drawn at
+random from all test digits; the draw is the same in every run. Columns of the table:
 
     rows right          all digits of the row are right
     label error rate    edits per digit
@@ -14,16 +15,16 @@ Rows of five MNIST test digits are photographed under each condition and at each
     places              share of the digits of right rows whose marked place has its middle within their ink
     wrong, right doubted  shares of the wrong and of the right rows that `read` calls "not sure"
 
-A row that is not found counts as wrong, with probability 0. A line too many counts as a wrong row, with the
-probability that is stated for it. The number above the table, of `evaluate`, is for the same rows without any
-picture, decoded greedily.
+A row is compared with the line that is found where it stands (`lines_found`). A row that is not found counts
+as wrong, with probability 0. A line too many counts as a wrong row, with the probability that is stated for
+it. The number above the table, of `evaluate`, is for all test digits in rows of five without any picture,
+decoded greedily.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from itertools import zip_longest
 from typing import NamedTuple, Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ from ctc_scratch.digits.reading.image_file import grey_values
 from ctc_scratch.digits.reading.page import make_page
 from ctc_scratch.digits.reading.report import ReadLine
 
-from .pictures.photographs import NAMES, STRENGTHS, Photograph, lines_of, photograph
+from .pictures.photographs import NAMES, STRENGTHS, Photograph, lines_found, lines_of, photograph
 from .tools.harness import conclude, machine
 
 DIGITS = 5      # per row
@@ -69,24 +70,32 @@ def read_picture(model: RowReader, picture: Image.Image) -> list[ReadLine]:
 
 
 def compare(photo: Photograph, found: Sequence[ReadLine]) -> list[Outcome]:
-    """Compare each line of a photograph with the line found at its rank; either may have more lines."""
+    """Compare each line of a photograph with the line found where it stands; either may have more lines."""
+    numbers = lines_found(photo, [(line.top, line.bottom) for line in found])
+    pairs = [(line, extents, None if k is None else found[k])
+             for line, extents, k in zip(photo.lines, photo.extents, numbers)]
+    pairs += [([], [], line) for k, line in enumerate(found) if k not in numbers]
     outcomes = []
-    for line, extents, read in zip_longest(photo.lines, photo.extents, found):
+    for truth, extents, read in pairs:
         digits = read.readings[0].digits if read else []
         placed = sum(left <= (digit.left + digit.right) / 2 <= right
-                     for digit, (left, right) in zip(digits, extents or []))
-        outcomes.append(Outcome(line or [], [digit.digit for digit in digits],
+                     for digit, (left, right) in zip(digits, extents))
+        outcomes.append(Outcome(truth, [digit.digit for digit in digits],
                                 read.probabilities[0] if read else 0.0, placed, not read or bool(read.doubt)))
     return outcomes
 
 
 def measure(model: RowReader, images: np.ndarray, labels: np.ndarray, case: tuple[str, str],
             rows: int) -> list[Outcome]:
-    """Photograph and read about `rows` rows under one condition and strength."""
-    rng = np.random.default_rng(0)      # the same for all cases, so that only the condition differs
+    """Photograph and read about `rows` rows under one condition and strength.
+
+    Each picture shows digits that follow each other in `images`. No digit is shown twice.
+    """
+    rng = np.random.default_rng(list(" ".join(case).encode()))
     digits = DIGITS * lines_of(*case)
+    pictures = max(1, DIGITS * rows // digits)
     outcomes: list[Outcome] = []
-    for start in range(0, DIGITS * rows, digits):
+    for start in digits * rng.choice(len(labels) // digits, pictures, replace=False):
         part = slice(start, start + digits)
         photo = photograph(images[part], labels[part], *case, rng)
         outcomes += compare(photo, read_picture(model, photo.picture))
@@ -155,8 +164,10 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(find_model(options.run))
     mnist = load_mnist()
-    images, labels = mnist.test_images[:DIGITS * options.rows], mnist.test_labels[:DIGITS * options.rows]
+    images, labels = mnist.test_images, mnist.test_labels
     rows, truth = consecutive_rows(images, labels, DIGITS)
+    if not 1 <= options.rows <= len(rows):
+        parser.error(f"--rows must be 1 to {len(rows)}, not {options.rows}")
     plain = label_error_rate(read_rows(model, rows), truth)
 
     cases = [(name, strength) for name in options.conditions for strength in STRENGTHS

@@ -24,7 +24,7 @@ from ctc_scratch.digits.reading.image_file import grey_values
 from ctc_scratch.digits.reading.page import make_page
 from ctc_scratch.digits.reading.read import read_row
 
-from .photographs import NAMES, STRENGTHS, lines_of, photograph
+from .photographs import NAMES, STRENGTHS, lines_found, lines_of, photograph
 
 DIGITS = 5
 PENALTY = 1e-3
@@ -47,11 +47,12 @@ def collect(model: RowReader, images: np.ndarray, labels: np.ndarray, rows: int,
                     page = make_page(*grey_values(photo.picture))
                 except ImageError:
                     continue
+                numbers = lines_found(photo, [(row.top, row.bottom) for row in page.rows])
                 for k, row in enumerate(page.rows):
                     reading, = read_row(model, row)
                     read = [digit.digit for digit in reading.digits]
                     found.append(evidence(model, row, reading))
-                    right.append(k < len(photo.lines) and read == photo.lines[k])
+                    right.append(k in numbers and read == photo.lines[numbers.index(k)])
     return np.array(found), np.array(right)
 
 

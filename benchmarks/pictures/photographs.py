@@ -12,7 +12,7 @@ written on paper, the paper is photographed, and the photograph becomes a file.
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 from PIL import Image
@@ -97,11 +97,13 @@ class Photograph(NamedTuple):
     picture : grey ("L") or in colour ("RGB")
     lines : the digits, from left to right in each line, lines from top to bottom
     extents : for each digit, where its own ink begins and ends horizontally [pixels of the picture]
+    spans : for each line, where its ink begins and ends vertically [pixels of the picture]
     """
 
     picture: Image.Image
     lines: list[list[int]]
     extents: list[list[tuple[float, float]]]
+    spans: list[tuple[float, float]]
 
     def __repr__(self) -> str:
         digits = " ".join("".join(map(str, line)) for line in self.lines)
@@ -154,8 +156,26 @@ def photograph(images: np.ndarray, labels: np.ndarray, condition: str, strength:
             scene = change(scene, value, rng)
     extents = [[(float(x.min()), float(x.max())) for x, _ in (points.T for points in line)]
                for line in scene.outlines]
+    heights = [np.concatenate(line)[:, 1] for line in scene.outlines]
+    spans = [(float(y.min()), float(y.max())) for y in heights]
     digits = [part.tolist() for part in np.array_split(labels, len(scene.outlines))]
-    return Photograph(Image.fromarray(scenes.to_uint8(scene.image)), digits, extents)
+    return Photograph(Image.fromarray(scenes.to_uint8(scene.image)), digits, extents, spans)
+
+
+def lines_found(photo: Photograph, places: Sequence[tuple[float, float]]) -> list[int | None]:
+    """For each line of a photograph, the number of the line that a reader found there, or None.
+
+    places : where each line that was found begins and ends vertically [pixels]. Its middle must lie within
+        the line of the photograph; if several do, the nearest to the middle of that line counts.
+    """
+    middles = {k: (top + bottom) / 2 for k, (top, bottom) in enumerate(places)}
+    numbers: list[int | None] = []
+    for top, bottom in photo.spans:
+        off = {k: abs(middle - (top + bottom) / 2) for k, middle in middles.items()
+               if top <= middle <= bottom}
+        numbers.append(min(off, key=lambda k: off[k], default=None))
+        middles.pop(numbers[-1], None)
+    return numbers
 
 
 def draw_conditions(strength: str, rng: np.random.Generator) -> dict[str, str]:

@@ -201,6 +201,12 @@ def test_reading_refuses_an_unknown_condition(run, capsys):
     assert "'fog' is none of the conditions plain, " in capsys.readouterr().err
 
 
+def test_reading_refuses_more_rows_than_there_are(run, capsys):
+    with pytest.raises(SystemExit):
+        run(reading, "--rows", "2001")
+    assert "--rows must be 1 to 2000, not 2001" in capsys.readouterr().err
+
+
 def test_places(run):
     table, = tables(run(places, "--digits", "10"))
     assert [row[0] for row in table[1:]] == list(places.CONDITIONS)

@@ -11,6 +11,7 @@ from benchmarks.pictures.photographs import (
     NAMES,
     STRENGTHS,
     draw_conditions,
+    lines_found,
     lines_of,
     photograph,
 )
@@ -79,10 +80,20 @@ def test_extents_move_with_the_ink(mnist, condition, strength):
     """A turned digit leaves its old extent; bicubic sampling moves an edge by less than 1.5 pixels."""
     for seed in range(3):
         photo = take(mnist, condition, strength, seed)
-        inked = (grey(photo) < scenes.PAPER - 0.3 * (scenes.PAPER - scenes.INK)).any(axis=0)
-        edges = np.flatnonzero(np.diff(inked, prepend=False, append=False))
-        outer = photo.extents[0][0][0], photo.extents[0][-1][1]
-        assert np.abs(np.array(outer) - (edges[0], edges[-1])).max() < 1.5
+        inked = grey(photo) < scenes.PAPER - 0.3 * (scenes.PAPER - scenes.INK)
+        for axis, ends in enumerate([(photo.extents[0][0][0], photo.extents[0][-1][1]), photo.spans[0]]):
+            edges = np.flatnonzero(np.diff(inked.any(axis=axis), prepend=False, append=False))
+            assert np.abs(np.array(ends) - (edges[0], edges[-1])).max() < 1.5
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_lines_are_found_where_they_stand(mnist, strength):
+    photo = take(mnist, "lines", strength)
+    assert lines_found(photo, photo.spans[::-1]) == list(range(len(photo.lines)))[::-1]
+    (top, bottom), *_ = photo.spans
+    places = [(top - 60, top - 10), *photo.spans[1:], (top, bottom - 8), (top + 1, bottom - 2)]
+    assert lines_found(photo, places) == [len(photo.lines) + 1, *range(1, len(photo.lines))]
+    assert lines_found(photo, []) == [None] * len(photo.lines)
 
 
 @pytest.mark.slow

@@ -13,19 +13,43 @@ from ctc_scratch.digits.reading.report import ReadLine
 PAPER = Image.new("L", (9, 9), 255)
 
 
-def read(*digits, probability=0.5, doubt=""):
+def read(*digits, top, bottom, probability=0.5, doubt=""):
     """A line with the digits (digit, left, right)."""
     found = [Digit(digit, 1.0, left, right, 0, 0) for digit, left, right in digits]
-    return ReadLine([Reading(found, 0.99, False)], [probability], doubt, 0, 1)
+    return ReadLine([Reading(found, 0.99, False)], [probability], doubt, top, bottom)
 
 
-def test_lines_are_compared_in_order():
-    photo = Photograph(PAPER, [[1, 2], [3]], [[(0, 10), (20, 30)], [(5, 15)]])
-    right = [read((1, 0, 8), (2, 24, 40)), read((3, 0, 20), doubt="it is grainy")]
-    assert compare(photo, right) == [Outcome([1, 2], [1, 2], 0.5, 1, False), Outcome([3], [3], 0.5, 1, True)]
-    assert compare(photo, right[:1])[1] == Outcome([3], [], 0.0, 0, True)
+def test_lines_are_compared_where_they_stand():
+    photo = Photograph(PAPER, [[1, 2], [3]], [[(0, 10), (20, 30)], [(5, 15)]], [(10, 20), (30, 40)])
+    right = [read((1, 0, 8), (2, 24, 40), top=11, bottom=19),
+             read((3, 0, 20), top=31, bottom=38, doubt="it is grainy")]
+    whole = [Outcome([1, 2], [1, 2], 0.5, 1, False), Outcome([3], [3], 0.5, 1, True)]
+    assert compare(photo, right) == whole
+    assert compare(photo, right[:1]) == [whole[0], Outcome([3], [], 0.0, 0, True)]
+    assert compare(photo, right[1:]) == [Outcome([1, 2], [], 0.0, 0, True), whole[1]]
     assert compare(photo, []) == [Outcome([1, 2], [], 0.0, 0, True), Outcome([3], [], 0.0, 0, True)]
-    assert compare(photo, [*right, read((7, 0, 1), probability=0.2)])[2] == Outcome([], [7], 0.2, 0, False)
+    for top, bottom in ((0, 6), (22, 28), (10, 14), (36, 40)):  # the last two: within a line, not the nearest
+        more = read((7, 0, 1), top=top, bottom=bottom, probability=0.2)
+        found = sorted([*right, more], key=lambda line: line.top)
+        assert compare(photo, found) == [*whole, Outcome([], [7], 0.2, 0, False)]
+
+
+def test_each_case_shows_digits_of_its_own_from_all_parts_of_the_data(monkeypatch):
+    def shown(name, strength, rows, labels=np.arange(10_000)):
+        pictures = []
+        monkeypatch.setattr(reading, "photograph", lambda images, labels, *_: (
+            pictures.append(labels), Photograph(PAPER, [labels.tolist()], [[]], [(0, 1)]))[1])
+        reading.measure(None, labels, labels, (name, strength), rows)
+        return pictures
+
+    rows = shown("blur", "mild", 100)
+    firsts = np.array([row[0] for row in rows])
+    assert all((row == row[0] + np.arange(5)).all() for row in rows) and len(set(firsts)) == 100
+    assert firsts.min() < 1000 and firsts.max() >= 9000
+    np.testing.assert_array_equal(shown("blur", "mild", 100), rows)
+    for other in (("blur", "strong"), ("noise", "mild")):
+        assert len({row[0] for row in shown(*other, 100)} & set(firsts)) < 30
+    assert sorted(np.concatenate(shown("lines", "strong", 6, np.arange(30)))) == list(range(30))
 
 
 def test_figures():
