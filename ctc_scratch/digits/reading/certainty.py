@@ -6,7 +6,7 @@ two more kinds of evidence are taken into account:
 - how probable the same digits are when the row is drawn a little differently: blurred, thinner, flatter,
   slanted. A right reading usually stays probable; a wrong one mostly does not;
 - what was found in the picture: grain, smudges and lines that were left out, boxes in which too many digits
-  or none were read.
+  or none were read, a piece of writing that is much smaller than the others.
 
 Each becomes a number, and a logistic regression turns the numbers into one probability. Its weights were
 fitted to photographs of digits that the network was not trained on, by `benchmarks/pictures/calibrate.py`.
@@ -27,13 +27,13 @@ from ..model.reader import BLANK, RowReader
 from .read import Reading
 from .row import DIGIT, Row
 
-LEAST = 0.864       # below this probability a reading is "not sure"
+LEAST = 0.884       # below this probability a reading is "not sure"
 
 EVIDENCE = ("stated", "redrawn", "worst redrawn", "weakest digit", "grain", "shared boxes", "empty boxes",
-            "smudges", "slope", "pale")
+            "smudges", "slope", "pale", "smallest")
 """The kinds of evidence that the regression weighs; see `evidence`."""
 
-WEIGHTS = (2.657, -0.1229, 0.4711, 0.3167, 0.02949, 13.18, 0.7527, -1.721, -0.2943, -1.772, -4.38)
+WEIGHTS = (2.602, -0.09067, 0.57, 0.2002, 0.02602, -1.562, -0.2609, -4.679, -0.2516, -2.032, -3.828, 3.438)
 """The constant, then the weight of each kind of evidence."""
 
 
@@ -79,6 +79,7 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
     smudges : ln(1 + marks left out per digit)
     slope : the slope of the line, without its sign
     pale : the share of pixels below 0.7 among those above 0.1, which hold ink
+    smallest : ln(size / median size) of the smallest piece of writing, which may be a part of a digit
     """
     labels = [model.class_names.index(str(digit.digit)) for digit in reading.digits]
     again = _probabilities(model, redrawn(row.pixels), labels)
@@ -86,12 +87,14 @@ def evidence(model: RowReader, row: Row, reading: Reading) -> np.ndarray:
     inside = np.histogram(middles, [*(box.left for box in row.boxes), row.boxes[-1].right])[0]
     widths = np.array([max(1, round((box.right - box.left) / DIGIT)) for box in row.boxes])
     inked = row.pixels[row.pixels > 0.1]
+    sizes = [box.step for box in row.boxes]     # each piece was scaled by its size
     return np.array([
         _logit(reading.probability), _logit(again).mean(), _logit(again).min(),
         _logit(min((digit.confidence for digit in reading.digits), default=0.0)),
         row.noise, np.sum(inside > widths), np.sum(inside == 0),
         np.log1p(row.left_out / max(len(labels), 1)),
-        abs(row.slope), float(np.mean(inked < 0.7)) if inked.size else 1.0])
+        abs(row.slope), float(np.mean(inked < 0.7)) if inked.size else 1.0,
+        np.log(min(sizes) / np.median(sizes))])
 
 
 def redrawn(pixels: np.ndarray) -> np.ndarray:
@@ -118,6 +121,8 @@ def _reason(numbers: np.ndarray) -> str:
         return "digits seem to touch or to be broken"
     if named["empty boxes"]:
         return "some marks were not read as digits"
+    if named["smallest"] < np.log(0.6):
+        return "a mark is much smaller than the others"
     if named["grain"] > 0.08:
         return "the picture is grainy"
     if named["pale"] > 0.75:

@@ -39,11 +39,14 @@ def test_each_kind_of_evidence_is_counted(model, rows):
     reading, = read_row(model, made)
     named = dict(zip(EVIDENCE, evidence(model, made, reading)))
     assert named["shared boxes"] == named["empty boxes"] == named["smudges"] == 0
-    worse = made._replace(noise=0.2, left_out=15, slope=-0.1)
+    assert -0.2 < named["smallest"] <= 0
+    boxes = [box._replace(step=step) for box, step in zip(made.boxes, (2, 1, 2, 3, 2))]
+    worse = made._replace(noise=0.2, left_out=15, slope=-0.1, boxes=boxes)
     fewer = reading._replace(digits=[*reading.digits[1:], reading.digits[-1]])
     named = dict(zip(EVIDENCE, evidence(model, worse, fewer)))
     assert named["shared boxes"] == named["empty boxes"] == 1
     assert named["grain"] == 0.2 and named["slope"] == 0.1 and named["smudges"] == np.log(4)
+    assert named["smallest"] == np.log(0.5)
     assert len(WEIGHTS) == 1 + len(EVIDENCE) == 1 + len(evidence(model, made, reading))
 
 
@@ -72,7 +75,7 @@ def test_the_fit_finds_the_weights_that_made_the_data(rng):
 def test_each_reason_to_doubt_a_reading_is_given():
     quiet = np.zeros(len(EVIDENCE))
     for name, value in [("shared boxes", 1), ("empty boxes", 1), ("grain", 0.1), ("pale", 0.9),
-                        ("smudges", 3), ("redrawn", -5)]:
+                        ("smudges", 3), ("redrawn", -5), ("smallest", -0.6)]:
         found = quiet.copy()
         found[EVIDENCE.index(name)] = value
         assert certainty._reason(found) != certainty._reason(quiet)
