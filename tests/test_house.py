@@ -47,6 +47,8 @@ MAY_IMPORT = {
     "jax": ["bridges.jax"],
     "nn": ["compiled", "arrays"],
     "plots": [],
+    "check": [],
+    "page": [],
     "digits.errors": [],
     "digits.data": ["compiled", "digits.errors"],
     "digits.model": ["ctc", "nn", "digits.errors", "digits.data"],

@@ -21,8 +21,9 @@ LINES_PER_MINUTE = 20
 # The rooms from the bottom of the house to its top.
 ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes", "ctc/certified/banded",
          "ctc/inputs", "ctc/running", "ctc/chain", "ctc/paths", "ctc/decoding", "ctc/objectives",
-         "ctc/diagnosis", "bridges", "bridges/torch", "bridges/jax", "nn", "plots", "digits",
-         "digits/data", "digits/model", "digits/training", "digits/reading", "digits/lessons", "commands"]
+         "ctc/diagnosis", "check", "bridges", "bridges/torch", "bridges/jax", "nn", "plots", "digits",
+         "digits/data", "digits/model", "digits/training", "digits/reading", "digits/lessons", "page",
+         "commands"]
 
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {

@@ -1,0 +1,1 @@
+"""Is your CTC right? Test vectors for any implementation, in any language."""

@@ -1,0 +1,130 @@
+"""The published files: their schema, their sizes, their page, and that the generator writes them again."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+import ctc_scratch
+from ctc_scratch.check.cases import GROUPS, load_cases, read_group
+from tests.tools import truth
+from tests.tools.json_schema import faults
+from tests.tools.vectors.files import entries, file_of
+from tests.tools.vectors.flags import described
+
+VECTORS = Path(ctc_scratch.__file__).parent / "check" / "vectors"
+SCHEMA = json.loads((VECTORS / "v1" / "schema.json").read_text())
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[-+]\d+)?")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_files_fit_the_schema(group):
+    assert faults(read_group(group), SCHEMA) == []
+
+
+def test_the_schema_notices_mistakes():
+    contents = read_group("toy")
+    case = contents["cases"][0]
+    for change in ({"result": "right"}, {"logits": [[0.01]]}, {"surplus": 1}, {"id": "toy-1"}, {"shape": [4]},
+                   {"answers": {**case["answers"], "loss": 1.5}}, {"flags": [3]}):
+        assert len(faults(contents | {"cases": [case | change]}, SCHEMA)) > 0, change
+    del case["comment"]
+    assert faults(contents, SCHEMA) == ["$.cases[0]: required"]
+
+
+def test_there_are_many_cases_in_little_space():
+    cases = load_cases()
+    assert len(cases) >= 400 and len({case.id for case in cases}) == len(cases)
+    assert sum(path.stat().st_size for path in (VECTORS / "v1").glob("*.json")) <= 4e6
+
+
+def test_the_page_counts_the_cases_and_names_every_field():
+    page = (VECTORS / "README.md").read_text(encoding="utf-8")
+    counts = {group: int(n) for group, n in re.findall(r"\| \[`(\w+)`\]\(\S+\) \| (\d+) \|", page)}
+    assert counts == {group: len(read_group(group)["cases"]) for group in GROUPS}
+    fields = {name for part in (SCHEMA, *SCHEMA["$defs"].values()) for name in part.get("properties", {})}
+    assert {name for name in fields if f"`{name}`" not in page} == set()
+
+
+def test_flags_are_explained_once_and_alike_everywhere():
+    for group in GROUPS:
+        contents = read_group(group)
+        used = {flag for entry in contents["cases"] + contents["batches"] for flag in entry["flags"]}
+        assert contents["flags"] == described(used)
+
+
+def test_inputs_are_exact_in_half_precision():
+    for case in load_cases():
+        finite = case.logits[np.isfinite(case.logits)]
+        assert (finite.astype(np.float16) == finite).all() and (np.abs(finite) <= 32).all(), case
+        assert case.vector is None or (case.vector.astype(np.float16) == case.vector).all(), case
+
+
+def test_answers_are_decimal_strings_of_40_digits():
+    def strings(value):
+        if isinstance(value, (dict, list)):
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from strings(item)
+        elif isinstance(value, str):
+            yield value
+
+    lengths = Counter()
+    for group in GROUPS:
+        for entry in read_group(group)["cases"]:
+            answers = entry.get("answers", {})
+            for number in strings(answers | {"alignments": None}):
+                if not number.endswith("inf"):
+                    assert NUMBER.fullmatch(number), (entry["id"], number)
+                    lengths[len(re.sub(r"e.*|[-.]", "", number).lstrip("0"))] += 1
+    assert max(lengths) == 40 and lengths[40] > lengths.total() / 2
+
+
+def test_every_situation_is_there():
+    """By flag, how many cases of which anything is computed; and the two kinds of blank and of size."""
+    counts = Counter(flag for case in load_cases() if case.result != "error" for flag in case.flags)
+    assert min(counts[flag] for flag in (
+        "Blank", "Confident", "EmptyTarget", "Improbable", "LongTarget", "MinusInfinity", "MustAccept",
+        "NoFrames", "NoPath", "OneClass", "OneFrame", "Padding", "Repeat", "RepeatFeasibility", "Tight",
+        "TooShort", "Wide")) >= 1
+    assert min(counts[flag] for flag in ("Blank", "Repeat", "Tight", "EmptyTarget", "Confident")) >= 15
+    assert max(case.logit_length for case in load_cases("long")) == 2000
+    assert max(case.target_length for case in load_cases("long")) >= 300
+
+
+@pytest.mark.parametrize("group, most", [
+    *((group, 6) for group in ("toy", "core", "hard", "reject")),
+    *(pytest.param(group, 400, marks=pytest.mark.slow) for group in ("core", "hard", "reject")),
+    pytest.param("long", 2000, marks=pytest.mark.slow)])
+def test_the_generator_gives_the_committed_cases(group, most):
+    """Drafts of at most `most` logits; the rest takes minutes."""
+    committed = {entry["id"]: entry for entry in read_group(group)["cases"]}
+    cases, _ = entries(group, lambda draft, name: draft.ks.size <= most)
+    assert [case["id"] for case in cases if case != committed[case["id"]]] == []
+    assert len(cases) > 0
+
+
+@pytest.mark.slow
+def test_the_generator_writes_the_same_bytes():
+    assert file_of("toy").encode() == (VECTORS / "v1" / "toy.json").read_bytes()
+
+
+SECOND_OPINIONS = [
+    *(case for case in load_cases("toy", "core",
+                                  "hard") if case.result == "valid" and case.logits.size <= 16)][::7]
+
+
+@pytest.mark.parametrize("case", [
+    *SECOND_OPINIONS, *(pytest.param(case, marks=pytest.mark.slow) for case in load_cases("hard", "long")
+                        if case.result == "valid" and 100 < case.logit_length * case.target_length < 10_000)],
+    ids=lambda case: case.id)
+def test_another_implementation_gives_the_same_digits(case):
+    """`truth` computes with other numbers, by another program, after a softmax."""
+    entry = next(entry for entry in read_group(case.group)["cases"] if entry["id"] == case.id)
+    with mp.workprec(256):
+        published = mpf(entry["answers"]["loss"])
+        other = truth.solve(case.used_logits, case.used_target, case.blank).loss
+        assert abs(other - published) <= mpf(10) ** -39 * abs(published), (mp.nstr(other, 42), published)
