@@ -14,7 +14,8 @@ def drafts():
     for T, C, kind, U, bits in [
         (200, 5, "mixed", 20, 8), (200, 12, "distinct", 60, 9), (300, 4, "pairs", 90, 8),
         (400, 28, "mixed", 40, 9), (500, 3, "equal", 100, 8), (600, 3, "distinct", 200, 9),
-        (1000, 6, "mixed", 30, 8), (2000, 4, "mixed", 12, 8), (2000, 3, "distinct", 0, 9), (1000, 2, "equal", 1, 10),
+        (1000, 6, "mixed", 30, 8), (2000, 4, "mixed", 12, 8), (2000, 3, "distinct", 0, 9),
+        (1000, 2, "equal", 1, 10),
     ]:
         yield plain(next(seeds), T, C, kind, U, bits)
     for U in (255, 256, 257):  # some implementations change to other code at 256
