@@ -25,6 +25,15 @@ def run(command, text=""):
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
+def test_a_missing_program_skips_a_test_but_not_in_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no-such-program is not installed"):
+        find_program("no-such-program")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="CI=true, but no-such-program is missing"):
+        find_program("no-such-program")
+
+
 # ---- JavaScript
 
 

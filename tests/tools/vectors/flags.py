@@ -14,7 +14,7 @@ FLAGS = {
     "BadBlank": ("The blank is none of the classes.", []),
     "BadLabel": ("A used label is no class, or is the blank. It must be refused before it is used as an"
                  " index.",
-                 ["pytorch/pytorch#78151", "pytorch/pytorch#193794", "pytorch/pytorch#174988"]),
+                 ["pytorch/pytorch#78151", "pytorch/pytorch#193794", "pytorch/pytorch#174602"]),
     "BadLength": ("A length is negative, or larger than the array that it counts.",
                   ["pytorch/pytorch#51732"]),
     "Blank": ("The blank is not class 0.", []),
@@ -23,7 +23,7 @@ FLAGS = {
                   " the loss may even round to below 0.",
                   ["google-deepmind/optax#1771", "keras-team/keras#23684"]),
     "EmptyTarget": ("U = 0: the only state is one blank, so no last label may be read or written.",
-                    ["pytorch/pytorch#18215", "open-mmlab/mmocr#1618"]),
+                    ["pytorch/pytorch#18215"]),
     "Improbable": ("The loss is above 8 nats per frame: linear space underflows without scaling.", []),
     "LongTarget": ("U >= 256, where some implementations change to other code.",
                    ["pytorch/pytorch#53505", "pytorch/pytorch#27442"]),
