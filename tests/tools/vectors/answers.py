@@ -27,7 +27,7 @@ INFEASIBLE = {"raise": "error", "inf": {"loss": "inf", "gradient": "0"}, "zero":
 
 def text(x):
     """A number to 40 digits."""
-    return str(x) if isinstance(x, int) else "0" if x == 0 else mp.nstr(x, DIGITS).removesuffix(".0")
+    return "0" if x == 0 else mp.nstr(x, DIGITS).removesuffix(".0")
 
 
 def texts(array):

@@ -44,6 +44,11 @@ def moved(row, by):
     return Row(m, e)
 
 
+def only(row, mask):
+    """The row with zeros where the mask is False."""
+    return Row(np.where(mask, row.m, 0), np.where(mask, row.e, EMPTY))
+
+
 def add(*rows):
     """The sum of several rows: mantissas are shifted to the largest of the exponents."""
     e = np.maximum.reduce([row.e for row in rows])

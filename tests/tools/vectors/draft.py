@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class DraftBatch:
 
     comment: str
     members: list
-    flags: tuple = field(default=())
+    flags: tuple = ()
 
 
 def explicit(comment, logits, target, blank=0, **options):

@@ -56,32 +56,25 @@ def solve(ks, labels, blank, tilt=None):
     if tilt is not None:
         scores = [big.times(row, big.exps(v, CLOSED, 6 + STEP)) for row, v in zip(scores, tilt)]
 
-    row = big.zeros(S + 1)[1:]
+    row, alphas = big.zeros(S), []
     row.m[0], row.e[0] = 1, 0  # before the first frame, in the first blank
-    alphas = []
     for t in range(T):
-        skip = big.moved(row, 2) if S > 2 else big.zeros(S)
-        skip.m[~skips] = 0
-        skip.e[~skips] = big.EMPTY
-        step = big.moved(row, 1) if S > 1 else big.zeros(S)
+        step, skip = big.moved(row, 1), big.only(big.moved(row, 2), skips)
         row = big.times(big.add(row, step, skip), scores[t][ext])
         alphas.append(row)
     ends = big.total(row[-2:])
     if ends.m[0] == 0:
         return None
 
-    row = big.zeros(S)
+    row, betas = big.zeros(S), []
     row.m[-1], row.e[-1] = 1, 0  # after the last frame, in the last blank
-    betas = [row] * T
     for t in range(T - 1, -1, -1):
-        barred = big.Row(np.where(skips, row.m, 0), np.where(skips, row.e, big.EMPTY))
-        skip = big.moved(barred, -2) if S > 2 else big.zeros(S)
-        step = big.moved(row, -1) if S > 1 else big.zeros(S)
-        betas[t] = big.add(row, step, skip)
-        row = big.times(betas[t], scores[t][ext])
+        step, skip = big.moved(row, -1), big.moved(big.only(row, skips), -2)
+        betas.append(big.add(row, step, skip))
+        row = big.times(betas[-1], scores[t][ext])
 
     shares = big.inverse(ends)
-    gamma = [big.times(big.times(alpha, beta), shares) for alpha, beta in zip(alphas, betas)]
+    gamma = [big.times(big.times(alpha, beta), shares) for alpha, beta in zip(alphas, reversed(betas))]
     occupancy, probs, norms = [], [], big.Row(np.array([1], object), np.array([0]))
     for t in range(T):
         states = [big.total(gamma[t][ext == c]) if c in ext else big.zeros(1) for c in range(C)]
