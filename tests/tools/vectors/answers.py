@@ -75,15 +75,16 @@ def case_of(draft, name, seed):
         else:
             whole = T * C <= WHOLE
             entry["vector"] = json_numbers(vector) if whole else {"seed": seed, "bits": 8}
-            product = solved.fixed_hessian_product(ks, labels, draft.blank, vector) if frames else (
-                np.zeros((0, C), object))
-            arrays = whole_arrays(found, product) if whole else projected_arrays(found, product)
-            if whole and C ** frames <= MAX_PATHS:
-                compare_arrays(arrays, truth)
+            product = solved.fixed_hessian_product(ks, labels, draft.blank, vector)
+            if C ** frames <= MAX_PATHS:
+                compare_arrays(whole_arrays(found, product), truth)
                 if truth.most_probable is not None:
                     scalars |= {"most_probable": truth.most_probable,
                                 "most_probable_log_prob": text(truth.most_probable_log_prob)}
-            scalars |= arrays if whole else {"projections": arrays}
+            if whole:
+                scalars |= whole_arrays(found, product)
+            else:
+                scalars["projections"] = projected_arrays(found, product)
         entry["flags"] = sorted({*draft.flags, *flags_of(draft, scalars)})
     return entry
 
