@@ -1,5 +1,6 @@
 """The published files: their schema, their sizes, their page, and that the generator writes them again."""
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -18,9 +19,24 @@ from tests.tools.vectors.flags import described
 
 VECTORS = Path(ctc_scratch.__file__).parent / "check" / "vectors"
 SCHEMA = json.loads((VECTORS / "v1" / "schema.json").read_text())
+DIGESTS = {
+    "toy": "f2710140b29014e9bab5aadcd99ad11fc159f0f7385729efcfced657ca56b158",
+    "core": "7ab1b1d7aabc79d67b54f6eceb07605aed2e087ae0e797de1852d63772326b94",
+    "hard": "e62cd127872c33524e728159621e5a5f3ed6dd321c6aa7ca4a0919b005bf0b44",
+    "long": "64d3b0eb3789ecd13244f040b38d88cd48ce25a5f12a0676de6c2a38a54ee2c2",
+    "reject": "92fdc1d6b5eda0ec5d350b501296ac18b4b1fb06b16014efea192718a67666eb",
+}
+"""SHA-256 of the published files of version 1."""
+
 FILES = {group: read_group(group) for group in GROUPS}
 CASES = load_cases()
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[-+]\d+)?")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_published_files_never_change(group):
+    """What is new goes into the folder of a new version."""
+    assert hashlib.sha256((VECTORS / "v1" / f"{group}.json").read_bytes()).hexdigest() == DIGESTS[group]
 
 
 @pytest.mark.parametrize("group", GROUPS)
