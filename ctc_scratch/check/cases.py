@@ -92,7 +92,7 @@ class Case:
         return self.target[:self.target_length]
 
     def expected(self, name: Name) -> NDArray[np.float64]:
-        """The published numbers of an array of answers: all its entries, row by row, or its projections."""
+        """The published numbers of an array of a valid case: its entries, row by row, or its projections."""
         return self.answers[name].ravel() if name in self.answers else self.answers["projections"][name]
 
     def observed(self, name: Name, array: NDArray) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from .files import GROUPS, VERSION, file_of
 FOLDER = Path(ctc_scratch.__file__).parent / "check" / "vectors" / f"v{VERSION}"
 
 parser = argparse.ArgumentParser(prog="python -m tests.tools.vectors", description=__doc__)
+# Without arguments, argparse looks for the empty list among the choices.
 parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], metavar="GROUP", help=", ".join(GROUPS))
 parser.add_argument("--to", type=Path, default=FOLDER, help="where to write (default: into the package)")
 arguments = parser.parse_args()
