@@ -62,7 +62,7 @@ def test_torch_reduces_batches(batch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("C, blank", [(3, 0), (3, 2), (28, 0)])
+@pytest.mark.parametrize("C, blank", [(3, 0), (28, 0)])
 def test_optax(C, blank):
     optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
     cases = [case for case in promised("toy", "core", "hard")
