@@ -419,7 +419,7 @@ def with_number(name, value, *place):
     (lambda: with_number("bias", torch.inf, 4), ValueError,
      r"bias\[c=4\] is inf; it must be finite, or -inf for probability 0"),
     (lambda: with_number("bias", -torch.inf), ValueError, r"bias is -inf in every class c=0\.\.10"),
-], ids=str)
+], ids=lambda value: value if isinstance(value, str) else "")
 def test_wrong_arguments_are_errors(monkeypatch, wrong, error, message):
     monkeypatch.setattr(linear, "solve", None)  # nothing is computed before
     with pytest.raises(error, match=message):
