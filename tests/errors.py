@@ -114,6 +114,24 @@ def for_jax(name, *args, **options):
 
 
 # What the library says, by the argument that is wrong.
+def in_torch(name: str, **options: Any) -> Any:
+    """The sum of a loss of `ctc_scratch.torch` for X and TARGETS, and the logits."""
+    import torch
+
+    import ctc_scratch.torch
+    logits = torch.from_numpy(X.copy()).requires_grad_()
+    given = [[[1, 2], [3, 4]], [8, 8], [2, 2]] if name == "ctc_loss_from_logits" else [TARGETS]
+    return getattr(ctc_scratch.torch, name)(logits, *given, **options).sum(), logits
+
+
+def second_derivative_in_torch(name: str, orders: int = 2, **options: Any) -> None:
+    import torch
+
+    value, logits = in_torch(name, **options)
+    for _ in range(orders):
+        value = torch.autograd.grad(value, logits, create_graph=True)[0].square().sum()
+
+
 LIBRARY: dict[str, list[Call]] = {
     "Targets": [
         Call("The target needs more frames (labels + repeats) than there are.",
@@ -308,6 +326,20 @@ LIBRARY: dict[str, list[Call]] = {
         Call("No labelling is to be drawn.",
              lambda: fisher_vp(X, X, samples=0, rng=np.random.default_rng(0)), ValueError,
              "samples must be at least 1, got 0", "Their spread falls as 1 / sqrt(samples)."),
+    ],
+    "In torch": [
+        Call("Infeasible targets are to raise an error, and to count as 0.",
+             lambda: in_torch("ctc_loss_from_logits", zero_infinity=True, infeasible="raise"), ValueError,
+             "zero_infinity=True and infeasible='raise' exclude each other", "Choose one of them."),
+        Call("A second derivative is taken of an objective.",
+             lambda: second_derivative_in_torch("focal_ctc_loss", power=1.0), NotImplementedError,
+             "focal_ctc_loss has no second derivative; ctc_loss, ctc_loss_from_logits and log_partition have "
+             "one",
+             "Leave out `create_graph`, or use one of these losses."),
+        Call("A third derivative is taken.",
+             lambda: second_derivative_in_torch("ctc_loss_from_logits", orders=3), NotImplementedError,
+             "the CTC loss has first and second derivatives here, but no third",
+             "Take differences of the second derivative."),
     ],
     "Decoders and metrics": [
         Call("The beam width is 0.", lambda: prefix_beam_search(X, beam_width=0), ValueError,
