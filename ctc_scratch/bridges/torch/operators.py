@@ -8,8 +8,6 @@ torch.compile and torch.export take them as they are; torch.func differentiates 
 larger batch of a batch of batches. They know no reduction. `eager` gets the same numbers in less time.
 """
 
-from __future__ import annotations
-
 from typing import Any, Callable, Optional, Tuple
 
 import torch
