@@ -127,7 +127,7 @@ EQUIVALENT = [Equivalent(path, before, after, reason) for path, entries in {
         ("while k + 8 <= stop:", ["while k + 8 < stop:"], "the last Eight is checked after the loop"),
         ("k, stop = r * C, (r + 1) * C", ["k, stop = r * C, (1) * C"],
          "the loop over single classes checks what the loop of Eights leaves out"),
-        ("past_cache = sequence.T * C * rows.itemsize > PAST_CACHE",
+        ("past_cache = wanted and sequence.T * C * rows.itemsize > PAST_CACHE",
          "*",
          "the same numbers are written in another way, or twice"),
     ],
