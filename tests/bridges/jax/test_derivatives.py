@@ -11,6 +11,7 @@ from tests.bridges.jax.conftest import both, total, value_and_grad
 from tests.conftest import assert_close
 
 
+@pytest.mark.slow
 @both
 def test_single_sequences_under_vmap(batch, compiled):
     found = compiled(jax.vmap(ours.ctc_loss_from_logits))(batch.x, *batch.given)
