@@ -1,1 +1,1 @@
-"""Bridges to torch and JAX: the losses of `ctc` in their training loops; imported only on demand."""
+"""Bridges to torch and JAX: the losses of `ctc` in their training loops. Loaded only on request."""

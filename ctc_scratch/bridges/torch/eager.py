@@ -1,7 +1,7 @@
-"""Loss and gradient without the operators' dispatch, which takes longer than a small problem does.
+"""The loss in eager mode, without the custom operators, whose dispatch takes longer than a small problem.
 
-A plain `autograd.Function`: in eager mode, which is neither compiled nor transformed by torch.func, it gets
-the numbers of the operators in less time. A second derivative is taken by the operators.
+Eager mode means: neither compiled nor transformed by torch.func. There a plain `autograd.Function` computes
+the same numbers as the operators in less time. Second derivatives are left to the operators.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ class EagerLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Optional[Tensor], ...]:
-        if torch.is_grad_enabled() or ctx.grad is None:  # if the graph has been freed, torch says so
+        if torch.is_grad_enabled() or ctx.grad is None:  # saved_tensors raises on a freed graph
             grad = _differentiable(upstream, *ctx.saved_tensors, ctx.options)
         else:
             grad = _scaled(ctx, upstream if upstream.dim() == 0 else upstream[:, None])
         return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), None, None, None, None
 
 
-# `Function.apply` without its Python part, which looks for torch.func; `loss_of` has done that already.
+# `Function.apply` without its Python part, which looks for transforms of torch.func; `loss_of` has done that.
 apply_eager_loss = super(torch.autograd.Function, EagerLoss).apply  # type: ignore[misc]
 
 
 def _scaled(ctx: Any, factor: Tensor) -> Tensor:
-    """The gradient times a factor, in the memory of the gradient if no other backward pass will need that."""
+    """The gradient times a factor, computed in place if no other backward pass will need the gradient."""
     if torch._C._are_functorch_transforms_active() or torch._C._autograd._get_current_graph_task_keep_graph():
         return ctx.grad * factor
     grad, ctx.grad = ctx.grad, None
@@ -52,7 +52,7 @@ def _scaled(ctx: Any, factor: Tensor) -> Tensor:
 
 
 def _differentiable(upstream: Tensor, scores: Tensor, *rest: Any) -> Tensor:
-    """The gradient as a function of `upstream` and of the scores that can be differentiated again."""
+    """The gradient, as a function of `upstream` and of the scores that autograd can differentiate again."""
     *problem, (blank, kind, infeasible, reduction) = rest
     _, grad = ctc_loss(scores.detach(), *problem, blank, kind, infeasible, True)
     factors = reduction_factors(problem[-1], reduction, grad)

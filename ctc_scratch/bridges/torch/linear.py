@@ -1,6 +1,6 @@
 """`linear_ctc_loss`: the CTC loss of an output layer, without the logits of all frames and classes in memory.
 
-`linear_chunks` computes losses and gradients; here they become a function of torch. There are two operators:
+`linear_chunks` computes losses and gradients; this file makes them differentiable in torch, by two operators:
 `linear_ctc_sum` returns a weighted sum of losses, and with it the gradients, which the backward pass only
 multiplies; `linear_ctc_each` returns the losses, and its backward pass calls the first one.
 """
@@ -17,7 +17,7 @@ from ...ctc.inputs.options import check_blank, check_choice, check_count
 from .linear_chunks import Gradients, check_values, dtype_of, solve
 
 CHUNK_BYTES = 2**24
-"""The memory for the logits of one chunk, by default: enough frames for fast matrix products."""
+"""The default memory for the logits of one chunk: enough frames for fast matrix products."""
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -62,14 +62,15 @@ def linear_ctc_loss(
     Raises
     ------
     ValueError, TypeError
-        If an argument has a wrong shape or type, a label is no class, or a number is NaN or infinite:
-        before anything is computed. ValueError, too, if logits overflow.
+        If an argument has a wrong shape or type, a label is not a class, or a number is NaN or infinite.
+        All this is checked before anything is computed. Also ValueError if logits overflow.
 
     Notes
     -----
-    Extra memory: `chunk_bytes`, O(T N U), and the gradients w.r.t. weight and hidden, which are computed
-    together with the loss and kept until the backward pass multiplies them. float16 and bfloat16 are computed
-    in float32, with a float32 copy of the weight. Padding and infeasible targets take no time.
+    Extra memory: `chunk_bytes`, O(T N U), and the gradients w.r.t. weight and hidden. These are computed
+    together with the loss and kept until the backward pass multiplies them; with reduction "none", they are
+    computed in the backward pass, which computes the logits again. float16 and bfloat16 are computed in
+    float32, with a float32 copy of the weight. Padding and infeasible targets take no time.
 
     Examples
     --------
@@ -148,7 +149,7 @@ def _multiply_gradients(ctx, slope, *slopes_of_gradients):
     if any(slope is not None for slope in slopes_of_gradients):
         raise NotImplementedError(
             "linear_ctc_loss has no second derivative: compute the logits, and use a loss that has one")
-    # First the product, then float16: so a scaled loss keeps small gradients from becoming 0.
+    # Multiply before rounding to float16, so that a scaled loss keeps small gradients from becoming 0.
     grads = [None if slope is None or dtype is None else (slope * grad).to(dtype)
              for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes)]
     return *grads, None, None, None, None, None
@@ -162,7 +163,7 @@ def linear_ctc_each(
     hidden: Tensor, weight: Tensor, bias: Optional[Tensor], targets: Tensor, input_lengths: Tensor,
     target_lengths: Tensor, *, blank: int, zero_infinity: bool, chunk_bytes: int,
 ) -> Tensor:
-    """The losses (N,)."""
+    """The losses (N,), without gradients, which the backward pass computes."""
     layer, batch = check_values(hidden, weight, bias, targets, input_lengths, target_lengths, blank)
     losses = solve(layer, batch, None, chunk_bytes)
     if zero_infinity:
@@ -194,7 +195,7 @@ linear_ctc_each.register_autograd(_compute_gradients, setup_context=_keep_inputs
 
 
 def _check_tensors(hidden: Any, weight: Any, bias: Any, targets: Any) -> None:
-    """An error unless types, shapes and devices fit; numbers and labels are checked by `_check_values`."""
+    """Raise an error unless types, shapes and devices fit; `check_values` checks numbers and labels."""
     named = {"hidden": hidden, "weight": weight, "bias": bias, "targets": targets}
     for name, tensor in named.items():
         if not isinstance(tensor, Tensor) and not (name == "bias" and tensor is None):

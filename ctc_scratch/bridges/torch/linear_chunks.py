@@ -1,23 +1,23 @@
-"""The CTC loss of an output layer from chunks of frames, so that all logits are never in memory at once.
+"""The CTC loss of an output layer, in chunks of frames, so that the logits are never all in memory at once.
 
 The layer turns the hidden state h (D,) of a frame into the logits W h + b. After the softmax over all C
 classes, the alignments of a target need only the blank and the classes of its labels: K <= U + 1 columns,
-which are not the same for all sequences. Frames are taken in chunks of R, each with all classes:
+which differ from sequence to sequence. Frames are taken in chunks of R, each with all classes:
 
     log_probs = log_softmax(h W^T + b)          (R, C), in one buffer for all chunks
     scores = log_probs in the target's columns  (R, K), kept for all frames
 
 `log_partition` finds ln p and the occupancy (T, N, K) from the scores. The gradient w.r.t. the logits of a
 frame is probs - occupancy (Graves 2006, eq. 16). In all other columns the occupancy is 0, so that their share
-of the gradients is known while the chunk is in the buffer; `weights` are the factors of the losses:
+of the gradients is computed while the chunk is in the buffer. With `weights`, the factors of the losses:
 
     rest = exp(log_probs), with 0 in the target's columns
     d_hidden = weights * (rest W),   d_weight += rest^T (weights * h),   d_bias += rest^T weights
 
-These are three large matrix products, as many as with logits in memory. In the target's columns, the small
-difference exp(scores) - occupancy is taken before the products, once the occupancy is known. With
-reduction="none" the weights are known only in the backward pass, which computes the logits again: four
-products.
+Forward and backward together take three large matrix products, as many as with logits in memory. In the
+target's columns, the small difference exp(scores) - occupancy is taken before the products, once the
+occupancy is known. With reduction="none" the weights are known only in the backward pass, which computes the
+logits again: four products.
 
 `linear` makes this a function that torch differentiates.
 """
@@ -54,7 +54,7 @@ class Batch(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The factor of each loss, and the gradients that are added up: None if they are not needed."""
+    """The factor of each loss, and the tensors to which gradients are added; None for those not needed."""
 
     weights: Tensor  # (N,)
     hidden: Tensor | None
@@ -70,7 +70,8 @@ def solve(layer: Layer, batch: Batch, gradients: Gradients | None, chunk_bytes: 
         assert isinstance(partition.log_z, np.ndarray) and partition.occupancy is not None
         possible = batch.fits & (partition.log_z > -np.inf)
         if gradients is not None:
-            if (possible != batch.fits).any():  # a bias of -inf closes every path: start again without them
+            if (possible != batch.fits).any():
+                # A bias of -inf has closed all paths of some sequences: start again without these.
                 for grad in gradients[1:]:
                     if grad is not None:
                         grad.zero_()
@@ -82,13 +83,13 @@ def solve(layer: Layer, batch: Batch, gradients: Gradients | None, chunk_bytes: 
 def _scores(layer: Layer, batch: Batch, gradients: Gradients | None, chunk_bytes: int) -> Tensor:
     """The log-probabilities (T, N, K + 1) of the columns of all targets; the last column is always 0.
 
-    It belongs to no target. Without it, a frame in which all columns of a target are -inf would be an error.
-    Adds to the gradients the share of all other classes.
+    The last column belongs to no target. Without it, a frame in which all columns of a target are -inf would
+    be an error. Also adds to the gradients the share of all other classes.
     """
     hidden, weight, bias = layer
     T, N, _ = hidden.shape
     K = max((len(columns) for columns in batch.columns), default=0)
-    padded = np.array([np.resize(classes, K) for classes in batch.columns], np.int64)  # resize repeats them
+    padded = np.array([np.resize(classes, K) for classes in batch.columns], np.int64)  # padded by repetition
     columns = torch.from_numpy(padded.reshape(N, K)).to(weight.device)
     scores = weight.new_zeros((T, N, K + 1))
     used = torch.from_numpy(np.arange(T)[:, None] < np.where(batch.fits, batch.lengths, 0))  # (T, N)
@@ -141,7 +142,7 @@ def _add_columns(
 
 
 def dtype_of(*tensors: Tensor | None) -> torch.dtype:
-    """The dtype of the computation."""
+    """The dtype of the computation: float64 if one of the tensors has it, else float32."""
     widest = any(tensor is not None and tensor.dtype == torch.float64 for tensor in tensors)
     return torch.float64 if widest else torch.float32
 
@@ -150,12 +151,12 @@ def check_values(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, input_lengths: Tensor,
     target_lengths: Tensor, blank: int,
 ) -> tuple[Layer, Batch]:
-    """The layer and the batch, whose every number is checked; padding may hold anything."""
+    """Check every number, apart from padding, which may hold anything; returns the layer and the batch."""
     T, N, _ = hidden.shape
     lengths = input_lengths.numpy().astype(np.intp)
     for n in np.flatnonzero((lengths < 0) | (lengths > T)).tolist():
         raise ValueError(f"input_lengths[{n}] is {lengths[n]}, hidden has {T} frames")
-    no_logits = np.empty((0, len(weight)), np.float32)  # the checks of targets ask for the number of classes
+    no_logits = np.empty((0, len(weight)), np.float32)  # only its number of classes is read
     frames = Frames(no_logits, no_logits, no_logits, lengths, 1, N, False, True, "logits")
     packed = check_targets(targets.cpu().numpy(), target_lengths.numpy(), frames, blank)
     if not _all_finite(hidden):

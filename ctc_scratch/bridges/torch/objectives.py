@@ -19,8 +19,8 @@ def log_partition(
 ) -> Tensor:
     """ln Z of any scores (T, N, C) or (T, C), where Z sums e^(total score) over the alignments of a target.
 
-    The derivative w.r.t. the scores is the occupancy, and there is a second derivative, too. A target without
-    alignments has ln Z = -inf, and a gradient of 0. `ctc_scratch.log_partition` says more; the other
+    The derivative w.r.t. the scores is the occupancy; there is also a second derivative. A target without
+    alignments has ln Z = -inf, and a gradient of 0. See `ctc_scratch.log_partition` for more; the other
     arguments and the type of the result are those of `ctc_loss`. With ln Z, new objectives can be written in
     torch: the CTC loss with a prior is -log_partition(log_probs - weight * log_prior, ...).
 
@@ -34,7 +34,10 @@ def log_partition(
 
 
 class Objective(torch.autograd.Function):
-    """The loss that `evaluate` returns for an array of logits, and its gradient, which it returns as well."""
+    """The loss and the gradient that `evaluate` returns for an array of logits.
+
+    `sequences` is the axis of the sequences, or None for a single one.
+    """
 
     @staticmethod
     def forward(logits: Tensor, evaluate: Callable[[NDArray], Any], name: str,
@@ -60,7 +63,7 @@ class Objective(torch.autograd.Function):
 
 
 class FirstDerivative(torch.autograd.Function):
-    """A gradient that is no constant, as autograd would otherwise take it for one, but has no derivative."""
+    """A gradient whose derivative is an error; without this, autograd would take it for a constant."""
 
     @staticmethod
     def forward(grad: Tensor, logits: Tensor, name: str) -> Tensor:
@@ -77,7 +80,7 @@ class FirstDerivative(torch.autograd.Function):
 
 
 def _for_tensors(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """An objective of the core as a function of tensors."""
+    """Make an objective of the core a function of tensors."""
 
     @functools.wraps(function)
     @torch.compiler.disable
@@ -89,10 +92,10 @@ def _for_tensors(function: Callable[..., Any]) -> Callable[..., Tensor]:
 
         return Objective.apply(logits, evaluate, function.__name__, sequences)[0]
 
-    objective.__doc__ = f"""`ctc_scratch.{function.__name__}` of tensors; see there for the arguments.
+    objective.__doc__ = f"""`ctc_scratch.{function.__name__}` for tensors; see there for the arguments.
 
-    Returns the loss as a tensor, whose first derivative is that of the objective. Arguments other than the
-    logits are constants, and may be tensors, arrays or lists.
+    Returns the loss as a tensor, with a first derivative but no second one. Arguments other than the logits
+    are constants, and may be tensors, arrays or lists.
     """
     return objective
 

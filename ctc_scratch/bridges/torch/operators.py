@@ -1,11 +1,12 @@
-"""The custom operators, each of which the next one differentiates.
+"""Custom operators of torch: the CTC loss, its first derivative, and its second derivative.
 
     ctc_loss           scores -> the loss (N,) of each sequence, and its gradient (T, N, C)
     ctc_loss_backward  upstream (N,), gradient, scores -> upstream * gradient
     ctc_loss_hvp       vectors (T, N, C), scores -> the Hessian of each loss times its vector
 
-torch.compile and torch.export take them as they are; torch.func differentiates them, and `vmap` makes one
-larger batch of a batch of batches. They know no reduction. `eager` gets the same numbers in less time.
+torch.compile and torch.export keep each as one node of the graph. torch.func differentiates them, and its
+`vmap` joins a batch of batches into one larger batch. Reductions are taken outside. `eager` computes the same
+numbers in less time.
 """
 
 from typing import Any, Callable, Optional, Tuple
@@ -82,7 +83,7 @@ def save_loss(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
 
 
 def differentiate_loss(ctx: Any, upstream: Optional[Tensor], _: Any) -> tuple[Optional[Tensor], ...]:
-    """upstream * gradient."""
+    """The derivative w.r.t. the scores: upstream * gradient."""
     if upstream is None:
         return (None,) * 8
     return _call(Backward, ctc_loss_backward)(upstream, *ctx.saved_tensors, ctx.blank, ctx.kind), *[None] * 7
@@ -94,9 +95,9 @@ def save_backward(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 
 def differentiate_backward(ctx: Any, vectors: Tensor) -> tuple[Optional[Tensor], ...]:
-    """<vectors, gradient> for each sequence, and upstream * Hessian * vectors.
+    """The derivatives w.r.t. upstream and scores: <vectors, gradient>, and upstream * Hessian * vectors.
 
-    The gradient is differentiated as a function of the scores: nothing is passed to the tensor that holds it.
+    The gradient is differentiated as a function of the scores; the tensor that holds it gets no derivative.
     """
     upstream, grad, scores, *problem = ctx.saved_tensors
     vectors = vectors.to(grad.dtype)
@@ -118,12 +119,12 @@ ctc_loss_hvp.register_autograd(refuse_third)
 
 
 # ---- torch.func --------------------------------------------------------------------------------------
-# Its transforms cannot differentiate an operator (pytorch issue 170834), but a Function that calls one.
-# Under vmap, B batches of N sequences become one batch of B N sequences.
+# Its transforms cannot differentiate an operator (pytorch issue 170834), but they can differentiate a
+# Function that calls one. Under vmap, B batches of N sequences become one batch of B N sequences.
 
 
 def batched(call: Callable[..., Any], axes: tuple[int, ...]) -> Callable[..., Any]:
-    """The vmap rule of a function whose tensor arguments have their N sequences at these axes."""
+    """The vmap rule of `call`, whose tensor arguments have their N sequences at `axes`."""
 
     def rule(info: Any, in_dims: tuple, *arguments: Any) -> tuple[Any, Any]:
         B = info.batch_size
@@ -140,7 +141,7 @@ def batched(call: Callable[..., Any], axes: tuple[int, ...]) -> Callable[..., An
 
 
 def _fold(tensor: Tensor, dim: Optional[int], axis: int, B: int) -> Tensor:
-    """A tensor with the batch of vmap at `dim`, or without one, with that batch as part of `axis`."""
+    """Join the axis `dim`, over which vmap maps, to `axis`; a tensor without it is first repeated B times."""
     if dim is None:
         tensor, dim = tensor.expand(B, *tensor.shape), 0
     return tensor.movedim(dim, axis).flatten(axis, axis + 1)
@@ -171,5 +172,5 @@ class HVP(torch.autograd.Function):
 
 
 def _call(function: type[torch.autograd.Function], operator: Callable[..., Any]) -> Callable[..., Any]:
-    """The function if torch.func is at work, else its operator."""
+    """What to call: the function under a transform of torch.func, else its operator."""
     return function.apply if torch._C._are_functorch_transforms_active() else operator

@@ -1,4 +1,4 @@
-"""Alignments and decoders of tensors, which are detached and made arrays once."""
+"""Alignments and decoders for tensors, which are detached and converted to arrays."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .tensors import to_arrays
 
 
 def _for_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of the core that takes tensors, too, and computes no gradient."""
+    """Make a function of the core accept tensors as well; no gradient passes through it."""
 
     @functools.wraps(function)
     @torch.compiler.disable
     def call(*arguments: Any, **options: Any) -> Any:
         return function(*to_arrays(arguments), **to_arrays(options))
 
-    call.__doc__ = f"""`ctc_scratch.{function.__name__}` of tensors; see there for arguments and results.
+    call.__doc__ = f"""`ctc_scratch.{function.__name__}` for tensors; see there for arguments and results.
 
     No gradient passes through it.
     """

@@ -1,4 +1,4 @@
-"""The core's answers about tensors: loss and gradient, and Hessian-vector products."""
+"""Calls of the core with tensors: loss and gradient, and Hessian-vector products."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...ctc.running.workspace import Workspace
 from .tensors import is_batch_first, to_array, to_tensor
 
 WORKSPACE = Workspace()
-"""Memory that calls leave to each other; threads may share it."""
+"""Memory that is reused from call to call; threads may share it."""
 
 
 class Options(NamedTuple):
-    """What is asked about scores and targets."""
+    """The options of a loss."""
 
     blank: int
     kind: str  # a key of NAMES
@@ -28,16 +28,16 @@ class Options(NamedTuple):
 
 
 NAMES = {"logits": "logits", "true": "log_probs", "torch": "log_probs", "scores": "scores"}
-"""What callers call the scores, by their kind.
+"""The name of the scores in error messages, for each kind of scores.
 
-"logits" are normalised by a softmax. The others are not, and their gradient is -occupancy; only that of
-"torch" is exp(log_probs) - occupancy, as in torch."""
+"logits" are normalised by a softmax; the other kinds are not. The gradient of "true" and "scores" is
+-occupancy; that of "torch" is exp(log_probs) - occupancy, as in torch."""
 
 
 def solve(
     scores: Tensor, targets: Tensor, frames: Tensor, labels: Tensor, options: Options, want_grad: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The loss of scores (T, N, C), and the gradient if that is wanted, laid out in memory as they are."""
+    """The loss of scores (T, N, C), and its gradient if wanted, in the memory layout of the scores."""
     blank, kind, infeasible, reduction = options
     batch_first = is_batch_first(scores)
     array, T, U = to_array(scores), to_array(frames), to_array(labels)
@@ -59,7 +59,7 @@ def solve(
 def _add_probabilities(grad: NDArray, log_probs: NDArray, frames: NDArray, weights: NDArray) -> None:
     """Add weight * exp(log_probs) to the gradients of all sequences that have a path."""
     for n, T in enumerate(frames.tolist()):
-        if grad[:1, n].any():  # the occupancy of the first frame
+        if grad[:1, n].any():  # without a path, the occupancy of the first frame is 0
             grad[:T, n] += weights[n] * np.exp(log_probs[:T, n])
 
 

@@ -15,7 +15,7 @@ HALVES = (torch.float16, torch.bfloat16)
 def computed_in(dtype: torch.dtype) -> torch.dtype:
     """The type in which a loss is computed and returned: float32 for half precision, else that of its input.
 
-    A sum of losses in half precision would have two or three digits.
+    In half precision, a sum of losses would keep only two or three digits.
     """
     return torch.float32 if dtype in HALVES else dtype
 
@@ -29,7 +29,7 @@ def to_array(tensor: Tensor) -> NDArray:
 
 
 def to_tensor(array: Any, scores: Tensor) -> Tensor:
-    """A loss or gradient of the core as a tensor on the device of the scores, of type `computed_in`."""
+    """A loss or gradient of the core as a tensor: on the device of the scores, in the type of `computed_in`."""
     dtype = np.float64 if scores.dtype == torch.float64 else np.float32
     tensor = torch.from_numpy(np.asarray(array, dtype))
     return tensor if scores.is_cpu else tensor.to(scores.device)
@@ -47,7 +47,7 @@ def to_arrays(values: Any) -> Any:
 
 
 def as_tensor(values: Any) -> Tensor:
-    """A tensor as it is; a list, tuple, array or number as a tensor."""
+    """Values as a tensor: a list, tuple, array or number is converted, a tensor is returned as it is."""
     if isinstance(values, Tensor):
         return values
     tensor = torch.as_tensor(values)
