@@ -1,1 +1,1 @@
-"""What the bridge to torch is worth in a training loop."""
+"""How much time and memory the bridge to torch saves in a training loop."""

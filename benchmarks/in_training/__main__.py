@@ -1,11 +1,11 @@
-"""What does our loss save in a torch training loop: of the loss alone, and of a whole training step?
+"""How much time does our loss save in a torch training loop: of the loss alone, and of a whole step?
 
     python -m benchmarks.in_training [--tables steps,curve] [--models linear,conv] [--rounds 5]
 
 The table *steps* has five networks on random features of 80 dimensions, in float32: a linear probe, a small
-convolutional network, and BiLSTMs. Each is trained with torch's loss, which is log_softmax and
-`torch.nn.CTCLoss`, and with `ctc_scratch.torch.ctc_loss_from_logits`. Before anything is timed, our loss and
-its gradient w.r.t. the logits are compared with torch's in float64.
+convolutional network, and BiLSTMs. Each is trained with torch's loss, which is log_softmax and `ctc_loss`,
+and with `ctc_scratch.torch.ctc_loss_from_logits`. Before anything is timed, our loss and its gradient w.r.t.
+the logits are compared with torch's in float64.
 
 The table *curve* trains a BiLSTM to read rows of 5 digits for 300 steps from one seed with either loss, in
 float64 and in float32, and compares the loss at every step.
@@ -25,11 +25,11 @@ from .steps import NETWORKS, SHAPES, steps_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.in_training")
-    parser.add_argument("--tables", default="steps,curve", help="default: both")
-    parser.add_argument("--models", default=",".join(NETWORKS), help="default: all five")
+    parser.add_argument("--tables", default="steps,curve", help="which tables (default: both)")
+    parser.add_argument("--models", default=",".join(NETWORKS), help="which networks (default: all five)")
     parser.add_argument("--threads", default="1,2", help="thread counts to measure (default: 1,2)")
-    parser.add_argument("--rounds", type=int, default=5, help="steps of each (default: 5)")
-    parser.add_argument("--quick", action="store_true", help="tiny problems, to see that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="timed steps with each loss (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="tiny problems, to see that all runs")
     options = parser.parse_args()
     print(f"{machine()}, torch {torch.__version__}\n")
     results: dict[str, Any] = {}

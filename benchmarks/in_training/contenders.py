@@ -1,4 +1,4 @@
-"""What both tables compare: torch's loss and ours, in a network that both train."""
+"""The two losses that both tables compare, torch's and ours, and the BiLSTM that both tables train."""
 
 from __future__ import annotations
 

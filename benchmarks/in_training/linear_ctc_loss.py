@@ -1,17 +1,17 @@
-"""How much time and memory do an output layer and the CTC loss take, with all logits and without them?
+"""How much time and memory does a step of output layer and CTC loss take, with and without all logits?
 
     python -m benchmarks.in_training.linear_ctc_loss [--tables accuracy,times,memory] [--threads 1,2]
                                                  [--shapes 1000x8x512x20000x100] [--rounds 5] [--seconds 60]
 
-Shapes are T x N x D x C x U. "torch" is F.linear, log_softmax, F.ctc_loss and backward, which keep logits
-(T, N, C) and more tensors of that shape. "ours" is `linear_ctc_loss` and backward, "ours, none" the same with
-reduction="none", which computes the logits twice. All compute the float32 gradients w.r.t. hidden states,
-weight and bias. The layer is a fresh one, or its bias makes the blank likely, as in most frames of a
-trained network.
+Shapes are T x N x D x C x U. "torch" is F.linear, log_softmax, F.ctc_loss and backward, which keep the
+logits (T, N, C) and other tensors of that shape. "ours" is `linear_ctc_loss` and backward, "ours, none" the
+same with reduction="none", which computes the logits twice. All compute the float32 gradients w.r.t. hidden
+states, weight and bias.
 
-First, losses and gradients are compared with those of torch in float64. Then the contenders take turns. Last,
-the peak memory of a step is measured, each time in a new process (see `tools/peak_memory.py`): beside hidden
-states, weight, bias and their gradients.
+First, losses and gradients are compared with those of torch in float64, for a fresh layer, and for one whose
+bias makes the blank likely, as in most frames of a trained network. Then the contenders take turns, with a
+fresh layer. Last, the peak memory of a step is measured, each time in a new process (see
+`tools/peak_memory.py`). It does not count hidden states, weight, bias and their gradients.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONTENDERS = ["torch", "ours", "ours, none"]
 
 
 class Step(NamedTuple):
-    """The arguments of the loss."""
+    """The arguments of the loss, of which the first three are the leaves."""
 
     hidden: Tensor
     weight: Tensor
@@ -50,7 +50,7 @@ class Step(NamedTuple):
     target_lengths: Tensor
 
     def run(self, name: str) -> float:
-        """The loss; gradients are in the leaves."""
+        """One step of the contender `name`: returns the loss; the leaves then have gradients."""
         for leaf in self[:3]:
             leaf.grad = None
         if name == "torch":
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--shapes", default=SHAPES, help=f"T x N x D x C x U (default: {SHAPES})")
     threads = ",".join(map(str, sorted({1, os.cpu_count() or 1})))
     parser.add_argument("--threads", default=threads, help=f"thread counts (default: {threads})")
-    parser.add_argument("--rounds", type=int, default=5, help="the least number of rounds (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="the smallest number of rounds (default: 5)")
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds per shape (default: 60)")
     parser.add_argument("--quick", action="store_true", help="a tiny problem, to see that it runs")
     options = parser.parse_args()
@@ -168,11 +168,11 @@ def peak_of(shape: tuple[int, ...], name: str) -> float:
 
 
 def peak(shape: tuple[int, ...], name: str) -> float:
-    """The peak memory of a step in megabytes, beside the leaves and their gradients; on one thread."""
+    """The peak memory of a step on one thread in megabytes, without the leaves and their gradients."""
     torch.set_num_threads(1)
     set_num_threads(1)
     made = step(shape)
-    made.run(name)  # loads all code
+    made.run(name)  # so that all code is loaded
     for leaf in made[:3]:
         leaf.grad = None
     Path("/proc/self/clear_refs").write_text("5")

@@ -20,14 +20,14 @@ from ..tools.harness import markdown, take_turns
 from .contenders import LOSSES, BiLSTM, Loss
 
 SHAPES = [(500, 16, 64, 100), (1500, 16, 500, 300)]  # T, N, C, U
-D = 80  # features per frame, as of log-mel filterbanks
+D = 80  # features per frame, as from log-mel filterbanks
 PARTS = ["network forward", "loss", "network backward", "Adam"]
 
 # ---- networks: (T, N, D) -> (T, N, C) ---------------------------------------------------------
 
 
 class Convolutional(nn.Module):
-    """Three convolutions over time, each of 5 frames and 128 channels."""
+    """Three convolutions over time, each 5 frames wide with 128 channels, and an output layer."""
 
     def __init__(self, D: int, C: int):
         super().__init__()
@@ -70,7 +70,7 @@ def step(network: nn.Module, optimiser: torch.optim.Optimizer, loss_of: Loss, ba
 
 
 def random_batch(shape: tuple[int, int, int, int]) -> tuple[torch.Tensor, ...]:
-    """Features (T, N, D), targets (N, U), and lengths (N,) of both: all sequences are full."""
+    """Features (T, N, D), targets (N, U), and lengths (N,) of both; nothing is padded."""
     T, N, C, U = shape
     generator = torch.Generator().manual_seed(0)
     return (torch.randn(T, N, D, generator=generator), torch.randint(1, C, (N, U), generator=generator),
