@@ -1,4 +1,4 @@
-"""One thread for torch, whose threads would wait for each other if other processes use the cores."""
+"""One thread for torch: several would wait for each other while other processes use the cores."""
 
 import pytest
 

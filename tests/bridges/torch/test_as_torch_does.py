@@ -1,7 +1,7 @@
-"""The equivalents of the tests that torch keeps for its CTC loss, with the cases that torch skips.
+"""The tests that torch has for its CTC loss, applied to ours, with the cases that torch skips.
 
-Torch skips or expects to fail: second derivatives, views that are not contiguous, and gradcheck with empty
-targets. None of them is skipped here.
+Torch skips second derivatives, views that are not contiguous, and gradcheck with empty targets, or expects
+them to fail. All of them are tested here.
 """
 
 import itertools
@@ -69,7 +69,7 @@ def test_long_targets():
 
 
 def test_a_target_of_critical_length():
-    """256 labels: a limit of cuDNN, where torch changes its implementation."""
+    """256 labels: too many for cuDNN, so that torch uses its own implementation on GPUs, too."""
     targets = torch.randint(1, 256, (256,), dtype=torch.int32)
     arguments = torch.randn(500, 1, 256), targets, torch.tensor(500), torch.tensor(256)
     assert_same(both(*arguments, reduction="sum"), 1e-3)
@@ -112,7 +112,7 @@ def test_without_a_batch_axis(reduction, module):
 
 
 def test_ragged_lengths():
-    """What torch compares with cuDNN."""
+    """The case in which torch compares its implementation with that of cuDNN."""
     targets, lengths = torch.randint(1, 20, (90,), dtype=torch.int32), torch.tensor([30, 25, 20, 15])
     logits, frames = torch.randn(70, 4, 20, dtype=torch.float64), torch.tensor([70, 65, 61, 60])
     assert_same(both(logits, targets, frames, lengths, upstream=torch.tensor(0.7).double()), 1e-12)
@@ -158,7 +158,7 @@ def test_operator_samples(dtype, atol):
 @pytest.mark.parametrize("fast_mode", [False, True], ids=["slow", "fast"])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_second_derivatives(reduction, fast_mode):
-    """Expected to fail in torch."""
+    """Torch expects this test to fail."""
     targets, U, frames = torch.tensor([[1, 1], [2, 0]]), [2, 1], [5, 4]
     logits = torch.randn(5, 2, 4, dtype=torch.float64, requires_grad=True)
     for loss in (
@@ -173,7 +173,7 @@ def test_second_derivatives(reduction, fast_mode):
 
 @pytest.mark.parametrize("form", ["transposed", "strided", "permuted", "expanded"])
 def test_views_that_are_not_contiguous(form):
-    """Skipped in torch. The gradient check includes second derivatives."""
+    """Torch skips this test. The gradient check includes second derivatives."""
     shape = dict(transposed=(2, 6, 4), strided=(12, 2, 8), permuted=(4, 2, 6), expanded=(6, 1, 4))[form]
     view = dict(transposed=lambda x: x.transpose(0, 1), strided=lambda x: x[::2, :, 1::2],
                 permuted=lambda x: x.permute(2, 1, 0), expanded=lambda x: x.expand(6, 2, 4))[form]

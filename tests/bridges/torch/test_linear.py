@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 
 
 def problem(T=20, N=4, D=6, C=11, U=5, *, dtype=torch.float64, bias=True, blank=0, seed=0):
-    """Ragged lengths; the first target is empty if there are several, and the second has repeats."""
+    """Random, with ragged lengths; the first target is empty if there are several, the second has repeats."""
     rng = torch.Generator().manual_seed(seed)
     hidden, weight, offset = (torch.randn(shape, generator=rng).to(dtype).requires_grad_()
                               for shape in ((T, N, D), (C, D), (C,)))
@@ -56,14 +56,14 @@ def torchs_loss(hidden, weight, bias, *arguments, **options):
 
 
 def loss_and_gradients(function, problem, upstream=1.7, **options):
-    """The loss and the gradients of all leaves of `upstream`, or of 1 to N times it, times the loss."""
+    """The loss, and the gradients of upstream * loss, or of the sum of upstream * (n + 1) * loss[n]."""
     loss = function(*problem, **options)
     slope = upstream * torch.arange(1.0, loss.numel() + 1).reshape(loss.shape).to(loss)
     return [loss.detach(), *torch.autograd.grad(loss, problem.leaves, slope)]
 
 
 def assert_equal_torchs(problem, tolerance, expected=None, **options):
-    """`expected` is what torch is asked instead, if that is another problem."""
+    """Compare with torch's loss of the same problem, or of `expected` if that is given."""
     ours = loss_and_gradients(linear_ctc_loss, problem, **options)
     options.pop("chunk_bytes", None)
     theirs = loss_and_gradients(torchs_loss, expected or problem, **options)
@@ -79,7 +79,7 @@ def assert_equal_torchs(problem, tolerance, expected=None, **options):
 @REDUCTIONS
 @pytest.mark.parametrize("frames", [1, 7, 1000])
 def test_loss_and_gradients_equal_torchs(dtype, reduction, frames):
-    """In chunks of one frame, in chunks of which the last is shorter, and in a single chunk."""
+    """With chunks of one frame; with chunks of which the last is shorter; with a single chunk."""
     chosen = problem(dtype=dtype, blank=3)
     bytes_per_frame = len(chosen.weight) * chosen.weight.element_size()
     assert_equal_torchs(chosen, TOLERANCE[dtype], reduction=reduction, chunk_bytes=frames * bytes_per_frame)
@@ -139,7 +139,7 @@ def test_gradcheck(reduction):
 
 
 @pytest.mark.slow
-def test_confident_networks_keep_their_digits():
+def test_gradients_of_confident_networks_are_accurate():
     """Where probs and occupancy are nearly equal, their difference is taken before sums over frames."""
     chosen = problem(4000, 1, 8, 50, 10, dtype=torch.float32)
     with torch.no_grad():
@@ -202,7 +202,7 @@ def test_a_bias_of_minus_infinity_closes_the_targets_that_need_its_class(reducti
 
 
 @pytest.mark.parametrize("T, N", [(0, 2), (3, 0)], ids=["no frames", "no sequences"])
-def test_nothing_to_read(T, N):
+def test_no_frames_or_no_sequences(T, N):
     chosen = problem(3, 2, U=1)
     empty = chosen._replace(hidden=torch.zeros(T, N, 6, dtype=torch.float64, requires_grad=True),
                             targets=chosen.targets[:N], input_lengths=torch.zeros(N).long(),
@@ -240,7 +240,7 @@ def test_the_graph_can_be_used_twice(reduction):
 
 @REDUCTIONS
 def test_a_second_derivative_is_an_error(reduction):
-    """Also where the first one is a part of another loss, which would have a gradient without it."""
+    """Even if the gradient is only one term of another loss, and the other terms can be differentiated."""
     chosen = problem()
     loss = linear_ctc_loss(*chosen, reduction=reduction).sum()
     grad, = torch.autograd.grad(loss, chosen.hidden, create_graph=True)
@@ -267,7 +267,7 @@ class Watch(TorchDispatchMode):
 
 @pytest.fixture
 def watch(monkeypatch):
-    """What happens inside `solve`, which the operators hide."""
+    """Watches the calls inside `solve`: from outside, operators hide them."""
     mode, solve = Watch(), linear.solve
 
     def watched(layer, *arguments):
@@ -301,7 +301,7 @@ def test_without_gradients_there_is_one_product(watch, reduction):
     assert not loss.requires_grad and watch.products == 1
 
 
-def test_losses_of_their_own_take_a_fourth_product_in_the_backward_pass(watch):
+def test_without_a_reduction_there_are_four_products(watch):
     losses = linear_ctc_loss(*problem(C=97), reduction="none")
     assert watch.products == 1
     losses.sum().backward()
@@ -336,7 +336,7 @@ def test_a_scaled_loss_keeps_small_gradients_in_float16():
 
 
 def test_autocast_computes_in_float32():
-    """A layer before the loss gives bfloat16; the loss takes that, and parameters in float32."""
+    """Under autocast, a layer returns bfloat16: the loss takes that together with float32 parameters."""
     chosen = problem(dtype=torch.float32)
     mixed = chosen._replace(hidden=chosen.hidden.detach().bfloat16().requires_grad_())
     outside = loss_and_gradients(linear_ctc_loss, mixed)
@@ -421,7 +421,7 @@ def with_number(name, value, *place):
     (lambda: with_number("bias", -torch.inf), ValueError, r"bias is -inf in every class c=0\.\.10"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_wrong_arguments_are_errors(monkeypatch, wrong, error, message):
-    monkeypatch.setattr(linear, "solve", None)  # nothing is computed before
+    monkeypatch.setattr(linear, "solve", None)  # an error comes before any computation
     with pytest.raises(error, match=message):
         linear_ctc_loss(*wrong())
 

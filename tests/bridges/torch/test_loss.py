@@ -39,7 +39,7 @@ def test_the_toy_problem():
 
 
 def test_both_conventions_have_the_same_logit_gradient(logits):
-    """They differ by exp(log_probs) only, which log_softmax takes out again."""
+    """They differ by exp(log_probs), which the backward pass of log_softmax removes."""
     true, native = (gradient(lambda x: ctc_loss(x.log_softmax(2), TARGETS, FRAMES, LABELS, gradient=kind),
                              logits) for kind in ("true", "torch"))
     assert_close(true, native, 1e-15, "logit gradient")
@@ -128,7 +128,7 @@ def test_any_upstream_gradient(logits, reduction, upstream):
 
 
 def test_a_graph_that_is_kept_can_be_used_again(logits):
-    """The saved gradient is multiplied in place only if nobody needs it any more."""
+    """The saved gradient is multiplied in place only if no later backward pass needs it."""
     loss = loss_of(logits, reduction="none")
     upstream = torch.tensor([0.5, 3.0]).double()
     expected = gradient(lambda x: loss_of(x, reduction="none"), logits, upstream)
@@ -156,7 +156,7 @@ def test_several_upstream_gradients_at_once(logits):
 
 
 def test_logits_of_batch_first_networks_are_not_copied(logits, monkeypatch):
-    """A transposed view is read where it is, and its gradient has its layout."""
+    """A transposed view is read in place, and its gradient has the same layout."""
     batch_first = logits.detach().transpose(0, 1).contiguous().requires_grad_()
     seen = []
     real = ctc.loss.solve_batch
@@ -170,7 +170,7 @@ def test_logits_of_batch_first_networks_are_not_copied(logits, monkeypatch):
 
 
 @pytest.mark.parametrize("needless", ["no_grad", "detached", "inference"])
-def test_no_gradient_is_computed_that_nobody_can_ask_for(logits, monkeypatch, needless):
+def test_no_gradient_is_computed_where_none_can_be_used(logits, monkeypatch, needless):
     wanted, real = [], ctc.loss.solve_batch
     monkeypatch.setattr("ctc_scratch.bridges.torch.solve.solve_batch", lambda *arguments, **options: (
         wanted.append(options["want_grad"]) or real(*arguments, **options)))
@@ -208,8 +208,8 @@ def test_errors_name_the_arguments_of_torch(logits):
         ctc_loss(logits * torch.nan, TARGETS, FRAMES, LABELS)
 
 
-def test_tensors_of_other_devices_are_copied_there_and_back(logits, monkeypatch):
-    """There is no other device here: a tensor that says it is elsewhere, and records where results go."""
+def test_results_are_moved_to_the_device_of_the_scores(logits, monkeypatch):
+    """With a stand-in for a tensor on another device, and a `Tensor.to` that records its argument."""
     from ctc_scratch.bridges.torch import tensors
     moved = []
     elsewhere = types.SimpleNamespace(dtype=torch.float32, is_cpu=False, device="cpu")

@@ -33,7 +33,7 @@ def random_problem(rng):
 
 
 def answer(loss, logits, upstream):
-    """The loss, and the gradient if the loss is finite; that of torch is NaN if it is not."""
+    """The loss, and the gradient where the loss is finite: elsewhere, torch's gradient is NaN."""
     x = logits.detach().requires_grad_()
     value = loss(x)
     finite = value.isfinite()

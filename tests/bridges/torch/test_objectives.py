@@ -62,7 +62,7 @@ def test_gradients_and_values(logits, name):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_second_derivative_raises(logits, name):
-    """It would be wrong if autograd took the gradient for a constant."""
+    """Otherwise autograd would take the gradient for a constant, and return a wrong derivative."""
     loss = getattr(ctc_scratch.torch, name)(logits, TARGETS, reduction="sum", **OPTIONS[name])
     grad, = torch.autograd.grad(loss, logits, create_graph=True)
     with pytest.raises(NotImplementedError, match=f"{name} has no second derivative"):

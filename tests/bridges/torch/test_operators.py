@@ -1,4 +1,4 @@
-"""The loss where torch takes programs apart: compile, export, torch.func, checkpoints, several processes."""
+"""The loss under torch.compile, export, torch.func and checkpoints, in threads and several processes."""
 
 import multiprocessing
 
@@ -116,7 +116,7 @@ def test_vmap_over_targets_and_lengths(rng):
 
 
 def test_second_derivatives_under_torch_func(logits):
-    """The Hessian by two reverse passes, against one of autograd."""
+    """The Hessian by two reverse passes, against that of autograd; a third derivative is an error."""
     hessian = torch.func.jacrev(torch.func.jacrev(loss_of))(logits.detach())
     assert_close(hessian, torch.autograd.functional.hessian(loss_of, logits), 1e-15, "Hessian")
     with pytest.raises(NotImplementedError, match="no third"):
@@ -137,7 +137,7 @@ def test_checkpoints_and_saved_tensor_hooks(logits):
 
 
 class Decoded(Dataset):
-    """Items that a loader's worker computes with the loss and a decoder."""
+    """A data set whose items are computed in a loader's worker, with the loss and a decoder."""
 
     def __len__(self):
         return 4

@@ -1,4 +1,4 @@
-"""Alignments and decoders of tensors, which the core alone would refuse."""
+"""Alignments and decoders of tensors that require a gradient, which the core refuses."""
 
 import numpy as np
 import pytest
