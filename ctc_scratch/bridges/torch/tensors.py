@@ -29,7 +29,7 @@ def to_array(tensor: Tensor) -> NDArray:
 
 
 def to_tensor(array: Any, scores: Tensor) -> Tensor:
-    """A loss or gradient of the core as a tensor: on the device of the scores, in the type of `computed_in`."""
+    """A loss or gradient of the core as a tensor, on the device of the scores, of type `computed_in`."""
     dtype = np.float64 if scores.dtype == torch.float64 else np.float32
     tensor = torch.from_numpy(np.asarray(array, dtype))
     return tensor if scores.is_cpu else tensor.to(scores.device)
