@@ -26,11 +26,11 @@ GROUPS, ARRAYS = get_args(Group), get_args(Name)
 VERSION = 1
 
 PROJECTIONS = 8
-"""A large array is published as its sums with the vectors of the seeds 1 to 8, of 8 bits."""
+"""A large array is published as its products with the generated vectors of seeds 1 to 8, 8 bits each."""
 
 
 def generate(seed: int, bits: int, count: int) -> NDArray[np.float64]:
-    """Numbers (count,) that any language can make: multiples of 1/64 of at most 2^(bits - 7).
+    """Pseudo-random numbers (count,), alike in any language: multiples of 1/64, at most 2^(bits - 7) in size.
 
     Number i is hashed from seed + i * 0x9E3779B9 by the last steps of MurmurHash3, modulo 2^32.
 
@@ -58,7 +58,7 @@ class Case:
 
     logits : (T, C) float64; only the first `logit_length` frames are used
     target : list of labels, of which only the first `target_length` are used
-    vector : (logit_length, C) float64, by which the Hessian is multiplied; None where there are no arrays
+    vector : (logit_length, C) float64, by which the Hessian is multiplied; None unless the case is valid
     result : "valid", "infeasible" (no alignment is possible) or "error" (the input must be refused)
     answers : numbers as floats or integers, arrays as float64 arrays, `projections` as arrays (8,)
     """
@@ -92,7 +92,7 @@ class Case:
         return self.target[:self.target_length]
 
     def expected(self, name: Name) -> NDArray[np.float64]:
-        """The published numbers of an array of a valid case: its entries, row by row, or its projections."""
+        """The published numbers for an array of a valid case: its entries, row by row, or its projections."""
         return self.answers[name].ravel() if name in self.answers else self.answers["projections"][name]
 
     def observed(self, name: Name, array: NDArray) -> NDArray[np.float64]:
@@ -105,7 +105,7 @@ class Batch:
     """Several cases side by side, and what each reduction makes of their losses.
 
     answers : the losses (N,) as "none", and "sum", "batchmean", "mean"; empty if the result is "infeasible"
-    alternatives : by policy, "raise": "error", and for "inf" and "zero" the same reductions
+    alternatives : if infeasible, by policy: "error" for "raise", the reductions for "inf" and for "zero"
     """
 
     id: str
@@ -127,7 +127,7 @@ class Batch:
 
 
 def read_group(group: Group, version: int = VERSION) -> dict[str, Any]:
-    """The file of a group, as `json` reads it: its cases, its batches, and the texts of its flags."""
+    """The file of a group as `json` reads it: cases, batches, and the meaning of each flag."""
     if group not in GROUPS:
         raise ValueError(f"group must be one of {', '.join(GROUPS)}, got {group!r}")
     path = files(__package__) / "vectors" / f"v{version}" / f"{group}.json"
@@ -135,13 +135,13 @@ def read_group(group: Group, version: int = VERSION) -> dict[str, Any]:
 
 
 def load_cases(*groups: Group, version: int = VERSION) -> list[Case]:
-    """The cases of some groups, or of all of them, in the order of the files."""
+    """The cases of the named groups, or of all groups if none is named, in the order of the files."""
     return [_case(group, entry) for group in groups or GROUPS
             for entry in read_group(group, version)["cases"]]
 
 
 def load_batches(*groups: Group, version: int = VERSION) -> list[Batch]:
-    """The batches of some groups, or of all of them; their members are cases of the same group."""
+    """The batches of the named groups, or of all if none is named; members are cases of the same group."""
     return [_batch(group, contents, entry) for group in groups or GROUPS
             for contents in [read_group(group, version)] for entry in contents["batches"]]
 

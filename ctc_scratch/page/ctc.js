@@ -7,7 +7,7 @@
 //     sum_s alpha_t(s) beta_t(s) = p(labels | x)
 //
 // Equation numbers are those of Graves et al., "Connectionist Temporal Classification", ICML 2006. The file is a
-// plain script: it defines `ctc`, runs in a browser or in Node, and needs nothing of either.
+// plain script: it defines `ctc`, runs in a browser or in Node, and calls nothing that only one of them has.
 
 const ctc = (() => {
   // ---- facts about labellings (labels.py) ------------------------------------------------------
@@ -50,7 +50,7 @@ const ctc = (() => {
 
   // ---- the recursion (reference.py) ------------------------------------------------------------
 
-  // ln y: the logits of every frame, shifted so that the row sums to 1 after exp.
+  // ln y: the logits of every frame, shifted so that the exp of each row sums to 1.
   function log_softmax(logits) {
     return logits.map((row) => {
       const top = row.reduce((a, b) => Math.max(a, b), -Infinity);

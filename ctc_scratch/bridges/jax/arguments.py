@@ -1,7 +1,7 @@
-"""Checks of what callers pass, made while JAX traces a function: shapes, types, and values that are known.
+"""Checks of the arguments, made while JAX traces a function: shapes, types, and values where they are known.
 
-The checks are those of `ctc`, with its messages: they run on stand-ins of the right shape and type. Where an
-array is traced, as inside `jit`, nothing is known of its values; see `solvers` for what becomes of bad ones.
+The checks are those of `ctc`, with its messages; they run on NumPy arrays of the same shape and type. While
+JAX traces an array, as inside `jit`, its values are not known; `solvers` says what happens to bad ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
     @property
     def each(self) -> tuple[jax.Array, ...]:
-        """What there is for each sequence besides its logits."""
+        """The targets and lengths: what each sequence has besides its logits."""
         return self.targets, self.logit_lengths, self.target_lengths
 
 
@@ -41,13 +41,13 @@ def check(
     logits: Any, targets: Any, logit_lengths: Any, target_lengths: Any, blank: Any, layout: Layout,
     what: str = "logits",
 ) -> Batch:
-    """Check the arguments, and convert them to arrays of JAX; half precision becomes float32."""
+    """Check the arguments and convert them to JAX arrays; half precision becomes float32."""
     logits = as_jax(logits, what)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"{what} must be floats, got an array of {logits.dtype}")
     targets = as_jax(targets, "targets")
     if targets.size == 0 and not jnp.issubdtype(targets.dtype, jnp.integer):
-        targets = targets.astype(jnp.int32)  # an empty list has no integers to tell its type
+        targets = targets.astype(jnp.int32)  # an empty list has no integers that would give it a type
     if logits.ndim in (2, 3) and targets.ndim != logits.ndim - 1:
         raise ValueError("targets must have shape " + ("(U,) for one sequence" if logits.ndim == 2 else
                          "(N, U), padded, with target_lengths (N,)") + f"; got {targets.shape}")
@@ -56,7 +56,7 @@ def check(
     N = targets.shape[:-1]
     if is_known(targets) and is_known(target_lengths):
         labels, used = stand_in(targets), stand_in(target_lengths)
-    else:  # no label is looked at
+    else:  # labels that are not known are not checked
         labels = zeros_like(targets)
         used = np.zeros(N, np.intp) if target_lengths is None else zeros_like(target_lengths)
     blank = check_batch(np.empty(logits.shape, np.float32), labels, stand_in(logit_lengths), used, blank,
@@ -91,7 +91,7 @@ def is_known(array: jax.Array | None) -> bool:
 
 
 def stand_in(array: jax.Array | None) -> np.ndarray | None:
-    """The array for NumPy, or zeros in its place if its values are not known."""
+    """The array in NumPy; zeros of its shape and type if its values are not known."""
     if array is None or is_known(array):
         return None if array is None else np.asarray(array)
     return zeros_like(array)

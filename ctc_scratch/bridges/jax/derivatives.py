@@ -1,14 +1,14 @@
-"""The derivatives of a solver, told to JAX: first and second order, forward and backward.
+"""The rules by which JAX differentiates a solver: first and second order, in forward and backward mode.
 
 Let L(x) be the value of one sequence with logits x, g its gradient and H its Hessian. JAX is given
 
     dL = <g, dx>        dg = H dx
 
 as rules for forward mode (`custom_jvp`). Both are linear in dx, and JAX obtains backward mode by transposing
-them. It can transpose the first; H dx is a callback, which it cannot. But H is symmetric, so the transpose is
-the same callback. The one public way to say so that also works under `vmap` is `lax.custom_linear_solve`:
-H dx is declared to be the solution of a symmetric linear system. Third derivatives, and second derivatives
-of objectives, raise an error while JAX traces.
+them. It can transpose <g, dx>, but not H dx, which is a callback. Since H is symmetric, the transpose is the
+same callback. The one public way to say this to JAX that also works under `vmap` is
+`lax.custom_linear_solve`: H dx is declared to be the solution of a symmetric linear system. Third
+derivatives, and second derivatives of objectives, raise an error while JAX traces.
 """
 
 from __future__ import annotations
@@ -56,19 +56,22 @@ def _values_and_gradients_jvp(solver, primals, tangents):
 
 
 def _along(solver: Solver, value: jax.Array, gradient: jax.Array, dx: jax.Array) -> jax.Array:
-    """<g, dx> of each sequence; 0 where the value is infinite, even if what follows multiplies it by inf."""
+    """<g, dx> of each sequence, or 0 where the value is infinite.
+
+    Since `where` chooses the 0, a cotangent of inf gives a gradient of 0 in backward mode, not NaN.
+    """
     frames = -3 if solver.layout == "TNC" else -2
     return jnp.where(jnp.isinf(value), 0, jnp.sum(gradient * dx, axis=(frames, -1)))
 
 
 def _product(solver: Solver, logits: jax.Array, batch: Arrays, dx: jax.Array) -> jax.Array:
-    """H dx, which JAX may transpose."""
+    """H dx, in a form that JAX can transpose."""
 
     def solve(_: Any, v: jax.Array) -> jax.Array:
         product, = _call(Callback(solver, "product"), (logits, *batch, v), ())
         return product
 
-    # JAX evaluates the left-hand side of the system only to differentiate it, and then it raises.
+    # JAX evaluates the left-hand side of the system only to differentiate it, and its derivative raises.
     return jax.lax.custom_linear_solve(partial(_no_third_derivative, logits), dx, solve, symmetric=True)
 
 
@@ -87,13 +90,13 @@ def _call(callback: Callback, batch: Arrays, shared: Arrays) -> Arrays:
     value = jax.ShapeDtypeStruct(targets.shape[:-1], logits.dtype)
     gradient = jax.ShapeDtypeStruct(logits.shape, logits.dtype)
     shapes = {"values": (value,), "gradients": (value, gradient), "product": (gradient,)}[callback.want]
-    # Sequences that are solved in one call have the same options.
+    # All sequences of one call share its options. Where there are some, vmap makes its calls one by one.
     method = "sequential" if shared else "broadcast_all"
     return jax.pure_callback(callback, shapes, batch, shared, vmap_method=method)
 
 
 def _tangent_of_logits(solver: Solver, tangents: Any) -> jax.Array:
-    """dx; an error if there is a tangent of anything but the logits."""
+    """The tangent dx of the logits; raises an error if any other argument has a tangent."""
     dx, *others = tangents
     for other in jax.tree.leaves(others, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero)):
         if not isinstance(other, SymbolicZero) and other.dtype != jax.dtypes.float0:

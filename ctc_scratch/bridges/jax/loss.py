@@ -84,25 +84,26 @@ def ctc_loss_from_logits(
 
     Returns
     -------
-    (N,) losses, or a scalar with another reduction and for one sequence; float64 for float64, else float32
+    (N,) losses; a scalar for one sequence, or with another reduction. float64 for float64, else float32
 
     Raises
     ------
     ValueError, TypeError
         While JAX traces the function, if a shape, a type or an option is wrong. Values are checked as well if
         they are known then, as labels and lengths are outside of `jit`. Nothing is raised later: logits that
-        are NaN or inf, and bad labels and lengths within `jit`, give a loss and a gradient of NaN.
+        are NaN or +inf, a frame with nothing but -inf, and bad labels and lengths within `jit` give a loss
+        and a gradient of NaN.
 
     Notes
     -----
     `grad`, `jvp`, `jacfwd`, `jacrev` and `hessian` can be nested up to the second derivative, with `jit` and
     `vmap` anywhere between them; a third derivative raises NotImplementedError. The loss is computed on the
-    CPU, by a callback, so on other devices the logits are copied there and back, and a batch that is sharded
-    is gathered.
+    CPU, by a callback; so on other devices the logits are copied to the CPU, and the gradient back, and a
+    sharded batch is gathered.
 
     On a machine with one core, calls from several Python threads at once can wait for each other forever,
-    since JAX hands over the arguments of a callback in a thread that may be busy (jax#24255). There, call
-    jax.config.update("jax_cpu_enable_async_dispatch", False) before anything else.
+    since JAX hands over the arguments of a callback in a thread that may be busy (jax#24255). On such a
+    machine, call jax.config.update("jax_cpu_enable_async_dispatch", False) before anything else.
 
     Examples
     --------
@@ -124,8 +125,8 @@ def log_partition(
 ) -> jax.Array:
     """ln Z of each sequence, where Z sums exp(total score) over all alignments; there is no softmax.
 
-    The arguments are those of `ctc_loss_from_logits`, and so are derivatives and bad values. The gradient is
-    the occupancy. Without alignments, ln Z is -inf and its gradient 0.
+    Arguments, derivatives, and the results for bad values are as for `ctc_loss_from_logits`. The gradient is
+    the occupancy. If there is no alignment, ln Z is -inf and its gradient is 0.
 
     >>> round(float(jnp.exp(log_partition(jnp.zeros((4, 3)), jnp.array([1, 2])))), 3)
     15.0

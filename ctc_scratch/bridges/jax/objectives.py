@@ -1,9 +1,9 @@
 """The objectives of `ctc.objectives` for JAX: each returns its loss (N,), and has a first derivative.
 
-Their arguments are those of the functions of the same name in `ctc`, with the differences that
-`ctc_loss_from_logits` has from `ctc_loss`: targets are padded, and a target that does not fit its frames
-gives "inf" (the default) or "zero". Options that are numbers or arrays may change from one step to the next
-without another compilation. They are constants: to differentiate w.r.t. them is an error.
+They differ from the functions of the same name in `ctc` as `ctc_loss_from_logits` differs from `ctc_loss`:
+targets are padded, and a target that does not fit its frames gives "inf" (the default) or "zero". Options
+that are numbers or arrays may change from one step to the next without another compilation. They are
+constants: differentiating w.r.t. them is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ONE_EACH = {"hypotheses": "K, U", "costs": "K"}
 
 
 def _for_jax(function: Callable[..., Any], *traceable: str, more: str = "") -> Callable[..., jax.Array]:
-    """A function of `ctc.objectives` for JAX; `traceable` names its options that are numbers or arrays."""
+    """The JAX version of a function of `ctc.objectives`; `traceable` names its numeric options."""
 
     def call(
         logits: ArrayLike, targets: ArrayLike, logit_lengths: ArrayLike | None = None,
@@ -36,7 +36,7 @@ def _for_jax(function: Callable[..., Any], *traceable: str, more: str = "") -> C
     ) -> jax.Array:
         check_options(reduction, infeasible)
         batch = check(logits, targets, logit_lengths, target_lengths, blank, layout)
-        # The function itself checks its options, in a call without sequences.
+        # The function checks its options itself, in a call with an empty batch.
         function(np.zeros((1, 0, batch.logits.shape[-1])), [],
                  **{name: _known(name, value) for name, value in options.items()})
         arrays = {name: as_jax(options[name], name) for name in traceable
@@ -56,13 +56,14 @@ def _for_jax(function: Callable[..., Any], *traceable: str, more: str = "") -> C
     call.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=parameters, return_annotation="jax.Array")
     call.__doc__ = (f"{inspect.cleandoc(function.__doc__ or '').splitlines()[0]}\n\n"
-                    f"`ctc_scratch.{function.__name__}` for JAX, which documents the arguments; returns the "
-                    f"loss.\n{more}See `ctc_scratch.bridges.jax.objectives` for what differs.")
+                    f"The JAX version of `ctc_scratch.{function.__name__}`, which documents the arguments.\n"
+                    f"Returns the loss alone.\n{more}"
+                    "See `ctc_scratch.bridges.jax.objectives` for what differs.")
     return call
 
 
 def _known(name: str, value: Any) -> Any:
-    """An option as its function takes it for a batch without sequences; if it is traced, any valid value."""
+    """The value of an option in that call with an empty batch; some valid value if it is traced."""
     if name in ONE_EACH:
         return None if value is None else []
     if name == "star":  # positions are checked with the targets, in the callback
@@ -99,7 +100,7 @@ focal_ctc_loss = _for_jax(objectives.focal_ctc_loss, "power")
 min_risk_ctc_loss = _for_jax(
     objectives.min_risk_ctc_loss, "hypotheses", "costs",
     more="Hypotheses are (N, K, U), padded with negative numbers, and costs (N, K). If there are fewer\n"
-         "than K, repeat one of them.\n")
+         "than K, repeat one of them with its cost.\n")
 prior_ctc_loss = _for_jax(objectives.prior_ctc_loss, "prior", "weight")
 star_ctc_loss = _for_jax(objectives.star_ctc_loss, "star_weight")
 topology_ctc_loss = _for_jax(objectives.topology_ctc_loss)

@@ -1,8 +1,8 @@
-"""What JAX calls back: NumPy arrays in, NumPy arrays out, from the functions of `ctc`.
+"""The callbacks that JAX calls: NumPy arrays in, NumPy arrays out, computed by the functions of `ctc`.
 
 Nothing in this file uses JAX: a callback that starts a JAX computation may wait forever for the thread that
-runs it. Nor may a callback raise. Shapes and types are checked before, in `arguments`; in a compiled function
-values are known only here, so a sequence that `ctc` refuses gets NaN, and the rest of its batch is solved.
+runs it. Nor may a callback raise. Shapes and types have been checked in `arguments`. In a compiled function,
+values are known only here; so a sequence that `ctc` refuses gets NaN, and the rest of its batch is solved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Want = Literal["values", "gradients", "product"]
 
 @dataclass(frozen=True)
 class Callback:
-    """A callback of JAX. Equal callbacks have the same hash, so JAX compiles a call of them only once.
+    """A solver as a callback of JAX; equal callbacks have equal hashes, so JAX compiles a call only once.
 
     want : "values" (*B,); "gradients", which are values and gradients in the shape of the logits; or
         "product", the Hessian of each value times a vector, in that shape
@@ -38,7 +38,7 @@ class Callback:
 
         batch : logits (*B, T, C), targets (*B, U), and so on; with "product" the last of them are vectors in
             the shape of the logits. In layout "TNC", the last axis of B comes after T
-        shared : what holds for all sequences
+        shared : the options that all sequences share
         """
         arrays, options = [np.asarray(array) for array in batch], [np.asarray(array) for array in shared]
         B = arrays[1].shape[:-1]
@@ -65,7 +65,7 @@ class Callback:
         return tuple(array.swapaxes(-2, -3) if swap and array.ndim > len(B) else array for array in shaped)
 
     def _solve(self, batch: list[NDArray], options: list[NDArray], layout: Layout) -> Results | None:
-        """Solve a batch (N,), in the type of its logits; None if `ctc` refuses it."""
+        """The results for a batch (N,), in the type of its logits; None if `ctc` refuses it."""
         try:
             if self.want == "product":
                 results: Results = self.solver.product(layout, *batch)
@@ -103,9 +103,9 @@ class CTCLoss(Solver):
     name = "ctc_loss"
 
     def value_and_gradient(self, layout, logits, targets, logit_lengths, target_lengths):
-        found = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=self.blank, infeasible="inf",
-                         layout=layout)
-        return found.loss, found.grad
+        result = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=self.blank, infeasible="inf",
+                          layout=layout)
+        return result.loss, result.grad
 
     def product(self, layout, logits, targets, logit_lengths, target_lengths, vectors):
         return ctc_loss_hvp(logits, targets, vectors, logit_lengths, target_lengths, blank=self.blank,
@@ -116,7 +116,7 @@ class CTCLoss(Solver):
 class PaddedCTCLoss(CTCLoss):
     """The CTC loss from logits (N, T, C), targets (N, U), and which frames and labels are padding.
 
-    Padding between other frames is moved to their end, and its gradient is 0.
+    Padded frames are moved to the end of their sequence; their gradient is 0.
     """
 
     def value_and_gradient(self, layout, logits, targets, frame_is_padding, label_is_padding):
@@ -152,9 +152,9 @@ class LogPartition(Solver):
     name = "log_partition"
 
     def value_and_gradient(self, layout, scores, targets, logit_lengths, target_lengths):
-        found = log_partition(scores, targets, logit_lengths, target_lengths, blank=self.blank, layout=layout,
-                              want="occupancy")
-        return found.log_z, found.occupancy
+        result = log_partition(scores, targets, logit_lengths, target_lengths, blank=self.blank,
+                               layout=layout, want="occupancy")
+        return result.log_z, result.occupancy
 
     def product(self, layout, scores, targets, logit_lengths, target_lengths, vectors):
         return log_partition_hvp(scores, targets, vectors, logit_lengths, target_lengths, blank=self.blank,
@@ -179,14 +179,14 @@ class Objective(Solver):
         return self.function.__name__
 
     def value_and_gradient(self, layout, logits, targets, logit_lengths, target_lengths, *options):
-        found = self.function(logits, targets, logit_lengths, target_lengths, **dict(self.fixed),
-                              **{name: as_option(name, array) for name, array in zip(self.given, options)},
-                              blank=self.blank, infeasible="inf", layout=layout)
-        return found.loss, found.grad
+        result = self.function(logits, targets, logit_lengths, target_lengths, **dict(self.fixed),
+                               **{name: as_option(name, array) for name, array in zip(self.given, options)},
+                               blank=self.blank, infeasible="inf", layout=layout)
+        return result.loss, result.grad
 
 
 def as_option(name: str, array: NDArray) -> Any:
-    """An option of an objective, as its function takes it, from an array.
+    """Convert an array to the form in which the function of an objective takes the option.
 
     A prior in float32 sums to 1 only to rounding, so it is divided by its sum. Hypotheses (N, K, U) have
     negative numbers as padding.

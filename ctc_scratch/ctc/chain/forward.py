@@ -3,8 +3,8 @@
 Rows of states begin with two zeros: state s has index s + 2. `shares` (3, S + 2) has the share of each move
 into the frame, at the index of the state that the move leaves.
 
-Loops over states index slices from 0 on, because only then does the compiler turn them into vector
-instructions: it cannot rule out that an index such as lo - 1 is negative and counts from the end.
+Loops over states run over slices that are indexed from 0, because the compiler turns only such loops into
+vector instructions: an index such as lo - 1 might be negative for all it knows, and count from the end.
 """
 
 from ...compiled.bits import LN2, bits_of_float64, float64_from_bits
@@ -13,7 +13,7 @@ from ..exact.pairs import COUNT_BIAS, COUNT_BITS, FRACTION, ONE
 
 ROOT_HALF = 0.7071067811865476
 LEAST = 2.0**-1000
-"""Smaller shares get the logarithm of this one, which changes an entropy by less than 1e-298."""
+"""For smaller shares, the logarithm of LEAST is used, which changes an entropy by less than 1e-298."""
 
 
 @part
@@ -24,7 +24,7 @@ def not_tiny(x):
 
 @part
 def clear_ends(after, lo, hi):
-    """Zeros for the two states on either side of lo..hi-1, which the next frame reads."""
+    """Set to zero the two states on either side of lo..hi-1, which the next frame reads."""
     after[lo] = after[lo + 1] = 0.0
     for s in range(hi + 2, min(hi + 4, after.shape[0])):
         after[s] = 0.0
@@ -82,7 +82,7 @@ def add_values(weights, values, slots, lo, hi, out):
 
 @part
 def sum_of(x):
-    """The sum of a row, in four parts, because each addition waits for the one before it."""
+    """The sum of a row, as four sums side by side, since each addition waits for the one before it."""
     n, a, b, c, d = x.shape[0], 0.0, 0.0, 0.0, 0.0
     for s in range(0, n - 3, 4):
         a, b, c, d = a + x[s], b + x[s + 1], c + x[s + 2], d + x[s + 3]
@@ -95,8 +95,8 @@ def sum_of(x):
 def centre(values, occupancy, terms, out):
     """out = values - their mean under occupancy.
 
-    The mean is taken twice. The first may be off by a rounding error of the values; the second is the mean of
-    what is left, which is small where the occupancy of a class is nearly 1, and known to all its digits.
+    The mean is taken twice. Where the occupancy of one class is nearly 1, what is left of its value may be as
+    small as the rounding error of the first mean. The second, of what is left, removes this error.
     """
     for k in range(occupancy.shape[0]):
         terms[k] = occupancy[k] * values[k]

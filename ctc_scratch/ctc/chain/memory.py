@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..exact.flags import kernel
 
 BUDGET = 64 * 2**20
-"""Bytes of shares, gamma and means that may be kept at a time; above it, checkpoints are kept instead."""
+"""How many bytes of shares, gamma and means may be kept at a time: a block has as many frames as fit."""
 
 
 class Weights(NamedTuple):
@@ -26,7 +26,7 @@ class Weights(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """The arrays to fill, zeros at first; an array without rows is not asked for."""
+    """The arrays to fill, zeros at first; an array without rows is not computed."""
 
     occupancy: NDArray  # (T, K) the sum of gamma over the states of each column
     covariance: NDArray  # (T, K) the sum of cov over the states of each column; until then the centred v
@@ -45,7 +45,7 @@ class Memory(NamedTuple):
     leaving: NDArray  # (S + 2,) the mean of r at the end of each label, then its reciprocal
     moves: NDArray  # (3, S + 2) w of the moves into a frame
     joints: NDArray  # (2, 2, S + 4) joint of a frame and of the next, in turn
-    entered: NDArray  # (2, S + 4) joint of a frame, its labels times the weight of entering them
+    entered: NDArray  # (2, S + 4) joint of a frame; for labels, times the weight of entering them
     ends: NDArray  # (J, 2, S + 4) joint at the last frame of each block
     starts: NDArray  # (J, 2, S + 2) gamma and mean at the frame before each block
     row: NDArray  # (2, K) emissions of a frame as pairs, or occupancy

@@ -29,11 +29,11 @@ def enter_labels(joint, enter, lo, hi, entered):
 
 @part
 def moves_out(joint, entered, states, lo, hi, shares, beta):
-    """For the states lo..hi-1, fill beta, which is a sum over moves, and the share of each move in it.
+    """Fill beta, a sum over the moves out of a state, and the share of each move, for the states lo..hi-1.
 
     joint : (2, S + 4) of the frame that the moves lead to
     entered : `joint` after `enter_labels`, for the moves step and skip
-    shares : (3, S + 2), filled: stay, step, skip; zeros for a state from which no path can finish
+    shares : (3, S + 2), filled, for stay, step and skip; zeros for a state from which no path can finish
     beta : (2, S + 4), filled
     """
     # All of these slices begin with state lo, so that the loop below compiles to vector instructions.

@@ -1,6 +1,7 @@
 """`posterior`: gamma, entropy and covariances of one sequence, from the scores of all classes.
 
-The kernels in `sweep` see only the classes that the target uses, one column each; this file translates.
+The kernels in `sweep` see only the blank and the labels of the target, one column each; this file converts
+classes to columns, and back.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from .sweep import sweep
 class Posterior(NamedTuple):
     """The posterior over the alignments of one target; arrays that were not asked for are None.
 
-    log_z : ln Z, the logarithm of the sum of e^(total log-weight) over all alignments; without any it is
-        -inf, and all else is 0
+    log_z : ln Z, the logarithm of the sum of e^(total log-weight) over all alignments; if there are none, it
+        is -inf, and everything else is 0
     occupancy : (T, C) the posterior of class c at frame t, d log_z / d scores
     covariance : (T, C) the covariance of V with "class c at frame t": the Hessian of log_z times the values
     gamma : (T, S) the posterior of state s at frame t
     xi : (T + 1, 3, S) the posterior of being in state s at frame t - 1 and making move m (stay, step, skip)
         into frame t. Before frame 0 a path is in state 0. xi[T, 0], a stay after the last frame, is the end.
     entropy : of the distribution over alignments [nats]
-    leaving : (U,) the mean of `leave` at the last frame of each label; zeros without an alignment
+    leaving : (U,) the mean of `leave` at the last frame of each label
     """
 
     log_z: float
@@ -49,7 +50,7 @@ def posterior(
     moves: NDArray[np.float64] | None = None, leave: NDArray[np.float64] | None = None,
     want: Collection[str] = (), budget: int = BUDGET, workspace: Workspace | None = None,
 ) -> Posterior:
-    """The posterior over the alignments of labels (U,) under scores (T, C), which are both checked already.
+    """The posterior over the alignments of labels (U,) under scores (T, C); neither is checked here.
 
     The weight of an alignment is e^(the sum of its scores), times e^enter[t] for each label that it enters
     at frame t.
@@ -61,18 +62,18 @@ def posterior(
     enter : (T,) log-weight of entering a label at frame t; -inf is legal
     star : positions from 0 to U, and a log-weight w <= 0. The blank state at these positions also emits every
         other class c, with weight e^(w + scores[t, c]).
-    values, moves, leave : what V is the sum of; any of them asks for the covariance with V
+    values, moves, leave : the terms of V; if any of them is given, the covariance with V is computed
         values : (T, C) finite v, for the class at each frame
         moves : (T + 1, 3, S) w, for each move; laid out as `xi`
         leave : (T,) r > 0, for each label that ends at frame t: r[t] / leaving[u]; not with `moves`
     want : which of "gamma", "xi" and "entropy" to compute
-    budget : how many bytes of shares may be kept at a time
-    workspace : memory that is kept from one sequence of a batch to the next
+    budget : how many bytes of shares, gamma and means may be kept at a time
+    workspace : memory that the sequences of a batch use in turn
 
     Notes
     -----
-    O(T U) time. Besides arguments and results, O(T min(U, C)) memory and `budget` bytes, or those of sqrt(T)
-    frames if they are more.
+    O(T U) time. Besides arguments and results, O(T min(U, C)) memory and `budget` bytes, or what sqrt(T)
+    frames need if that is more.
     """
     T, C = scores.shape
     S = 2 * len(labels) + 1

@@ -1,4 +1,4 @@
-"""The states of one target and the moves between them: those of CTC, or with some of them forbidden or added.
+"""The states of one target and the moves between them, which may be fewer or more than those of CTC.
 
 Arrays of states are those of `exact`: state 2u is blank u, state 2u + 1 is label u, S = 2U + 1.
 """
@@ -19,7 +19,7 @@ class Topology(NamedTuple):
     skip : whether the blank between two labels that differ may be left out
     stay_on_labels : whether a label may last longer than one frame
     collapse : whether repeats of a label are merged; if not, each frame of a label is a label of its own, so
-        labels last one frame, and equal neighbours need no blank between them
+        labels last one frame, and equal neighbours may stand without a blank between them
     """
 
     skip: bool = True
@@ -42,9 +42,9 @@ class States(NamedTuple):
 def states_in(
     T: int, labels: NDArray[np.intp], topology: Topology = PLAIN
 ) -> tuple[States, NDArray[np.intp]]:
-    """The states of labels (U,) in T frames, and the labels (K - 1,) whose scores are columns 1 to K - 1.
+    """The states of labels (U,) in T frames, and the distinct labels (K - 1,), which have columns 1 to K - 1.
 
-    Equal labels share a column. Windows may be empty if the labels do not fit.
+    Windows may be empty if the labels do not fit.
     """
     U = len(labels)
     used, columns = np.unique(labels, return_inverse=True)
@@ -54,7 +54,7 @@ def states_in(
     stays, skips = np.ones(2 * U + 1), np.zeros(2 * U + 3)
     stays[1::2] = topology.stay_on_labels and merged
     skips[3:2 * U + 1:2] = topology.skip * ((labels[1:] != labels[:-1]) | (not merged))
-    # The windows are those of all moves. With some forbidden they are too wide, which does no harm.
+    # The windows assume that all moves are allowed. If some are not, they are too wide, which does no harm.
     first_frames = np.arange(U)
     if merged:
         find_first_frames(labels, first_frames)

@@ -1,8 +1,8 @@
 """The passes over one sequence: backward for shares, forward for gamma, backward for covariances.
 
 Frame t belongs to block t // B. `Memory.shares` holds the shares of one block at a time. The first backward
-pass ends with those of block 0; each later pass computes the shares of every other block again before it uses
-them.
+pass ends with those of block 0. A later pass computes the shares of a block again, unless they are the ones
+that the array still holds.
 """
 
 import math
@@ -37,8 +37,8 @@ def clear(memory):
 def shares_of_block(weights, states, memory, j):
     """Fill memory.shares with block j, whose last joint is memory.ends[j].
 
-    The joint of the frame before the block is left in memory.joints. Before block 0, that is Z, at the blank
-    in which every path is before the first frame.
+    The joint of the frame before the block is left in memory.joints. Before block 0 that is Z, in the first
+    blank: there every path is before the first frame.
     """
     T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
     end = min(T, (j + 1) * B)
@@ -77,7 +77,7 @@ def backward_pass(weights, states, memory):
 
 @part
 def forward_block(weights, states, memory, outputs, j, first_time, with_means):
-    """Fill memory.gamma with block j, if `with_means` memory.mean too; if `first_time`, also the outputs."""
+    """Fill memory.gamma for block j; if `with_means`, also memory.mean; if `first_time`, also the outputs."""
     T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
     memory.gamma[0], memory.mean[0] = memory.starts[j, 0], memory.starts[j, 1]
     for t in range(j * B, min(T, (j + 1) * B)):
@@ -122,7 +122,10 @@ def add_leaving(gamma, shares, r, lo, hi, leaving):
 
 @part
 def end_leaving(weights, states, memory, outputs):
-    """Complete the means of r with the end in the last label, copy them, and leave their reciprocals."""
+    """Complete the means of r, copy them to the outputs, and replace them by their reciprocals.
+
+    What is missing is the posterior of ending in the last label, which is no move, times r of the last frame.
+    """
     T, S = states.windows.shape[0] - 1, states.slots.shape[0]
     leaving, blocks = memory.leaving, (T + memory.shares.shape[0] - 1) // memory.shares.shape[0]
     leaving[S] += weights.leave[T - 1] * memory.gamma[T - (blocks - 1) * memory.shares.shape[0], S]
@@ -134,7 +137,7 @@ def end_leaving(weights, states, memory, outputs):
 
 @part
 def moves_into(weights, states, memory, t):
-    """w (3, S + 2) of the moves into frame t: weights.moves[t], or r / (mean of r) for labels that end."""
+    """w (3, S + 2) of the moves into frame t: weights.moves[t], or r / (mean of r) where a label ends."""
     if weights.moves.shape[0] > 0:
         return weights.moves[t]
     if t > 0:
@@ -151,7 +154,7 @@ def moves_into(weights, states, memory, t):
 
 @part
 def covariance_block(weights, states, memory, outputs, j):
-    """Fill outputs.covariance for block j, and leave B of the frame before the block in memory.rest."""
+    """Fill outputs.covariance for block j, and leave B_t(s) of the frame before the block in memory.rest."""
     T, B = states.windows.shape[0] - 1, memory.shares.shape[0]
     for t in range(min(T, (j + 1) * B) - 1, j * B - 1, -1):
         k, covariance = t - j * B, outputs.covariance[t]
@@ -261,7 +264,7 @@ def sweep(weights, states, memory, outputs):
 
 @part
 def next_block(weights, states, memory, j):
-    """Go on from block j - 1, if there is one: its last row is where block j starts; then the shares of j."""
+    """Prepare block j after block j - 1: copy the rows at which it starts, and compute its shares."""
     if j > 0:
         B = memory.shares.shape[0]
         memory.starts[j, 0], memory.starts[j, 1] = memory.gamma[B], memory.mean[B]

@@ -23,10 +23,10 @@ def bayes_risk_ctc_loss(
 ) -> ObjectiveResult:
     """-(1 / U) sum over labels u of ln (sum over t of r_t M_u(t)), the Bayes-risk CTC loss.
 
-    M_u(t) is the probability of the alignments whose label u ends at frame t, and r_t their weight, called
-    the risk: frames with a high r are favoured. One that falls with t favours labels that end early. For each
-    label the sum of M_u(t) over t is p(target | x), so r = 1 gives plain CTC. A target without labels has the
-    loss of plain CTC.
+    M_u(t) is the probability of the alignments whose label u ends at frame t, and r_t is their weight, called
+    the risk: frames with a high r are favoured. A risk that falls with t favours labels that end early. For
+    each label, the sum of M_u(t) over t is p(target | x), so r = 1 gives plain CTC. A target without labels
+    has the loss of plain CTC.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def bayes_risk_ctc_loss(
     of r / R_u, with r taken at the end of label u.
 
     M_u(t) is summed over the moves out of the label: step, skip, and the end after the last frame. ESPnet
-    instead subtracts the paths that stay from all paths, and that difference cancels where staying is likely.
+    instead subtracts the paths that stay from all paths, which loses digits where staying is likely.
     O(T U) time and memory.
 
     References
@@ -78,7 +78,7 @@ def bayes_risk_ctc_loss(
                   infeasible=infeasible, layout=layout)
     lengths = sorted(set(batch.frames.lengths.tolist()))
     if risk is None:
-        with np.errstate(over="ignore", under="ignore"):  # such a weight is refused
+        with np.errstate(over="ignore", under="ignore"):  # a risk of inf or 0 is refused
             risks = {T: _check_risk(np.exp(-weight * np.arange(T) / max(T, 1)), T) for T in lengths}
     else:
         risks = {T: _check_risk(risk(T) if callable(risk) else risk, T, callable(risk)) for T in lengths}
@@ -86,18 +86,18 @@ def bayes_risk_ctc_loss(
     def objective(log_probs, labels, n):
         T, U = len(log_probs), len(labels)
         if U == 0:
-            found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace)
-            return -found.log_z, -found.occupancy
-        found = posterior(log_probs, labels, batch.blank, leave=risks[T], workspace=batch.workspace)
-        if found.log_z == -np.inf:
-            return np.inf, found.occupancy
-        return -found.log_z - np.log(found.leaving).mean(), -(found.occupancy + found.covariance / U)
+            result = posterior(log_probs, labels, batch.blank, workspace=batch.workspace)
+            return -result.log_z, -result.occupancy
+        result = posterior(log_probs, labels, batch.blank, leave=risks[T], workspace=batch.workspace)
+        if result.log_z == -np.inf:
+            return np.inf, result.occupancy
+        return -result.log_z - np.log(result.leaving).mean(), -(result.occupancy + result.covariance / U)
 
     return solve(objective, batch)
 
 
 def _check_risk(risk: ArrayLike, T: int, exact: bool = True) -> NDArray[np.float64]:
-    """Check the risk of a sequence of T frames, and return T numbers; with `exact` there must be no more."""
+    """Check the risk for a sequence of T frames and return T numbers; if `exact`, it must have no more."""
     array = as_array(risk, "risk")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"risk must be real numbers, got an array of {array.dtype}")
