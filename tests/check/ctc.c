@@ -1,9 +1,9 @@
-/* CTC in C, as simple as possible: solves problems that it reads as numbers, in log space.
+/* CTC in C, as simple as possible: reads problems as numbers, and solves them in log space.
  *
  * input, for each problem:   T C U blank   U labels   T * C logits (-inf is a number)
- * output, a line for each:   loss   ln Z   T * C numbers of the gradient   T * S numbers of gamma
+ * output, one line for each:   loss   ln Z   T * C numbers of the gradient   T * S numbers of gamma
  *
- * The recursion is that of ctc_scratch/ctc/reference.py. Lengths, labels and values are trusted.
+ * The recursion is that of ctc_scratch/ctc/reference.py. The input is not checked.
  */
 #include <math.h>
 #include <stdio.h>

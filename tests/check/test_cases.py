@@ -16,7 +16,7 @@ from ctc_scratch.check.cases import (
 
 
 def in_plain_python(seed, bits, count):
-    """The generator as the page of the vectors states it."""
+    """The generator, written as the page of the vectors describes it."""
     for i in range(count):
         x = (seed + i * 0x9E3779B9) % 2**32
         x = (x ^ (x >> 16)) * 0x85EBCA6B % 2**32
@@ -63,7 +63,7 @@ def test_cases_are_arrays_of_the_stated_shapes():
             assert isinstance(case.answers["alignments"], int) and isinstance(case.answers["loss"], float)
 
 
-def test_members_of_batches_are_padded_with_what_is_asked_for():
+def test_batches_are_padded_with_the_given_number():
     batch = next(batch for batch in load_batches("core") if "Ragged" in batch.flags)
     logits, lengths = batch.padded(7.0)
     assert logits.shape == (max(lengths), len(batch.members), batch.members[0].logits.shape[1])

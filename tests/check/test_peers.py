@@ -1,6 +1,6 @@
-"""The test vectors in torch and optax, in float64: the files are right for others, too.
+"""torch and optax against the test vectors, in float64: other implementations agree with the files.
 
-torch is asked for what it promises: targets that fit, at least one frame, and no logit of -inf.
+Only problems that torch promises to solve are used: targets that fit, at least one frame, no logit of -inf.
 """
 
 import numpy as np
@@ -49,7 +49,7 @@ def test_torch(groups):
 @pytest.mark.parametrize("batch", [batch for batch in load_batches() if "NoPath" not in {
     flag for case in batch.members for flag in case.flags}], ids=lambda batch: batch.id)
 def test_torch_reduces_batches(batch):
-    """Its "mean" is ours, and zero_infinity=True is the policy "zero"."""
+    """In torch, "mean" is the same as ours, and zero_infinity=True is the policy "zero"."""
     logits, lengths = batch.padded(0.0)
     expected = batch.alternatives["zero"] if batch.alternatives else batch.answers
     for reduction in ("none", "sum", "mean"):
@@ -58,7 +58,7 @@ def test_torch_reduces_batches(batch):
         assert_close(losses, expected[reduction], 1e-10, f"{reduction} of {batch.id}")
 
 
-# ---- optax, which compiles for every shape; so cases of the same C and blank are padded to one batch
+# ---- optax, which is compiled anew for every shape; so cases of one C and blank are padded to one batch
 
 
 @pytest.mark.slow
@@ -69,13 +69,13 @@ def test_optax(C, blank):
              if (case.logits.shape[1], case.blank) == (C, blank)]
     T, U = max(case.logit_length for case in cases), max(1, *(case.target_length for case in cases))
     logits, targets = np.zeros((len(cases), T, C)), np.zeros((len(cases), U), np.int32)
-    frames, places = np.ones((len(cases), T)), np.ones((len(cases), U))  # 1 where there is padding
+    frame_padding, label_padding = np.ones((len(cases), T)), np.ones((len(cases), U))
     for n, case in enumerate(cases):
-        logits[n, :case.logit_length], frames[n, :case.logit_length] = case.used_logits, 0
-        targets[n, :case.target_length], places[n, :case.target_length] = case.used_target, 0
+        logits[n, :case.logit_length], frame_padding[n, :case.logit_length] = case.used_logits, 0
+        targets[n, :case.target_length], label_padding[n, :case.target_length] = case.used_target, 0
 
     def total(logits):
-        losses = optax.ctc_loss(logits, frames, targets, places, blank_id=blank)
+        losses = optax.ctc_loss(logits, frame_padding, targets, label_padding, blank_id=blank)
         return losses.sum(), losses
 
     with jax.enable_x64(True):

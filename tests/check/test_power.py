@@ -1,4 +1,4 @@
-"""Wrong twins of the reference: for each, the small vectors hold a case that it gets wrong."""
+"""The small test vectors find mistakes: every broken twin of the reference gets one of them wrong."""
 
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,7 @@ from ctc_scratch.ctc import reference
 SOURCE = Path(reference.__file__).read_text(encoding="utf-8")
 CASES = [case for case in load_cases("toy", "core") if case.result != "error" and case.logits.size <= 16]
 
-# Lines of the reference.
+# Code of the reference.
 SKIPS, EXT = "skips = can_skip(ext)", "ext = extend(labels, blank)"
 START, MOVES = "log_alpha[0, :2] = log_probs[0, ext[:2]]", "log_add(stay, step, skip) + log_probs"
 END = "float(np.logaddexp.reduce(forward(log_probs, labels, blank)[-1, -2:]))"
@@ -21,7 +21,7 @@ LOSS = "0.0 - log_likelihood(log_probs, labels, blank)"
 GRAD = "np.exp(log_probs) - occupancy(log_probs, labels, blank)"
 OCCUPANCY = "np.add.at(posterior.T, extend(labels, blank), gamma(log_probs, labels, blank).T)"
 
-# What becomes of a line in each twin.
+# For each twin, which code of the reference is replaced, and by what.
 TWINS = {
     "skips equal labels": (SKIPS, "skips = np.arange(len(ext)) % 2 == 1"),
     "never skips": (SKIPS, "skips = np.zeros(len(ext), bool)"),
@@ -38,7 +38,7 @@ TWINS = {
     "best path for the sum": (MOVES, "np.maximum.reduce([stay, step, skip]) + log_probs"),
     "sign of the gradient": (GRAD, "occupancy(log_probs, labels, blank) - np.exp(log_probs)"),
     "gradient w.r.t. log-probs": (GRAD, "-occupancy(log_probs, labels, blank)"),
-    "occupancy overwritten at repeats": (
+    "occupancy overwritten, not summed": (
         OCCUPANCY, "posterior.T[extend(labels, blank)] = gamma(log_probs, labels, blank).T"),
     "softmax left in an infeasible sample": ("loss, np.zeros_like(logits)", "loss, np.exp(log_probs)"),
     "no softmax": ("log_probs = log_softmax(logits)", "log_probs = logits"),

@@ -1,7 +1,8 @@
-"""Every rung of the ladder against the test vectors: enumeration, reference, kernels, exact, certified.
+"""All implementations of the package against the test vectors, from enumeration to the certified kernels.
 
-The kernels in linear space promise the loss to 1e-12 of itself. Log space loses digits where the loss is
-small, since ln p is a difference of large numbers there. Gradients and posteriors have small absolute errors.
+The kernels in linear space promise a relative error of the loss of at most 1e-12. Log space loses digits
+where the loss is small, since ln p is a difference of large numbers there. For gradients and posteriors, the
+absolute error is bounded.
 """
 
 import numpy as np
@@ -30,7 +31,7 @@ def cells(case):
 
 
 def some(cases, most):
-    """A parameter for the cases of at most `most` cells, and a slow one for the others."""
+    """Run a test on the cases of at most `most` cells and, marked slow, on all the others."""
     return pytest.mark.parametrize("cases", [
         pytest.param([case for case in cases if cells(case) <= most], id="small"),
         pytest.param([case for case in cases if cells(case) > most], id="large", marks=pytest.mark.slow)])
@@ -38,12 +39,12 @@ def some(cases, most):
 
 def assert_loss(loss, case, rtol, atol):
     expected = case.answers["loss"]
-    allowed = rtol * min(expected, 1e9) + atol  # which may not be inf
+    allowed = rtol * min(expected, 1e9) + atol  # finite, even where the loss is inf
     assert_close(loss, expected, allowed, f"loss of {case.id}")
 
 
 def assert_array(name, array, case, atol):
-    """Projections of large arrays are sums of many errors, with weights of up to 2."""
+    """Compare an array with the published one; a projection may err more, as a sum of many errors."""
     expected = case.expected(name)
     scale = 1 if name in case.answers else max(1.0, np.abs(expected).max())
     assert_close(case.observed(name, array), expected, atol * scale, f"{name} of {case.id}")
@@ -137,7 +138,7 @@ def test_bad_input_is_refused(case, infeasible):
                                   if case.result == "valid" and {"Padding", "MustAccept"} & {*case.flags}],
                          ids=lambda case: case.id)
 def test_padding_is_not_read(case):
-    """The case as published, with its padding, and with worse padding."""
+    """Each case with its published padding, and with padding of NaN."""
     worse = np.where(np.arange(len(case.logits))[:, None] < case.logit_length, case.logits, np.nan)
     for logits in (case.logits, worse):
         result = ctc_loss(logits[:, None], np.array([case.target]), [case.logit_length], [case.target_length],

@@ -1,4 +1,4 @@
-"""The test vectors in other languages: `ctc.js` in Node, and `ctc.c`, which gcc compiles here."""
+"""Programs in other languages against the test vectors: `ctc.js` in Node, and `ctc.c`, compiled by gcc."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_a_missing_program_skips_a_test_but_not_in_ci(monkeypatch):
 
 
 def in_node(script, *groups):
-    """(how many numbers were compared, faults) of the runner."""
+    """Run `runner.mjs`: how many numbers it compared, and a list of the faults."""
     answer = json.loads(run([find_program("node"), str(HERE / "runner.mjs"), str(script),
                              str(PACKAGE / "check" / "vectors" / "v1"), *groups]))
     return answer["compared"], answer["faults"]
@@ -83,7 +83,7 @@ def test_a_page_can_hold_the_javascript():
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    """The compiled program."""
+    """The path of the program that gcc makes of `ctc.c`."""
     path = tmp_path_factory.mktemp("c") / "ctc"
     run([find_program("gcc"), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(path),
          str(HERE / "ctc.c"), "-lm"])

@@ -1,4 +1,4 @@
-"""The published files: their schema, their sizes, their page, and that the generator writes them again."""
+"""The published files: their schema, sizes and page, and that the generator still writes the same files."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[-+]\d+)?")
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_published_files_never_change(group):
-    """What is new goes into the folder of a new version."""
+    """Corrections and additions go into the folder of a new version."""
     assert hashlib.sha256((VECTORS / "v1" / f"{group}.json").read_bytes()).hexdigest() == DIGESTS[group]
 
 
@@ -54,7 +54,7 @@ def test_the_schema_notices_mistakes():
     assert faults(contents, SCHEMA) == ["$.cases[0]: required"]
 
 
-def test_there_are_many_cases_in_little_space():
+def test_there_are_at_least_400_cases_in_4_megabytes():
     assert len(CASES) >= 400 and len({case.id for case in CASES}) == len(CASES)
     assert sum(path.stat().st_size for path in (VECTORS / "v1").glob("*.json")) <= 4e6
 
@@ -67,7 +67,7 @@ def test_the_page_counts_the_cases_and_names_every_field():
     assert {name for name in fields if f"`{name}`" not in page} == set()
 
 
-def test_flags_are_explained_once_and_alike_everywhere():
+def test_flags_are_explained_alike_in_all_files():
     for contents in FILES.values():
         used = {flag for entry in contents["cases"] + contents["batches"] for flag in entry["flags"]}
         assert contents["flags"] == described(used)
@@ -99,8 +99,8 @@ def test_answers_are_decimal_strings_of_40_digits():
     assert max(lengths) == 40 and lengths[40] > lengths.total() / 2
 
 
-def test_every_situation_is_there():
-    """How many cases have each flag, and how long the longest are, without those that must be refused."""
+def test_every_situation_has_cases():
+    """Cases that must be refused do not count."""
     solved = [case for case in CASES if case.result != "error"]
     counts = Counter(flag for case in solved for flag in case.flags)
     assert min(counts[flag] for flag in (
@@ -117,7 +117,7 @@ def test_every_situation_is_there():
     *(pytest.param(group, 400, marks=pytest.mark.slow) for group in ("core", "hard", "reject")),
     pytest.param("long", 1000, marks=pytest.mark.slow)])
 def test_the_generator_gives_the_committed_cases(group, most):
-    """Drafts of at most `most` logits; the rest takes minutes."""
+    """Only cases of at most `most` logits are generated; all of them would take minutes."""
     committed = {entry["id"]: entry for entry in FILES[group]["cases"]}
     cases, _ = entries(group, lambda draft, name: draft.ks.size <= most)
     assert [case["id"] for case in cases if case != committed[case["id"]]] == []
@@ -137,7 +137,7 @@ VALID = [case for case in CASES if case.result == "valid"]
     *(pytest.param(case, marks=pytest.mark.slow) for case in VALID
       if 500 < case.logit_length * case.target_length < 10_000)], ids=lambda case: case.id)
 def test_another_implementation_gives_the_same_digits(case):
-    """`truth` computes with other numbers, by another program, after a softmax."""
+    """`truth` uses other code and other numbers (mpmath), and applies the softmax first."""
     entry = next(entry for entry in FILES[case.group]["cases"] if entry["id"] == case.id)
     with mp.workprec(256):
         published = mpf(entry["answers"]["loss"])

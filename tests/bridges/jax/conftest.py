@@ -1,4 +1,4 @@
-"""Batches with padding, in the arguments of optax and in ours; float64 in JAX."""
+"""Fixtures: batches with padding, as arguments of optax and as ours, and float64 in JAX."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 both = pytest.mark.parametrize("compiled", [pytest.param(lambda function: function, id="eager"),
                                             pytest.param(jax.jit, id="jit")])
-"""A test that gets `jax.jit` once, and a function that changes nothing once."""
+"""Run a test twice: with functions as they are, and with functions compiled by `jax.jit`."""
 
 
 class Batch:
@@ -52,7 +52,7 @@ def x64():
 
 
 def total(function):
-    """The sum of what a function returns."""
+    """A function that returns the sum of the values of another."""
     return lambda x: function(x).sum()
 
 

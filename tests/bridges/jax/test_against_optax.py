@@ -1,4 +1,4 @@
-"""The tests that optax keeps for its CTC loss, and parity with optax on random batches."""
+"""The tests of optax for its own CTC loss, applied to ours, and equality with optax on random batches."""
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,7 @@ def test_repeats_in_the_fewest_frames(compiled, rng):
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["right-padded", "gaps"])
 def test_loss_and_gradient_equal_optax(make_batch, rng, x64, gaps):
-    """Padded frames may stand anywhere: both libraries pass over them."""
+    """Padded frames may stand anywhere, because both libraries skip them."""
     batch = make_batch(T=30, N=20, C=6, U=14, labels=2, blank=5, dtype=np.float64)
     padding, labels, label_padding = batch.paddings
     if gaps:
@@ -78,7 +78,7 @@ def test_loss_and_gradient_equal_optax(make_batch, rng, x64, gaps):
 
 
 def test_second_derivatives_equal_optax(make_batch, x64):
-    """The Hessian in four ways, which need its products and their transpose, alone and under vmap."""
+    """The Hessian in four ways, by products with it and their transposes, with and without vmap."""
     batch = make_batch(T=4, N=2, C=3, U=2, ragged=False, dtype=np.float64)
     padding = np.zeros((2, 4))
     padding[1, 1] = 1  # a gap

@@ -1,4 +1,4 @@
-"""Every transformation of JAX: grad, jvp, second order, jit, vmap, checkpoint, scan; against the core."""
+"""The transformations of JAX against the core: grad, jvp, second order, jit, vmap, checkpoint, scan."""
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,7 @@ def test_products_equal_the_core(batch, rng, x64, compiled, layout):
 @pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["none", "sum", "batchmean", "mean"])
 def test_reductions_equal_the_core(batch, x64, reduction):
-    """In float64, where central differences of the loss confirm the gradient."""
+    """Loss and gradient in float64; central differences of the loss confirm the gradient."""
     x = batch.x.astype(np.float64)
     expected = core.ctc_loss(x, *batch.given, reduction=reduction, layout="NTC")
     function = jax.jit(
@@ -107,8 +107,8 @@ def test_a_third_derivative_is_an_error(batch, compiled):
 
 @pytest.mark.slow
 @both
-def test_infeasible_targets_have_the_gradient_zero(batch, compiled):
-    """Whatever is made of the infinite loss: its square, exp(-loss) or a mean."""
+def test_infeasible_targets_have_a_gradient_of_zero(batch, compiled):
+    """Also where the infinite loss is processed further: its square, exp(-loss), a mean."""
     targets, lengths, target_lengths = batch.given
     lengths[1], targets[1, :2], target_lengths[1] = 2, 1, 2  # two equal labels need three frames
     expected = core.ctc_loss(batch.x, *batch.given, layout="NTC", infeasible="inf")
@@ -134,7 +134,7 @@ def test_infeasible_targets_have_the_gradient_zero(batch, compiled):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bfloat16", "float16"])
 def test_half_precision(batch, dtype):
-    """Computed as float32; the gradient is rounded to the type of the logits."""
+    """The loss is computed as float32; the gradient is rounded to the type of the logits."""
     x = jnp.asarray(batch.x, dtype)
     loss, grad = jax.jit(value_and_grad(lambda x: ours.ctc_loss(x, *batch.paddings)))(x)
     expected = core.ctc_loss(np.asarray(x, np.float32), *batch.given, layout="NTC")

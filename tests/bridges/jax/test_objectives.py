@@ -84,7 +84,7 @@ def test_second_derivatives_are_an_error(batch, compiled, case):
 
 @both
 def test_options_are_constants(batch, compiled):
-    """A gradient w.r.t. the weight is refused; one that the caller has stopped is not."""
+    """A gradient w.r.t. the weight is an error, but not a weight that went through `stop_gradient`."""
 
     def loss(x, weight):
         return ours.delay_ctc_loss(x, *batch.given, weight=weight, layout="NTC").sum()

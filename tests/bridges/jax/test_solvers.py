@@ -1,4 +1,4 @@
-"""What is computed in callbacks: bad values become NaN, and every shape of a batch is solved as one batch."""
+"""The callbacks: bad values give NaN, and a batch of any shape is solved as one batch."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from tests.conftest import assert_close
 
 
 def test_the_results_do_not_depend_on_how_the_batch_is_shaped(batch):
-    """(2, 2) sequences, as after vmap, in both layouts; equal callbacks share what JAX has compiled."""
+    """A batch of shape (2, 2), as after vmap, in both layouts; equal callbacks compare and hash equal."""
     arrays = batch.x, *batch.given
     loss, grad = Callback(CTCLoss(0, "NTC"), "gradients")(arrays, ())
     square = [array.reshape(2, 2, *array.shape[1:]) for array in arrays]
@@ -27,7 +27,7 @@ def test_the_results_do_not_depend_on_how_the_batch_is_shaped(batch):
 @pytest.mark.parametrize("layout", ["TNC", "NTC"])
 @pytest.mark.parametrize("bad", ["logit", "frame", "label", "logit_length", "target_length"])
 def test_bad_values_within_jit_give_nan(batch, layout, bad):
-    """Loss, gradient and curvature of the sequence that holds them, and of no other."""
+    """NaN in loss, gradient and curvature of the sequence with the bad value, and of no other."""
 
     @jax.jit
     def derivatives(x, *given):
