@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...ctc.hessian import ctc_loss_hvp, log_partition_hvp
 from ...ctc.inputs.frames import Layout
-from ...ctc.loss import ctc_loss
+from ...ctc.loss import ctc_loss, solve_batch
 from ...ctc.partition import log_partition
 
 Results = tuple[NDArray, ...]
@@ -43,8 +43,7 @@ class Callback:
         arrays, options = [np.asarray(array) for array in batch], [np.asarray(array) for array in shared]
         B = arrays[1].shape[:-1]
         results = self._solve(arrays, options, self.solver.layout) if len(B) == 1 else None
-        results = results or self._solve_flat(arrays, options, B)
-        return results[:1] if self.want == "values" else results
+        return results or self._solve_flat(arrays, options, B)
 
     def _solve_flat(self, batch: list[NDArray], options: list[NDArray], B: tuple[int, ...]) -> Results:
         """Solve a batch of any shape B as one batch (N, T, C); sequences that `ctc` refuses get NaN."""
@@ -56,7 +55,8 @@ class Callback:
         results = self._solve(flat, options, "NTC")
         if results is None:
             nan = np.full_like(flat[0], np.nan)
-            results = (nan,) if self.want == "product" else (nan[:, 0, 0].copy(), nan)
+            value = np.full(N, np.nan, flat[0].dtype)
+            results = {"values": (value,), "gradients": (value, nan), "product": (nan,)}[self.want]
             for n in range(N):
                 alone = self._solve([array[n:n + 1] for array in flat], options, "NTC") or ()
                 for result, part in zip(results, alone):
@@ -67,10 +67,12 @@ class Callback:
     def _solve(self, batch: list[NDArray], options: list[NDArray], layout: Layout) -> Results | None:
         """The results for a batch (N,), in the type of its logits; None if `ctc` refuses it."""
         try:
-            if self.want == "product":
-                results: Results = self.solver.product(layout, *batch)
-            else:
+            if self.want == "values":
+                results: Results = (np.asarray(self.solver.value(layout, *batch, *options)),)
+            elif self.want == "gradients":
                 results = self.solver.value_and_gradient(layout, *batch, *options)
+            else:
+                results = self.solver.product(layout, *batch)
         except (ValueError, TypeError):
             return None
         return tuple(result.astype(batch[0].dtype, copy=False) for result in results)
@@ -89,6 +91,10 @@ class Solver:
     def name(self) -> str:
         raise NotImplementedError
 
+    def value(self, layout: Layout, *batch: Any) -> NDArray:
+        """The values (N,), without gradients if there is a quicker way to them."""
+        return self.value_and_gradient(layout, *batch)[0]
+
     def value_and_gradient(self, layout: Layout, *batch: Any) -> Results:
         raise NotImplementedError
 
@@ -101,6 +107,10 @@ class CTCLoss(Solver):
     """The CTC loss; inf for a target that does not fit its frames."""
 
     name = "ctc_loss"
+
+    def value(self, layout, logits, targets, logit_lengths, target_lengths):
+        return solve_batch(logits, targets, logit_lengths, target_lengths, blank=self.blank, reduction="none",
+                           infeasible="inf", layout=layout, want_grad=False).loss
 
     def value_and_gradient(self, layout, logits, targets, logit_lengths, target_lengths):
         result = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=self.blank, infeasible="inf",
@@ -118,6 +128,10 @@ class PaddedCTCLoss(CTCLoss):
 
     Padded frames are moved to the end of their sequence; their gradient is 0.
     """
+
+    def value(self, layout, logits, targets, frame_is_padding, label_is_padding):
+        order, lengths = _order(frame_is_padding), _lengths(frame_is_padding, label_is_padding)
+        return super().value(layout, _move(logits, order), targets, *lengths)
 
     def value_and_gradient(self, layout, logits, targets, frame_is_padding, label_is_padding):
         order, lengths = _order(frame_is_padding), _lengths(frame_is_padding, label_is_padding)
@@ -150,6 +164,11 @@ class LogPartition(Solver):
     """ln Z; -inf for a target that does not fit its frames."""
 
     name = "log_partition"
+
+    def value(self, layout, scores, targets, logit_lengths, target_lengths):
+        return 0.0 - solve_batch(scores, targets, logit_lengths, target_lengths, blank=self.blank,
+                                 reduction="none", infeasible="inf", layout=layout, normalise=False,
+                                 want_grad=False).loss
 
     def value_and_gradient(self, layout, scores, targets, logit_lengths, target_lengths):
         result = log_partition(scores, targets, logit_lengths, target_lengths, blank=self.blank,

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import ctc_scratch.jax as ours
-from ctc_scratch.bridges.jax.solvers import Callback, CTCLoss
+from ctc_scratch.bridges.jax import solvers
+from ctc_scratch.bridges.jax.solvers import Callback, CTCLoss, LogPartition, PaddedCTCLoss
 from tests.bridges.jax.conftest import total
 from tests.conftest import assert_close
 
@@ -21,6 +22,22 @@ def test_the_results_do_not_depend_on_how_the_batch_is_shaped(batch):
         assert_close(found[1].transpose(axes).reshape(grad.shape), grad, 0, "gradient")
     assert hash(Callback(CTCLoss(0, "NTC"), "values")) == hash(Callback(CTCLoss(0, "NTC"), "values"))
     assert Callback(CTCLoss(0, "NTC"), "values") == Callback(CTCLoss(0, "NTC"), "values")
+
+
+@pytest.mark.parametrize("solver", [CTCLoss(0, "NTC"), PaddedCTCLoss(0, "NTC"), LogPartition(0, "NTC")],
+                         ids=["loss", "padded", "log_partition"])
+def test_values_alone_have_the_same_bits_and_no_gradient(batch, solver, monkeypatch):
+    x, targets, lengths, target_lengths = (np.asarray(array) for array in (batch.x, *batch.given))
+    if isinstance(solver, PaddedCTCLoss):
+        lengths, target_lengths = (np.arange(array.shape[1]) >= used[:, None]
+                                   for array, used in ((x, lengths), (targets, target_lengths)))
+    arrays = x, targets, lengths, target_lengths
+    values, gradients = Callback(solver, "gradients")(arrays, ())
+    for name in ("ctc_loss", "log_partition"):
+        monkeypatch.setattr(solvers, name, None)  # these compute gradients
+    alone, = Callback(solver, "values")(arrays, ())
+    assert_close(alone, values, 0, "values")
+    assert gradients.any() and alone.dtype == values.dtype
 
 
 @pytest.mark.slow
