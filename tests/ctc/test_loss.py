@@ -176,7 +176,8 @@ def test_minus_inf_on_a_class_that_the_target_does_not_use_removes_it(rng):
 
 
 @pytest.mark.parametrize("method, normalise", [
-    ("auto", True), ("auto", False), ("exact", True), ("exact", False), ("log", True)])
+    ("auto", True), ("auto", False), ("exact", True), ("exact", False),
+    pytest.param("log", True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("T, N, C, U, scale", [
     (20, 9, 5, 4, 1.0), (60, 3, 70, 8, 1.0), (200, 3, 40, 90, 1.0), (30, 3, 5, 6, 60.0),
 ], ids=["side by side", "many classes", "long", "exact"])
