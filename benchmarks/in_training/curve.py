@@ -11,6 +11,7 @@ from torch import nn
 
 from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
 from ctc_scratch.digits.data.rows import RowSampler
+from ctc_scratch.digits.model.reader import RowReader, digits_to_labels
 
 from ..tools.harness import markdown
 from .contenders import LOSSES, BiLSTM, Loss
@@ -21,16 +22,13 @@ STEPS, BATCH, WINDOW = 300, 16, 4  # steps, rows per batch, columns per frame
 def digit_batches(count: int) -> list[tuple[torch.Tensor, ...]]:
     """Batches of rows of 5 training digits: frames of 4 columns (T, N, 112), targets, and lengths of both."""
     sampler = RowSampler(*training_split(load_mnist())[0], (5, 5), np.random.default_rng(0))
+    reader = RowReader(1, 1, True, WINDOW, rng=np.random.default_rng(0))  # only cuts rows into frames
     batches = []
     for _ in range(count):
         rows = sampler.batch(BATCH)
-        T = -(-rows.images.shape[-1] // WINDOW)
-        images = np.zeros((BATCH, rows.images.shape[1], T * WINDOW), np.float32)
-        images[:, :, :rows.images.shape[-1]] = rows.images
-        x = images.reshape(BATCH, -1, T, WINDOW).transpose(2, 0, 1, 3).reshape(T, BATCH, -1)
-        targets = 1 + np.array([list(row) for row in rows.labels])  # class 0 is the blank
-        batches.append((torch.from_numpy(x.copy()), torch.from_numpy(targets),
-                        torch.from_numpy(-(-np.asarray(rows.widths) // WINDOW)), torch.full((BATCH,), 5)))
+        x, lengths = reader.frames(rows.images, rows.widths)
+        targets = np.stack([digits_to_labels(digits) for digits in rows.labels])
+        batches.append((*map(torch.from_numpy, (x, targets, lengths)), torch.full((BATCH,), 5)))
     return batches
 
 

@@ -92,9 +92,9 @@ def is_known(array: jax.Array | None) -> bool:
 
 def stand_in(array: jax.Array | None) -> np.ndarray | None:
     """The array in NumPy; zeros of its shape and type if its values are not known."""
-    if array is None or is_known(array):
-        return None if array is None else np.asarray(array)
-    return zeros_like(array)
+    if array is None:
+        return None
+    return np.asarray(array) if is_known(array) else zeros_like(array)
 
 
 def zeros_like(array: jax.Array) -> np.ndarray:

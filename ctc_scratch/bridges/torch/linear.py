@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...ctc.inputs.options import check_blank, check_choice, check_count
 from .linear_chunks import Gradients, check_values, dtype_of, solve
+from .tensors import reduction_factors
 
 CHUNK_BYTES = 2**24
 """The default memory for the logits of one chunk: enough frames for fast matrix products."""
@@ -98,9 +99,7 @@ def linear_ctc_loss(
     if reduction == "none":
         losses = linear_ctc_each(*arguments, **options)
         return losses[0] if single else losses
-    weights = torch.ones(N, dtype=torch.float64)
-    if reduction == "mean":
-        weights = weights / (max(N, 1) * labels.clamp(min=1))
+    weights = reduction_factors(labels, reduction, torch.empty(0, dtype=torch.float64))
     needs = [torch.is_grad_enabled() and tensor is not None and tensor.requires_grad
              for tensor in (hidden, weight, bias)]
     return linear_ctc_sum(*arguments, weights, needs, **options)[0]
