@@ -10,6 +10,7 @@ become plain CTC with neutral options (all but the minimum risk) are compared wi
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 
@@ -51,6 +52,19 @@ def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
     prior, workspace = np.full(C, 1 / C), Workspace()
     nbest = [[np.where(rng.random(len(target)) < 0.1, 1 + rng.integers(C - 1, size=len(target)), target)
               for _ in range(HYPOTHESES)] for target in targets]
+    losses = {
+        "entropy": lambda **more: objectives.entropy_ctc_loss(logits, targets, weight=0.1, **more),
+        "prior": lambda **more: objectives.prior_ctc_loss(logits, targets, prior=prior, weight=0.3, **more),
+        "focal": lambda **more: objectives.focal_ctc_loss(logits, targets, power=1.0, per_label=True, **more),
+        "delay": lambda **more: objectives.delay_ctc_loss(logits, targets, weight=0.001, **more),
+        "Bayes risk": lambda **more: objectives.bayes_risk_ctc_loss(logits, targets, **more),
+        "star": lambda **more: objectives.star_ctc_loss(logits, targets, star="everywhere", star_weight=-1.0,
+                                                        **more),
+        "topology":
+            lambda **more: objectives.topology_ctc_loss(logits, targets, stay_on_labels=False, **more),
+        f"minimum risk, {HYPOTHESES} hypotheses":
+            lambda **more: objectives.min_risk_ctc_loss(logits, targets, hypotheses=nbest, **more),
+    }
     return {
         "exact": lambda: ctc_loss(logits, targets, method="exact"),
         "auto": lambda: ctc_loss(logits, targets),
@@ -61,15 +75,8 @@ def contenders(logits: np.ndarray, targets: np.ndarray) -> dict:
             lambda: log_partition_hvp(logits, targets, vectors, workspace=workspace),
         "ctc_loss_hvp": lambda: ctc_loss_hvp(logits, targets, vectors),
         "ctc_loss_hvp, workspace": lambda: ctc_loss_hvp(logits, targets, vectors, workspace=workspace),
-        "entropy": lambda: objectives.entropy_ctc_loss(logits, targets, weight=0.1),
-        "prior": lambda: objectives.prior_ctc_loss(logits, targets, prior=prior, weight=0.3),
-        "focal": lambda: objectives.focal_ctc_loss(logits, targets, power=1.0, per_label=True),
-        "delay": lambda: objectives.delay_ctc_loss(logits, targets, weight=0.001),
-        "Bayes risk": lambda: objectives.bayes_risk_ctc_loss(logits, targets),
-        "star": lambda: objectives.star_ctc_loss(logits, targets, star="everywhere", star_weight=-1.0),
-        "topology": lambda: objectives.topology_ctc_loss(logits, targets, stay_on_labels=False),
-        f"minimum risk, {HYPOTHESES} hypotheses":
-            lambda: objectives.min_risk_ctc_loss(logits, targets, hypotheses=nbest),
+        **losses,
+        **{f"{name}, with an HVP": partial(loss, vectors=vectors) for name, loss in losses.items()},
     }
 
 

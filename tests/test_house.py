@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "ctc.decoding": ["compiled", "arrays", "ctc.labels", "ctc.inputs", "ctc.running.threads", "ctc.loss",
                      "ctc.paths"],
     "ctc.objectives": ["arrays", "ctc.labels", "ctc.reference", "ctc.inputs", "ctc.running",
-                       "ctc.loss", "ctc.chain", "ctc.decoding.metrics"],
+                       "ctc.loss", "ctc.chain", "ctc.hessian", "ctc.decoding.metrics"],
     "ctc.diagnosis": ["arrays", "ctc.labels", "ctc.enumeration", "ctc.inputs", "ctc.paths"],
     "ctc": ["ctc"],
     "bridges.torch": ["arrays", "ctc"],

@@ -113,7 +113,7 @@ def log_partition_hvp(
     frames, packed, blank = check_batch(scores, targets, logit_lengths, target_lengths, blank, layout,
                                         "scores")
     check_values(frames)
-    rows = _check_vectors(vectors, frames)
+    rows = check_vectors(vectors, frames)
     log_z = np.empty(len(frames.lengths))
     occupancy, hvp = np.zeros((2, *frames.logits.shape))
 
@@ -174,7 +174,7 @@ def ctc_loss_hvp(
     positive = gauss_newton_vp(logits, targets, vectors, logit_lengths, target_lengths, blank=blank,
                                reduction=reduction, layout=layout)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
-    rows, hvp = _check_vectors(vectors, frames), positive.reshape(frames.rows.shape)
+    rows, hvp = check_vectors(vectors, frames), positive.reshape(frames.rows.shape)
     weights = reduction_weights(packed.lengths, reduction)
 
     memory = workspace or Workspace()
@@ -213,9 +213,9 @@ def gauss_newton_vp(
     check_choice("reduction", reduction, REDUCTIONS)
     frames, packed, _ = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
     check_values(frames)
-    rows, product = _check_vectors(vectors, frames), np.zeros(frames.logits.shape)
+    rows, product = check_vectors(vectors, frames), np.zeros(frames.logits.shape)
     for n, weight in enumerate(reduction_weights(packed.lengths, reduction)):
-        frames.rows_of(product.reshape(rows.shape), n)[:] = weight * _softmax_product(
+        frames.rows_of(product.reshape(rows.shape), n)[:] = weight * softmax_product(
             log_softmax(frames.rows_of(frames.rows, n)), frames.rows_of(rows, n))
     return product
 
@@ -252,7 +252,7 @@ def fisher_vp(
     array([[ 0.25, -0.25]])
     """
     frames = check_logits(logits, logit_lengths, layout)
-    rows, product = _check_vectors(vectors, frames), np.zeros(frames.logits.shape)
+    rows, product = check_vectors(vectors, frames), np.zeros(frames.logits.shape)
     T, C = int(frames.lengths.max(initial=0)), frames.rows.shape[1]
     if (samples is None) != (rng is None):
         raise ValueError("samples and rng must be given together")
@@ -287,7 +287,7 @@ def _draw_labellings(
 
 
 @underflow_is_zero
-def _softmax_product(log_probs: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+def softmax_product(log_probs: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
     """y * (v - <y, v>) at each frame, where v is first taken relative to that of the most probable class.
 
     Otherwise v - <y, v> would cancel where one class has y near 1, and the product is small.
@@ -297,7 +297,7 @@ def _softmax_product(log_probs: NDArray[np.float64], v: NDArray[np.float64]) -> 
     return y * (v - (y * v).sum(axis=1, keepdims=True))
 
 
-def _check_vectors(vectors: Any, frames: Frames) -> NDArray[np.float64]:
+def check_vectors(vectors: Any, frames: Frames) -> NDArray[np.float64]:
     """The vectors as rows (T * N, C) in the order of the logits' rows; an error unless they are finite."""
     array = as_array(vectors, "vectors")
     if array.dtype.kind not in "fiu":

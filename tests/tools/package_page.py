@@ -28,7 +28,7 @@ ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes",
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {
     "ctc": ["labels", "enumeration", "reference", "kernels", "loss", "partition", "hessian"],
-    "ctc/chain": ["states", "shares", "forward", "memory", "sweep", "solve"],
+    "ctc/chain": ["states", "shares", "forward", "memory", "sweep", "solve", "tilt", "derivatives"],
     "ctc/objectives": ["common"],
     "bridges/torch": ["loss", "eager", "operators", "solve", "tensors"],
     "bridges/jax": ["loss", "objectives", "arguments", "derivatives", "solvers"],

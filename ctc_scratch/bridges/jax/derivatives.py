@@ -8,7 +8,7 @@ as rules for forward mode (`custom_jvp`). Both are linear in dx, and JAX obtains
 them. It can transpose <g, dx>, but not H dx, which is a callback. Since H is symmetric, the transpose is the
 same callback. The one public way to say this to JAX that also works under `vmap` is
 `lax.custom_linear_solve`: H dx is declared to be the solution of a symmetric linear system. Third
-derivatives, and second derivatives of objectives, raise an error while JAX traces.
+derivatives raise an error while JAX traces.
 """
 
 from __future__ import annotations
@@ -47,12 +47,9 @@ def _values_jvp(solver, primals, tangents):
 
 @partial(values_and_gradients.defjvp, symbolic_zeros=True)
 def _values_and_gradients_jvp(solver, primals, tangents):
-    logits, batch, _ = primals
-    if not solver.has_product:
-        raise NotImplementedError(f"{solver.name} has no second derivative; ctc_loss and log_partition have")
     dx = _tangent_of_logits(solver, tangents)
     value, gradient = values_and_gradients(solver, *primals)
-    return (value, gradient), (_along(solver, value, gradient, dx), _product(solver, logits, batch, dx))
+    return (value, gradient), (_along(solver, value, gradient, dx), _product(solver, *primals, dx))
 
 
 def _along(solver: Solver, value: jax.Array, gradient: jax.Array, dx: jax.Array) -> jax.Array:
@@ -64,11 +61,13 @@ def _along(solver: Solver, value: jax.Array, gradient: jax.Array, dx: jax.Array)
     return jnp.where(jnp.isinf(value), 0, jnp.sum(gradient * dx, axis=(frames, -1)))
 
 
-def _product(solver: Solver, logits: jax.Array, batch: Arrays, dx: jax.Array) -> jax.Array:
+def _product(
+    solver: Solver, logits: jax.Array, batch: Arrays, shared: Arrays, dx: jax.Array
+) -> jax.Array:
     """H dx, in a form that JAX can transpose."""
 
     def solve(_: Any, v: jax.Array) -> jax.Array:
-        product, = _call(Callback(solver, "product"), (logits, *batch, v), ())
+        product, = _call(Callback(solver, "product"), (logits, *batch, v), shared)
         return product
 
     # JAX evaluates the left-hand side of the system only to differentiate it, and its derivative raises.

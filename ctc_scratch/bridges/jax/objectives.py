@@ -1,4 +1,4 @@
-"""The objectives of `ctc.objectives` for JAX: each returns its loss (N,), and has a first derivative.
+"""The objectives of `ctc.objectives` for JAX: each returns its loss (N,), and has two derivatives.
 
 They differ from the functions of the same name in `ctc` as `ctc_loss_from_logits` differs from `ctc_loss`:
 targets are padded, and a target that does not fit its frames gives "inf" (the default) or "zero". Options
@@ -51,7 +51,8 @@ def _for_jax(function: Callable[..., Any], *traceable: str, more: str = "") -> C
 
     signature = inspect.signature(function)
     parameters = [parameter.replace(default="inf") if parameter.name == "infeasible" else parameter
-                  for parameter in signature.parameters.values()]
+                  for name, parameter in signature.parameters.items()
+                  if name not in ("vectors", "want_grad")]
     call.__name__ = call.__qualname__ = function.__name__
     call.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=parameters, return_annotation="jax.Array")

@@ -72,7 +72,8 @@ class Callback:
             elif self.want == "gradients":
                 results = self.solver.value_and_gradient(layout, *batch, *options)
             else:
-                results = self.solver.product(layout, *batch)
+                *arrays, vectors = batch
+                results = self.solver.product(layout, vectors, *arrays, *options)
         except (ValueError, TypeError):
             return None
         return tuple(result.astype(batch[0].dtype, copy=False) for result in results)
@@ -85,8 +86,6 @@ class Solver:
     blank: int
     layout: Layout
 
-    has_product = True
-
     @property
     def name(self) -> str:
         raise NotImplementedError
@@ -98,7 +97,7 @@ class Solver:
     def value_and_gradient(self, layout: Layout, *batch: Any) -> Results:
         raise NotImplementedError
 
-    def product(self, layout: Layout, *batch: Any) -> Results:
+    def product(self, layout: Layout, vectors: NDArray, *batch: Any) -> Results:
         raise NotImplementedError
 
 
@@ -117,7 +116,7 @@ class CTCLoss(Solver):
                           layout=layout)
         return result.loss, result.grad
 
-    def product(self, layout, logits, targets, logit_lengths, target_lengths, vectors):
+    def product(self, layout, vectors, logits, targets, logit_lengths, target_lengths):
         return ctc_loss_hvp(logits, targets, vectors, logit_lengths, target_lengths, blank=self.blank,
                             infeasible="inf", layout=layout).hvp,
 
@@ -138,9 +137,9 @@ class PaddedCTCLoss(CTCLoss):
         loss, grad = super().value_and_gradient(layout, _move(logits, order), targets, *lengths)
         return loss, _move(grad, order.argsort(axis=1))
 
-    def product(self, layout, logits, targets, frame_is_padding, label_is_padding, vectors):
+    def product(self, layout, vectors, logits, targets, frame_is_padding, label_is_padding):
         order, lengths = _order(frame_is_padding), _lengths(frame_is_padding, label_is_padding)
-        product, = super().product(layout, _move(logits, order), targets, *lengths, _move(vectors, order))
+        product, = super().product(layout, _move(vectors, order), _move(logits, order), targets, *lengths)
         return _move(product, order.argsort(axis=1)),
 
 
@@ -175,14 +174,14 @@ class LogPartition(Solver):
                                layout=layout, want="occupancy")
         return result.log_z, result.occupancy
 
-    def product(self, layout, scores, targets, logit_lengths, target_lengths, vectors):
+    def product(self, layout, vectors, scores, targets, logit_lengths, target_lengths):
         return log_partition_hvp(scores, targets, vectors, logit_lengths, target_lengths, blank=self.blank,
                                  layout=layout).hvp,
 
 
 @dataclass(frozen=True)
 class Objective(Solver):
-    """A function of `ctc.objectives`, which has no second derivative.
+    """A function of `ctc.objectives`.
 
     fixed : (name, value) of each option that is known while JAX traces
     given : the names of the options that are arrays, in the order of the arrays after target_lengths
@@ -191,17 +190,25 @@ class Objective(Solver):
     function: Callable[..., Any]
     fixed: tuple[tuple[str, Any], ...]
     given: tuple[str, ...]
-    has_product = False
 
     @property
     def name(self):
         return self.function.__name__
 
-    def value_and_gradient(self, layout, logits, targets, logit_lengths, target_lengths, *options):
-        result = self.function(logits, targets, logit_lengths, target_lengths, **dict(self.fixed),
-                               **{name: as_option(name, array) for name, array in zip(self.given, options)},
-                               blank=self.blank, infeasible="inf", layout=layout)
+    def value(self, layout, *batch):
+        return self._call(layout, *batch, want_grad=False).loss
+
+    def value_and_gradient(self, layout, *batch):
+        result = self._call(layout, *batch)
         return result.loss, result.grad
+
+    def product(self, layout, vectors, *batch):
+        return self._call(layout, *batch, vectors=vectors).hvp,
+
+    def _call(self, layout, logits, targets, logit_lengths, target_lengths, *options, **more):
+        given = {name: as_option(name, array) for name, array in zip(self.given, options)}
+        return self.function(logits, targets, logit_lengths, target_lengths, **dict(self.fixed), **given,
+                             blank=self.blank, infeasible="inf", layout=layout, **more)
 
 
 def as_option(name: str, array: NDArray) -> Any:

@@ -1,12 +1,12 @@
-"""`log_partition`, and every objective of `ctc/objectives` with its gradient, as functions of tensors."""
+"""`log_partition`, and every objective of `ctc/objectives`, as functions of tensors with two derivatives."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable
+import inspect
+from typing import Any, Callable, NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...ctc import objectives
@@ -33,50 +33,88 @@ def log_partition(
                     infeasible="inf")
 
 
-class Objective(torch.autograd.Function):
-    """The loss and the gradient that `evaluate` returns for an array of logits.
+class Problem(NamedTuple):
+    """An objective with all its arguments but the logits."""
 
-    `sequences` is the axis of the sequences, or None for a single one.
-    """
+    function: Callable[..., Any]  # of `ctc.objectives`
+    arguments: tuple
+    options: dict[str, Any]
+    sequences: int | None  # the axis of the sequences, or None for a single one
+
+    def solve(self, logits: Tensor, **more: Any) -> Any:
+        arguments, options = to_arrays(self.arguments), to_arrays(self.options)
+        return self.function(to_array(logits), *arguments, **options, **more)
+
+    def spread(self, upstream: Tensor, grad: Tensor) -> Tensor:
+        """The number of each sequence in the shape in which it multiplies a gradient."""
+        if upstream.dim() == 0:
+            return upstream
+        return upstream.reshape([-1 if axis == self.sequences else 1 for axis in range(grad.dim())])
+
+    def gather(self, products: Tensor, upstream: Tensor) -> Tensor:
+        """The sum of an array in the shape of a gradient for each sequence, in the shape of `upstream`."""
+        if upstream.dim() == 0:
+            return products.sum()
+        return products.sum([axis for axis in range(products.dim()) if axis != self.sequences])
+
+
+class Objective(torch.autograd.Function):
+    """The value of an objective for logits, and its gradient, which is computed only if it is wanted."""
 
     @staticmethod
-    def forward(logits: Tensor, evaluate: Callable[[NDArray], Any], name: str,
-                sequences: int | None) -> tuple[Tensor, Tensor]:
-        found = evaluate(to_array(logits))
+    def forward(logits: Tensor, problem: Problem, want_grad: bool) -> tuple[Tensor, Tensor]:
+        found = problem.solve(logits, want_grad=want_grad)
         return to_tensor(found.loss, logits), to_tensor(found.grad, logits)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-        logits, _, ctx.name, ctx.sequences = inputs
+        logits, ctx.problem, _ = inputs
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(logits, output[1])
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         logits, grad = ctx.saved_tensors
-        if upstream.dim():
-            upstream = upstream.reshape([-1 if axis == ctx.sequences else 1 for axis in range(grad.dim())])
-        grad = (grad * upstream).to(logits.dtype)
-        if torch.is_grad_enabled():
-            grad = FirstDerivative.apply(grad, logits, ctx.name)
-        return grad, None, None, None
+        return Gradient.apply(upstream, grad, logits, ctx.problem), None, None
 
 
-class FirstDerivative(torch.autograd.Function):
-    """A gradient whose derivative is an error; without this, autograd would take it for a constant."""
+class Gradient(torch.autograd.Function):
+    """upstream * gradient. It is differentiated as a function of `upstream` and of the logits."""
 
     @staticmethod
-    def forward(grad: Tensor, logits: Tensor, name: str) -> Tensor:
-        return grad.clone()
+    def forward(upstream: Tensor, grad: Tensor, logits: Tensor, problem: Problem) -> Tensor:
+        return (grad * problem.spread(upstream, grad)).to(logits.dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.name = inputs[2]
+        *tensors, ctx.problem = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> None:
-        raise NotImplementedError(
-            f"{ctx.name} has no second derivative; ctc_loss, ctc_loss_from_logits and log_partition have one")
+    def backward(ctx: Any, vectors: Tensor) -> tuple[Tensor | None, ...]:
+        upstream, grad, logits = ctx.saved_tensors
+        along, product = Product.apply(upstream, grad, logits, vectors, ctx.problem)
+        return along, None, product, None
+
+
+class Product(torch.autograd.Function):
+    """<vectors, gradient>, and upstream * Hessian * vectors."""
+
+    @staticmethod
+    def forward(
+        upstream: Tensor, grad: Tensor, logits: Tensor, vectors: Tensor, problem: Problem
+    ) -> tuple[Tensor, Tensor]:
+        hvp = to_tensor(problem.solve(logits, vectors=to_array(vectors)).hvp, logits)
+        along = problem.gather(vectors.to(grad.dtype) * grad, upstream)
+        return along.to(upstream.dtype), (hvp * problem.spread(upstream, hvp)).to(logits.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        ctx.name = inputs[-1].function.__name__
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> None:
+        raise NotImplementedError(f"{ctx.name} has first and second derivatives here, but no third")
 
 
 def _for_tensors(function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -86,16 +124,19 @@ def _for_tensors(function: Callable[..., Any]) -> Callable[..., Tensor]:
     @torch.compiler.disable
     def objective(logits: Tensor, *arguments: Any, **options: Any) -> Tensor:
         sequences = None if logits.dim() == 2 else 0 if options.get("layout") == "NTC" else 1
+        problem = Problem(function, arguments, options, sequences)
+        transformed = torch._C._are_functorch_transforms_active()
+        want_grad = transformed or torch.is_grad_enabled() and logits.requires_grad
+        return Objective.apply(logits, problem, want_grad)[0]
 
-        def evaluate(array: NDArray) -> Any:
-            return function(array, *to_arrays(arguments), **to_arrays(options))
-
-        return Objective.apply(logits, evaluate, function.__name__, sequences)[0]
-
+    signature = inspect.signature(function)
+    objective.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[parameter for name, parameter in signature.parameters.items()
+                    if name not in ("vectors", "want_grad")], return_annotation=Tensor)
     objective.__doc__ = f"""`ctc_scratch.{function.__name__}` for tensors; see there for the arguments.
 
-    Returns the loss as a tensor, with a first derivative but no second one. Arguments other than the logits
-    are constants, and may be tensors, arrays or lists.
+    Returns the loss as a tensor, with first and second derivatives w.r.t. the logits. Other arguments are
+    constants, and may be tensors, arrays or lists; `vectors` and `want_grad` are left to autograd.
     """
     return objective
 

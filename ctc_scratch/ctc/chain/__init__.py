@@ -34,5 +34,6 @@ block are computed again, to the same bits, when they are needed.
 
 The files, in the order to read them: `states` (which moves there are), `shares` (one frame backward),
 `forward` (one frame forward), `memory` (the arrays), `sweep` (all frames: backward, forward, backward),
-`solve` (one sequence, from the scores of all classes).
+`solve` (one sequence, from the scores of all classes); then `tilt` and `derivatives`, for the derivatives of
+a covariance.
 """

@@ -26,7 +26,10 @@ class Weights(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """The arrays to fill, zeros at first; an array without rows is not computed."""
+    """The arrays to fill, zeros at first; an array without rows is not computed.
+
+    Without rows of occupancy nothing but ln Z is computed.
+    """
 
     occupancy: NDArray  # (T, K) the sum of gamma over the states of each column
     covariance: NDArray  # (T, K) the sum of cov over the states of each column; until then the centred v

@@ -25,7 +25,8 @@ class Posterior(NamedTuple):
     log_z : ln Z, the logarithm of the sum of e^(total log-weight) over all alignments; if there are none, it
         is -inf, and everything else is 0
     occupancy : (T, C) the posterior of class c at frame t, d log_z / d scores
-    covariance : (T, C) the covariance of V with "class c at frame t": the Hessian of log_z times the values
+    covariance : (T, C) the covariance of V with "class c at frame t". If V has values of classes alone, this
+        is the Hessian of log_z times the values, also with stars
     gamma : (T, S) the posterior of state s at frame t
     xi : (T + 1, 3, S) the posterior of being in state s at frame t - 1 and making move m (stay, step, skip)
         into frame t. Before frame 0 a path is in state 0. xi[T, 0], a stay after the last frame, is the end.
@@ -48,7 +49,8 @@ def posterior(
     enter: NDArray[np.float64] | None = None, star: tuple[NDArray[np.intp], float] | None = None,
     values: NDArray[np.float64] | None = None,
     moves: NDArray[np.float64] | None = None, leave: NDArray[np.float64] | None = None,
-    want: Collection[str] = (), budget: int = BUDGET, workspace: Workspace | None = None,
+    want: Collection[str] = (), want_grad: bool = True, budget: int = BUDGET,
+    workspace: Workspace | None = None,
 ) -> Posterior:
     """The posterior over the alignments of labels (U,) under scores (T, C); neither is checked here.
 
@@ -67,6 +69,7 @@ def posterior(
         moves : (T + 1, 3, S) w, for each move; laid out as `xi`
         leave : (T,) r > 0, for each label that ends at frame t: r[t] / leaving[u]; not with `moves`
     want : which of "gamma", "xi" and "entropy" to compute
+    want_grad : False leaves out occupancy and covariance, and zeros are returned in their place
     budget : how many bytes of shares, gamma and means may be kept at a time
     workspace : memory that the sequences of a batch use in turn
 
@@ -75,53 +78,72 @@ def posterior(
     O(T U) time. Besides arguments and results, O(T min(U, C)) memory and `budget` bytes, or what sqrt(T)
     frames need if that is more.
     """
-    T, C = scores.shape
-    S = 2 * len(labels) + 1
+    (T, C), S = scores.shape, 2 * len(labels) + 1
+    values = values if want_grad else None
     states, used = states_in(T, labels, topology)
-    columns = np.append(blank, used)
-    kept = np.asarray(scores[:, columns], dtype=np.float64)
-    np.clip(kept, -LARGEST_LOGIT, LARGEST_LOGIT, out=kept, where=kept > -np.inf)
-    starred = None
+    columns, star_scores = Columns(np.append(blank, used), None), None
     if star is not None and star[1] > -np.inf and len(star[0]):
-        starred = starred_scores(scores, blank, star[1])
-        states.slots[2 * star[0]] = len(columns)
-        kept = np.column_stack([kept, starred])
-    K = kept.shape[1]
+        star_scores = starred_scores(scores, blank, star[1])
+        columns = Columns(columns.classes, star_shares(scores, blank, star[1], star_scores))
+        states.slots[2 * star[0]] = len(columns.classes)
+    kept = columns.take(scores, star_scores)
+    np.clip(kept, -LARGEST_LOGIT, LARGEST_LOGIT, out=kept, where=kept > -np.inf)
+    K, empty = kept.shape[1], np.empty(0)
 
     weights = Weights(
-        np.ascontiguousarray(kept), np.empty(0) if enter is None else enter,
-        np.empty((0, K)) if values is None else np.ascontiguousarray(values[:, columns]),
-        np.zeros((0 if moves is None else T + 1, 3, S + 2)), np.empty(0) if leave is None else leave)
+        kept, empty if enter is None else enter,
+        np.empty((0, K)) if values is None else columns.take(values, columns.mean_in_star(values)),
+        np.zeros((0 if moves is None else T + 1, 3, S + 2)), empty if leave is None else leave)
     if moves is not None:
         weights.moves[:, :, 2:] = moves
+    covariance = want_grad and any(array is not None for array in (values, moves, leave))
+    outputs = Outputs(
+        np.zeros((T if want_grad or want or leave is not None else 0, K)),
+        np.zeros((T if covariance else 0, K)), np.zeros(0 if leave is None else S),
+        np.zeros((T if "gamma" in want else 0, S)), np.zeros((T + 1 if "xi" in want else 0, 3, S)),
+        np.zeros(T if "entropy" in want else 0))
     workspace = Workspace() if workspace is None else workspace
     B = frames_per_block(T, S, K, budget)
     room = memory_size(T, S, K, B) if T else 0
     numbers = workspace._take(room)
-    covariance = any(array is not None for array in (values, moves, leave))
-    outputs = Outputs(
-        np.zeros((T, K)), np.zeros((T if covariance else 0, K)), np.zeros(0 if leave is None else S),
-        np.zeros((T if "gamma" in want else 0, S)),
-        np.zeros((T + 1 if "xi" in want else 0, 3, S)),
-        np.zeros(T if "entropy" in want else 0))
     log_z = 0.0 if S == 1 else -np.inf
     if T > 0:
         log_z = sweep(weights, states, carve(numbers[:room], T, S, K, B), outputs)
     workspace._give(numbers)
 
-    def by_class(array):
-        full = np.zeros((T, C))
-        full[:, columns] = array[:, :len(columns)]
-        if starred is not None:
-            full += array[:, -1:] * star_shares(scores, blank, star[1], starred)
-        return full
-
+    covariances = columns.by_class(outputs.covariance, C) if covariance else None
+    if covariances is not None and values is not None and columns.shares is not None:
+        # The shares of the classes in a starred state change with the scores, too.
+        covariances += outputs.occupancy[:, -1:] * columns.shares * (values - weights.values[:, -1:])
     return Posterior(
-        float(log_z), by_class(outputs.occupancy),
-        by_class(outputs.covariance) if covariance else None,
+        float(log_z), columns.by_class(outputs.occupancy, C) if want_grad else np.zeros((T, C)), covariances,
         outputs.gamma if "gamma" in want else None, outputs.xi if "xi" in want else None,
         float(outputs.entropies.sum()) if "entropy" in want else None,
         outputs.leaving[1::2] if leave is not None else None)
+
+
+class Columns(NamedTuple):
+    """The columns that the kernels see: the blank, the labels of the target, and what starred states emit."""
+
+    classes: NDArray[np.intp]  # of all columns but that of the starred states, which is the last one
+    shares: NDArray[np.float64] | None  # (T, C) of each class in a starred state; None without stars
+
+    def take(self, array: NDArray, star_column: NDArray | None) -> NDArray[np.float64]:
+        """The columns of an array (T, C), and a column (T,) for starred states."""
+        kept = np.ascontiguousarray(array[:, self.classes], dtype=np.float64)
+        return kept if star_column is None else np.column_stack([kept, star_column])
+
+    def mean_in_star(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The mean value (T,) of the classes that a starred state emits."""
+        return None if self.shares is None else (self.shares * values).sum(axis=1)
+
+    def by_class(self, array: NDArray[np.float64], C: int) -> NDArray[np.float64]:
+        """An array of columns as one of classes (T, C)."""
+        full = np.zeros((len(array), C))
+        full[:, self.classes] = array[:, :len(self.classes)]
+        if self.shares is not None:
+            full += array[:, -1:] * self.shares
+        return full
 
 
 def starred_scores(scores: NDArray, blank: int, weight: float) -> NDArray[np.float64]:

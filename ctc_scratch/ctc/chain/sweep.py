@@ -232,6 +232,10 @@ def sweep(weights, states, memory, outputs):
     z, exponent = backward_pass(weights, states, memory)
     if z == 0.0:
         return -np.inf
+    mantissa, power = near_one(z, exponent)
+    log_z = math.log(mantissa) + power * LN2
+    if outputs.occupancy.shape[0] == 0:
+        return log_z
     blocks, covariance = (T + B - 1) // B, outputs.covariance.shape[0] > 0
     leave = weights.leave.shape[0] > 0  # the means of r are needed before the values of the moves
     for j in range(blocks):
@@ -242,6 +246,7 @@ def sweep(weights, states, memory, outputs):
         outputs.xi[T, 0, lo:hi] = memory.gamma[T - (blocks - 1) * B, lo + 2:hi + 2]
     if leave:
         end_leaving(weights, states, memory, outputs)
+    if leave and covariance:
         if blocks > 1:
             shares_of_block(weights, states, memory, 0)
         for j in range(blocks):
@@ -258,8 +263,7 @@ def sweep(weights, states, memory, outputs):
                 shares_of_block(weights, states, memory, j)
                 forward_block(weights, states, memory, outputs, j, False, True)
             covariance_block(weights, states, memory, outputs, j)
-    mantissa, exponent = near_one(z, exponent)
-    return math.log(mantissa) + exponent * LN2
+    return log_z
 
 
 @part

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import as_array
+from ..chain.derivatives import derivatives_along
 from ..chain.solve import posterior
 from ..inputs.frames import Layout
 from ..inputs.options import check_real
@@ -20,6 +21,7 @@ def bayes_risk_ctc_loss(
     target_lengths: ArrayLike | None = None, *,
     risk: Callable[[int], ArrayLike] | ArrayLike | None = None, weight: float = 1.0,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    vectors: ArrayLike | None = None, want_grad: bool = True,
 ) -> ObjectiveResult:
     """-(1 / U) sum over labels u of ln (sum over t of r_t M_u(t)), the Bayes-risk CTC loss.
 
@@ -32,6 +34,8 @@ def bayes_risk_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     risk : a function of T that returns r, (T,) numbers from 1e-100 to 1e100; or an array of such numbers, of
         which a sequence of T frames uses the first T. By default r_t = e^(-weight t / T).
     weight : how fast the default risk falls, a finite number; 0 is plain CTC. Not used if `risk` is given.
@@ -55,6 +59,9 @@ def bayes_risk_ctc_loss(
     frame t". Together, d loss / d scores = -(occupancy + the covariance of V / U), where V is the sum over u
     of r / R_u, with r taken at the end of label u.
 
+    *Second derivative.* Occupancy and covariance are differentiated along the change of ln y; R_u, by which V
+    divides, changes with it: see `chain/derivatives.py`.
+
     M_u(t) is summed over the moves out of the label: step, skip, and the end after the last frame. ESPnet
     instead subtracts the paths that stay from all paths, which loses digits where staying is likely.
     O(T U) time and memory.
@@ -75,7 +82,7 @@ def bayes_risk_ctc_loss(
     """
     weight = check_real("weight", weight)
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
     lengths = sorted(set(batch.frames.lengths.tolist()))
     if risk is None:
         with np.errstate(over="ignore", under="ignore"):  # a risk of inf or 0 is refused
@@ -83,15 +90,22 @@ def bayes_risk_ctc_loss(
     else:
         risks = {T: _check_risk(risk(T) if callable(risk) else risk, T, callable(risk)) for T in lengths}
 
-    def objective(log_probs, labels, n):
+    def objective(log_probs, labels, n, along):
         T, U = len(log_probs), len(labels)
         if U == 0:
-            result = posterior(log_probs, labels, batch.blank, workspace=batch.workspace)
-            return -result.log_z, -result.occupancy
-        result = posterior(log_probs, labels, batch.blank, leave=risks[T], workspace=batch.workspace)
-        if result.log_z == -np.inf:
-            return np.inf, result.occupancy
-        return -result.log_z - np.log(result.leaving).mean(), -(result.occupancy + result.covariance / U)
+            return batch.minus_log_z(log_probs, labels, along)
+        found = posterior(log_probs, labels, batch.blank, leave=risks[T], want_grad=batch.want_grad,
+                          want=[] if along is None else ["xi"], workspace=batch.workspace)
+        if found.log_z == -np.inf:
+            return np.inf, found.occupancy, None
+        value = -found.log_z - np.log(found.leaving).mean()
+        if not batch.want_grad:
+            return value, found.occupancy, None
+        slope = -(found.occupancy + found.covariance / U)
+        if along is None:
+            return value, slope, None
+        d_occupancy, d_covariance = derivatives_along(found, labels, batch.blank, along, leave=risks[T])
+        return value, slope, -(d_occupancy + d_covariance / U)
 
     return solve(objective, batch)
 

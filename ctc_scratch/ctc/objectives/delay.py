@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,14 @@ class DelayResult(ObjectiveResult):
         entered, under the weighted distribution over alignments; NaN for a target without alignments
     """
 
-    delays: list[NDArray[np.float64]]
+    delays: list[NDArray[np.float64]] = field(kw_only=True)
 
 
 def delay_ctc_loss(
     logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, weight: float,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    vectors: ArrayLike | None = None, want_grad: bool = True,
 ) -> DelayResult:
     """-ln of the sum over alignments of p(alignment) e^(weight * sum over labels of ((T - 1) / 2 - t_u)).
 
@@ -40,6 +41,8 @@ def delay_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     weight : lambda, per frame and label, a finite number; 0 is plain CTC, a negative one favours late labels.
         In an untrained network a large weight pushes all labels to the first frames: raise it slowly.
 
@@ -79,20 +82,19 @@ def delay_ctc_loss(
     """
     weight = check_real("weight", weight)
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
     delays = [np.full(U, np.nan) for U in batch.targets.lengths.tolist()]
 
-    def objective(log_probs, labels, n):
+    def objective(log_probs, labels, n, along):
         frame = np.arange(len(log_probs))
         found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace,
-                          enter=weight * ((len(frame) - 1) / 2 - frame),
-                          want=["xi"])
+                          enter=weight * ((len(frame) - 1) / 2 - frame), values=along, want=["xi"])
         if found.log_z > -np.inf:
             xi = found.xi[:-1]  # the moves into the frames
             entered = xi[:, 1, :-1:2]  # (T, U) by a step from the blank before the label
             entered[:, 1:] += xi[:, 2, 1:-2:2]  # or by a skip from the label before it
             delays[n] = frame @ entered
-        return -found.log_z, -found.occupancy
+        return -found.log_z, -found.occupancy, None if along is None else -found.covariance
 
     result = solve(objective, batch)
-    return DelayResult(result.loss, result.grad, delays)
+    return DelayResult(result.loss, result.grad, result.hvp, delays=delays)

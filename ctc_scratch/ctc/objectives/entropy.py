@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..chain.derivatives import derivatives_along
 from ..chain.solve import posterior
 from ..inputs.frames import Layout
 from ..inputs.options import check_real
@@ -17,7 +18,8 @@ from .common import ObjectiveResult, check, solve
 def entropy_ctc_loss(
     logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, weight: float, blank: int = 0, reduction: Reduction = "none",
-    infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    infeasible: Infeasible = "raise", layout: Layout = "TNC", vectors: ArrayLike | None = None,
+    want_grad: bool = True,
 ) -> ObjectiveResult:
     """The CTC loss minus `weight` times the entropy of the distribution over alignments.
 
@@ -32,6 +34,8 @@ def entropy_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     weight : lambda, a finite number of either sign; 0 is plain CTC
 
     Returns
@@ -50,6 +54,9 @@ def entropy_ctc_loss(
     *Gradient.* Let u = ln y, and Z(u) the sum over alignments. ln q(path) = sum of u along the path - ln Z,
     so H = ln Z - sum of occupancy u. Its derivative is occupancy - occupancy - (d occupancy / du) u
     = -Hess(ln Z) u, so d loss / du = -occupancy + weight Hess(ln Z) u. The softmax adds probs.
+
+    *Second derivative.* The slope is differentiated along the change of u. It holds the covariance of u, so
+    this takes third cumulants: see `chain/derivatives.py`.
 
     H is computed from the shares of all moves, as a sum of positive terms. The formula above would subtract
     numbers as large as the loss. Implementations that do so, or add a small number inside the logarithm, lose
@@ -71,12 +78,19 @@ def entropy_ctc_loss(
     """
     weight = check_real("weight", weight)
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
 
-    def objective(log_probs, labels, n):
+    def objective(log_probs, labels, n, along):
         u = np.where(log_probs == -np.inf, 0.0, log_probs)
-        found = posterior(log_probs, labels, batch.blank, values=u, want=["entropy"],
-                          workspace=batch.workspace)
-        return -found.log_z - weight * found.entropy, weight * found.covariance - found.occupancy
+        found = posterior(log_probs, labels, batch.blank, values=u, want_grad=batch.want_grad,
+                          want=["entropy"] if along is None else ["entropy", "xi"], workspace=batch.workspace)
+        value = -found.log_z - weight * found.entropy
+        if not batch.want_grad:
+            return value, found.occupancy, None
+        slope = weight * found.covariance - found.occupancy
+        if along is None:
+            return value, slope, None
+        d_occupancy, d_covariance = derivatives_along(found, labels, batch.blank, along, values=u)
+        return value, slope, weight * d_covariance - d_occupancy
 
     return solve(objective, batch)

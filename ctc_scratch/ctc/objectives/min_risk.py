@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import as_array, underflow_is_zero
 from ..decoding.metrics import edit_distance
+from ..hessian import ctc_loss_hvp
 from ..inputs.errors import InfeasibleTargetError
 from ..inputs.frames import Layout
 from ..labels import as_labels, count_repeats
-from ..loss import Infeasible, Reduction, ctc_loss, reduction_weights
+from ..loss import Infeasible, Reduction, reduction_weights, solve_batch
 from .common import Batch, ObjectiveResult, check
 
 
@@ -22,6 +23,7 @@ def min_risk_ctc_loss(
     target_lengths: ArrayLike | None = None, *, hypotheses: Sequence[Any],
     costs: Sequence[Any] | None = None,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    vectors: ArrayLike | None = None, want_grad: bool = True,
 ) -> ObjectiveResult:
     """The expected cost of hypotheses h_k, each weighted by its share p~_k of their total probability.
 
@@ -34,6 +36,8 @@ def min_risk_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     hypotheses : for each sequence a list of at least one labelling, such as an n-best list or samples; for a
         single sequence, one such list. Duplicates are merged: each labelling counts once.
     costs : for each sequence the costs of its hypotheses, finite numbers; those of duplicates must agree. By
@@ -77,21 +81,33 @@ def min_risk_ctc_loss(
     0.4
     """
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
     frames, N = batch.frames, len(batch.frames.lengths)
     labellings, d = _check_hypotheses(hypotheses, costs, batch)
     starts = np.cumsum([0, *map(len, labellings)])
     owner = np.repeat(np.arange(N), np.diff(starts)).tolist()  # the sequence of each hypothesis
-    copies = np.zeros((len(owner), frames.lengths.max(initial=0), frames.rows.shape[1]))  # (K, T, C)
-    for k, n in enumerate(owner):
-        copies[k, :frames.lengths[n]] = frames.rows_of(frames.rows, n)
-    found = ctc_loss(copies, [h for one in labellings for h in one], frames.lengths[owner], layout="NTC",
-                     blank=batch.blank, infeasible="inf")
+    K, size = len(owner), (frames.lengths.max(initial=0), frames.rows.shape[1])
+    problem = [h for one in labellings for h in one], frames.lengths[owner]
+
+    def copies(rows: NDArray) -> NDArray[np.float64]:
+        """The frames of each hypothesis (K, T, C), from rows like those of the logits."""
+        array = np.zeros((K, *size))
+        for k, n in enumerate(owner):
+            array[k, :frames.lengths[n]] = frames.rows_of(rows, n)
+        return array
+
+    found: Any
+    if batch.vectors is None:
+        found = solve_batch(copies(frames.rows), *problem, None, layout="NTC", blank=batch.blank,
+                            reduction="none", infeasible="inf", want_grad=batch.want_grad)
+    else:
+        found = ctc_loss_hvp(copies(frames.rows), problem[0], copies(batch.vectors), problem[1], layout="NTC",
+                             blank=batch.blank, infeasible="inf")
     all_losses = np.asarray(found.loss)  # (K,)
 
     losses, weights = np.full(N, np.inf), reduction_weights(batch.targets.lengths, reduction)
     grad = np.zeros(frames.logits.shape, frames.logits.dtype)
-    rows = grad.reshape(frames.rows.shape)
+    hvp = None if batch.vectors is None else np.zeros(frames.logits.shape)
     for n in range(N):
         ks = slice(starts[n], starts[n + 1])
         nll = all_losses[ks]
@@ -103,8 +119,17 @@ def min_risk_ctc_loss(
         more = d[n] - d[n][best]  # cost beyond that of the likeliest: small differences keep their digits
         mean = shares @ more
         losses[n] = d[n][best] + mean
-        slopes = found.grad[ks, :frames.lengths[n]]
-        frames.rows_of(rows, n)[:] = weights[n] * np.tensordot(shares * (mean - more), slopes, axes=1)
+        if not batch.want_grad:
+            continue
+        slopes, factors = found.grad[ks, :frames.lengths[n]], shares * (mean - more)
+        slope = np.tensordot(factors, slopes, axes=1)
+        frames.rows_of(grad.reshape(frames.rows.shape), n)[:] = weights[n] * slope
+        if hvp is not None and batch.vectors is not None:
+            a = np.tensordot(slopes, frames.rows_of(batch.vectors, n), axes=2)
+            d_factors = shares * (factors @ a) - (a - shares @ a) * factors
+            product = np.tensordot(factors, found.hvp[ks, :frames.lengths[n]], axes=1)
+            product += np.tensordot(d_factors, slopes, axes=1)
+            frames.rows_of(hvp.reshape(frames.rows.shape), n)[:] = weights[n] * product
     impossible = losses == np.inf
     if impossible.any() and infeasible == "raise":
         first = int(np.argmax(impossible))
@@ -112,7 +137,7 @@ def min_risk_ctc_loss(
         raise InfeasibleTargetError(first, U + repeats, int(frames.lengths[first]), repeats)
     if infeasible == "zero":
         losses[impossible] = 0.0
-    return batch.result(losses, grad)
+    return batch.result(losses, grad, hvp)
 
 
 def _check_hypotheses(

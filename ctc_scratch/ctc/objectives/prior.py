@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import as_array, underflow_is_zero
-from ..chain.solve import posterior
 from ..inputs.frames import Layout, check_shape
 from ..inputs.options import check_count, check_real
 from ..inputs.values import check_values
@@ -21,6 +20,7 @@ def prior_ctc_loss(
     logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, prior: ArrayLike, weight: float,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    vectors: ArrayLike | None = None, want_grad: bool = True,
 ) -> ObjectiveResult:
     """-ln of the sum over alignments of the product over frames of y_t(c) / prior(c)^weight.
 
@@ -32,6 +32,8 @@ def prior_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     prior : (C,) positive numbers that sum to 1, such as `RunningPrior.prior`. It is treated as a
         constant: no gradient passes through it.
     weight : a finite number; 0 is plain CTC, 1 divides by the prior once
@@ -75,12 +77,11 @@ def prior_ctc_loss(
     """
     weight = check_real("weight", weight)
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
     shift = weight * np.log(_check_prior(prior, batch.frames.rows.shape[1]))
 
-    def objective(log_probs, labels, n):
-        found = posterior(log_probs - shift, labels, batch.blank, workspace=batch.workspace)
-        return -found.log_z, -found.occupancy
+    def objective(log_probs, labels, n, along):
+        return batch.minus_log_z(log_probs - shift, labels, along)
 
     return solve(objective, batch)
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..chain.solve import posterior
 from ..inputs.frames import Layout
 from ..inputs.stars import check_stars
 from ..loss import Infeasible, Reduction
@@ -18,6 +17,7 @@ def star_ctc_loss(
     logits: ArrayLike, targets: Any, logit_lengths: ArrayLike | None = None,
     target_lengths: ArrayLike | None = None, *, star: Any, star_weight: float = 0.0,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    vectors: ArrayLike | None = None, want_grad: bool = True,
 ) -> ObjectiveResult:
     """-ln of the sum over alignments in which starred positions may emit any classes.
 
@@ -32,6 +32,8 @@ def star_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     star : the starred positions, integers in 0..U (0 before all labels, U after all of them), in any
         collection; or "ends", "everywhere" or None, which is plain CTC. For a batch this holds for all
         targets; a list with an item that is not an integer has one such value for each target.
@@ -76,12 +78,10 @@ def star_ctc_loss(
     1.098612
     """
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
     stars = check_stars(star, star_weight, batch.targets, batch.frames.single)
 
-    def objective(log_probs, labels, n):
-        star = np.flatnonzero(stars.of(n)), stars.weight
-        found = posterior(log_probs, labels, batch.blank, star=star, workspace=batch.workspace)
-        return -found.log_z, -found.occupancy
+    def objective(log_probs, labels, n, along):
+        return batch.minus_log_z(log_probs, labels, along, star=(np.flatnonzero(stars.of(n)), stars.weight))
 
     return solve(objective, batch)

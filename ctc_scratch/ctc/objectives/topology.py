@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..chain.solve import posterior
 from ..chain.states import Topology
 from ..inputs.frames import Layout
 from ..labels import count_repeats
@@ -20,6 +19,7 @@ def topology_ctc_loss(
     target_lengths: ArrayLike | None = None, *, skip: bool = True, stay_on_labels: bool = True,
     collapse: bool = True,
     blank: int = 0, reduction: Reduction = "none", infeasible: Infeasible = "raise", layout: Layout = "TNC",
+    vectors: ArrayLike | None = None, want_grad: bool = True,
 ) -> ObjectiveResult:
     """-ln of the sum over the alignments that use only some moves of CTC, or do not merge repeats.
 
@@ -38,6 +38,8 @@ def topology_ctc_loss(
     ----------
     logits, targets, logit_lengths, target_lengths, blank, reduction, infeasible, layout
         As for `ctc_loss`.
+    vectors : finite floats in the shape of the logits; if given, `hvp` is the Hessian of the loss times them
+    want_grad : False leaves out the gradient, and saves the time for it; not with vectors
     skip : whether the blank between two labels that differ may be left out
     stay_on_labels : whether a label may last longer than one frame
     collapse : whether repeats of a label are merged; if not, each frame of a label is a label of its own:
@@ -85,11 +87,10 @@ def topology_ctc_loss(
             raise TypeError(f"{name} must be True or False, got {value!r}")
     topology = Topology(bool(skip), bool(stay_on_labels), bool(collapse))
     batch = check(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
-                  infeasible=infeasible, layout=layout)
+                  infeasible=infeasible, layout=layout, vectors=vectors, want_grad=want_grad)
 
-    def objective(log_probs, labels, n):
-        found = posterior(log_probs, labels, batch.blank, workspace=batch.workspace, topology=topology)
-        return -found.log_z, -found.occupancy
+    def objective(log_probs, labels, n, along):
+        return batch.minus_log_z(log_probs, labels, along, topology=topology)
 
     def blanks_needed(labels: NDArray[np.intp]) -> int:
         if not topology.skip:
