@@ -21,7 +21,6 @@ from .contenders import LOSSES, BiLSTM, Loss
 
 SHAPES = [(500, 16, 64, 100), (1500, 16, 500, 300)]  # T, N, C, U
 D = 80  # features per frame, as from log-mel filterbanks
-PARTS = ["network forward", "loss", "network backward", "Adam"]
 
 # ---- networks: (T, N, D) -> (T, N, C) ---------------------------------------------------------
 
@@ -53,7 +52,7 @@ NETWORKS: dict[str, tuple[str, Callable[[int], nn.Module]]] = {
 
 
 def step(network: nn.Module, optimiser: torch.optim.Optimizer, loss_of: Loss, batch: Any) -> list[float]:
-    """One training step; returns the seconds of its four `PARTS`."""
+    """One training step; returns the seconds of its parts: network forward, loss, network backward, Adam."""
     x, *rest = batch
     times = [time.perf_counter()]
     optimiser.zero_grad()

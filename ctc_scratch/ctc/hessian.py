@@ -171,10 +171,8 @@ def ctc_loss_hvp(
     """
     plain = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
                      infeasible=infeasible, layout=layout, workspace=workspace)
-    positive = gauss_newton_vp(logits, targets, vectors, logit_lengths, target_lengths, blank=blank,
-                               reduction=reduction, layout=layout)
     frames, packed, blank = check_batch(logits, targets, logit_lengths, target_lengths, blank, layout)
-    rows, hvp = check_vectors(vectors, frames), positive.reshape(frames.rows.shape)
+    rows, hvp = check_vectors(vectors, frames), np.zeros(frames.logits.shape)
     weights = reduction_weights(packed.lengths, reduction)
 
     memory = workspace or Workspace()
@@ -182,15 +180,14 @@ def ctc_loss_hvp(
     @underflow_is_zero
     def task(samples):
         for n in samples.tolist():
-            found = posterior(log_softmax(frames.rows_of(frames.rows, n)), packed.of(n), blank,
-                              values=frames.rows_of(rows, n), workspace=memory)
-            if found.log_z == -np.inf:
-                frames.rows_of(hvp, n)[:] = 0.0
-            else:
-                frames.rows_of(hvp, n)[:] -= weights[n] * found.covariance
+            log_probs, v = log_softmax(frames.rows_of(frames.rows, n)), frames.rows_of(rows, n)
+            found = posterior(log_probs, packed.of(n), blank, values=v, workspace=memory)
+            if found.covariance is not None and found.log_z > -np.inf:
+                product = softmax_product(log_probs, v) - found.covariance
+                frames.rows_of(hvp.reshape(rows.shape), n)[:] = weights[n] * product
 
     threads.run(task, frames.lengths * (30 * packed.lengths + frames.rows.shape[1]))
-    return CTCHVP(plain.loss, plain.grad, positive)
+    return CTCHVP(plain.loss, plain.grad, hvp)
 
 
 @underflow_is_zero
