@@ -41,9 +41,14 @@ class EagerLoss(torch.autograd.Function):
 apply_eager_loss = super(torch.autograd.Function, EagerLoss).apply  # type: ignore[misc]
 
 
+# Whether this backward pass keeps the graph for others. Older torch cannot tell; then it may.
+_keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+
+
 def _scaled(ctx: Any, factor: Tensor) -> Tensor:
     """The gradient times a factor, computed in place if no other backward pass will need the gradient."""
-    if torch._C._are_functorch_transforms_active() or torch._C._autograd._get_current_graph_task_keep_graph():
+    if torch._C._are_functorch_transforms_active() or _keeps_graph():
+        ctx.saved_tensors  # raises if the graph was freed
         return ctx.grad * factor
     grad, ctx.grad = ctx.grad, None
     if factor.dim() == 0 and factor.is_cpu and factor.item() == 1.0:

@@ -5,8 +5,6 @@
 multiplies; `linear_ctc_each` returns the losses, and its backward pass calls the first one.
 """
 
-from __future__ import annotations
-
 from typing import Any, List, Optional, Tuple, cast  # torch reads List[bool] and the like as a schema
 
 import numpy as np

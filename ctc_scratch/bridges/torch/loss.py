@@ -154,8 +154,9 @@ def loss_of(
     single = scores.dim() == 2
     if single:
         scores = scores.unsqueeze(1)
-    transformed = torch._C._are_functorch_transforms_active()
-    if transformed or torch.compiler.is_compiling() or type(scores) not in (Tensor, torch.nn.Parameter):
+    compiling = torch.compiler.is_compiling()
+    transformed = not compiling and torch._C._are_functorch_transforms_active()
+    if compiling or transformed or type(scores) not in (Tensor, torch.nn.Parameter):
         call = Loss.apply if transformed else ctc_loss_operator
         losses, _ = call(scores, targets, frames, labels, blank, kind, infeasible, torch.is_grad_enabled())
         loss = losses if reduction == "none" else (
