@@ -20,6 +20,7 @@ from .style import (
     BLUE,
     COLUMN,
     GREY,
+    GRID,
     INK,
     OUTLINE,
     SMALL,
@@ -29,8 +30,12 @@ from .style import (
     state_axis,
 )
 
-DECADES = 8
-"""The most decades that a map on a log scale spans; smaller values are white, like the last of them."""
+DECADES = 4
+"""The decades that every map on a log scale spans, from black at 1 to white; smaller values are white too.
+The range is the same in all figures, so that equal shades mean equal shares."""
+
+MOST_NUMBERS = 8, 7
+"""The most frames and states of a map whose cells hold their numbers: more of them would be too small."""
 
 LatticeArray = Literal["gamma", "alpha", "beta", "occupancy"]
 
@@ -70,7 +75,7 @@ def lattice(result: LatticeArrays, ax: Axes | None = None, what: LatticeArray = 
     result : what `ctc_scratch.lattice` returns, or anything with these fields
     ax : where to draw; None makes a figure of its own, which is `.figure` of what is returned
     what : "gamma", the posterior of each state; "alpha" or "beta", the sum over all paths that lead to
-        a state or on from it, relative to the frame's largest; "occupancy", the posterior of each class
+        a state or on from it, as a share of the frame's sum; "occupancy", the posterior of each class
 
     Returns
     -------
@@ -90,8 +95,8 @@ def lattice(result: LatticeArrays, ax: Axes | None = None, what: LatticeArray = 
         ax = Figure(figsize=(WIDE, panel_height(lines) + 0.8), layout="constrained").subplots()
     if what in ("alpha", "beta"):
         log_values = result.log_alpha if what == "alpha" else result.log_beta
-        heat(ax, log_values, names, decades_of(log_values)[0])
-        bar_label = "relative to the frame's\nlargest [decades]"
+        heat(ax, log_values, names)
+        bar_label = "share of the frame"
     elif what == "gamma":
         linear_map(ax, result.gamma)
         state_axis(ax, names)
@@ -117,9 +122,17 @@ def lattice(result: LatticeArrays, ax: Axes | None = None, what: LatticeArray = 
     figure = ax.get_figure()
     assert figure is not None, "axes that are drawn on belong to a figure"
     bar = figure.colorbar(ax.images[0], ax=ax, aspect=15, pad=0.02)
+    if what in ("alpha", "beta"):
+        _name_decades(bar)
     bar.set_label(bar_label, fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     return ax
+
+
+def _name_decades(bar: Any) -> None:
+    """Write powers of ten on the colour bar of a map on a log scale."""
+    bar.set_ticks([0, -DECADES // 2, -DECADES],
+                  labels=["1", f"10$^{{{-DECADES // 2}}}$", f"≤10$^{{{-DECADES}}}$"])
 
 
 def _states_of(path: np.ndarray, blank: int) -> np.ndarray:
@@ -139,38 +152,44 @@ def linear_map(ax: Axes, values: np.ndarray) -> None:
 # ---- alpha, beta, gamma ----------------------------------------------------------------------
 
 
-def heat(ax: Axes, log_values: np.ndarray, names: Sequence[str], decades: int = DECADES) -> Axes:
-    """Draw the logarithms of values (T, S) as shades, hatched where they are -inf.
+def heat(ax: Axes, log_values: np.ndarray, names: Sequence[str]) -> Axes:
+    """Draw the logarithms of values (T, S) as shades of their share of each frame, hatched where -inf.
+
+    Small maps also show the shares as numbers, which sum to 1 in each frame.
 
     Parameters
     ----------
-    log_values : (T, S) array; each frame is shown relative to its largest value, because over a long
-        sequence alpha and beta change by hundreds of decades
+    log_values : (T, S) array; each frame is divided by its sum, because over a long sequence alpha and
+        beta change by hundreds of decades
     names : S state names
-    decades : from black to white
     """
     T, S = log_values.shape
-    ax.imshow(relative(log_values).T, cmap=INK, vmin=-decades, vmax=0, aspect="auto",
+    decades = log_shares(log_values)
+    ax.imshow(decades.T, cmap=INK, vmin=-DECADES, vmax=0, aspect="auto",
               interpolation="nearest", extent=(-0.5, T - 0.5, S - 0.5, -0.5))
     hatch(ax, log_values == -np.inf)
     state_axis(ax, names)
+    if T <= MOST_NUMBERS[0] and S <= MOST_NUMBERS[1]:
+        for t, s in zip(*np.nonzero(log_values > -np.inf)):
+            ax.text(t, s, short(10**decades[t, s]), ha="center", va="center_baseline", fontsize=SMALL,
+                    color="white" if decades[t, s] > -0.45 * DECADES else "black")
     return ax
 
 
-def relative(log_values: np.ndarray) -> np.ndarray:
-    """Decades (T, S) below the largest value of each frame; NaN where the value is 0."""
+def log_shares(log_values: np.ndarray) -> np.ndarray:
+    """log10 (T, S) of each value's share of the sum of its frame; NaN where the value is 0."""
     top = log_values.max(axis=1, keepdims=True, initial=np.finfo(float).min)
-    return np.where(log_values > -np.inf, (log_values - top) / np.log(10), np.nan)
+    log_sums = top + np.log(np.maximum(np.exp(log_values - top).sum(axis=1, keepdims=True), 1e-300))
+    return np.where(log_values > -np.inf, (log_values - log_sums) / np.log(10), np.nan)
 
 
-def decades_of(*log_values: np.ndarray) -> tuple[int, bool]:
-    """How many decades maps of these arrays should span, and whether that cuts off smaller values.
-
-    The values of a toy problem span a decade or two; on a scale of eight they would all look black.
-    """
-    lowest = min(np.nanmin(relative(values), initial=0.0) for values in log_values)
-    decades = int(np.clip(np.ceil(-lowest), 1, DECADES))
-    return decades, bool(lowest < -decades)
+def short(share: float) -> str:
+    """A share from 0 to 1 in at most four characters: 1, .43, .07, .003, 2e-5."""
+    if share >= 0.995:
+        return "1"
+    if share < 0.0005:      # also a share that underflows
+        return "0" if share == 0 else f"{share:.0e}".replace("e-0", "e-")
+    return f"{share:.2f}"[1:] if share >= 0.0095 else f"{share:.3f}"[1:]
 
 
 def hatch(ax: Axes, cells: np.ndarray) -> None:
@@ -185,7 +204,7 @@ def hatch(ax: Axes, cells: np.ndarray) -> None:
 
 def alpha_beta_gamma_figure(log_alpha: np.ndarray, log_beta: np.ndarray, log_gamma: np.ndarray,
                             names: Sequence[str]) -> Figure:
-    """Show alpha, beta and gamma one above the other, each on a log scale.
+    """Show alpha, beta and gamma one above the other, each as shares of its frames on one log scale.
 
     States that cannot be reached are hatched in alpha, states from which no path finishes in beta, and
     both in gamma. That is why gamma is passed as a logarithm: a gamma that underflows to 0 is still a
@@ -196,20 +215,18 @@ def alpha_beta_gamma_figure(log_alpha: np.ndarray, log_beta: np.ndarray, log_gam
     S = len(names)
     figure = Figure(figsize=(COLUMN, 3 * panel_height(S) + 0.9), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True)
-    titles = ["α: all ways to here", "β: all ways on from here", "γ: the share of all paths"]
-    shown = log_alpha, log_beta, log_gamma
-    decades, cut = decades_of(*shown)
-    for ax, values, title in zip(axes, shown, titles):
-        heat(ax, values, names, decades)
+    titles = ["α: share of the ways up to t that end here",
+              "β: share of the ways on from t that begin here",
+              "γ: share of the alignments that pass here"]
+    for ax, values, title in zip(axes, (log_alpha, log_beta, log_gamma), titles):
+        heat(ax, values, names)
         ax.set_title(title, fontsize=SMALL, loc="left", pad=3)
     for ax in axes[:-1]:
         ax.set_xlabel("")
     bar = figure.colorbar(axes[0].images[0], ax=axes, shrink=0.6, aspect=25, pad=0.02)
-    ticks = [0, -decades] if decades < 2 else [0, -(decades // 2), -decades]
-    below = "≤" if cut else ""
-    bar.set_ticks(ticks, labels=["1", *(f"{below if k == -decades else ''}10$^{{{k}}}$" for k in ticks[1:])])
+    _name_decades(bar)
     bar.ax.tick_params(labelsize=SMALL)
-    bar.set_label("relative to the frame's largest; hatched: no path", fontsize=SMALL)
+    bar.set_label("share of the frame; hatched: no path", fontsize=SMALL)
     return figure
 
 
@@ -244,33 +261,56 @@ def gamma_evolution_figure(gammas: Sequence[np.ndarray], titles: Sequence[str],
 
 
 def gradient(ax: Axes, grad: np.ndarray, class_names: Sequence[str]) -> Axes:
-    """Draw probs - occupancy (T, C), one line per class: where training lowers and raises its probability.
+    """Draw probs - occupancy (T, C), one line per class, positive values upward.
 
-    The area below a class's line is filled where training lowers the probability of the class. The
-    area above the line is hatched where training raises it.
+    Values above 0 are filled: the network gives the class more than the posterior does, and a step of
+    gradient descent lowers its logit. Values below 0 are hatched: a step raises it. The axis on the right
+    has the scale, which is the same for all classes.
     """
     T, C = grad.shape
     edges = np.arange(T + 1) - 0.5
-    scale = 0.46 / max(np.abs(grad).max(initial=0), 1e-12)
+    largest = np.abs(grad).max(initial=0)
+    scale = 0.42 / max(largest, 1e-12)
     for c in range(C):
-        heights = scale * grad[:, c]   # the axis points down
-        ax.stairs(c + np.maximum(heights, 0), edges, baseline=c, fill=True, facecolor=BLUE, linewidth=0)
-        ax.stairs(c + np.minimum(heights, 0), edges, baseline=c, fill=True, facecolor="white",
+        heights = -scale * grad[:, c]   # the axis points down, so that class 0 stands at the top
+        ax.stairs(c + np.minimum(heights, 0), edges, baseline=c, fill=True, facecolor=BLUE, linewidth=0)
+        ax.stairs(c + np.maximum(heights, 0), edges, baseline=c, fill=True, facecolor="white",
                   edgecolor=ACCENT, hatch="//////", linewidth=0.5)
         ax.axhline(c, color=GREY, linewidth=0.5)
     ax.set_yticks(range(C), class_names)
-    ax.set_ylim(C - 0.4, -0.6)
-    ax.set_xlim(-0.6, T - 0.4)
+    ax.set_ylim(C - 0.45, -0.55)
+    ax.set_xlim(-0.5, T - 0.5)
     frame_axis(ax)
     ax.set_ylabel("class", fontsize=SMALL)
+
+    tick = rounded_down(largest)
+    marked = [(c, sign * tick) for c in range(C) for sign in (1, -1)] if C <= 6 else [(0, tick)]
+    right = ax.secondary_yaxis("right")
+    right.set_yticks([c - scale * value for c, value in marked],
+                     [f"{value:+g}".replace("-", "−") for _, value in marked])
+    right.tick_params(labelsize=SMALL, length=2)
+    right.set_ylabel("probs − occupancy", fontsize=SMALL)
+    ax.hlines([c - scale * value for c, value in marked], -0.5, T - 0.5, color=GRID, linewidth=0.5, zorder=0)
     return ax
+
+
+def rounded_down(value: float) -> float:
+    """The largest of ..., 0.1, 0.2, 0.5, 1, 2, 5, ... that is at most `value`; 0 for 0.
+
+    >>> rounded_down(0.4), rounded_down(0.07), rounded_down(0.0)
+    (0.2, 0.05, 0.0)
+    """
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(f"{power * max(m for m in (1, 2, 5) if m * power <= value * (1 + 1e-9)):.1g}")
 
 
 def gradient_figure(grad: np.ndarray, class_names: Sequence[str]) -> Figure:
     """Show the gradient with respect to the logits, as `gradient` draws it."""
-    figure = Figure(figsize=(COLUMN, 0.9 + max(1.0, 0.32 * len(class_names))), layout="constrained")
+    C = len(class_names)
+    figure = Figure(figsize=(COLUMN, 0.9 + max(1.0, (0.42 if C <= 6 else 0.27) * C)), layout="constrained")
     ax = gradient(figure.subplots(), grad, class_names)
-    largest = np.abs(grad).max(initial=0)
-    ax.set_title("probs − occupancy. Filled, down: has more than it should;\n"
-                 f"hatched, up: has less. Largest {largest:.2f}", fontsize=SMALL, loc="left")
+    ax.set_title("the loss's gradient for each logit. Up: the network says\n"
+                 "too much, a step lowers it; down (hatched): too little", fontsize=SMALL, loc="left")
     return figure

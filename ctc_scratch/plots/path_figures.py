@@ -8,12 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from .style import ACCENT, BLUE, COLUMN, INK, OUTLINE, SMALL, panel_height, state_axis
+from .style import ACCENT, AMBER, BLUE, COLUMN, INK, OUTLINE, SMALL, panel_height, state_axis
+
+DASHES = ((0, (4, 1.5)), (0, (1.2, 1.2)))
+"""Of the second and third best path, the fourth and fifth, and so on."""
+
+
+MOVES = (("stay", dict(color="black", linestyle="-")),
+         ("step", dict(color=BLUE, linestyle="-")),
+         ("skip", dict(color=AMBER, linestyle=(0, (2.5, 0.8)))))
+"""A move goes down by as many states as its place in this list; only a skip leaves out a blank."""
 
 
 def trellis(ax: Axes, paths: np.ndarray, names: Sequence[str]) -> Axes:
-    """Draw every path through a small lattice, and in each state how many paths pass it.
+    """Draw every move of the paths through a small lattice, and in each state how many paths pass it.
+
+    Stay, step and skip have styles of their own; the more paths make a move, the thicker its line.
 
     Parameters
     ----------
@@ -22,10 +34,11 @@ def trellis(ax: Axes, paths: np.ndarray, names: Sequence[str]) -> Axes:
     """
     n, T = paths.shape
     S = len(names)
-    # Each path runs a little off the centre of its states, so that none hides another.
-    offsets = np.linspace(-0.16, 0.16, n) if n > 1 else np.zeros(n)
-    for path, offset in zip(paths, offsets):
-        ax.plot(np.arange(T), path + offset, color=BLUE, linewidth=0.7, zorder=1)
+    for t in range(T - 1):
+        moves, counts = np.unique(paths[:, t:t + 2], axis=0, return_counts=True)
+        for (s, to), count in zip(moves, counts):
+            name, style = MOVES[to - s]
+            ax.plot([t, t + 1], [s, to], label=name, linewidth=0.8 + 2.4 * count / n, zorder=1, **style)
     through = np.array([np.bincount(paths[:, t], minlength=S) for t in range(T)])
     for t, s in np.ndindex(T, S):
         used = through[t, s] > 0
@@ -44,9 +57,13 @@ def trellis(ax: Axes, paths: np.ndarray, names: Sequence[str]) -> Axes:
 def trellis_figure(paths: np.ndarray, names: Sequence[str]) -> Figure:
     """Show all paths of a small lattice, as `trellis` draws them."""
     (n, T), S = paths.shape, len(names)
-    figure = Figure(figsize=(max(COLUMN, 0.6 + 0.45 * T), 0.7 + 0.42 * S), layout="constrained")
+    figure = Figure(figsize=(max(COLUMN, 0.6 + 0.45 * T), 0.95 + 0.42 * S), layout="constrained")
     ax = trellis(figure.subplots(), paths, names)
     ax.set_title(f"{n} alignment{'s' * (n != 1)}; in each state, how many pass it", fontsize=SMALL)
+    used = [move for move in MOVES if move[0] in {line.get_label() for line in ax.lines}]
+    figure.legend([Line2D([], [], linewidth=1.6, **style) for _, style in used],
+                  [name if name != "skip" else "skip (no blank between)" for name, _ in used],
+                  loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -56,8 +73,8 @@ def paths_over(ax: Axes, gamma: np.ndarray, names: Sequence[str], best: np.ndarr
 
     Parameters
     ----------
-    best : (T,) states, a thick line in the accent colour
-    others : the next best paths, dashed
+    best : (T,) states, a thick line in the accent colour, above all others
+    others : the next best paths, dashed, beside it
     samples : thin lines, each a little off the centre
     """
     T, S = gamma.shape
@@ -65,13 +82,15 @@ def paths_over(ax: Axes, gamma: np.ndarray, names: Sequence[str], best: np.ndarr
               extent=(-0.5, T - 0.5, S - 0.5, -0.5))
     t = np.arange(T)
     for path, offset in zip(samples, np.linspace(-0.3, 0.3, len(samples)) if len(samples) > 1 else [0]):
-        ax.plot(t, path + offset, color=BLUE, linewidth=0.6, alpha=0.8)
+        ax.plot(t, path + offset, color=BLUE, linewidth=0.7)
+    # The next best paths run beside the best one, above and below it in turn, and under it where they meet.
+    for k, path in enumerate(others, start=2):
+        offset = min(0.12 * (k // 2 + 1), 0.42) * (-1) ** k
+        ax.plot(t, path + offset, color=BLUE, linewidth=1.1, linestyle=DASHES[k % len(DASHES)],
+                label=f"{k}.")
     if best is not None:
         ax.plot(t, best, color=ACCENT, linewidth=2.2, label="best", solid_joinstyle="round",
-                path_effects=OUTLINE)
-    for k, path in enumerate(others, start=2):
-        ax.plot(t, path + 0.12 * (k - 1), color=BLUE, linewidth=0.9,
-                linestyle=(0, (4 if k % 2 else 1.5, 1.5)), label=f"{k}.")
+                path_effects=OUTLINE, zorder=3)
     state_axis(ax, names)
     ax.set_xlim(-0.5, T - 0.5)
     ax.set_ylim(S - 0.5, -0.5)
@@ -86,9 +105,10 @@ def paths_figure(gamma: np.ndarray, names: Sequence[str], k_best: Sequence[np.nd
     top, bottom = figure.subplots(2, 1, sharex=True)
     best, *others = k_best
     paths_over(top, gamma, names, best, others)
-    runners = f", dashed the next {len(others)}" if others else ""
-    top.set_title(f"thick: the best path (Viterbi){runners}", fontsize=SMALL, loc="left", pad=3)
-    paths_over(bottom, gamma, names, samples=samples)
-    bottom.set_title(f"{len(samples)} samples of the posterior; shade: γ", fontsize=SMALL, loc="left", pad=3)
+    next_best = f"; dashed: the next {len(others)}" if others else ""
+    top.set_title(f"shade: γ; thick: the best path (Viterbi){next_best}", fontsize=SMALL, loc="left", pad=3)
+    paths_over(bottom, gamma, names, best, samples=samples)
+    bottom.set_title(f"thick: the best path; thin: {len(samples)} samples of the posterior", fontsize=SMALL,
+                     loc="left", pad=3)
     top.set_xlabel("")
     return figure

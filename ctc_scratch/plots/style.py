@@ -1,7 +1,7 @@
 """What all figures share: one palette, the sizes of text, and the axes of states and frames.
 
 Where two curves share a panel, they differ in dashes or markers too, so no figure depends on colour
-alone. Printed in grey, ACCENT, BLUE and AMBER have the lightness 46, 31 and 70 of 100.
+alone. Printed in grey, BLUE, GREEN and AMBER have the lightness 31, 52 and 70 of 100; ACCENT has 46.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 ACCENT = "#c1432e"     # the target's path, and where its labels stand; nothing else
 BLUE = "#0f4c81"       # the first of several curves, or what a figure is about
 AMBER = "#e0a030"      # what is compared with it
+GREEN = "#2f8a6e"      # a third curve
 GREY = "0.5"           # what stands in the background
 RULE = "black"         # dotted lines at values that are known beforehand
 GRID = "0.92"
@@ -26,9 +27,9 @@ COLUMN = 3.6           # inches: a figure of this width is still readable when p
 WIDE = 1.35 * COLUMN
 
 CURVES: tuple[dict[str, Any], ...] = (
-    dict(color=BLUE, linewidth=1.3),
+    dict(color=BLUE, linewidth=1.6),
     dict(color=AMBER, linewidth=1.6, linestyle=(0, (4, 1))),
-    dict(color=GREY, linewidth=2),
+    dict(color=GREEN, linewidth=0.9),
     dict(color="black", linewidth=1, linestyle=(0, (1, 1))),
 )
 """Styles for curves that share a panel, in this order."""

@@ -7,6 +7,7 @@ from ctc_scratch import plots
 from ctc_scratch.ctc import enumeration
 from ctc_scratch.ctc.labels import states_of
 from ctc_scratch.ctc.paths.lattice import lattice
+from ctc_scratch.plots.lattice_figures import short
 from ctc_scratch.plots.style import ACCENT
 from tests.plots.conftest import NAMES, all_texts, assert_no_label_covers_another, lattice_of, render
 
@@ -57,21 +58,74 @@ def test_heat_maps_hatch_what_is_impossible(ax):
         assert patch.get_hatch()
     np.testing.assert_array_equal(hatched, its.log_alpha == -np.inf)
     shown = ax.images[0].get_array()
-    expected = (its.log_alpha - its.log_alpha.max(axis=1, keepdims=True)) / np.log(10)
-    np.testing.assert_allclose(shown.T[~hatched], expected[~hatched])
+    np.testing.assert_allclose(shown.T[~hatched], np.log10(shares(its.log_alpha)[~hatched]))
+
+
+def shares(log_values):
+    """Each value divided by the sum of its frame."""
+    values = np.exp(log_values - log_values.max(axis=1, keepdims=True))
+    return values / values.sum(axis=1, keepdims=True)
+
+
+def test_a_small_map_shows_its_shares_as_numbers(ax):
+    its, names = lattice_of(6, [1, 2])
+    plots.heat(ax, its.log_beta, names)
+    seen = np.zeros((6, 5))
+    for text in ax.texts:
+        seen[text.get_position()] = float(text.get_text())
+    np.testing.assert_allclose(seen, shares(its.log_beta), atol=0.005)
+    assert len(ax.texts) == (its.log_beta > -np.inf).sum(), "a state without a path has no number"
+
+
+def test_a_large_map_shows_no_numbers(ax):
+    its, names = lattice_of(9, [1, 2])
+    plots.heat(ax, its.log_beta, names)
+    assert not ax.texts
+
+
+@pytest.mark.parametrize("share, text", [
+    (1, "1"), (0.996, "1"), (0.43, ".43"), (0.07, ".07"), (0.0949, ".09"), (0.003, ".003"), (2e-5, "2e-5"),
+    (1e-12, "1e-12"), (0.0095, ".01"), (0.0094, ".009"), (0.00049, "5e-4"), (0.0, "0"),
+])
+def test_a_share_is_written_in_few_characters(share, text):
+    assert short(share) == text
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.0, 20.0])
+def test_equal_shades_mean_equal_shares_in_all_figures(scale):
+    its, names = lattice_of(12, [1, 2, 2], scale)
+    figure = plots.alpha_beta_gamma_figure(its.log_alpha, its.log_beta, its.log_alpha + its.log_beta, names)
+    assert [ax.images[0].get_clim() for ax in figure.axes[:3]] == [(-4, 0)] * 3
 
 
 def test_the_gradient_shows_its_signs_without_colour(ax, rng):
+    """Positive values are filled and lie above the line of their class; the axis points down."""
     grad = rng.standard_normal((6, 3))
     plots.gradient(ax, grad, NAMES[:3])
-    scale = 0.46 / np.abs(grad).max()
+    assert ax.yaxis_inverted()
+    scale = 0.42 / np.abs(grad).max()
     seen = np.zeros_like(grad)
     for steps in ax.patches:
         values, edges, c = steps.get_data()
         assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
-        assert (values <= c).all() if steps.get_hatch() else (values >= c).all()
-        seen[:, int(c)] += (values - c) / scale
+        assert (values >= c).all() if steps.get_hatch() else (values <= c).all()
+        seen[:, int(c)] -= (values - c) / scale
     np.testing.assert_allclose(seen, grad)
+
+
+@pytest.mark.parametrize("largest, tick", [(0.47, 0.2), (1.0, 1.0), (0.0613, 0.05), (3e-5, 2e-5)])
+def test_the_gradient_has_a_scale(ax, largest, tick):
+    grad = np.array([[largest, -largest / 2], [0, 0]])
+    plots.gradient(ax, grad, NAMES[:2])
+    right, = ax.child_axes
+    labels = [label.get_text().replace("−", "-") for label in right.get_yticklabels()]
+    assert [float(label) for label in labels] == pytest.approx([tick, -tick] * 2)
+    step = 0.42 * tick / largest        # upward, which is towards smaller y
+    assert right.get_yticks() == pytest.approx([-step, step, 1 - step, 1 + step])
+
+
+def test_a_gradient_of_zero_has_a_figure():
+    render(plots.gradient_figure(np.zeros((3, 3)), NAMES[:3]))
 
 
 def test_evolution_has_one_panel_per_stage():
@@ -89,8 +143,10 @@ def test_evolution_has_one_panel_per_stage():
 @pytest.mark.parametrize("what, of", [
     ("gamma", lambda its: its.gamma),
     ("occupancy", lambda its: its.occupancy),
-    ("alpha", lambda its: (its.log_alpha - its.log_alpha.max(axis=1, keepdims=True)) / np.log(10)),
-    ("beta", lambda its: (its.log_beta - its.log_beta.max(axis=1, keepdims=True)) / np.log(10)),
+    ("alpha", lambda its: np.log10(shares(its.log_alpha), where=its.log_alpha > -np.inf,
+                                   out=np.full_like(its.log_alpha, np.nan))),
+    ("beta", lambda its: np.log10(shares(its.log_beta), where=its.log_beta > -np.inf,
+                                  out=np.full_like(its.log_beta, np.nan))),
 ], ids=["gamma", "occupancy", "alpha", "beta"])
 def test_a_lattice_is_drawn_as_the_array_asked_for_with_its_best_path(what, of):
     its, names = lattice_of(12, [1, 2, 2])

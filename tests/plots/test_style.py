@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from ctc_scratch.plots.style import ACCENT, AMBER, BLUE, CURVES
+from ctc_scratch.plots.style import ACCENT, AMBER, BLUE, CURVES, GREEN
 
 
 def lightness(color):
@@ -20,6 +20,11 @@ def test_the_three_colours_differ_in_lightness_and_from_paper():
     values = {name: lightness(color) for name, color in dict(accent=ACCENT, blue=BLUE, amber=AMBER).items()}
     for (one, a), (other, b) in itertools.combinations([*values.items(), ("paper", 100)], 2):
         assert abs(a - b) >= 12, f"{one} has the lightness {a:.0f}, {other} {b:.0f}"
+
+
+def test_the_three_colours_of_curves_differ_in_lightness():
+    values = sorted(map(lightness, (BLUE, GREEN, AMBER)))
+    assert min(np.diff(values)) >= 12, values
 
 
 def test_curves_that_share_a_panel_differ_without_colour():
