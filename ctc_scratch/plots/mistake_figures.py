@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .style import ACCENT, CURVES, GRID, RULE, SMALL, WIDE
+from .style import ACCENT, COLUMN, CURVES, GRID, RULE, SMALL
 
 
 class TrainingCurves(NamedTuple):
@@ -21,36 +21,48 @@ class TrainingCurves(NamedTuple):
 def runs_figure(runs: Sequence[TrainingCurves], blind: float, expected_share: float) -> Figure:
     """Show training runs: their costs above, the share of rows without a valid path below.
 
+    The share is a mean over the last ten steps, because in a single batch it is mostly chance.
+
     Parameters
     ----------
     blind : the cost of guessing digits without looking at them [nats per row]
     expected_share : the share of random rows that do not fit their frames
     """
-    figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 3.9), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     for run, style in zip(runs, CURVES):
         steps = np.arange(1, len(run.costs) + 1)
         top.plot(steps, run.costs, label=run.label, **style)
-        bottom.plot(steps, 100 * run.no_path, **style)
-    top.axhline(blind, color=RULE, linewidth=0.6, linestyle=":")
-    top.text(len(runs[0].costs), blind * 0.92, f"5 ln 10 = {blind:.1f}: digits guessed blindly",
-             fontsize=SMALL, ha="right", va="top")
+        bottom.plot(steps, 100 * mean_of_ten(run.no_path), **style)
+    for ax, y, text in ((top, blind, f"5 ln 10 = {blind:.1f}:\ndigits guessed\nblindly"),
+                        (bottom, 100 * expected_share, f"1 − 0.9⁴ = {expected_share:.0%}\nexpected")):
+        ax.axhline(y, color=RULE, linewidth=0.6, linestyle=":")
+        # Beside the panel, where no curve passes.
+        ax.annotate(text, (1, y), (4, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+                    fontsize=SMALL, va="center", annotation_clip=False)
+        ax.set_xlim(0, max(len(run.costs) for run in runs))
     top.set_yscale("log")
     top.set_yticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
     top.minorticks_off()
     top.set_ylabel("cost [nats per row\nthat has a path]", fontsize=SMALL)
-    top.legend(fontsize=SMALL, frameon=False)
-    bottom.axhline(100 * expected_share, color=RULE, linewidth=0.6, linestyle=":")
-    bottom.text(len(runs[0].costs), 100 * expected_share + 22, f"1 − 0.9⁴ = {expected_share:.0%} expected",
-                fontsize=SMALL, ha="right", va="bottom")
-    bottom.set_ylim(-4, 100)
-    bottom.set_ylabel("rows without\na valid path [%]", fontsize=SMALL)
+    bottom.set_ylim(-4, 80)
+    bottom.set_yticks([0, 40, 80])
+    bottom.set_ylabel("rows without a\npath, mean of\n10 steps [%]", fontsize=SMALL)
     bottom.set_xlabel("training step", fontsize=SMALL)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", fontsize=SMALL, frameon=False)
     for ax in (top, bottom):
         ax.grid(color=GRID)
         ax.tick_params(labelsize=SMALL)
         ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def mean_of_ten(values: np.ndarray) -> np.ndarray:
+    """The mean of each value and the up to nine before it."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    begins = np.maximum(ends - 10, 0)
+    return (sums[ends] - sums[begins]) / (ends - begins)
 
 
 def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequence[float],
@@ -64,7 +76,7 @@ def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequen
     collapsed : one path, and the labels that are left when it is collapsed
     """
     n, T = len(paths), len(paths[0])
-    figure = Figure(figsize=(WIDE, 0.36 * n + 1.9), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 0.3 * n + 1.7), layout="constrained")
     ax = figure.subplots()
     ax.axis("off")
     ax.set_xlim(-0.6, T + 4.6)
@@ -80,7 +92,7 @@ def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequen
     def say(x, y, text, **style):
         ax.text(x, y, text, va="center", fontsize=SMALL, **style)
 
-    say(0, -1.1, "inside the loss: every alignment, all frames; no column per digit", weight="bold")
+    say(0, -1.1, "in the loss: all alignments, no column per digit", weight="bold")
     for k in range(T):
         say(k + 0.46, -0.45, f"t={k}", ha="center")
     for i, (path, p) in enumerate(zip(paths, probabilities)):
@@ -88,8 +100,8 @@ def sum_not_columns_figure(paths: Sequence[Sequence[str]], probabilities: Sequen
         say(T + 0.3, i + 0.42, "+" if i else "")
         say(T + 0.6, i + 0.42, f"{p:.3f}")
     total = sum(probabilities)
-    say(T + 1.7, n / 2, f"= {total:.3f} = p(labels)\ncost = −ln p = {-np.log(total):.2f}")
-    say(0, n + 0.65, "after the loss, in the decoder: one path, collapsed", weight="bold")
+    say(T + 1.7, n / 2, f"= {total:.3f}\n= p(labels);\ncost = −ln p\n= {-np.log(total):.2f}")
+    say(0, n + 0.65, "after it, in the decoder: one path, collapsed", weight="bold")
     path, labels = collapsed
     cells(path, 0, n + 1.2, edge=ACCENT)
     ax.annotate("", (T + 2.3, n + 1.6), (T + 0.2, n + 1.6), arrowprops=dict(arrowstyle="->"))

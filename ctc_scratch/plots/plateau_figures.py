@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .lattice_figures import hatch
-from .style import AMBER, BLUE, COLUMN, CURVES, GRID, INK, RULE, SMALL, WIDE
+from .style import AMBER, BLUE, COLUMN, CURVES, GRID, INK, RULE, SMALL
 
 
 def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Figure:
@@ -25,9 +25,9 @@ def uniform_gamma_figure(gamma: np.ndarray, names: Sequence[str], C: int) -> Fig
     bottom.plot(t, blank, color=BLUE, linewidth=1.4)
     bottom.plot(t, gamma[:, 1::2], color=AMBER, linewidth=0.9)
     bottom.axhline(1 / C, color=RULE, linewidth=0.7, linestyle=":")
-    bottom.text(T / 2, blank[T // 2] + 0.02, "blank", fontsize=SMALL, ha="center", va="bottom")
-    bottom.text(T / 2, gamma[T // 2, 1::2].max(), "each label", fontsize=SMALL, ha="center", va="bottom",
-                color="0.3")
+    bottom.text(T / 2, blank[T // 2] + 0.03, "all blanks together", fontsize=SMALL, ha="center", va="bottom")
+    bottom.text(T / 2, gamma[T // 2, 1::2].max() + 0.01, "each label", fontsize=SMALL, ha="center",
+                va="bottom")
     bottom.set_title(f"shares; dotted: what each of the {C} classes has", fontsize=SMALL, loc="left")
     bottom.set_ylim(-0.03, 0.8)
     bottom.set_yticks([1 / C, 0.4, 0.8], [f"1/{C}", "0.4", "0.8"])
@@ -50,21 +50,21 @@ def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: f
     blind : the blank's share in the best output that ignores its input
     blind_cost : the cost of that output [nats per row]
     """
-    figure = Figure(figsize=(WIDE, 4.2), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 4.0), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
+    for ax in (top, bottom):
+        ax.set_xlim(0, max(len(run["cost"]) for run in runs.values()))
     for (label, run), style in zip(runs.items(), CURVES):
         steps = np.arange(1, len(run["cost"]) + 1)
         top.plot(steps, run["blank"], label=label, **style)
         bottom.plot(steps, run["cost"], **style)
-    last = max(len(run["cost"]) for run in runs.values())
-    for ax, x, y, text, side in [
-        (top, 0.06 * last, uniform * 0.99, f"γ of a uniform start: {uniform:.2f}", "left"),
-        (top, last, blind * 1.05, f"best blind output: {blind:.2f}", "right"),
-        (bottom, last, blind_cost * 1.4, f"best blind output: {blind_cost:.1f} nats", "right"),
-    ]:
-        ax.text(x, y, text, fontsize=SMALL, ha=side, va="top" if side == "left" else "bottom")
-    for ax, y in ((top, uniform), (top, blind), (bottom, blind_cost)):
+    for ax, y, text in ((top, uniform, f"{uniform:.2f}: γ of a\nuniform start"),
+                        (top, blind, f"{blind:.2f}: best\nblind output"),
+                        (bottom, blind_cost, f"{blind_cost:.1f}: best\nblind output")):
         ax.axhline(y, color=RULE, linewidth=0.6, linestyle=":")
+        # Beside the panel, where no curve passes.
+        ax.annotate(text, (1, y), (4, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+                    fontsize=SMALL, va="center", annotation_clip=False)
     top.set_ylim(0, 1.05)
     top.set_ylabel("blank's mean probability", fontsize=SMALL)
     bottom.set_yscale("log")
@@ -72,8 +72,7 @@ def plateau_figure(runs: Mapping[str, Mapping[str, Sequence[float]]], uniform: f
     bottom.minorticks_off()
     bottom.set_ylabel("cost [nats per row]", fontsize=SMALL)
     bottom.set_xlabel("training step", fontsize=SMALL)
-    figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=SMALL,
-                  frameon=False)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", fontsize=SMALL, frameon=False)
     for ax in (top, bottom):
         ax.grid(color=GRID)
         ax.tick_params(labelsize=SMALL)

@@ -67,6 +67,15 @@ def assert_no_label_covers_another(figure):
             assert not box.overlaps(other_box), f"{text!r} covers {other!r}"
 
 
+def assert_the_labels_of_rules_stand_beside_the_curves(figure):
+    """Fail unless each text that names a dotted line stands to the right of its panel, where no curve is."""
+    render(figure)
+    for ax in figure.axes:
+        assert ax.texts
+        for text in ax.texts:
+            assert text.get_window_extent().x0 >= ax.get_window_extent().x1, f"{text.get_text()!r} is inside"
+
+
 def lattice_of(T, labels, scale=2.0):
     its = lattice(scale * np.random.default_rng(0).standard_normal((T, 5)), labels)
     return its, ["–" if s % 2 == 0 else str(c) for s, c in enumerate(its.ext)]
