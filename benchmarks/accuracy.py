@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from ctc_scratch import ctc_loss
 from ctc_scratch.ctc.labels import can_skip, extend
-from ctc_scratch.plots.style import AMBER, BLUE, GREY, GRID
+from ctc_scratch.plots.style import AMBER, BLUE, GREEN, GRID
 from tests.tools import truth
 
 from .tools.harness import machine, markdown, save
@@ -253,16 +253,15 @@ def cell(found: dict[str, Any]) -> str:
     return "{loss:.0e} / {grad:.0e}".format_map(found)
 
 
-STYLES = {  # blue is ours; dashed is float32
+STYLES = {  # blue is ours; dashed is float32; hollow is solved by the exact kernel
     "ours, float64": dict(color=BLUE, marker="o", linewidth=2.2),
     "ours, exact kernel": dict(color=BLUE, marker="D", linewidth=1.2, markerfacecolor="white"),
-    "ours, log space": dict(color=BLUE, marker="s", linewidth=1.2, markerfacecolor="white"),
+    "ours, log space": dict(color=BLUE, marker="s", linewidth=1.2),
     "ours, float32": dict(color=BLUE, marker="o", linewidth=2.2, linestyle="--"),
     "torch, float64": dict(color=AMBER, marker="^", linewidth=1.8),
     "torch, float32": dict(color=AMBER, marker="^", linewidth=1.8, linestyle="--"),
-    "log space in float32": dict(color=GREY, marker="s", linewidth=1.8, linestyle="--",
-                                 markerfacecolor="white"),
-    "rescaling, float64": dict(color=GREY, marker="X", linewidth=1.8, linestyle=":", markersize=9),
+    "log space in float32": dict(color=GREEN, marker="s", linewidth=1.8, linestyle="--"),
+    "rescaling, float64": dict(color=GREEN, marker="X", linewidth=1.8, linestyle=":", markersize=9),
 }
 NORMAL, LEAST, TOP = 13, 1e-17, 50
 
@@ -275,8 +274,10 @@ def figure(lengths: list[int], by_length: list[dict], scales: list[float], by_sc
     panel(left, lengths, by_length, failing).set_xlabel("frames T", fontsize=NORMAL)
     panel(right, scales, by_scale, failing).set_xlabel("std. deviation of logits", fontsize=NORMAL)
     left.set_ylabel("worst error of a gradient entry", fontsize=NORMAL)
+    left.plot([], [], linestyle="", color=BLUE, marker="o", markersize=7, markerfacecolor="white",
+              label="hollow: exact kernel")
     drawing.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=NORMAL,
-                   frameon=False, handlelength=2.7, columnspacing=1)
+                   frameon=False, handlelength=2.2, columnspacing=0.8)
     return drawing
 
 
@@ -290,10 +291,12 @@ def panel(ax: Axes, xs: list[float], points: list[dict], failing: list[str]) -> 
         if fails.any():
             height = TOP**((failing.index(name) + 0.6) / (len(failing) + 1))
             ax.plot(np.array(xs)[fails], [height * FAILS**0.5] * fails.sum(), **{**style, "linestyle": ""})
-    handed = [x for x, point in zip(xs, points) if point["ours, float32"]["exact"]]
-    if handed:
-        ax.text(min(handed), 7e-8, "by exact\nkernel", fontsize=NORMAL - 1)
-    ax.axhspan(FAILS, TOP, color="0.88", zorder=0)
+    for name in "ours, float64", "ours, float32":
+        hollow = [(x, max(point[name]["grad"], LEAST)) for x, point in zip(xs, points)
+                  if point[name]["exact"]]
+        ax.plot(*np.reshape(hollow, (-1, 2)).T, linestyle="", color=BLUE, marker="o", markersize=7,
+                markerfacecolor="white")
+    ax.axhspan(FAILS, TOP, color="0.93", zorder=0)
     ax.text(0.02, 0.985, "fails: NaN, or wrong by > 0.1", transform=ax.transAxes, va="top", fontsize=NORMAL)
     ax.set(xscale="log", yscale="log", ylim=(LEAST, TOP))
     ax.tick_params(labelsize=NORMAL)

@@ -8,10 +8,11 @@ All problems are float32, on one thread; times are medians of calls in turns.
 Sweeps: T, U, C and N are varied one at a time around one problem of standard normal logits. The time of
 the loss and the gradient is measured for two of our methods and for torch, the memory (in addition to
 logits and gradient, see `tools/peak_memory.py`) for ours only. The exponent p of size^p is the slope of
-the upper half of a curve on logarithmic axes. The curves of "auto" have kinks where its way of working
-changes. Short sequences are solved several at a time, with a buffer for all of them. For long sequences,
-checkpoints are kept instead of all states: that takes less memory but more time, as the states between
-checkpoints are computed again.
+the upper half of a curve on logarithmic axes. It stands in the table only, and only where the curve grows
+steadily: over few sizes, and from memory too little to measure, a slope is noise. The curves of "auto"
+have kinks where its way of working changes. Short sequences are solved several at a time, with a buffer
+for all of them. For long sequences, checkpoints are kept instead of all states: that takes less memory but
+more time, as the states between checkpoints are computed again.
 
 Families: one sequence of each family (see `tools/families.py`) with C = 32 and U = T / 10. The time per
 cell of the lattice, T U of them, is measured for "auto", for the exact kernel and for torch, and for all
@@ -34,7 +35,7 @@ from matplotlib.ticker import NullFormatter
 from tqdm import tqdm
 
 from ctc_scratch import Workspace, ctc_loss, set_num_threads
-from ctc_scratch.plots.style import AMBER, BLUE, GREY, GRID
+from ctc_scratch.plots.style import AMBER, BLUE, GREEN, GREY, GRID
 
 from .tools import harness
 from .tools.families import FAMILIES, draw, names
@@ -134,11 +135,20 @@ def measure(shape: dict[str, int], seconds: float) -> dict[str, Any]:
                 exact=exact)
 
 
-def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """The slope over the upper half of the sizes, on logarithmic axes."""
+def exponent(sizes: Sequence[int], values: Sequence[float], least: float = 0.0) -> str:
+    """The slope over the upper half of the sizes, on logarithmic axes; "-" where a slope would be noise.
+
+    That is so if there are fewer than three points, if a value is not above `least`, or if a value is more
+    than a quarter off the line.
+    """
     half = len(sizes) // 2 if len(sizes) > 3 else 0
-    slope = np.polyfit(np.log(sizes[half:]), np.log(values[half:]), 1)[0]
-    return round(float(slope), 2) + 0.0  # not -0.00
+    x, y = np.log(sizes[half:]), np.log(values[half:])
+    if len(x) < 3 or min(values[half:]) <= least:
+        return "-"
+    slope, start = np.polyfit(x, y, 1)
+    if np.abs(y - start - slope * x).max() > np.log(1.25):
+        return "-"
+    return f"{round(float(slope), 2) + 0.0:.2f}"  # not -0.00
 
 
 def listed(shape: dict[str, int]) -> str:
@@ -153,8 +163,9 @@ def table(name: str, sizes: list[int], points: list[dict]) -> str:
               "by the exact kernel"]
     rows = [[size, *(number(point, *column) for column in columns), point["exact"]]
             for size, point in zip(sizes, points)]
-    slopes = [exponent(sizes, [point[kind][method] for point in points]) for kind, method in columns]
-    return markdown(header, [*rows, ["exponent", *(f"{slope:.2f}" for slope in slopes), ""]])
+    slopes = [exponent(sizes, [point[kind][method] for point in points],
+                       LEAST_PEAK if kind == "megabytes" else 0.0) for kind, method in columns]
+    return markdown(header, [*rows, ["exponent", *slopes, ""]])
 
 
 def number(point: dict, kind: str, method: str) -> str:
@@ -167,8 +178,8 @@ def figure(name: str, sizes: list[int], points: list[dict], base: dict[str, int]
     T, N, C, _ = (np.array(sizes) if key == name else base[key] for key in ("T", "N", "C", "U"))
     drawing = Figure(figsize=(7.2, 5), layout="constrained")
     left, right = drawing.subplots(1, 2)
-    curves(left, name, sizes, points, "seconds", 1e3).set_ylabel("time [ms]", fontsize=NORMAL)
-    curves(right, name, sizes, points, "megabytes", 1).set_ylabel("peak extra memory [MB]", fontsize=NORMAL)
+    curves(left, sizes, points, "seconds", 1e3).set_ylabel("time [ms]", fontsize=NORMAL)
+    curves(right, sizes, points, "megabytes", 1).set_ylabel("peak extra memory [MB]", fontsize=NORMAL)
     right.plot(sizes, np.ones(len(sizes)) * T * N * C * 4 / 1e6, color=GREY, linestyle=":", linewidth=1.8,
                label="the gradient itself")
     for ax in left, right:
@@ -182,13 +193,12 @@ def figure(name: str, sizes: list[int], points: list[dict], base: dict[str, int]
     return drawing
 
 
-def curves(ax: Axes, name: str, sizes: list[int], points: list[dict], kind: str, factor: float) -> Axes:
-    """Draw a line per contender on logarithmic axes, with its exponent in the legend."""
+def curves(ax: Axes, sizes: list[int], points: list[dict], kind: str, factor: float) -> Axes:
+    """Draw a line per contender on logarithmic axes."""
     for method in points[0][kind]:
         values = [point[kind][method] for point in points]
-        label = method if method == "torch" else f"ours, {method}"
         ax.plot(sizes, factor * np.array(values), **STYLES[method], markersize=7,
-                label=f"{label}: ${name}^{{{exponent(sizes, values):.2f}}}$")
+                label=method if method == "torch" else f"ours, {method}")
     on_logarithmic_axes(ax, sizes)
     return ax
 
@@ -254,7 +264,7 @@ def families_figure(lengths: list[int], timed: dict[str, list[dict]], fell_back:
     """Time per cell against T: a line per family for ours, a band over the families for the others."""
     drawing = Figure(figsize=(7.2, 5.6), layout="constrained")
     ax = drawing.subplots()
-    for name, label, colour, marker in ("torch", "torch", AMBER, "^"), ("exact", "exact kernel", GREY, ""):
+    for name, label, colour, marker in ("torch", "torch", AMBER, "^"), ("exact", "exact kernel", GREEN, ""):
         spent = np.array([[point["nanoseconds"][name] for point in points] for points in timed.values()])
         ax.fill_between(lengths, spent.min(axis=0), spent.max(axis=0), color=colour, alpha=0.45, linewidth=0)
         ax.plot(lengths, np.median(spent, axis=0), color=colour, linewidth=1.8, marker=marker,

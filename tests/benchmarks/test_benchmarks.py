@@ -363,7 +363,14 @@ def test_scaling_marks_the_families_that_fell_back(run, monkeypatch, tmp_path):
 
 def test_the_exponent_of_scaling_is_that_of_the_upper_half():
     sizes = [1, 2, 4, 8, 16, 32]
-    assert scaling.exponent(sizes, [7, 7, 7, 8**2, 16**2, 32**2]) == pytest.approx(2)
+    assert scaling.exponent(sizes, [7, 7, 7, 8**2, 16**2, 32**2]) == "2.00"
+
+
+@pytest.mark.parametrize("sizes, values, least", [
+    ([1, 2], [1, 2], 0.0), ([1, 2, 4, 8, 16, 32], [1, 1, 1, 1, 9, 2], 0.0), ([1, 2, 4], [0.1, 0.1, 0.3], 0.1),
+], ids=["two points", "far off a line", "too little to measure"])
+def test_no_slope_is_fitted_to_noise(sizes, values, least):
+    assert scaling.exponent(sizes, values, least) == "-"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="asks Linux for the peak")
