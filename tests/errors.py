@@ -583,6 +583,25 @@ COMMANDS: dict[str, list[Command]] = {
                 "read page.png --top 3 --decoder map --model runs/one",
                 "--top 3 needs --decoder beam; map gives a single reading", "Use `--decoder beam`.", pages),
     ],
+    "Figures": [
+        Command("The resolution is not a number of dots per inch.", "show --dpi high",
+                "argument --dpi: expected a number from 20 to 1200, not 'high'",
+                "Write `--dpi 300`, or `--format svg` for figures of any size."),
+        Command("A row has something other than digits.", "lattice --digits 7,x",
+                "argument --digits: expected 1 to 20 digits, like 7,2,1, not '7,x'",
+                "Separate single digits with commas."),
+        Command("A row of digits is to have a number of frames.", "lattice --digits 7,2 --frames 9",
+                "--frames is not for a row of digits, which the model of this package reads: leave out "
+                "--frames or --digits", "Leave out one of the two: the row has as many frames as its image."),
+        Command("Logits from a file are to have a number of frames.", "lattice --logits x.npy --frames 9",
+                "--frames is for a toy problem, but --logits x.npy has frames of its own: leave out one of "
+                "the two", "Leave out `--frames`, or save fewer frames."),
+        Command("Two lessons are asked for.", "show --reading --plateau",
+                "--reading and --plateau are two lessons: leave out one of them", "Call `show` twice."),
+        Command("A row is given to a lesson that needs its own.", "show --objectives --digits 7,2",
+                "--digits chooses the row to show, but --objectives needs rows of its own: leave out one of "
+                "the two", "Use `--digits` with `--reading` or `--plateau`, or without any of them."),
+    ],
 }
 
 

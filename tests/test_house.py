@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "digits.training": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model"],
     "digits.reading": ["arrays", "ctc", "plots", "digits.errors", "digits.data", "digits.model"],
     "digits.lessons": ["ctc", "nn", "plots", "digits.errors", "digits.data", "digits.model",
-                       "digits.training.objective", "digits.training.gradients"],
+                       "digits.training.objective", "digits.training.gradients", "digits.reading"],
     "digits": [],
     "__init__": ["compiled", "ctc"],
     "commands": ["__init__", "ctc", "nn", "plots", "digits"],

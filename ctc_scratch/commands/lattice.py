@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +12,14 @@ from ..ctc.labels import states_of
 from ..ctc.paths.lattice import Lattice, lattice
 from . import arguments
 from .arguments import UsageError
+from .figures import add_format_options, add_row_options, output_of
 from .notice import say
 
-EXAMPLE = "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0"
-ERRORS = {UsageError: 2}
+if TYPE_CHECKING:
+    from ..digits.lessons.output import FigureFolder
 
-FIGURES = ("alpha_beta_gamma", "paths", "gradient", "trellis")
-"""The names of all figures. Older files of these names are removed first, as not every run draws all."""
+EXAMPLE = "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0; ctc-scratch lattice --digits 7,2,1"
+ERRORS = {UsageError: 2}
 
 MOST_PATHS = 60
 """The most paths in the figure of the trellis: more of them would cover it in black."""
@@ -27,7 +27,7 @@ MOST_PATHS = 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--target", type=arguments.labels, default=[1, 2], metavar="L[,L...]",
+    add("--target", type=arguments.labels, metavar="L[,L...]",
         help="labels, without the blank (default: 1,2)")
     add("--frames", type=int, metavar="T", help="frames of a toy problem (default: 4)")
     add("--classes", type=int, metavar="C",
@@ -37,33 +37,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "seed of the samples is 0)")
     add("--logits", metavar="FILE",
         help="logits (T, C) as numpy.save writes them, in place of a toy problem")
-    add("--blank", type=int, default=0, metavar="C", help="class of the blank (default: 0)")
+    add("--blank", type=int, metavar="C", help="class of the blank (default: 0)")
     add("--k", type=int, default=3, metavar="N", help="best alignments shown (default: 3)")
     add("--samples", type=int, default=8, metavar="N", help="alignments sampled for a figure (default: 8)")
     add("--out", default="runs/lattice", metavar="DIR",
         help="folder of the figures, which replace older ones (default: runs/lattice)")
+    add_row_options(parser)
+    add_format_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the lattice and its numbers, then draw its figures; wrong input is refused before all that."""
     if options.k < 1 or options.samples < 1:
         raise UsageError(f"--k and --samples must be at least 1, not {options.k} and {options.samples}")
-    logits = _toy_logits(options) if options.logits is None else _load_logits(options)
+    logits, target, blank = _problem(options)
     try:
-        result = lattice(logits, options.target, blank=options.blank)
+        result = lattice(logits, target, blank=blank)
         best = result.k_best(options.k)
     except InfeasibleTargetError as error:
         raise UsageError(f"{error}; see ctc-scratch diagnose") from None
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from None
     samples = result.sample(options.samples, np.random.default_rng(options.seed or 0))
-    folder = _make_folder(options.out)
+    folder = _open_folder(options)
 
     print(result)
     print(_numbers(result, best))
     say("drawing figures ...")
-    print("wrote " + "\n      ".join(_draw(result, best, samples, folder)))
+    _draw(result, best, samples, folder)
+    print("wrote " + "\n      ".join(folder.files))
     return 0
+
+
+def _problem(options: argparse.Namespace) -> tuple[np.ndarray, list[int], int]:
+    """The logits (T, C), the target and the blank: of a row of digits, of a file, or of a toy problem."""
+    if options.digits or options.image:
+        row = "--digits" if options.digits else "--image"
+        for name in ("logits", "frames", "classes", "target", "blank"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"--{name} is not for a row of digits, which the model of this package "
+                                 f"reads: leave out --{name} or {row}")
+        return _read_row(options)
+    target = [1, 2] if options.target is None else options.target
+    blank = options.blank or 0
+    if options.logits is None:
+        return _toy_logits(options, target, blank), target, blank
+    return _load_logits(options), target, blank
+
+
+def _read_row(options: argparse.Namespace) -> tuple[np.ndarray, list[int], int]:
+    """The logits (T, 11) of the package's model for a row, its digits, and the blank.
+
+    The classes are put in such an order that class d is the digit d, and 10 the blank.
+    """
+    # Here, because no other lattice needs any of these.
+    from ..digits.data.mnist_files import load_mnist
+    from ..digits.errors import DataError, ImageError, OptionError
+    from ..digits.lessons.example import Wanted, unseen_row
+    from ..digits.model.evaluate import model_logits
+    from ..digits.model.model_file import find_model, load_model
+
+    try:
+        image, digits = unseen_row(load_mnist(), Wanted(options.digits, options.image))
+    except (DataError, ImageError, OptionError) as error:
+        raise UsageError(str(error)) from None
+    logits, _ = model_logits(load_model(find_model("")), image[None])
+    return np.roll(logits[:, 0], -1, axis=1), digits, logits.shape[2] - 1
 
 
 def _load_logits(options: argparse.Namespace) -> np.ndarray:
@@ -82,10 +121,10 @@ def _load_logits(options: argparse.Namespace) -> np.ndarray:
     return logits
 
 
-def _toy_logits(options: argparse.Namespace) -> np.ndarray:
+def _toy_logits(options: argparse.Namespace, target: list[int], blank: int) -> np.ndarray:
     """The logits (T, C) of a toy problem: random if there is a seed, else all 0."""
     T = 4 if options.frames is None else options.frames
-    C = max([2, options.blank, *options.target]) + 1 if options.classes is None else options.classes
+    C = max([2, blank, *target]) + 1 if options.classes is None else options.classes
     for name, number in ("frames", T), ("classes", C):
         if number < 1:
             raise UsageError(f"--{name} must be at least 1, not {number}")
@@ -94,13 +133,15 @@ def _toy_logits(options: argparse.Namespace) -> np.ndarray:
     return np.random.default_rng(options.seed).standard_normal((T, C))
 
 
-def _make_folder(out: str) -> Path:
-    folder = Path(out)
+def _open_folder(options: argparse.Namespace) -> FigureFolder:
+    """The folder for the figures."""
+    from ..digits.errors import OptionError
+    from ..digits.lessons.output import FigureFolder
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {folder} cannot be written: {error.strerror}") from None
-    return folder
+        return FigureFolder(output_of(options))
+    except OptionError as error:
+        raise UsageError(str(error)) from None
 
 
 def _numbers(result: Lattice, best: list) -> str:
@@ -122,8 +163,8 @@ def _numbers(result: Lattice, best: list) -> str:
     return "\n".join([*lines, ""])
 
 
-def _draw(result: Lattice, best: list, samples: np.ndarray, folder: Path) -> list[str]:
-    """Draw the figures into the folder; returns the names of the files."""
+def _draw(result: Lattice, best: list, samples: np.ndarray, folder: FigureFolder) -> None:
+    """Draw the figures into the folder."""
     from .. import plots  # here, because loading matplotlib takes a while, and errors should not wait for it
 
     state_names = ["–" if s % 2 == 0 else str(c) for s, c in enumerate(result.ext)]
@@ -143,11 +184,5 @@ def _draw(result: Lattice, best: list, samples: np.ndarray, folder: Path) -> lis
         alignments = result.k_best(result.num_alignments)
         states = sorted(states_of(each.path.tolist(), result.blank).tolist() for each in alignments)
         figures["trellis"] = plots.trellis_figure(np.array(states), state_names)
-    try:
-        for name in FIGURES:
-            (folder / f"{name}.png").unlink(missing_ok=True)
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=200)
-    except OSError as error:
-        raise UsageError(f"--out {folder} cannot be written: {error.strerror}") from None
-    return [str(folder / f"{name}.png") for name in figures]
+    for name, figure in figures.items():
+        folder.save(name, figure)

@@ -18,17 +18,35 @@ from .lattice_figures import (
     lattice,
 )
 from .learning_curves import learning_curve, learning_figure
-from .memorise_figures import Stage, save_gif, stage_figure
 from .mistake_figures import TrainingCurves, runs_figure, sum_not_columns_figure
 from .objectives_figures import objectives_figure
 from .path_figures import paths_figure, paths_over, trellis, trellis_figure
 from .plateau_figures import plateau_figure, uniform_gamma_figure
-from .row_figures import PlottedRow, greedy_path, posteriors, reading_figure, row_image, spans
+from .row_figures import (
+    PlottedRow,
+    greedy_path,
+    posteriors,
+    reading_figure,
+    row_image,
+    spans,
+    spikes,
+)
+from .stage_figures import (
+    ReadingStage,
+    Stage,
+    pictures_of,
+    reading_stage_figure,
+    reading_stages_figure,
+    save_gif,
+    save_mp4,
+    stage_figure,
+)
 
 __all__ = [
     "Mark",
     "PlottedLine",
     "PlottedRow",
+    "ReadingStage",
     "Stage",
     "TrainingCurves",
     "alpha_beta_gamma_figure",
@@ -44,13 +62,18 @@ __all__ = [
     "paths_figure",
     "paths_over",
     "picture",
+    "pictures_of",
     "plateau_figure",
     "posteriors",
     "reading_figure",
+    "reading_stage_figure",
+    "reading_stages_figure",
     "row_image",
     "runs_figure",
     "save_gif",
+    "save_mp4",
     "spans",
+    "spikes",
     "stage_figure",
     "sum_not_columns_figure",
     "trellis",

@@ -1,4 +1,4 @@
-"""Rows of digits as a model reads them: the image, the posteriors under it, and the greedy path.
+"""Rows of digits as a model reads them: the image, the spikes or posteriors under it, and the greedy path.
 
 The x-axis of every panel counts the pixels of the row, so the panels can be compared from top to bottom.
 """
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 
-from .style import ACCENT, GREY, INK, NORMAL, SMALL
+from .style import ACCENT, AMBER, BLUE, COLUMN, GREY, INK, NORMAL, SMALL
 
 
 class PlottedRow(NamedTuple):
@@ -78,6 +79,56 @@ def posteriors(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[s
     return ax
 
 
+LEAST_SHOWN, LEAST_NAMED = 0.01, 0.25
+"""`spikes` draws no class, and names no spike, that is less probable than this in all of its frames."""
+
+
+def spikes(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[str], blank: int) -> Axes:
+    """Draw the probability of each class over the frames: labels filled and named, the blank as a line.
+
+    Parameters
+    ----------
+    probs : (T, C) array, rows sum to 1
+    window : pixels in a frame
+    class_names : C names
+    blank : the blank's class
+    """
+    T, C = probs.shape
+    edges = np.arange(T + 1) * window
+    for c in range(C):
+        if c != blank and probs[:, c].max() >= LEAST_SHOWN:
+            ax.stairs(probs[:, c], edges, fill=True, color=BLUE, linewidth=0)
+    ax.stairs(probs[:, blank], edges, baseline=None, color=AMBER, linewidth=1.2)
+    for x, c in spike_places(probs.argmax(axis=1), window, blank):
+        if probs[int(x // window), c] >= LEAST_NAMED:
+            ax.text(x, 1.04, class_names[c], fontsize=SMALL, ha="center", va="bottom")
+    ax.set_ylim(0, 1.45)
+    ax.set_yticks([0, 1])
+    ax.set_ylabel("bars: digits\nline: blank", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL)
+    return ax
+
+
+def spike_places(path: np.ndarray, window: int, blank: int) -> list[tuple[float, int]]:
+    """The middle [pixels] and the class of each run of equal classes, other than the blank, in a path (T,).
+
+    >>> spike_places(np.array([0, 3, 3, 0, 3]), window=4, blank=0)
+    [(8.0, 3), (18.0, 3)]
+    """
+    begins = np.flatnonzero(np.concatenate([[True], path[1:] != path[:-1]])[:len(path)])
+    ends = [*begins[1:], len(path)]
+    return [(float(window * (first + end) / 2), int(path[first]))
+            for first, end in zip(begins, ends) if path[first] != blank]
+
+
+def join(image_ax: Axes, ax: Axes, places: Sequence[tuple[float, float]], xs: Sequence[float]) -> None:
+    """Draw lines from places (left, right) in an image to the spikes at `xs` in the panel below."""
+    for (left, right), x in zip(places, xs):
+        ax.add_artist(ConnectionPatch((left / 2 + right / 2, 0), (x, 0.96),
+                                      image_ax.get_xaxis_transform(), ax.get_xaxis_transform(),
+                                      color=ACCENT, linewidth=0.8, in_layout=False))
+
+
 def greedy_path(ax: Axes, path: np.ndarray, window: int, class_names: Sequence[str], blank: int,
                 decoded: Sequence[int], truth: Sequence[int]) -> Axes:
     """Write the most probable class of each frame, with a dot for the blank.
@@ -121,41 +172,45 @@ def _verdict(decoded: Sequence[int], truth: Sequence[int], class_names: Sequence
 
 def reading_figure(rows: Sequence[PlottedRow], window: int, class_names: Sequence[str],
                    blank: int) -> Figure:
-    """Show how rows are read: the image with the place of each digit, posteriors, the greedy path, the truth.
+    """Show how rows are read: each digit and the spike it makes, the greedy path, and the true digits.
+
+    A line joins the ink that was read as a digit with the digit's spike, if the places are known.
 
     Parameters
     ----------
-    rows : at least one
+    rows : at least one; they stand one below the other, at the same scale
     window : pixels in a frame
     class_names : C names
     blank : the blank's class
-
-    Returns
-    -------
-    Figure
-        All rows have the same scale; short rows stand two side by side.
     """
     frames = max(len(row.probs) for row in rows)
     pixels = max(frames * window, max(row.image.shape[1] for row in rows))
-    columns = 2 if len(rows) > 1 and frames <= 60 else 1
-    lines = -(-len(rows) // columns)
+    width = float(np.clip(max(pixels / 140 * COLUMN, 0.6 + 0.05 * frames), COLUMN, 18))    # inches
+    image_height = np.clip((width - 0.6) * rows[0].image.shape[0] / pixels, 0.4, 1.5)
+    heights = [image_height, 0.55, 0.2]
+    figure = Figure(figsize=(width, len(rows) * (sum(heights) + 0.4) + 0.6), layout="constrained")
+    if any(row.places for row in rows):
+        figure.supxlabel("bands: the ink that was read as a digit; lines lead to its spike.\n"
+                         "CTC asks for the order of the digits, not for the frame of a spike.",
+                         fontsize=SMALL)
+    panels = figure.subplots(3 * len(rows), 1, sharex=True, height_ratios=heights * len(rows))
 
-    width = 11 / columns - 1                                         # of a panel, in inches
-    image_height = np.clip(width * rows[0].image.shape[0] / pixels, 0.4, 1.5)
-    heights = [image_height, 1.4 * max(1, len(class_names) / 11), 0.25]
-    figure = Figure(figsize=(11, lines * (sum(heights) + 0.85)), layout="constrained")
-    blocks = figure.subfigures(lines, columns, squeeze=False).ravel()
-
-    for block, row in zip(blocks, rows):
-        top, middle, bottom = axes = block.subplots(3, 1, sharex=True,
-                                                    gridspec_kw=dict(height_ratios=heights))
+    for n, row in enumerate(rows):
+        top, middle, bottom = panels[3 * n:3 * n + 3]
+        path = row.probs.argmax(axis=1)
         row_image(top, row.image)
-        spans(top, row.places, [class_names[c] for c in row.decoded])
-        posteriors(middle, row.probs, window, class_names, blank)
-        greedy_path(bottom, row.probs.argmax(axis=1), window, class_names, blank,
-                    row.decoded, row.truth)
-        for ax in axes:
-            ax.label_outer()
-            ax.spines[["top", "right"]].set_visible(False)
-        bottom.set_xlim(0, pixels)
+        top.set_ylabel("")
+        top.set_yticks([])
+        spans(top, row.places, [""] * len(row.places))     # the spikes are named
+        spikes(middle, row.probs, window, class_names, blank)
+        found = spike_places(path, window, blank)
+        if len(found) == len(row.places):
+            join(top, middle, row.places, [x for x, _ in found])
+        greedy_path(bottom, path, window, class_names, blank, row.decoded, row.truth)
+        top.set_title(bottom.get_title(), fontsize=SMALL)
+        bottom.set_title("")
+    panels[0].set_xlim(0, pixels)
+    for ax in panels:
+        ax.label_outer()
+        ax.spines[["top", "right"]].set_visible(False)
     return figure

@@ -52,7 +52,13 @@ def test_lattice_of_given_logits(tmp_path, capsys, rng):
     (["--logits", ""], ": expected logits"),
     (["--logits", "x.npy", "--frames", "4"], "--frames is for a toy problem, but --logits x.npy has fram"),
     (["--classes", "3", "--logits", "x.npy"], "--classes is for a toy problem, but --logits x.npy has clas"),
-    (["--out", "file"], "--out file cannot be written"),
+    (["--out", "file"], "--out file cannot be made"),
+    (["--digits", "7", "--frames", "4"], "--frames is not for a row of digits, which the model of this"),
+    (["--digits", "7", "--logits", "x.npy"], "--logits is not for a row of digits"),
+    (["--image", "x.png", "--target", "1"], "leave out --target or --image"),
+    (["--digits", "7", "--blank", "0"], "leave out --blank or --digits"),
+    (["--image", "nowhere.png"], "nowhere.png: expected an image file, found no such file"),
+    (["--image", "file"], "file: expected an image (PNG, JPEG...), found 10 bytes that are not one"),
 ])
 def test_lattice_refuses(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -64,7 +70,7 @@ def test_lattice_refuses(arguments, message, tmp_path, monkeypatch, capsys):
 
 def test_damaged_logits_are_refused_in_one_line(tmp_path, monkeypatch, capsys, rng):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(verb, "_draw", lambda *_: [])
+    monkeypatch.setattr(verb, "_draw", lambda *_: None)
     buffer = io.BytesIO()
     np.save(buffer, np.zeros((6, 3)))
     arguments = ["lattice", "--logits", "d.npy", "--target", "1,2"]
@@ -74,14 +80,14 @@ def test_damaged_logits_are_refused_in_one_line(tmp_path, monkeypatch, capsys, r
 def test_the_text_is_printed_before_the_figures_are_drawn(tmp_path, monkeypatch, capsys):
     """Drawing takes a while; meanwhile the text can be read, and stderr says what is going on."""
     printed = []
-    monkeypatch.setattr(verb, "_draw", lambda *_: printed.append(capsys.readouterr()) or [])
+    monkeypatch.setattr(verb, "_draw", lambda *_: printed.append(capsys.readouterr()))
     assert main(["lattice", "--out", str(tmp_path)]) == 0
     assert "alignments      15\n" in printed[0].out
     assert printed[0].err.splitlines()[-1] == "drawing figures ..."
 
 
 def test_a_long_target_fits_80_columns(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(verb, "_draw", lambda *_: [])
+    monkeypatch.setattr(verb, "_draw", lambda *_: None)
     for U, T in (5, 200), (40, 300):
         target = ",".join(str(u) for u in range(1, U + 1))
         assert main(["lattice", "--target", target, "--frames", str(T), "--out", str(tmp_path)]) == 0
@@ -92,6 +98,7 @@ def test_a_long_target_fits_80_columns(tmp_path, monkeypatch, capsys):
 def test_figures_of_an_earlier_run_are_replaced_or_removed(tmp_path, capsys):
     """The second lattice has too many paths for the figure of the trellis, which the first one has."""
     (tmp_path / "notes.png").write_text("mine")
+    (tmp_path / "plateau.svg").write_text("of another command")
     assert main(["lattice", "--out", str(tmp_path)]) == 0
     first = {path: path.read_bytes() for path in written(capsys.readouterr().out)}
     assert tmp_path / "trellis.png" in first

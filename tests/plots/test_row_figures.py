@@ -5,9 +5,18 @@ import threading
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 
 from ctc_scratch import plots
-from tests.plots.conftest import NAMES, WINDOW, make_probs, make_reading, render, texts_of
+from tests.plots.conftest import (
+    NAMES,
+    WINDOW,
+    all_texts,
+    make_probs,
+    make_reading,
+    render,
+    texts_of,
+)
 
 
 def test_row_image_shows_the_pixels_dark_on_white_at_their_place(ax, rng):
@@ -85,17 +94,62 @@ def test_reading_figure_aligns_the_panels_of_every_row(rng, widths):
     for n, row in enumerate(rows):
         image, middle, bottom = figure.axes[3 * n:3 * n + 3]
         np.testing.assert_array_equal(image.images[0].get_array(), row.image)
-        np.testing.assert_array_equal(middle.images[1].get_array()[0], row.probs[:, 0])
+        np.testing.assert_array_equal(middle.patches[-1].get_data().values, row.probs[:, 0])
         symbols = {x: name for x, name in texts_of(bottom)}
         for t, c in enumerate(row.probs.argmax(axis=1)):
             assert symbols.get((t + 0.5) * WINDOW, "blank") == NAMES[c], f"row {n}, frame {t}"
-        assert bottom.get_title() == "read: 2 0    truth: 2 0    right"
+        assert image.get_title() == "read: 2 0    truth: 2 0    right"
         # Equal x stand above one another, in the units of the data and on the page.
         for ax in (image, middle, bottom):
             assert ax.get_xlim() == image.get_xlim() == figure.axes[0].get_xlim()
             assert ax.get_window_extent().bounds[::2] == pytest.approx(
                 image.get_window_extent().bounds[::2], abs=1e-6)
         assert image.get_xlim()[1] >= row.image.shape[1]
+
+
+def planted_row(frames=(2, 5, 6, 9), labels=(3, 8, 8, 3)):
+    """Ten frames with the blank everywhere except for these labels at these frames."""
+    probs = np.zeros((10, 11))
+    probs[:, 0] = 1
+    for t, c in zip(frames, labels):
+        probs[t] = np.where(np.arange(11) == c, 0.9, 0.01)
+    return probs
+
+
+def test_spikes_are_drawn_over_their_frames_and_named(ax):
+    plots.spikes(ax, planted_row(), WINDOW, NAMES, blank=0)
+    *labels, blank = (patch.get_data() for patch in ax.patches)
+    np.testing.assert_array_equal(blank.values, planted_row()[:, 0])
+    np.testing.assert_array_equal(labels[2].values, planted_row()[:, 3])
+    assert labels[0].edges.tolist() == list(range(0, 44, 4))
+    assert texts_of(ax) == [(10, "2"), (24, "7"), (38, "2")], "one name per spike, at its middle"
+
+
+def test_spikes_that_are_hardly_there_have_no_name(ax):
+    plots.spikes(ax, np.full((5, 11), 1 / 11), WINDOW, NAMES, blank=0)
+    assert texts_of(ax) == []
+
+
+@pytest.mark.parametrize("places, joined", [
+    ([(0, 8), (16, 30), (32, 40)], True), ([(0, 8)], False), ([], False),
+], ids=["as many places as spikes", "fewer", "none"])
+def test_a_line_leads_from_each_place_to_its_spike(places, joined):
+    row = plots.PlottedRow(np.zeros((28, 40)), planted_row(), [3, 8, 3], [3, 8, 3], places)
+    image, middle, _ = plots.reading_figure([row], WINDOW, NAMES, 0).axes
+    lines = [artist for artist in [*image.patches, *middle.patches] if isinstance(artist, ConnectionPatch)]
+    ends = [(line.xy1[0], line.xy2[0]) for line in lines]
+    assert ends == ([(4, 10), (23, 24), (36, 38)] if joined else [])
+    bands = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in image.patches]
+    assert bands == places
+
+
+def test_a_reading_is_legible_at_80_mm(rng):
+    row = make_reading(rng)._replace(places=[(0, 9), (50, 70)])
+    figure = plots.reading_figure([row] * 2, WINDOW, NAMES, 0)
+    render(figure)
+    for text in all_texts(figure):
+        points = text.get_fontsize() * min(1.0, 80 / 25.4 / figure.get_figwidth())
+        assert points >= 5.5, f"{text.get_text()!r} has {points:.1f} points at 80 mm"
 
 
 @pytest.mark.slow

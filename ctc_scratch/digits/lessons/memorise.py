@@ -19,8 +19,8 @@ from ..data.mnist_files import load_mnist
 from ..data.rows import RowBatch
 from ..model.reader import BLANK, CLASS_NAMES, RowReader, digits_to_labels
 from ..training.gradients import shard_gradients
-from .example import first_row, greedy_reading, state_names
-from .output import LessonFolder
+from .example import Wanted, first_row, greedy_reading, state_names
+from .output import FigureFolder, Output
 
 ITERATIONS = 100
 ITERATIONS_DRAWN = (1, 50, 100)
@@ -71,13 +71,14 @@ def new_model(spread: float, window: int, rng: np.random.Generator) -> RowReader
     return model
 
 
-def show_memorising(out: str, seed: int, data: str = "", iterations: int = ITERATIONS) -> list[str]:
+def show_memorising(output: Output, seed: int, data: str = "", wanted: Wanted = Wanted(),
+                    iterations: int = ITERATIONS) -> list[str]:
     """Memorise one row with all its frames in the loss; returns the paths of the files written."""
     from ... import plots
 
-    image, digits = first_row(load_mnist(data or None))
+    image, digits = first_row(load_mnist(data or None), wanted)
     frames, labels = image.shape[1], digits_to_labels(digits)
-    folder = LessonFolder(out)
+    folder = FigureFolder(output)
     moments = memorise(image, digits, frames, CLIP, 0.1, np.random.default_rng(seed), iterations)
     draw_moments(folder, image, digits, moments, frames)
     drawn = moments_drawn(moments)
@@ -118,7 +119,7 @@ def costs_text(moments: list[Moment]) -> str:
     return ", ".join(f"{moment.cost:.3f} at {moment.iteration}" for moment in moments_drawn(moments))
 
 
-def draw_moments(folder: LessonFolder, image: np.ndarray, digits: list[int], moments: list[Moment],
+def draw_moments(folder: FigureFolder, image: np.ndarray, digits: list[int], moments: list[Moment],
                  claimed_frames: int) -> None:
     """Draw some moments as figures, and every third one in an animation."""
     from ... import plots
@@ -131,7 +132,7 @@ def draw_moments(folder: LessonFolder, image: np.ndarray, digits: list[int], mom
         folder.save(f"iteration_{moment.iteration:03d}", figure(moment))
     animated = [moment for moment in moments if moment.iteration % 3 == 1 or moment is moments[-1]]
     bar = tqdm(animated, desc="drawing the animation", unit="figure", leave=False, dynamic_ncols=True)
-    plots.save_gif((figure(moment) for moment in bar), folder.file("training.gif"))
+    folder.animate("training", (figure(moment) for moment in bar))
 
 
 def stage_of(moment: Moment, moments: list[Moment], digits: list[int], claimed_frames: int):

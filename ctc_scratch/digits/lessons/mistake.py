@@ -33,7 +33,7 @@ from .memorise import (
     memorise,
     new_model,
 )
-from .output import LessonFolder
+from .output import FigureFolder, Output
 
 NO_CLIP = float("inf")
 
@@ -91,14 +91,14 @@ def train_batches(setup: Setup, sampler: RowSampler, steps: int, rng: np.random.
     return BatchRun(costs, no_path, float(np.mean(errors[-10:])), model)
 
 
-def show_mistake(out: str, seed: int, data: str = "", iterations: int = ITERATIONS,
+def show_mistake(output: Output, seed: int, data: str = "", iterations: int = ITERATIONS,
                  steps: int = 200) -> list[str]:
     """Train with the mistake on one row and on batches, then without it; returns the paths of the files."""
     from ... import plots
 
     mnist = load_mnist(data or None)
     image, digits = first_row(mnist)
-    folder = LessonFolder(out)
+    folder = FigureFolder(output)
     moments = memorise(image, digits, DIGITS, NO_CLIP, 1.0, np.random.default_rng(seed), iterations)
     draw_moments(folder, image, digits, moments, DIGITS)
     runs = {}

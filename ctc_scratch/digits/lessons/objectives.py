@@ -24,7 +24,7 @@ from ..model.reader import BLANK, C, RowReader, digits_to_labels
 from ..training.gradients import batch_gradients
 from ..training.objective import Objective
 from .example import DIGITS
-from .output import LessonFolder
+from .output import FigureFolder, Output
 
 OTHER_START = "ctc, another start"
 RUNS = {
@@ -58,14 +58,14 @@ class Measures(NamedTuple):
                 f"{self.errors:.2%} errors, {self.loss:.3g} nats)")
 
 
-def show_objectives(out: str, seed: int, data: str = "", steps: int = STEPS) -> list[str]:
+def show_objectives(output: Output, seed: int, data: str = "", steps: int = STEPS) -> list[str]:
     """Train a reader with each objective, draw and explain the results; returns the paths of the files."""
     from ... import plots
 
     train_part, (images, digits) = training_split(load_mnist(data or None))
     rows, truth = consecutive_rows(images[:ROWS * DIGITS], digits[:ROWS * DIGITS], DIGITS)
     left, right = ink_edges(images[:len(truth) * DIGITS]).reshape(2, -1, DIGITS) + SIDE * np.arange(DIGITS)
-    folder, found = LessonFolder(out), {}
+    folder, found = FigureFolder(output), {}
     for label, (name, weight) in RUNS.items():
         print(f"training run: {label}", flush=True)
         sampler = RowSampler(*train_part, (4, 6), np.random.default_rng(seed))

@@ -29,8 +29,8 @@ from ..data.rows import RowSampler
 from ..model.evaluate import model_logits
 from ..model.reader import BLANK, C, RowReader, digits_to_labels
 from ..training.gradients import ShardGradients, batch_gradients, on_threads, shard_gradients
-from .example import state_names, unseen_row
-from .output import LessonFolder
+from .example import Wanted, state_names, unseen_row
+from .output import FigureFolder, Output
 from .uniform import uniform_gamma
 
 T, U = 35, 5
@@ -78,16 +78,17 @@ def best_blind() -> Blind:
     return Blind(share, -posterior.log_likelihood)
 
 
-def show_plateau(out: str, seed: int, data: str = "", steps: int = 200) -> list[str]:
+def show_plateau(output: Output, seed: int, data: str = "", wanted: Wanted = Wanted(),
+                 steps: int = 200) -> list[str]:
     """Draw and explain the plateau; returns the paths of the files written."""
     from ... import plots
 
     mnist = load_mnist(data or None)
-    folder = LessonFolder(out)
+    row, digits = unseen_row(mnist, wanted)
+    folder = FigureFolder(output)
     gamma, blind = uniform_gamma(range(1, U + 1), T), best_blind()
     uniform = float(gamma[:, 0::2].sum(axis=1).mean())
     bias = float(np.log(blind.blank / (1 - blind.blank) * (C - 1)))
-    row, digits = unseen_row(mnist)
     runs = {}
     for label, start, prior in [("as usual", 0.0, 0.0), (f"blank bias {bias:.1f} at the start", bias, 0.0),
                                 (f"label prior, {PRIOR} of it", 0.0, PRIOR)]:

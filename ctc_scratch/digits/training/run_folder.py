@@ -157,13 +157,13 @@ class RunFolder:
         plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=120)
 
     def show_readings(self, model: RowReader, mnist: Mnist) -> None:
-        """Draw how the model reads four test rows."""
+        """Draw how the model reads three test rows."""
         from ... import plots
 
         digits = self.settings.test_digits
-        rows, truth = consecutive_rows(mnist.test_images[:4 * digits], mnist.test_labels[:4 * digits], digits)
+        rows, truth = consecutive_rows(mnist.test_images[:3 * digits], mnist.test_labels[:3 * digits], digits)
         figure = plots.reading_figure(_readings(model, rows, truth), model.window, model.class_names, BLANK)
-        figure.savefig(self.folder / "reading.png", dpi=120)
+        figure.savefig(self.folder / "reading.png", dpi=200)
 
     def record(self, schedule: Schedule, **values: Any) -> None:
         """Append one line of metrics, with the step and the seconds of training."""
