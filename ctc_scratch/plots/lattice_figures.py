@@ -172,7 +172,7 @@ def heat(ax: Axes, log_values: np.ndarray, names: Sequence[str]) -> Axes:
     if T <= MOST_NUMBERS[0] and S <= MOST_NUMBERS[1]:
         for t, s in zip(*np.nonzero(log_values > -np.inf)):
             ax.text(t, s, short(10**decades[t, s]), ha="center", va="center_baseline", fontsize=SMALL,
-                    color="white" if decades[t, s] > -0.45 * DECADES else "black")
+                    color="white" if decades[t, s] > -0.37 * DECADES else "black")
     return ax
 
 
