@@ -154,7 +154,7 @@ class RunFolder:
         from ... import plots
 
         (self.folder / "reading.png").unlink(missing_ok=True)
-        plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=120)
+        plots.learning_figure(self.records).savefig(self.folder / "learning_curve.png", dpi=200)
 
     def show_readings(self, model: RowReader, mnist: Mnist) -> None:
         """Draw how the model reads three test rows."""
