@@ -61,6 +61,8 @@ MAY_IMPORT = {
                        "digits.training.objective", "digits.training.gradients", "digits.reading"],
     "digits": [],
     "__init__": ["compiled", "ctc"],
+    "digits.training.ranks": ["__init__", "ctc", "digits.errors", "digits.data", "digits.model",
+                              "digits.training"],
     "commands": ["__init__", "ctc", "nn", "plots", "digits"],
     "__main__": ["commands"],
 }

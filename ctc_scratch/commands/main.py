@@ -11,11 +11,12 @@ import argparse
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr
 from importlib import import_module
 from typing import Any, NoReturn, Sequence
 
 from .. import __version__
+from ..digits.training.ranks import launched
 from .notice import compiling_is_announced
 
 VERBS = {
@@ -49,7 +50,8 @@ def _run(argv: Sequence[str]) -> int:
     name = next((argument for argument in argv if not argument.startswith("-")), "")
     verb = import_module(f".{name}", __package__) if name in VERBS else None
     parser = _parser(name, verb)
-    options = parser.parse_args(argv)
+    with redirect_stderr(None) if launched.rank() else nullcontext():   # all ranks find the same mistakes
+        options = parser.parse_args(argv)
     if verb is None:
         parser.print_help()
         return 0

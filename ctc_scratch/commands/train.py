@@ -6,12 +6,13 @@ import argparse
 from dataclasses import Field, fields
 
 from ..ctc.running.threads import MOST_THREADS, set_num_threads
-from ..digits.errors import ArchiveError, DataError, OptionError
+from ..digits.errors import ArchiveError, DataError, OptionError, RanksError
+from ..digits.training.ranks import launched
 from ..digits.training.settings import PRESETS, Settings, with_preset
-from ..digits.training.train import DiskError, DivergedError, resume, train
+from ..digits.training.train import DiskError, DivergedError, Processes, resume, train
 
 EXAMPLE = "ctc-scratch train --digits 3 --steps 1000 --out runs/three"
-ERRORS = {ArchiveError: 2, DataError: 2, DiskError: 2, DivergedError: 1, OptionError: 2}
+ERRORS = {ArchiveError: 2, DataError: 2, DiskError: 2, DivergedError: 1, OptionError: 2, RanksError: 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +24,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=_threads, metavar="K", help="threads that share the work; their number does not "
         "change the weights (default: one per core)")
     add("--profile", action="store_true", help="print how long each part of a training step takes")
+    add("--allow-different-bits", action="store_true", help="under mpiexec: train even if the ranks do not "
+        "compute the same bits, because their processors or versions differ")
     for setting in fields(Settings):
         _add_setting(parser, setting)
 
 
 def run(options: argparse.Namespace) -> int:
+    if not launched.is_launched():
+        return _run(options)
+    from ..digits.training.ranks.ranks import Ranks  # starts MPI
+
+    with Ranks(options.threads, options.allow_different_bits) as ranks:
+        if ranks.rank == 0:
+            return _run(options, ranks)
+        ranks.follow()
+    return 0
+
+
+def _run(options: argparse.Namespace, *processes: Processes) -> int:
     given = {setting.name: getattr(options, setting.name) for setting in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}
     if options.threads:
         set_num_threads(options.threads)
     if options.resume is None:
-        train(with_preset(options.preset or "", **given), options.profile)
+        train(with_preset(options.preset or "", **given), options.profile, *processes)
         return 0
     if not options.resume:
         raise OptionError("--resume must name the folder of a run, not ''")
@@ -42,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if changed:
         raise OptionError(f"--resume goes on with the settings of {options.resume}, which "
                           f"--{changed[0].replace('_', '-')} cannot change")
-    resume(options.resume, options.profile, data)
+    resume(options.resume, options.profile, data, *processes)
     return 0
 
 

@@ -19,3 +19,7 @@ class UnfitError(ArchiveError):
 
 class ImageError(ValueError):
     """A file that is not an image, or an image that does not show a row of digits."""
+
+
+class RanksError(RuntimeError):
+    """Ranks cannot train together, or cannot go on: one of them has failed, or differs from the others."""

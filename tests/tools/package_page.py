@@ -22,8 +22,8 @@ LINES_PER_MINUTE = 20
 ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes", "ctc/certified/banded",
          "ctc/inputs", "ctc/running", "ctc/chain", "ctc/paths", "ctc/decoding", "ctc/objectives",
          "ctc/diagnosis", "check", "bridges", "bridges/torch", "bridges/jax", "nn", "plots", "digits",
-         "digits/data", "digits/model", "digits/training", "digits/reading", "digits/lessons", "page",
-         "commands"]
+         "digits/data", "digits/model", "digits/training", "digits/training/ranks", "digits/reading",
+         "digits/lessons", "page", "commands"]
 
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {
@@ -32,6 +32,7 @@ FIRST = {
     "ctc/objectives": ["common"],
     "bridges/torch": ["loss", "eager", "operators", "solve", "tensors"],
     "bridges/jax": ["loss", "objectives", "arguments", "derivatives", "solvers"],
+    "digits/training/ranks": ["launched", "mpi", "packing", "same_bits", "ranks"],
     "nn": ["gradcheck", "layers", "lstm"],
 }
 

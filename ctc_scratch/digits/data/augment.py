@@ -30,7 +30,7 @@ import numpy as np
 
 from ...compiled.cache import cached_njit
 from .mnist_files import SIDE
-from .rows import RowBatch
+from .rows import ALL, RowBatch
 from .touching import blur, ink_edges, join, place
 
 SMOOTH = 4.5
@@ -74,7 +74,7 @@ class Augmentation(NamedTuple):
     blur: float = 0.0       # pixels, largest standard deviation of the Gaussian; for a quarter of the rows
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, counts: np.ndarray,
-                 rng: np.random.Generator) -> RowBatch:
+                 rng: np.random.Generator, only: slice = ALL) -> RowBatch:
         """Put digits side by side like `rows.assemble_rows`, with random changes.
 
         Parameters
@@ -85,6 +85,7 @@ class Augmentation(NamedTuple):
         rng : the only source of randomness. Kinds that are switched off draw numbers all the same,
             so switching one off leaves the others as they were; only `close`, `margin` and `blur` draw
             nothing then.
+        only : the rows whose digits are drawn; the others stay empty, and their widths may be wrong
 
         Returns
         -------
@@ -99,7 +100,9 @@ class Augmentation(NamedTuple):
         chance[plain], waves[plain] = 0, 0
 
         tiles = np.zeros((K, SIDE, SIDE), np.float32)
-        draw(images, affine_maps(self, chance), waves, tiles)
+        first, last = np.append(0, np.cumsum(counts))[[*only.indices(N)[:2]]]
+        drawn = slice(first, last)
+        draw(images[drawn], affine_maps(self, chance[drawn]), waves[drawn], tiles[drawn])
         rows = np.repeat(np.arange(N), counts)
         lefts, widths = place_boxes(counts, gaps)
         if self.close:
@@ -114,7 +117,7 @@ class Augmentation(NamedTuple):
             lefts, widths = lefts + before[rows], widths + before + after
 
         canvas = np.zeros((N, SIDE, int(widths.max())), np.float32)
-        join(tiles, rows, lefts, canvas)
+        join(tiles[drawn], rows[drawn], lefts[drawn], canvas)
         if self.blur:
             blur(canvas, self.blur * np.maximum(rng.uniform(-3, 1, N), 0))
         return RowBatch(canvas, widths, np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))

@@ -118,8 +118,10 @@ def assemble_rows(images: np.ndarray, labels: np.ndarray, counts: np.ndarray) ->
                     labels=np.split(labels.astype(np.int64), np.cumsum(counts)[:-1]))
 
 
-Assembler = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], RowBatch]
-"""Makes rows of digits: (images, labels, counts, rng) -> RowBatch."""
+Assembler = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator, slice], RowBatch]
+"""Makes rows of digits: (images, labels, counts, rng, only) -> RowBatch."""
+
+ALL = slice(None)
 
 
 class RowSampler:
@@ -132,8 +134,13 @@ class RowSampler:
     digits : (low, high), the fewest and the most digits in a row, both included;
         all lengths are equally likely
     rng : the only source of randomness, so that generators with the same seed give the same batches
-    augment : called as augment(images, labels, counts, rng) -> RowBatch in place of `assemble_rows`;
+    augment : called as augment(images, labels, counts, rng, only) -> RowBatch in place of `assemble_rows`;
         `augment.Augmentation` is such a callable
+
+    Attributes
+    ----------
+    only : the rows of each batch that are needed, at first all. Others may stay empty paper, but take the
+        same random numbers.
 
     Raises
     ------
@@ -158,6 +165,7 @@ class RowSampler:
         self.low, self.high = low, high
         self.rng = rng
         self.augment = augment
+        self.only = ALL
 
     def batch(self, N: int) -> RowBatch:
         """Draw the next `N` rows."""
@@ -167,7 +175,7 @@ class RowSampler:
         picks = self.rng.integers(len(self.images), size=counts.sum())
         images, labels = self.images[picks], self.labels[picks]
         if self.augment:
-            return self.augment(images, labels, counts, self.rng)
+            return self.augment(images, labels, counts, self.rng, self.only)
         return assemble_rows(images, labels, counts)
 
 

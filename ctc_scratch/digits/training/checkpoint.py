@@ -55,7 +55,7 @@ def write_checkpoint(trainer: Trainer, path: str | os.PathLike, previous: str | 
         The file could not be written; the old one is still there.
     """
     header = dict(format=CHECKPOINT_FORMAT, version=CHECKPOINT_VERSION, settings=asdict(trainer.settings),
-                  versions=_versions(), data=trainer.data_checksum, best=trainer.best, **trainer.position(),
+                  versions=versions(), data=trainer.data_checksum, best=trainer.best, **trainer.position(),
                   metrics=metrics)
     if trainer.model.class_names != CLASS_NAMES:    # a checkpoint without names is of a run on digits
         header["class_names"] = trainer.model.class_names
@@ -142,13 +142,13 @@ def _best(path: str | os.PathLike, header: dict[str, Any]) -> Best | None:
 
 def changed_versions(header: dict[str, Any]) -> str:
     """Which versions have changed since the checkpoint was written: '' or, say, 'numpy 2.3.1, now 2.4.0'."""
-    then, now = header.get("versions"), _versions()
+    then, now = header.get("versions"), versions()
     then = then if isinstance(then, dict) else {}
     return "; ".join(f"{name} {brief(then.get(name), str)}, now {version}" for name, version in now.items()
                      if then.get(name) != version)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """The versions and the processor, which decide how sums round: Numba compiles for the one it finds."""
     return dict(python=platform.python_version(), numpy=np.__version__, numba=numba.__version__,
                 machine=platform.machine(), cpu=llvmlite.binding.get_host_cpu_name())

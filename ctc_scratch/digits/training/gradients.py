@@ -4,8 +4,8 @@ A batch is cut into shards, each a task for one thread. The cut does not depend 
 threads, and the gradients of the shards are added in their order. The result therefore has the same
 bits with any number of threads.
 
-A `Mapper` decides where the shards are computed. `on_threads` uses the threads of this process; a
-mapper that sends shards to other machines could take its place, and would give the same bits.
+A `Mapper` decides where the shards are computed. `on_threads` uses the threads of this process. The mapper
+of `ranks/` leaves some shards to other machines, and gives the same bits.
 """
 
 from __future__ import annotations
@@ -148,10 +148,18 @@ def mean_gradient(model: RowReader, grads: Sequence[dict[str, np.ndarray]], N: i
 
 def cut(batch: RowBatch, shards: int) -> list[RowBatch]:
     """Cut a batch into at most `shards` shards of neighbouring rows, about the same number in each."""
-    N = len(batch.labels)
-    shards = min(shards, N)
-    edges = [N * k // shards for k in range(shards + 1)]
+    rows = edges(len(batch.labels), shards)
     return [
         RowBatch(batch.images[i:j], batch.widths[i:j], batch.labels[i:j])
-        for i, j in zip(edges, edges[1:])
+        for i, j in zip(rows, rows[1:])
     ]
+
+
+def edges(N: int, shards: int) -> list[int]:
+    """The rows at which a batch of N is cut into at most `shards` shards: 0, ..., N.
+
+    >>> edges(7, 3)
+    [0, 2, 4, 7]
+    """
+    shards = min(shards, N)
+    return [N * k // shards for k in range(shards + 1)]

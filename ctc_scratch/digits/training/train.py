@@ -15,15 +15,15 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from ..data.mnist_files import Mnist, load_data, training_split
-from ..errors import ArchiveError, OptionError, UnfitError
+from ..errors import ArchiveError, OptionError, RanksError, UnfitError
 from ..model.evaluate import Evaluation
 from .checkpoint import changed_versions, restore
-from .gradients import DivergedError
+from .gradients import DivergedError, Mapper, on_threads
 from .run_folder import (
     CHECKPOINT,
     PREVIOUS,
@@ -57,7 +57,27 @@ class DiskError(RuntimeError):
     """A file of a run could not be written; the last checkpoint is whole."""
 
 
-def train(settings: Settings, show_profile: bool = False) -> Evaluation:
+class Processes(Protocol):
+    """The processes that train together; this one leads them."""
+
+    @property
+    def mapper(self) -> Mapper: ...
+
+    def begin(self, trainer: Trainer) -> str:
+        """Make all processes ready for the first step; returns what is to be said about them, or ''."""
+
+
+class OneProcess:
+    """The processes of a run if there is only this one; `ranks.Ranks` stands for several."""
+
+    mapper = staticmethod(on_threads)
+
+    def begin(self, trainer: Trainer) -> str:
+        load_kernels(trainer)
+        return ""
+
+
+def train(settings: Settings, show_profile: bool = False, processes: Processes = OneProcess()) -> Evaluation:
     """Train, evaluate on the test rows, and write everything into the run's folder.
 
     Returns
@@ -83,8 +103,8 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
     with _StopSignals() as signals:
         try:
             data, settings = settings.data, _with_data(settings, settings.data)
-            mnist, trainer = _prepare(settings, data)
-            _load_kernels(trainer)
+            mnist, trainer = prepare(settings, data, processes.mapper)
+            said = processes.begin(trainer)
             try:
                 run = RunFolder.create(folder, settings, trainer)
             except OSError as error:
@@ -93,10 +113,11 @@ def train(settings: Settings, show_profile: bool = False) -> Evaluation:
         except StoppedError as stopped:
             raise StoppedError(stopped.signal, " before the first step: nothing is written") from None
         with locked(run.folder):
-            return _go_on(run, trainer, mnist, show_profile, signals, run.folder / CHECKPOINT, 0)
+            return _go_on(run, trainer, mnist, show_profile, signals, run.folder / CHECKPOINT, 0, said)
 
 
-def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") -> Evaluation:
+def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "",
+           processes: Processes = OneProcess()) -> Evaluation:
     """Go on with a run as if it had never ended, to the same weights bit for bit.
 
     Parameters
@@ -119,9 +140,9 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
         try:
             run, checkpoint = RunFolder.reopen(path)
             settings = checkpoint.settings
-            mnist, trainer = _prepare(_with_data(settings, data), data or settings.data)
+            mnist, trainer = prepare(_with_data(settings, data), data or settings.data, processes.mapper)
             restore(trainer, checkpoint)
-            _load_kernels(trainer)
+            said = processes.begin(trainer)
         except UnfitError:
             raise
         except ArchiveError as error:
@@ -135,7 +156,7 @@ def resume(path: str | os.PathLike, show_profile: bool = False, data: str = "") 
         if changed := changed_versions(checkpoint.header):
             print(f"the last bits may differ from those of a run that never stopped: it began with {changed}")
         return _go_on(run, trainer, mnist, show_profile, signals, checkpoint.path,
-                      checkpoint.header["metrics"])
+                      checkpoint.header["metrics"], said)
 
 
 def _with_data(settings: Settings, data: str) -> Settings:
@@ -143,7 +164,7 @@ def _with_data(settings: Settings, data: str) -> Settings:
     return replace(settings, data=os.path.abspath(data)) if data else settings
 
 
-def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
+def prepare(settings: Settings, data: str, mapper: Mapper) -> tuple[Mnist, Trainer]:
     """Load the digits of a folder, and make a trainer before its first step."""
     mnist, names = load_data(data or None, settings.transpose)
     train_part, validation_part = training_split(mnist)
@@ -151,17 +172,20 @@ def _prepare(settings: Settings, data: str) -> tuple[Mnist, Trainer]:
     if settings.test_digits > most:
         raise OptionError(f"--test-digits must be at most {most}, the images there are, "
                           f"not {settings.test_digits}")
-    return mnist, Trainer(settings, train_part, validation_part, class_names=("blank", *names))
+    return mnist, Trainer(settings, train_part, validation_part, mapper, ("blank", *names))
 
 
 def _go_on(run: RunFolder, trainer: Trainer, mnist: Mnist, show_profile: bool, signals: _StopSignals,
-           file: str | os.PathLike, metrics_size: int) -> Evaluation:
+           file: str | os.PathLike, metrics_size: int, said: str) -> Evaluation:
     """Train to the end of the run, with a trainer that has the state of the checkpoint `file` already."""
     again, step = f"ctc-scratch train --resume {run.folder}", trainer.schedule.step
     try:
         run.go_back(file, metrics_size)
         print(f"going on after step {step} of {run.settings.steps} in {run.folder}/" if step
               else f"training in {run.folder}/")
+        if said:
+            print(said)
+            run.record(trainer.schedule, said=said)
         try:
             stopped = _train(run, trainer, signals)
         except DivergedError as error:
@@ -185,6 +209,9 @@ def _go_on(run: RunFolder, trainer: Trainer, mnist: Mnist, show_profile: bool, s
                         f"last checkpoint is whole; {remedy}: {again}") from error
     except StoppedError as error:
         raise StoppedError(error.signal, f" at once; go on from the last checkpoint: {again}") from None
+    except RanksError as error:
+        raise RanksError(f"{error}: ended after step {trainer.schedule.step}, the last checkpoint is whole; "
+                         f"go on with any number of ranks: {again}") from None
     raise StoppedError(stopped, f" after step {trainer.schedule.step}")
 
 
@@ -233,7 +260,7 @@ def _diverged(run: RunFolder, trainer: Trainer, error: DivergedError) -> str:
     return sentence
 
 
-def _load_kernels(trainer: Trainer) -> None:
+def load_kernels(trainer: Trainer) -> None:
     """Take a step with a tiny model, so that kernels are compiled, and this is announced, before the run.
 
     This takes longer than all other preparations, so it comes after them: an error in them is reported

@@ -168,6 +168,10 @@ class Trainer:
         average = self._evaluate(self.average.average, averaged=True) if self.average else None
         return Evaluations(last, average)
 
+    def skip_evaluation(self) -> None:
+        """Count the evaluation that is due, if one is, as made: another process makes it."""
+        self.evaluations = self._evaluations_by_now
+
     def _evaluate(self, params: dict[str, np.ndarray], averaged: bool) -> Evaluation:
         """Evaluate these weights, and keep a copy if they are the best so far."""
         model, digits = self.model.with_weights(params), self.settings.test_digits

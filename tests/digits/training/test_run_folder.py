@@ -61,14 +61,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
 @pytest.mark.slow
 def test_of_two_runs_that_make_the_same_folder_the_later_one_is_refused(small, tmp_path, monkeypatch):
     """The other one makes the folder while this one loads its kernels."""
-    load = training._load_kernels
+    load = training.load_kernels
 
     def other_run_makes_the_folder(*arguments):
         load(*arguments)
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "notes.txt").write_text("theirs")
 
-    monkeypatch.setattr(training, "_load_kernels", other_run_makes_the_folder)
+    monkeypatch.setattr(training, "load_kernels", other_run_makes_the_folder)
     with pytest.raises(OptionError, match="exists: a run is never overwritten"):
         train(small)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "run"]

@@ -101,9 +101,9 @@ def small_sha(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["_load_kernels", "create"])
+@pytest.mark.parametrize("what", ["load_kernels", "create"])
 def test_a_signal_before_the_first_step_leaves_nothing(small, tmp_path, monkeypatch, capsys, what):
-    where, function = (training, what) if what == "_load_kernels" else (run_module, "write_checkpoint")
+    where, function = (training, what) if what == "load_kernels" else (run_module, "write_checkpoint")
     raise_signals(monkeypatch, where, function, 1)
     arguments = ["train", "--out", small.out, "--data", small.data, "--hidden", "16", "--test-digits", "2"]
     assert main(arguments) == 128 + signal.SIGTERM

@@ -244,7 +244,7 @@ def test_the_metrics_count_the_seconds_of_training_only(interrupted, monkeypatch
     hours = [0.0]
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600 * hours[0])
-    load, show = training._load_kernels, run_folder.RunFolder.show_readings
+    load, show = training.load_kernels, run_folder.RunFolder.show_readings
 
     def later(function):
         def wrapped(*arguments):
@@ -252,7 +252,7 @@ def test_the_metrics_count_the_seconds_of_training_only(interrupted, monkeypatch
             return function(*arguments)
         return wrapped
 
-    monkeypatch.setattr(training, "_load_kernels", later(load))
+    monkeypatch.setattr(training, "load_kernels", later(load))
     monkeypatch.setattr(run_folder.RunFolder, "show_readings", later(show))
     resume(interrupted)
     seconds = [line["seconds"] for line in records(interrupted)]

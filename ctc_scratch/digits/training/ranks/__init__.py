@@ -1,0 +1,24 @@
+"""Training on several machines, with the bits of one: each rank computes whole shards of every batch.
+
+    mpiexec -n 4 ctc-scratch train --shards 8
+
+A rank is one of the processes that `mpiexec` starts. All of them hold the same trainer. A step on two ranks
+and four shards:
+
+    rank 0                                  rank 1
+    draws the batch                         draws the batch, from the same generator state
+    computes shards 0 and 1                 computes shards 2 and 3
+             \\____________ exchange ____________/
+    has the gradients of shards 0 1 2 3     has the gradients of shards 0 1 2 3
+    adds them in this order, steps          adds them in this order, steps
+
+Equal weights, equal batches and equal sums give equal weights after the step, so no weights are ever sent.
+Rank 0 runs `train` as a process without others does, and is the only one that writes, prints and evaluates.
+The others repeat its steps until it tells them that the run has ended.
+
+    launched.py     whether mpiexec has started this process; it reads the environment alone
+    mpi.py          the one file that imports mpi4py: what all ranks send, and what each of them receives
+    packing.py      the arrays of a rank's shards in one block of bytes, and back
+    same_bits.py    what must be equal on all ranks so that bits are: versions, processors, a probe
+    ranks.py        `Ranks`: the beginning and the end of a run, and the exchange in each step
+"""
