@@ -263,3 +263,20 @@ def test_the_sampler_hands_its_generator_to_the_augmentation(digits):
     first, second = one.batch(4), one.batch(4)
     np.testing.assert_array_equal(first.images, two.batch(4).images)
     assert first.images.shape != second.images.shape or not np.array_equal(first.images, second.images)
+
+
+@pytest.mark.parametrize("amounts", [ALL, Augmentation(), Augmentation(rotate=10, wave=1)],
+                         ids=["all", "none", "some"])
+@pytest.mark.parametrize("only", [slice(0, 0), slice(0, 2), slice(1, 2), slice(1, 3), slice(3, 3)], ids=str)
+def test_rows_drawn_alone_have_the_pixels_that_they_have_among_all(digits, amounts, only):
+    """The generator goes on from the same state, too."""
+    rngs = np.random.default_rng(3), np.random.default_rng(3)
+    whole, part = (amounts(*digits, COUNTS, rng, rows) for rng, rows in zip(rngs, (slice(None), only)))
+    assert rngs[0].random() == rngs[1].random()
+    np.testing.assert_array_equal(whole.widths[only], part.widths[only])
+    for width, expected, found in zip(whole.widths[only], whole.images[only], part.images[only]):
+        np.testing.assert_array_equal(expected[:, :width], found[:, :width])
+        assert not found[:, width:].any()
+    others = np.delete(np.arange(len(COUNTS)), only)
+    assert not part.images[others].any()
+    assert [row.tolist() for row in whole.labels] == [row.tolist() for row in part.labels]

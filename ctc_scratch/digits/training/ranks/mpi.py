@@ -22,9 +22,9 @@ from .launched import number_of_ranks
 FIRST = 512
 """Bytes that each rank sends first: the sizes of its message and block, and what fits of its message."""
 
-LOOK, NAP = 0.005, 0.0005
-"""A rank that waits for others looks for them all the time at first [seconds], then between naps [seconds].
-Others may need its core: rank 0 evaluates with all of them."""
+LOOK, NAP = 1e-3, 1e-4
+"""A rank that waits for others tests for them all the time at first [seconds], then after each pause
+[seconds]. MPI's own calls never pause: where ranks share a core, a step then takes three times as long."""
 
 MOST_START = 30
 """Seconds until all ranks must have started MPI: a process that has failed before never will."""
@@ -102,13 +102,6 @@ class Exchange:
                 self._received = np.empty(block_sizes.sum(), np.uint8)
             return messages, self._gather(block, block_sizes, self._received)
 
-    def copy_from_first(self, array: np.ndarray) -> None:
-        """Give an array on every rank the values that it has on rank 0."""
-        with self._whole_or_broken():
-            values = np.ascontiguousarray(array)
-            self._comm.Bcast(values)
-            array[...] = values
-
     def _end_all_ranks(self) -> None:
         """As this process ends: without the others, MPI would wait for them for ever."""
         if not self.is_over:
@@ -120,7 +113,7 @@ class Exchange:
         ends = np.cumsum(sizes)
         if ends[-1]:
             buffer = np.empty(ends[-1], np.uint8) if buffer is None else buffer
-            self._comm.Allgatherv(mine, [buffer[:ends[-1]], sizes.tolist()])
+            self._wait_for(self._comm.Iallgatherv(mine, [buffer[:ends[-1]], sizes.tolist()]))
         return np.split(NOTHING if buffer is None else buffer[:ends[-1]], ends[:-1])
 
     def _wait_for(self, request: Any) -> None:

@@ -23,7 +23,7 @@ from ..train import load_kernels, prepare
 from ..trainer import Trainer
 from .mpi import NOTHING, Exchange
 from .packing import label, pack, unpack
-from .same_bits import compare, facts
+from .same_bits import Facts, compare, names, probe
 
 
 class Message(NamedTuple):
@@ -125,16 +125,20 @@ class Ranks:
     def _join(self, trainer: Trainer) -> str:
         """Load the kernels, compare all ranks, and give them the state of rank 0; returns how they differ."""
         self._trainer = trainer
+        differing_names = self._compare(names(trainer))
         load_kernels(trainer)
-        all_facts, _ = self._send_all(Message(facts(trainer)))
-        found = compare(self._hosts, all_facts, self._different_bits_allowed)
+        found = self._compare(probe(trainer))       # on all ranks, so that each learns of a failure before it
+        found = differing_names or found
         self._differ = bool(found)
-        for array in trainer.arrays().values():
-            self._exchange.copy_from_first(array)
+        self._copy_from_rank_0(trainer.arrays())
         rows = edges(trainer.settings.batch, trainer.settings.shards)
         first, last = self._own(len(rows) - 1)
         trainer.sampler.only = slice(rows[first], rows[last])
         return found
+
+    def _compare(self, own: Facts) -> str:
+        """Compare what decides the bits of this rank with that of the others; see `same_bits.compare`."""
+        return compare(self._hosts, self._send_all(Message(own))[0], self._different_bits_allowed)
 
     def _wait_for_the_end(self, error: Exception) -> None:
         """Tell the others that this rank cannot go on, until rank 0 ends the run."""
@@ -150,21 +154,28 @@ class Ranks:
     def mapper(self, model: RowReader, shards: list[RowBatch], compute: Compute = shard_gradients
                ) -> list[ShardGradients]:
         """The gradients of all shards, in their order: own ones are computed, and the others received."""
+        if self._differ:        # or the weights would drift apart
+            self._copy_from_rank_0(model.params)
         first, last = self._own(len(shards))
         own = on_threads(model, shards[first:last], compute)
         self._block = block = pack(own, model.params, self._block)
         schedule, labels = self._trainer.schedule, [label(shard) for shard in own]
         contents, blocks = self._send_all(Message((schedule.progress, labels)), block)
         schedule.progress = contents[0][0]      # with a time limit the clock of rank 0 decides
-        if self._differ:                        # or the weights would drift apart
-            for param in model.params.values():
-                self._exchange.copy_from_first(param)
         return [shard for (_, labels), block in zip(contents, blocks)
                 for shard in unpack(labels, block, model.params)]
 
     def _own(self, shards: int) -> tuple[int, int]:
         """The first of this rank's shards, and the one after its last."""
         return shards * self.rank // self.size, shards * (self.rank + 1) // self.size
+
+    def _copy_from_rank_0(self, arrays: dict[str, np.ndarray]) -> None:
+        """Give arrays on every rank the values that they have on rank 0."""
+        own = [np.frombuffer(array.tobytes(), np.uint8) for array in arrays.values()]
+        _, (block, *_) = self._send_all(Message(), NOTHING if self.rank else np.concatenate(own))
+        for array in arrays.values():
+            values, block = block[:array.nbytes], block[array.nbytes:]
+            array[...] = np.frombuffer(values.tobytes(), array.dtype).reshape(array.shape)
 
     def _send_all(self, message: Message, block: np.ndarray = NOTHING) -> tuple[list[Any], list[np.ndarray]]:
         """Send a message and a block to all ranks; returns the contents of all messages, and all blocks.

@@ -1,8 +1,8 @@
 """What must be equal on all ranks so that bits are: versions, processors, and the results of a probe.
 
 NumPy, OpenBLAS and Numba choose their code by what a processor can do, and the last bits of products, sums
-and exponentials differ with it. Names are compared first, because they can be mended; the probe computes what
-training does, and notices what no name tells.
+and exponentials differ with it. `names` are compared first, because they say what to mend. `probe` computes
+what training computes, and so finds what no name tells.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ DIGITS = "the checksum of the digits"
 PROBES = ("a product", "an exponential", "the gradient of a shard")
 
 
-def facts(trainer: Trainer) -> Facts:
-    """What decides the bits that this process computes; it costs about as much as a training step."""
+def names(trainer: Trainer) -> Facts:
+    """The versions, processor features and digits of this process."""
     config: dict = np.show_config(mode="dicts")     # type: ignore
-    simd = config.get("SIMD Extensions", {})
+    simd = config["SIMD Extensions"]
     libraries = [" ".join(str(library.get(key, "")) for key in ("internal_api", "version", "architecture"))
                  for library in threadpool_info() if library["user_api"] == "blas"]
     return {
@@ -41,12 +41,11 @@ def facts(trainer: Trainer) -> Facts:
         "NumPy's processor features": " ".join([*simd.get("baseline", []), *simd.get("found", [])]),
         "BLAS": ", ".join(sorted(set(libraries))),
         DIGITS: f"{trainer.data_checksum:08x}",
-        **dict(zip(PROBES, probe(trainer))),
     }
 
 
-def probe(trainer: Trainer) -> tuple[str, str, str]:
-    """Hashes of a product, of an exponential, and of the gradient of one shard of the size that is trained."""
+def probe(trainer: Trainer) -> Facts:
+    """Hashes of a product, of exponentials, and of the gradient of a shard; this takes as long as a step."""
     settings, rng = trainer.settings, np.random.default_rng(0)
     values = rng.standard_normal((256, 200), np.float32)
     model = RowReader(**settings.reader, rng=rng, class_names=trainer.model.class_names)
@@ -54,14 +53,15 @@ def probe(trainer: Trainer) -> tuple[str, str, str]:
                          trainer.sampler.augment)
     rows = len(cut(sampler.batch(settings.batch), settings.shards)[0].labels)
     shard, = on_threads(model, [sampler.batch(rows)])
-    return (_hash([values @ values.T]), _hash([np.exp(values), np.exp(values.astype(np.float64))]),
-            _hash([shard.logits, *(shard.grads[name] for name in model.params)]))
+    results = ([values @ values.T], [np.exp(values), np.exp(values.astype(np.float64))],
+               [shard.logits, *(shard.grads[name] for name in model.params)])
+    return dict(zip(PROBES, map(_hash, results)))
 
 
 def difference(hosts: Sequence[str], all_facts: Sequence[Facts]) -> str:
     """Which rank differs from rank 0, and in what, as part of a sentence; '' if none does.
 
-    >>> difference(["a", "b"], [{"numpy": "2.4.6", "a product": "0f"}, {"numpy": "2.3.1", "a product": "1e"}])
+    >>> difference(["a", "b"], [{"numpy": "2.4.6", "numba": "0.68"}, {"numpy": "2.3.1", "numba": "0.68"}])
     'rank 1 on b has numpy 2.3.1, rank 0 on a has 2.4.6'
     >>> difference(["a", "b"], [{"a product": "0f"}, {"a product": "1e"}])
     'rank 1 on b computes other bits of a product than rank 0 on a, with the same versions'
@@ -72,14 +72,13 @@ def difference(hosts: Sequence[str], all_facts: Sequence[Facts]) -> str:
         return ""
     rank, others = differing[0], len(differing) - 1
     own, where = all_facts[rank], f"rank 0 on {hosts[0]}"
-    names = [name for name in first if own[name] != first[name]]
-    named = [name for name in names if name not in PROBES]
+    unequal = [name for name in first if own[name] != first[name]]
     more = f" ({others} more rank{'s' * (others > 1)} differ{'s' * (others == 1)}, too)" if others else ""
-    if not named:
-        return (f"rank {rank} on {hosts[rank]} computes other bits of {' and '.join(names)} than {where}, "
+    if unequal[0] in PROBES:
+        return (f"rank {rank} on {hosts[rank]} computes other bits of {' and '.join(unequal)} than {where}, "
                 f"with the same versions{more}")
-    return (f"rank {rank} on {hosts[rank]} has {', '.join(f'{name} {own[name]}' for name in named)}, "
-            f"{where} has {', '.join(first[name] for name in named)}{more}")
+    return (f"rank {rank} on {hosts[rank]} has {', '.join(f'{name} {own[name]}' for name in unequal)}, "
+            f"{where} has {', '.join(first[name] for name in unequal)}{more}")
 
 
 def compare(hosts: Sequence[str], all_facts: Sequence[Facts], different_bits_allowed: bool) -> str:
@@ -91,7 +90,7 @@ def compare(hosts: Sequence[str], all_facts: Sequence[Facts], different_bits_all
         They differ, which is not allowed; or they train on other digits, which never is.
     """
     found = difference(hosts, all_facts)
-    if len({own[DIGITS] for own in all_facts}) > 1:
+    if len({own.get(DIGITS) for own in all_facts}) > 1:
         raise RanksError(f"{found}: give all ranks the same files of digits")
     if found and not different_bits_allowed:
         raise RanksError(f"{found}, so their last bits can differ: make them equal, or train with "
