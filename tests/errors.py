@@ -11,9 +11,11 @@ from __future__ import annotations
 import functools
 import importlib
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +45,8 @@ from ctc_scratch import (
 )
 from ctc_scratch.digits.data.mnist_files import load_mnist, training_split
 from ctc_scratch.digits.training import checkpoint, trainer
+from ctc_scratch.digits.training.ranks import launched, ranks
+from ctc_scratch.digits.training.ranks.same_bits import DIGITS
 from ctc_scratch.digits.training.run_folder import RunFolder, locked
 from ctc_scratch.digits.training.settings import Settings
 from tests.tools.small_runs import SMALL, write_digits
@@ -495,6 +499,63 @@ def pages(patch):
     a_run(patch)
 
 
+def no_mpi4py(patch):
+    patch.setenv("PMI_SIZE", "4")
+    patch.setenv("PMI_RANK", "0")
+    patch.setitem(sys.modules, "mpi4py", None)
+
+
+def another_mpi(patch):
+    """Of four processes each sees itself alone."""
+    alone = SimpleNamespace(Get_rank=lambda: 0, Get_size=lambda: 1)
+    library = SimpleNamespace(COMM_WORLD=alone, Get_processor_name=lambda: "a")
+    no_mpi4py(patch)
+    patch.setitem(sys.modules, "mpi4py", SimpleNamespace(rc=SimpleNamespace(), MPI=library))
+
+
+def two_ranks(patch, second):
+    """Rank 0 of two; `second` makes the message of rank 1 from that of rank 0."""
+    def all_send(message, block=b""):
+        return [message, second(message)], [block, block]
+
+    exchange = SimpleNamespace(rank=0, size=2, host="a", is_whole=True, is_over=False, all_send=all_send)
+    patch.setattr(launched, "is_launched", lambda: True)
+    patch.setattr(ranks, "Exchange", lambda: exchange)
+
+
+def changed(**facts):
+    """The message of a rank on host "b", which is that of rank 0, but for these facts if it holds any."""
+    def second(message):
+        content = message.content
+        if isinstance(content, dict):
+            content = {**content, **{name: value for name, value in facts.items() if name in content}}
+        elif isinstance(content, tuple) and content[0] == "a":
+            content = ("b", *content[1:])
+        return message._replace(content=content)
+
+    return second
+
+
+def another_numpy(patch):
+    two_ranks(patch, changed(numpy="1.26"))
+
+
+def digits_of_another_machine(patch):
+    two_ranks(patch, changed(**{DIGITS: "0"}))
+
+
+def a_rank_without_memory(patch):
+    """It fails in the first step, whose message holds the progress of the run, a number."""
+    digits(patch)
+
+    def second(message):
+        in_a_step = isinstance(message.content, tuple) and isinstance(message.content[0], (int, float))
+        return (message._replace(failure="MemoryError: Unable to allocate 2 GiB") if in_a_step
+                else changed()(message))
+
+    two_ranks(patch, second)
+
+
 OPTIONS = "--data digits --hidden 4 --batch 4 --test-digits 2 --steps 40 --evaluations 0 --save-every 0"
 
 COMMANDS: dict[str, list[Command]] = {
@@ -540,6 +601,30 @@ COMMANDS: dict[str, list[Command]] = {
         Command("The batch is too large.", "train --batch 1000000",
                 "--batch must be from 1 to 166666 for rows of up to 6 digits, not 1000000",
                 "Batches of 64 to 128 rows work well."),
+    ],
+    "Training on several machines": [
+        Command("mpi4py or the MPI library is missing.", "train",
+                "mpiexec has started 4 processes, which need mpi4py and an MPI library: pip install mpi4py "
+                "mpich ...", 'Install the extra `mpi` on each machine: `pip install ".[mpi]"`.', no_mpi4py),
+        Command("mpiexec and mpi4py belong to different MPI libraries.", "train",
+                "mpiexec has started 4 processes, but the MPI library of mpi4py sees 1: mpiexec and mpi4py "
+                "belong to different libraries",
+                "Call the `mpiexec` that is installed beside Python, as in `.venv/bin/mpiexec`.",
+                another_mpi),
+        Command("The machines have different versions or processors.", "train",
+                "rank 1 on b has numpy 1.26, rank 0 on a has ..., so their last bits can differ: make them "
+                "equal, or train with --allow-different-bits",
+                "With `--allow-different-bits` the last bits depend on which rank computes which shard.",
+                another_numpy),
+        Command("The machines have different files of digits.", "train",
+                "rank 1 on b has the checksum of the digits 0, rank 0 on a has ...: give all ranks the same "
+                "files of digits", "Copy the folder of `--data` to each machine, to the same path.",
+                digits_of_another_machine),
+        Command("A rank fails.", f"train --out runs/two {OPTIONS}",
+                "rank 1 on b: MemoryError: Unable to allocate 2 GiB: ended after step 0, the last checkpoint "
+                "is whole; go on with any number of ranks: ctc-scratch train --resume runs/two",
+                "Mend that machine or leave it out, then continue: the weights do not depend on how many "
+                "ranks there are.", a_rank_without_memory),
     ],
     "Resuming": [
         Command("There is no such run.", "train --resume runs/two",

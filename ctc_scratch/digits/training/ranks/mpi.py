@@ -63,6 +63,7 @@ class Exchange:
         self.is_whole = True
         self._received = NOTHING
         if self.size < number_of_ranks():
+            self.is_over = True
             raise RanksError(f"mpiexec has started {number_of_ranks()} processes, but the MPI library of "
                              f"mpi4py sees {self.size}: mpiexec and mpi4py belong to different libraries")
 
