@@ -149,7 +149,7 @@ def pytest_configure(config):
         config.room = tempfile.mkdtemp(prefix="ctc_scratch-tests-")
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
             os.environ.setdefault(name, "1")  # in the workers, of which there is one per core
-    for library in ("torch", "jax", "optax"):
+    for library in ("torch", "jax", "optax", "mpi4py"):
         if os.environ.get("CI") == "true" and not importlib.util.find_spec(library):
             raise pytest.UsageError(f"CI=true, but {library} is missing: tests would be skipped")
 

