@@ -100,7 +100,8 @@ def main() -> None:
     parts = {name: parts_of_a_step(Settings(**changes), options.rounds) for name, changes in MODELS.items()}
     print(f"\n{markdown(*parts_table(parts))}\n\n{data_text(parts['default, 1 x 128'], transports['TCP'])}\n")
     for transport in ("TCP", ETHERNET):
-        print(f"{transport}: efficiency\n\n{markdown(*efficiency_table(parts, transports[transport]))}\n")
+        print(f"{transport}: efficiency\n\n{markdown(*efficiency_table(parts, transports[transport]))}\n\n"
+              f"{overlap_text(parts, transports[transport])}\n")
     options.figure.parent.mkdir(parents=True, exist_ok=True)
     figure(parts, transports).savefig(options.figure, dpi=150)
     path = harness.save("scaling_out", dict(times={name: spent.tolist() for name, spent in times.items()},
@@ -264,6 +265,15 @@ def data_text(part: dict[str, float], transport: dict[str, float]) -> str:
     return (f"rows on two ranks: {1e3 * part['rows']:.2f} ms if each draws all, {1e3 * part['half']:.2f} ms "
             f"if each draws the pixels of its own half, {1e3 * sent:.2f} ms if one draws all and sends half "
             f"through TCP")
+
+
+def overlap_text(parts: dict[str, dict[str, float]], transport: dict[str, float]) -> str:
+    """How much overlap could bring at two machines, at the most."""
+    gains = []
+    for name, part in parts.items():
+        as_it_is, overlap = (sum(seconds_per_step(part, transport, 2, change).values()) for change in CHANGES[:2])
+        gains.append(f"{name}: {1 - overlap / as_it_is:.1%}")
+    return f"of a step on two machines, overlap saves at most: {', '.join(gains)}"
 
 
 def efficiency_table(parts: dict[str, dict[str, float]], transport: dict[str, float]

@@ -85,8 +85,8 @@ class Ranks:
         state = trainer.settings, trainer.position(), self._different_bits_allowed
         self._send_place(state)
         machines, threads = len(set(self._hosts)), get_num_threads()
-        print(f"{self.size} ranks on {machines} machine{'s' * (machines > 1)}, {threads} "
-              f"thread{'s' * (threads > 1)} each")
+        print(f"{self.size} rank{'s' * (self.size > 1)} on {machines} machine{'s' * (machines > 1)}, "
+              f"{threads} thread{'s' * (threads > 1)} each")
         shards = min(trainer.settings.shards, trainer.settings.batch)
         if shards < self.size:
             print(f"only {shards} of them have work, because a batch is cut into {shards} "
@@ -125,16 +125,15 @@ class Ranks:
     def _join(self, trainer: Trainer) -> str:
         """Load the kernels, compare all ranks, and give them the state of rank 0; returns how they differ."""
         self._trainer = trainer
-        differing_names = self._compare(names(trainer))
+        by_name = self._compare(names(trainer))
         load_kernels(trainer)
-        found = self._compare(probe(trainer))       # on all ranks, so that each learns of a failure before it
-        found = differing_names or found
-        self._differ = bool(found)
+        by_probe = self._compare(probe(trainer))
+        self._differ = bool(by_name or by_probe)
         self._copy_from_rank_0(trainer.arrays())
         rows = edges(trainer.settings.batch, trainer.settings.shards)
         first, last = self._own(len(rows) - 1)
         trainer.sampler.only = slice(rows[first], rows[last])
-        return found
+        return by_name or by_probe
 
     def _compare(self, own: Facts) -> str:
         """Compare what decides the bits of this rank with that of the others; see `same_bits.compare`."""

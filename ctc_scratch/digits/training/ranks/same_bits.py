@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_info
 from .... import __version__
 from ...data.rows import RowSampler
 from ...errors import RanksError
+from ...model.parallel import run_tasks
 from ...model.reader import RowReader
 from ..checkpoint import versions
 from ..gradients import cut, on_threads
@@ -53,7 +54,9 @@ def probe(trainer: Trainer) -> Facts:
                          trainer.sampler.augment)
     rows = len(cut(sampler.batch(settings.batch), settings.shards)[0].labels)
     shard, = on_threads(model, [sampler.batch(rows)])
-    results = ([values @ values.T], [np.exp(values), np.exp(values.astype(np.float64))],
+    # With one BLAS thread, as in training: the bits of a product depend on their number.
+    product, = run_tasks(lambda matrix: matrix @ matrix.T, [values], [values.size])
+    results = ([product], [np.exp(values), np.exp(values.astype(np.float64))],
                [shard.logits, *(shard.grads[name] for name in model.params)])
     return dict(zip(PROBES, map(_hash, results)))
 
