@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "__init__": ["compiled", "ctc"],
     "digits.training.ranks": ["__init__", "ctc", "digits.errors", "digits.data", "digits.model",
                               "digits.training"],
-    "commands": ["__init__", "ctc", "nn", "plots", "digits"],
+    "commands": ["__init__", "ctc", "nn", "plots", "digits", "page"],
     "__main__": ["commands"],
 }
 

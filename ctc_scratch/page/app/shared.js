@@ -1,0 +1,66 @@
+// The bar above the first three rooms: target, frames and logits of the problem they share, its loss and probability.
+
+import {counted, el, show_number, write} from "./draw.js";
+import {MOST, made_up_logit, problem, randoms, read_labels, redraw_with, set_logits, set_problem, solution} from "./state.js";
+
+// Logits to begin with, each a function of the problem: T rows of C numbers.
+const PRESETS = {
+  "all equal": ({T, C}) => rows(T, () => new Array(C).fill(0)),
+  "random": ({T, C}, seed) => rows(T, (t) => Array.from({length: C}, (_, c) => made_up_logit(t, c, seed))),
+  "blank wins everywhere": ({T, C}) => rows(T, () => Array.from({length: C}, (_, c) => c === 0 ? 4 : 0)),
+  "spikes on the target": ({T, C, U, labels}) => {
+    const at = labels.map((_, u) => Math.floor((u + 0.5) * T / U));
+    return rows(T, (t) => Array.from({length: C}, (_, c) => c === (labels[at.indexOf(t)] ?? 0) ? 4 : 0));
+  },
+};
+
+function rows(T, make) {
+  return Array.from({length: T}, (_, t) => make(t));
+}
+
+function shared_bar(report) {
+  const bar = document.getElementById("bar"), find = (selector) => bar.querySelector(selector);
+  const target = find("#target"), frames = find("#frames"), presets = find("#presets");
+  const seeds = randoms(7);
+  presets.append(...Object.keys(PRESETS).map((name) => el("option", {value: name}, name)));
+
+  function change_target() {
+    const labels = read_labels(target.value);
+    report(typeof labels === "string" ? labels : "");
+    if (typeof labels !== "string") set_problem(labels, problem.logits.length);
+  }
+
+  function change_frames(T) {
+    const fits = Number.isInteger(T) && T >= 1 && T <= MOST.frames;
+    report(fits ? "" : `frames must be from 1 to ${MOST.frames}, not ${frames.value}`);
+    if (fits) set_problem(problem.labels, T);
+  }
+
+  target.addEventListener("input", change_target);
+  target.addEventListener("blur", () => { target.value = problem.labels.join(","); report(""); });
+  frames.addEventListener("input", () => change_frames(Number(frames.value)));
+  frames.addEventListener("blur", () => { frames.value = problem.logits.length; report(""); });
+  for (const button of bar.querySelectorAll("[data-add]")) {
+    button.addEventListener("click", () => {
+      const T = problem.logits.length + Number(button.dataset.add);
+      if (T >= 1 && T <= MOST.frames) change_frames(T);
+    });
+  }
+  presets.addEventListener("change", () => {
+    if (presets.value) set_logits(PRESETS[presets.value](solution(), 2 + Math.floor(1e6 * seeds())));
+    presets.value = "";
+  });
+
+  redraw_with(bar, () => {
+    const {loss, log_likelihood, T, labels, count, message} = solution();
+    if (document.activeElement !== target) target.value = labels.join(",");
+    if (document.activeElement !== frames) frames.value = T;
+    show_number(find("#loss"), loss, loss === Infinity ? "∞" : loss.toFixed(4));
+    show_number(find("#probability"), Math.exp(log_likelihood));
+    write(find("#count"), counted(count));
+    write(find("#error"), message);
+    find("#error").hidden = !message;
+  });
+}
+
+export {shared_bar};
