@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..digits.errors import ArchiveError, DataError
 from ..page.bundle import page_html
+from ..page.recording import packaged_recording, run_recording
 from . import arguments
 from .arguments import UsageError
 
 EXAMPLE = "ctc-scratch explore --target 1,2,2 --frames 7 --out ctc.html"
-ERRORS = {UsageError: 2}
+ERRORS = {UsageError: 2, ArchiveError: 2, DataError: 2}
 
 MOST_FRAMES, MOST_CLASSES, MOST_LABELS = 40, 12, 10
 """What the page has room for; `page/app/state.js` has the same numbers."""
@@ -39,9 +41,12 @@ def run(options: argparse.Namespace) -> int:
     path = Path(options.out)
     logits = _load_logits(options) if options.logits is not None else _random_logits(options)
     _check(logits, options.target)
+    if os.path.lexists(path):
+        raise UsageError(f"--out {path} exists, and is not overwritten: name another file")
     data = {
         "labels": options.target,
         "logits": [[None if x == -np.inf else float(x) for x in row] for row in logits],
+        "recording": run_recording(options.run) if options.run else packaged_recording(),
     }
     text = page_html(data)
     try:

@@ -18,7 +18,7 @@ IMPORT = re.compile(r'^import \{([^}]*)\} from "([^"]+)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export \{([^}]*)\};\n", re.MULTILINE)
 FUNCTION = re.compile(r"^(?:async )?function (\w+)", re.MULTILINE)
 CONSTANTS = re.compile(r"^(?:const|let) (.*)", re.MULTILINE)     # const A = 1, B = 2;
-STYLES = ("style.css",)
+STYLES = ("style.css", "rooms.css")
 
 
 def page_html(data: dict[str, Any]) -> str:

@@ -107,7 +107,8 @@ class Browser:
             self.complaints.append(" ".join(str(part.get("value", part.get("description"))) for part in params["args"]))
         elif method == "Log.entryAdded":
             self.complaints.append(params["entry"]["text"])
-        elif method == "Network.requestWillBeSent" and params["request"]["url"] != self._url:
+        elif (method == "Network.requestWillBeSent" and params["request"]["url"] != self._url
+              and not params["request"]["url"].startswith("data:")):
             self.requests.append(params["request"]["url"])
         self._events.append(event)
 

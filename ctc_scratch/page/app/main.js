@@ -4,7 +4,12 @@ import {follow, link_to, on_new_link, remember} from "./links.js";
 import {shared_bar} from "./shared.js";
 import {changed, problem, redraw} from "./state.js";
 import {write} from "./draw.js";
+import {paths_room} from "../rooms/paths.js";
 import {lattice_room} from "../rooms/lattice.js";
+import {gradient_room} from "../rooms/gradient.js";
+import {decoding_room} from "../rooms/decoding.js";
+import {learning_room} from "../rooms/learning.js";
+import {numerics_room} from "../rooms/numerics.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const report = (text) => { const note = document.getElementById("note"); write(note, text); note.hidden = !text; };
@@ -13,7 +18,12 @@ problem.labels = data.labels;
 problem.logits = data.logits.map((row) => row.map((x) => x ?? -Infinity)); // JSON has no infinity
 
 shared_bar(report);
+paths_room();
 lattice_room();
+gradient_room();
+decoding_room();
+learning_room(data.recording);
+numerics_room();
 redraw();
 report(follow(location.hash));
 on_new_link((hash) => report(follow(hash)));

@@ -10,7 +10,7 @@ const PIXELS_PER_UNIT = 18, LOWEST = -12, HIGHEST = 12, ROW = 46, GAP = 4, FIRST
 
 // Make an editor in `container`.
 //
-// source: {logits: () => rows, set: (t, c, change) => void, names: c => text} where `change` maps the old
+// source: {logits: () => rows, set: (t, c, change) => void, names: c => text, as_percent} where `change` maps the old
 // logit to the new one, and t is null for the whole row. Returns a function that draws; `part(t, c)` are the symbols
 // that mean a bar.
 function logits_editor(container, source) {
@@ -57,7 +57,8 @@ function logits_editor(container, source) {
         set(bar, {class: closed ? "bar closed" : "bar", "data-part": part(t, c), tabindex: t === focus[0] && c === focus[1] ? 0 : -1,
           "aria-valuenow": closed ? LOWEST : clamp(logits[t][c], LOWEST, HIGHEST).toFixed(2),
           "aria-valuetext": `${closed ? "minus infinity" : logits[t][c].toFixed(1)}, probability ${prob.toFixed(3)}`});
-        write(text, grid.cell >= 34 || closed ? (closed && grid.cell < 34 ? "×" : signed(logits[t][c])) : "");
+        const label = source.as_percent && !closed ? `${(100 * prob).toFixed(0)} %` : signed(logits[t][c]);
+        write(text, grid.cell >= 34 ? label : closed ? "×" : "");
       }
       const mean = logits.reduce((sum, row) => sum + clamp(row[c], LOWEST, HIGHEST), 0) / T;
       set(picture.querySelector(`.handle[data-c="${c}"]`), {"aria-valuenow": mean.toFixed(2)});
