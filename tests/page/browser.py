@@ -149,12 +149,12 @@ class Browser:
 
     def value(self, selector: str) -> float:
         """The number that an element shows, in full."""
-        return float(self.run(f"document.querySelector({json.dumps(selector)}).dataset.value")
-                     .replace("Infinity", "inf"))
+        return self.values(selector)[0]
 
     def values(self, selector: str) -> list[float]:
         """The numbers that elements show, in full."""
-        shown = self.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((e) => e.dataset.value)")
+        shown = self.run(f"[...document.querySelectorAll({json.dumps(selector)})]"
+                         ".map((e) => String(e.number ?? e.dataset.value))")
         return [float(value.replace("Infinity", "inf")) for value in shown]
 
     def place(self, selector: str) -> tuple[float, float]:

@@ -2,11 +2,18 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Set attributes of an element; only those that have changed, so that redrawing is cheap.
+// Set attributes of an element; only those that have changed, so that redrawing is cheap. To compare with what was set
+// before is cheaper than to ask the element.
+const attributes_of = new WeakMap();
 function set(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) {
+  let before = attributes_of.get(element);
+  if (!before) attributes_of.set(element, before = {});
+  for (const name in attributes) {
+    const value = attributes[name];
+    if (value === before[name]) continue;
+    before[name] = value;
     if (value === null || value === undefined || value === false) element.removeAttribute(name);
-    else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+    else element.setAttribute(name, value);
   }
   return element;
 }
@@ -81,14 +88,9 @@ function class_name(c, names = null) {
   return c === 0 ? "–" : names ? names[c] : String(c);
 }
 
-// The colour of a class. The style sheet defines seven; further classes use them again.
+// The colour of a class. The style sheet defines ten for labels; further labels use them again.
 function class_colour(c) {
-  return c === 0 ? "var(--blank)" : `var(--label-${(c - 1) % 6 + 1})`;
-}
-
-// A path or a labelling as text: "1 – 2 2", or "(nothing)" if it is empty.
-function spell(classes, names = null) {
-  return classes.length ? classes.map((c) => class_name(c, names)).join(" ") : "(nothing)";
+  return c === 0 ? "var(--blank)" : `var(--label-${(c - 1) % 10 + 1})`;
 }
 
 // Coloured chips, one per class. The parts light up with symbols of the formula.
@@ -97,9 +99,17 @@ function chips(classes, part = null, names = null) {
     class_name(c, names)));
 }
 
+// The width of an element, measured once until the window changes: to measure makes the browser lay out the page.
+const measured = new Map();
+function width_of(element) {
+  if (!measured.has(element)) measured.set(element, element.clientWidth);
+  return measured.get(element);
+}
+addEventListener("resize", () => measured.clear());
+
 // The columns of frames in a container: those of all pictures of a room line up.
 function columns(container, T, widest = 120) {
-  const width = Math.max(240, container.clientWidth);
+  const width = Math.max(240, width_of(container));
   const left = width < 560 ? 42 : 76;
   const cell = Math.min(widest, (width - left - 2) / Math.max(1, T));
   return {width, left, cell, x: (t) => left + t * cell};
@@ -118,4 +128,4 @@ function frame_axis(T, {left, cell}, y) {
 }
 
 export {set, el, svg, write, show_number, number, counted, short_number, signed, percent, clamp, class_name, class_colour,
-  spell, chips, columns, frame_axis};
+  chips, width_of, columns, frame_axis};

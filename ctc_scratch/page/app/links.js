@@ -3,7 +3,7 @@
 // A room may add parameters of its own. Logits that were changed by hand are in `x`: frames separated by ";",
 // numbers by ",", and "n" for -Infinity.
 
-import {MOST, problem, read_labels, set_logits, set_problem} from "./state.js";
+import {MOST, problem, read_labels, redraw, set_logits, set_problem} from "./state.js";
 
 const rooms = new Map();    // name: {element, link, follow}
 
@@ -34,6 +34,7 @@ function follow(hash) {
   const parameters = Object.fromEntries(new URLSearchParams(query));
   const wrong = room.element.closest("#shared") ? follow_problem(parameters) : "";
   room.follow(parameters);
+  redraw(); // first, because pictures of another size move what stands below them
   room.element.scrollIntoView();
   return wrong;
 }

@@ -51,6 +51,10 @@ function shared_bar(report) {
     presets.value = "";
   });
 
+  // What is scrolled to must not lie under the bar, which grows when it has an error to show.
+  const keep_clear = () => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+  new ResizeObserver(keep_clear).observe(bar);
+
   redraw_with(bar, () => {
     const {loss, log_likelihood, T, labels, count, message} = solution();
     if (document.activeElement !== target) target.value = labels.join(",");
@@ -59,7 +63,9 @@ function shared_bar(report) {
     show_number(find("#probability"), Math.exp(log_likelihood));
     write(find("#count"), counted(count));
     write(find("#error"), message);
+    if (find("#error").hidden === !message) return;
     find("#error").hidden = !message;
+    keep_clear();
   });
 }
 

@@ -11,24 +11,26 @@ const problem = {labels: [1, 2], logits: [], edited: false};
 
 let solved = null;
 
-// What the recursion says about the problem: see ctc.js. gamma, occupancy and grad are null without a path.
+// What the recursion says about the problem: see ctc.js. gamma, occupancy and grad are null without a path; they are
+// computed when they are asked for.
 function solution() {
   if (solved) return solved;
   const {labels, logits} = problem;
-  const log_probs = ctc.log_softmax(logits);
-  const log_alpha = ctc.forward(log_probs, labels), log_beta = ctc.backward(log_probs, labels);
-  const log_likelihood = ctc.log_likelihood(log_probs, labels);
-  const feasible = log_likelihood > -Infinity;
+  const log_probs = ctc.log_softmax(logits), ext = ctc.extend(labels);
+  const log_likelihood = ctc.log_likelihood(log_probs, labels), feasible = log_likelihood > -Infinity;
+  const known = {};
+  const once = (name, compute) => feasible ? known[name] ??= compute() : null;
   solved = {
-    labels, logits, log_probs, log_alpha, log_beta, log_likelihood, feasible,
-    T: logits.length, C: logits[0].length, U: labels.length,
-    ext: ctc.extend(labels), skips: ctc.can_skip(ctc.extend(labels)),
+    labels, logits, log_probs, log_likelihood, feasible, ext,
+    T: logits.length, C: logits[0].length, U: labels.length, skips: ctc.can_skip(ext),
     loss: 0 - log_likelihood,
-    gamma: feasible ? ctc.gamma(log_probs, labels) : null,
-    occupancy: feasible ? ctc.occupancy(log_probs, labels) : null,
-    grad: feasible ? ctc.loss_and_grad(logits, labels)[1] : null,
     count: ctc.count_alignments(labels, logits.length),
     message: feasible ? "" : infeasible_message(labels, logits.length),
+    get log_alpha() { return known.log_alpha ??= ctc.forward(log_probs, labels); },
+    get log_beta() { return known.log_beta ??= ctc.backward(log_probs, labels); },
+    get gamma() { return once("gamma", () => ctc.gamma(log_probs, labels)); },
+    get occupancy() { return once("occupancy", () => ctc.occupancy(log_probs, labels)); },
+    get grad() { return once("grad", () => ctc.loss_and_grad(logits, labels)[1]); },
   };
   return solved;
 }
@@ -97,7 +99,7 @@ function redraw_with(element, draw) {
   new IntersectionObserver(([{isIntersecting}]) => {
     entry.in_sight = isIntersecting;
     if (isIntersecting && entry.dirty) request();
-  }, {rootMargin: "300px"}).observe(element);
+  }, {rootMargin: "100px"}).observe(element);
   return entry;
 }
 

@@ -62,14 +62,18 @@ function forward_linear(log_probs, labels, treat) {
   return {alpha, log_likelihood: log_scale + Math.log(alpha.at(-1)[S - 1] + (S > 1 ? alpha.at(-1)[S - 2] : 0))};
 }
 
-// The target that is all but impossible later: labels 1 2 1 2 ..., of probability 10^-first in the first half of the
-// frames, 1e-30 in the second.
-function hard_problem(T, U, first) {
+// A problem on which rescaling fails: {log_probs, labels}. The target is 1 2 1 2 ... and then 3 4 3 4 .... In the first
+// three quarters of the frames labels 1 and 2 have probability 10^-k, and the rest is blank. In the last quarter 3 and 4
+// are likely, and all else is not. So the likely paths have all the 1 2 1 2 ... behind them by then, but at that time
+// these are the least likely of all.
+function hard_problem(T, ones, threes, k) {
   const log_probs = Array.from({length: T}, (_, t) => {
-    const label = t < T / 2 ? 10 ** -first : 1e-30;
-    return [Math.log1p(-2 * label), Math.log(label), Math.log(label)];
+    const rare = t < 0.75 * T ? 10 ** -k : 1e-20, other = t < 0.75 * T ? 1e-30 : 0.5 * (1 - 3e-20);
+    const blank = t < 0.75 * T ? 1 - 2 * rare - 2 * other : 1e-20;
+    return [blank, rare, rare, other, other].map(Math.log);
   });
-  return {log_probs, labels: Array.from({length: U}, (_, u) => 1 + u % 2)};
+  const pairs = (count, c) => Array.from({length: count}, (_, u) => c + u % 2);
+  return {log_probs, labels: [...pairs(ones, 1), ...pairs(threes, 3)]};
 }
 
 export {log_space_sums, rescaled, floors, hard_problem};

@@ -2,14 +2,14 @@
 
 import {class_colour, class_name, columns, set, short_number, svg} from "../app/draw.js";
 
-const BEAM_ROW = 40, BOX = 30, DROPPED_SHOWN = 2, BEAM_TOP = 6;
+const BEAM_ROW = 40, BOX = 30, DROPPED_SHOWN = 2, BEAM_TOP = 6, WIDEST_COLUMN = 150;
 
 // Make a picture in `container`. Returns draw(beam, frame, best): what `beam_search` gives, up to a frame.
 function beam_picture(container) {
   const picture = container.appendChild(svg("svg", {role: "img"}));
 
   function draw(beam, frame, best) {
-    const T = beam.length - 1, grid = columns(container, T), box = Math.min(grid.cell - 14, 104);
+    const T = beam.length - 1, grid = columns(container, T, WIDEST_COLUMN), box = Math.min(grid.cell - 26, 104);
     // Column t of the picture stands under frame t; the empty prefix, before all frames, stands at the left edge.
     const shown = beam.slice(0, frame + 1).map(({kept, dropped}) => [
       ...kept.map((entry) => ({...entry, is_kept: true})), ...dropped.slice(0, DROPPED_SHOWN)]);
@@ -24,7 +24,7 @@ function beam_picture(container) {
         edges.push(svg("path", {class: is_kept ? "edge" : "edge dropped", d: `M${x1},${y1} C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`,
           "stroke-width": (1 + 7 * Math.exp(part)).toFixed(1)}));
       }
-      boxes.push(draw_box({prefix, score, is_kept, best}, left(t), BEAM_TOP + row * BEAM_ROW, width(t)));
+      boxes.push(draw_box({prefix, score, is_kept, on_the_way: prefix.every((c, i) => c === best[i]) && (t < T || prefix.length === best.length)}, left(t), BEAM_TOP + row * BEAM_ROW, width(t)));
     }));
     picture.replaceChildren(...edges, ...boxes);
     const height = BEAM_TOP + rows * BEAM_ROW + 4, last = beam[frame].kept;
@@ -32,8 +32,8 @@ function beam_picture(container) {
       "aria-label": `The beam after frame ${frame}: ${last.map(({prefix, score}) => `${prefix.join(" ") || "empty"} ${Math.exp(score).toFixed(3)}`).join(", ")}`});
   }
 
-  function draw_box({prefix, score, is_kept, best}, x, y, width) {
-    const on_the_way = prefix.every((c, i) => c === best[i]), room_for = Math.max(1, Math.floor((width - 34) / 15));
+  function draw_box({prefix, score, is_kept, on_the_way}, x, y, width) {
+    const room_for = Math.max(1, Math.floor((width - 34) / 15));
     const letters = prefix.length > room_for ? prefix.slice(-room_for) : prefix;
     const names = prefix.length ? letters.map((c, i) => svg("tspan", {fill: class_colour(c), "font-weight": 700}, (i ? " " : "") + class_name(c))) :
       [svg("tspan", {class: "empty-prefix"}, "∅")];
@@ -48,4 +48,4 @@ function beam_picture(container) {
   return draw;
 }
 
-export {beam_picture};
+export {beam_picture, WIDEST_COLUMN};

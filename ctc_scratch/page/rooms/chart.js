@@ -1,8 +1,8 @@
 // A small chart of curves over steps, with a cursor that can be moved by mouse, touch or keyboard.
 
-import {clamp, el, number, set, svg} from "../app/draw.js";
+import {clamp, el, number, set, svg, width_of} from "../app/draw.js";
 
-const HEIGHT = 190, LEFT = 46, RIGHT = 12, TOP_EDGE = 10, BOTTOM = 26;
+const HEIGHT = 190, LEFT = 60, RIGHT = 12, TOP_EDGE = 10, BOTTOM = 26;
 
 // Make a chart in `container`; `label` describes it, `pick(x)` is told where the cursor was put, if it may be moved.
 //
@@ -13,7 +13,7 @@ function chart(container, label, pick = null) {
   let scale = null;
 
   function draw({x, curves, cursor = null, marks = [], x_name = "step", range = null, y_lines = null, text = ""}) {
-    const width = Math.max(260, container.clientWidth), all = curves.flatMap(({y}) => y).filter(Number.isFinite);
+    const width = Math.max(260, width_of(container)), all = curves.flatMap(({y}) => y).filter(Number.isFinite);
     const [low, high] = range ?? [Math.min(0, ...all), Math.max(1e-9, ...all) * 1.05];
     const first = x[0] ?? 0, last = Math.max(first + 1, x.at(-1) ?? 1);
     const px = (value) => LEFT + (value - first) / (last - first) * (width - LEFT - RIGHT);
@@ -22,7 +22,7 @@ function chart(container, label, pick = null) {
     const lines = y_lines ?? [low, (low + high) / 2, high];
     const parts = [
       ...lines.flatMap((value) => [svg("line", {class: "rule", x1: LEFT, x2: width - RIGHT, y1: py(value), y2: py(value)}),
-        svg("text", {class: "tick", x: LEFT - 6, y: py(value), "text-anchor": "end", "dominant-baseline": "central"}, number(value, 3))]),
+        svg("text", {class: "tick", x: LEFT - 6, y: py(value), "text-anchor": "end", "dominant-baseline": "central"}, number(value, 2))]),
       ...marks.flatMap(({from, to, text: name}) => [
         svg("rect", {class: "mark", x: px(from), y: TOP_EDGE, width: Math.max(1, px(to) - px(from)), height: HEIGHT - TOP_EDGE - BOTTOM}),
         svg("text", {class: "mark-name", x: (px(from) + px(to)) / 2, y: TOP_EDGE + 12, "text-anchor": "middle"}, name)]),

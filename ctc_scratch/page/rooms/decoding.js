@@ -5,7 +5,7 @@ import {add_room} from "../app/links.js";
 import {light_up} from "../app/light.js";
 import {changed, made_up_logit, problem, redraw_with} from "../app/state.js";
 import {beam_search, greedy, most_probable} from "../math/decoding.js";
-import {beam_picture} from "./beam_picture.js";
+import {WIDEST_COLUMN, beam_picture} from "./beam_picture.js";
 import {logits_editor} from "./logits.js";
 
 const MOST_WIDE = 8, LONGEST = 8, TRIES = 2000;
@@ -22,7 +22,7 @@ function decoding_room() {
   let logits = [], frame = 0, width = 2, seed = 0, solved = null;
   const draw_logits = logits_editor(find(".logits"), {
     logits: () => logits, set: (t, c, change) => use(logits.map((row, i) => t === null || i === t ?
-      row.map((x, k) => k === c ? change(x) : x) : row)), names: (c) => c === 0 ? "blank" : String(c), as_percent: true});
+      row.map((x, k) => k === c ? change(x) : x) : row)), names: (c) => c === 0 ? "blank" : String(c), as_percent: true, widest: WIDEST_COLUMN});
   const draw_beam = beam_picture(find(".beam"));
 
   function use(new_logits, whole = false) {

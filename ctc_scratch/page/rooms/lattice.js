@@ -51,12 +51,12 @@ function lattice_room() {
 
   // ---- the numbers in the cells
 
-  function view_of({log_alpha, log_beta, gamma}) {
+  function view_of(result) {
     if (view === "gamma") {
-      const values = gamma ?? log_alpha.map((row) => row.map(() => 0));
+      const values = result.gamma ?? result.log_alpha.map((row) => row.map(() => 0));
       return {values, shade: (t, s) => values[t][s] ** 0.7, name: "gamma", part: "gamma"};
     }
-    const log_values = view === "alpha" ? log_alpha : log_beta;
+    const log_values = view === "alpha" ? result.log_alpha : result.log_beta;
     const tops = log_values.map((row) => Math.max(...row));
     const shade = (t, s) => log_values[t][s] === -Infinity ? 0 :
       Math.max(0.04, 0.9 * Math.exp(0.6 * (log_values[t][s] - tops[t]))); // of the frame's largest
@@ -64,14 +64,16 @@ function lattice_room() {
   }
 
   // The moves into the state looked at (alpha), or out of it (beta), with their shares of its sum.
-  function moves_at({log_alpha, log_beta, log_probs, ext, skips, T}) {
-    const {t, s} = looked_at;
+  function moves_at(result) {
+    const {t, s} = looked_at, {log_probs, ext, skips, T} = result;
     if (view === "alpha" && t > 0) {
+      const {log_alpha} = result;
       const moves = moves_into(s, skips).map(([from, move]) => ({from: {t: t - 1, s: from}, to: looked_at, other: {t: t - 1, s: from},
         move, value: Math.exp(log_alpha[t - 1][from])}));
       return with_shares(moves);
     }
     if (view === "beta" && t + 1 < T) {
+      const {log_beta} = result;
       const moves = ["stay", "step", "skip"].map((move, by) => [s + by, move])
         .filter(([to, move]) => to < ext.length && (move !== "skip" || skips[to]))
         .map(([to, move]) => ({from: looked_at, to: {t: t + 1, s: to}, other: {t: t + 1, s: to}, move,
@@ -88,9 +90,9 @@ function lattice_room() {
 
   // The sum behind the number of the state looked at, term by term.
   function draw_sum(result) {
-    const {t, s} = looked_at, {ext, log_alpha, log_beta, log_probs, log_likelihood, gamma, T} = result;
+    const {t, s} = looked_at, {ext, log_probs, log_likelihood, T} = result;
     const name = `state ${s + 1} (${ext[s] === 0 ? "blank" : `label ${ext[s]}`}) at frame ${t + 1}`;
-    const [alpha, beta, y] = [log_alpha[t][s], log_beta[t][s], log_probs[t][ext[s]]].map(Math.exp);
+    const alpha = () => Math.exp(result.log_alpha[t][s]), beta = () => Math.exp(result.log_beta[t][s]), y = Math.exp(log_probs[t][ext[s]]);
     const moves = moves_at(result);
     const term = (value, caption, part) => {
       const shown_value = el("b");
@@ -101,17 +103,17 @@ function lattice_room() {
     const between = (items) => items.flatMap((item, i) => i ? [sign("+"), item] : [item]);
     let terms;
     if (view === "alpha") {
-      terms = t === 0 ? [term(alpha, s < 2 ? "a path may begin here" : "no path begins here", "now")] :
+      terms = t === 0 ? [term(alpha(), s < 2 ? "a path may begin here" : "no path begins here", "now")] :
         [sign("("), ...between(moves.map(({value, move}) => term(value, move, move))), sign(") ·"),
-          term(y, `y of ${ext[s] === 0 ? "blank" : ext[s]}`, "y-now"), sign("="), term(alpha, "α", "now")];
+          term(y, `y of ${ext[s] === 0 ? "blank" : ext[s]}`, "y-now"), sign("="), term(alpha(), "α", "now")];
     } else if (view === "beta") {
-      terms = t === T - 1 ? [term(beta, s >= ext.length - 2 ? "a path may end here" : "no path ends here", "now")] :
+      terms = t === T - 1 ? [term(beta(), s >= ext.length - 2 ? "a path may end here" : "no path ends here", "now")] :
         [...between(moves.map(({value, move, y: next}) => el("span", {class: "product", "data-part": move},
-          term(value, move, move), sign("·"), term(next, "y", "y")))), sign("="), term(beta, "β", "now")];
+          term(value, move, move), sign("·"), term(next, "y", "y")))), sign("="), term(beta(), "β", "now")];
     } else {
-      terms = gamma === null ? [sign("no path, no posterior")] :
-        [term(alpha, "α", "alpha"), sign("·"), term(beta, "β", "beta"), sign("/"), term(Math.exp(log_likelihood), "p", "p"),
-          sign("="), term(gamma[t][s], "γ", "now")];
+      terms = result.gamma === null ? [sign("no path, no posterior")] :
+        [term(alpha(), "α", "alpha"), sign("·"), term(beta(), "β", "beta"), sign("/"), term(Math.exp(log_likelihood), "p", "p"),
+          sign("="), term(result.gamma[t][s], "γ", "now")];
     }
     find(".sum").replaceChildren(el("span", {class: "where"}, name), ...terms);
   }
@@ -119,7 +121,7 @@ function lattice_room() {
   // ---- paths
 
   function paths_of(result) {
-    const {log_probs, log_beta, labels, feasible, count} = result, text = find(".path-text"), next = find("[data-paths=next]");
+    const {log_probs, labels, feasible, count} = result, text = find(".path-text"), next = find("[data-paths=next]");
     for (const button of room.querySelectorAll("[data-paths]")) {
       button.setAttribute("aria-pressed", button.dataset.paths === shown || (button === next && shown === "best" && rank > 1));
       button.disabled = !feasible;
@@ -128,13 +130,17 @@ function lattice_room() {
     if (shown === "samples") {
       if (samples_of !== result) {
         const random = randoms(seed);
-        samples = Array.from({length: SAMPLES}, () => sample_path(log_probs, log_beta, labels, random));
+        samples = Array.from({length: SAMPLES}, () => sample_path(log_probs, result.log_beta, labels, random));
         samples_of = result;
       }
       write(text, `${SAMPLES} paths, drawn at random with the probabilities that they have, given the target.`);
       return samples.map((states) => ({states, kind: "sample"}));
     }
-    const pinned = shown === "pinned" && pins.some((s) => s !== null);
+    const pinned = shown === "pinned";
+    if (pinned && !pins.some((s) => s !== null)) {
+      write(text, "Click states in the picture: the best path through all of them is drawn.");
+      return [];
+    }
     const found = best_paths(log_probs, labels, pinned ? 1 : rank, pinned ? pins : []);
     if (!found.length) { write(text, "No path goes through all the states that you chose."); return []; }
     if (!pinned) rank = found.length;

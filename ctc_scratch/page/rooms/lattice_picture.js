@@ -11,7 +11,7 @@ function lattice_picture(container, act) {
   const grid_layer = svg("g"), path_layer = svg("g", {class: "paths"}), arrow_layer = svg("g", {class: "arrows"});
   const picture = container.appendChild(svg("svg", {role: "grid", "aria-label": "The lattice: one row per state, one column per frame"},
     svg("defs", {}, hatch), grid_layer, path_layer, arrow_layer));
-  let cells = [], shape = "", size = {};
+  let cells = [], shape = "", drawn_lines = "", size = {};
 
   function build(ext, T) {
     const frames = columns(container, T), height = clamp(400 / ext.length, 22, 48);
@@ -49,15 +49,19 @@ function lattice_picture(container, act) {
         const cell = cells[s][t], [, level, text] = cell.children, value = view.values[t][s], shade = view.shade(t, s);
         const is_looked_at = t === looked_at.t && s === looked_at.s;
         const classes = ["cell", value === 0 && "none", shade > 0.55 && "deep", is_looked_at && "looked-at", pins[t] === s && "pinned"];
-        const parts = [view.part, is_looked_at && "now", ...moves.filter(({other}) => other.t === t && other.s === s).map(({move}) => move)];
+        const parts = [view.part, is_looked_at && "now", moves.find(({other}) => other.t === t && other.s === s)?.move];
         set(cell, {class: classes.filter(Boolean).join(" "), tabindex: is_looked_at ? 0 : -1,
-          "data-part": parts.filter(Boolean).join(" "), "data-value": String(value),
-          "aria-label": `${view.name}, state ${s + 1} (${ext[s] === 0 ? "blank" : ext[s]}), frame ${t + 1}: ${value.toPrecision(4)}`});
+          "data-part": parts.filter(Boolean).join(" ")});
+        cell.number = value;
+        if (is_looked_at) set(cell, {"aria-label": `${view.name} of state ${s + 1}, ${ext[s] === 0 ? "blank" : `label ${ext[s]}`}, ` +
+          `at frame ${t + 1}: ${value.toPrecision(4)}`}); // only this cell can have the focus
         set(level, {"fill-opacity": shade.toFixed(3)});
         write(text, with_numbers ? short_number(value) : "");
       }
     }
-    draw_paths(paths);
+    const lines = [shape, ...paths.map(({states, kind}) => kind + states)].join("|");
+    if (lines !== drawn_lines) draw_paths(paths);
+    drawn_lines = lines;
     draw_moves(moves);
   }
 
@@ -102,7 +106,7 @@ function lattice_picture(container, act) {
     if (event.key === "Enter" || event.key === " ") act("pin", ...place);
     else if (event.key in steps) {
       const [t, s] = place.map((x, i) => x + steps[event.key][i]);
-      if (cells[s]?.[t]) { act("look", t, s); cells[s][t].setAttribute("tabindex", 0); cells[s][t].focus(); }
+      if (cells[s]?.[t]) { act("look", t, s); set(cells[s][t], {tabindex: 0}); cells[s][t].focus(); }
     } else return;
     event.preventDefault();
   });

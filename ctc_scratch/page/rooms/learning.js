@@ -42,8 +42,8 @@ function learning_room(recording) {
       svg("image", {class: "image", href: canvas.toDataURL(), x: grid.left, y: 0, width: row.width * grid.cell / columns_per_frame, height: image_height, preserveAspectRatio: "none"}),
       ground(first, CELL_HEIGHT, C), ground(second, STATE_HEIGHT, S), ...cells.posterior.flat(), ...cells.gamma.flat(),
       ...names.map((name, c) => label(name, first + (c + 0.5) * CELL_HEIGHT)), ...ext.map((c, s) => label(names[c], second + (s + 0.5) * STATE_HEIGHT)),
-      svg("text", {class: "panel-name", x: grid.left, y: first - 9}, "y: what the network says, class by class"),
-      svg("text", {class: "panel-name", x: grid.left, y: second - 9}, "γ: where the target’s labels are, given what it says"));
+      svg("text", {class: "panel-name", x: grid.left, y: first - 9}, "y: what the network says"),
+      svg("text", {class: "panel-name", x: grid.left, y: second - 9}, "γ: where the labels of the target are"));
     const height = second + S * STATE_HEIGHT + 4;
     set(picture, {viewBox: `0 0 ${grid.width} ${height}`, width: grid.width, height});
   }
@@ -66,7 +66,9 @@ function learning_room(recording) {
     slider.value = at;
     write(find("[data-learn=play]"), playing ? "pause" : "play");
     find(".curve-of-training").hidden = curve.step.length === 0;
-    draw_curve({x: curve.step, curves: [{y: curve.loss, kind: "loss"}, {y: curve.blank.map((rate) => rate * Math.max(...curve.loss)), kind: "blank-rate"}],
+    // The first losses are those of a network that guesses; they would flatten the rest.
+    const top = 1.6 * (curve.loss[Math.ceil(curve.loss.length / 10)] ?? 1);
+    draw_curve({x: curve.step, range: [0, top], curves: [{y: curve.loss, kind: "loss"}, {y: curve.blank.map((rate) => rate * top), kind: "blank-rate"}],
       cursor: clamp(moment.step, curve.step[0] ?? 0, curve.step.at(-1) ?? 0), marks: plateau(), text: `step ${moment.step}, loss ${moment.loss}`});
   }
 

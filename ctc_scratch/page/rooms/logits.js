@@ -10,16 +10,17 @@ const PIXELS_PER_UNIT = 18, LOWEST = -12, HIGHEST = 12, ROW = 46, GAP = 4, FIRST
 
 // Make an editor in `container`.
 //
-// source: {logits: () => rows, set: (t, c, change) => void, names: c => text, as_percent} where `change` maps the old
+// source: {logits: () => rows, set: (t, c, change) => void, names: c => text, as_percent, widest} where `change` maps the old
 // logit to the new one, and t is null for the whole row. Returns a function that draws; `part(t, c)` are the symbols
 // that mean a bar.
 function logits_editor(container, source) {
   const picture = container.appendChild(svg("svg", {role: "group", "aria-label": "Logits, one slider per class and frame"}));
-  let bars = [], shape = "", focus = [0, 0];
+  let bars = [], drawn = [], shape = "", focus = [0, 0];
 
   function build(T, C, grid) {
     picture.replaceChildren(frame_axis(T, grid, 14));
     bars = [];
+    drawn = [];
     for (let c = 0; c < C; c++) {
       const y = FIRST_ROW + c * (ROW + GAP);
       const handle = svg("g", {class: "handle", tabindex: 0, role: "slider", "data-t": "all", "data-c": c,
@@ -43,7 +44,7 @@ function logits_editor(container, source) {
   }
 
   function draw(part = () => "y") {
-    const logits = source.logits(), T = logits.length, C = logits[0].length, grid = columns(container, T);
+    const logits = source.logits(), T = logits.length, C = logits[0].length, grid = columns(container, T, source.widest);
     const now = [T, C, grid.width].join();
     if (now !== shape) build(T, C, grid);
     shape = now;
@@ -52,9 +53,11 @@ function logits_editor(container, source) {
     for (let c = 0; c < C; c++) {
       for (let t = 0; t < T; t++) {
         const bar = bars[c][t], [ground, level, text] = bar.children;
+        set(bar, {"data-part": part(t, c), tabindex: t === focus[0] && c === focus[1] ? 0 : -1});
+        if (drawn[t] === logits[t]) continue; // it has not changed
         const prob = Math.exp(log_probs[t][c]), height = prob * ROW, closed = logits[t][c] === -Infinity;
         set(level, {y: Number(ground.getAttribute("y")) + ROW - height, height});
-        set(bar, {class: closed ? "bar closed" : "bar", "data-part": part(t, c), tabindex: t === focus[0] && c === focus[1] ? 0 : -1,
+        set(bar, {class: closed ? "bar closed" : "bar",
           "aria-valuenow": closed ? LOWEST : clamp(logits[t][c], LOWEST, HIGHEST).toFixed(2),
           "aria-valuetext": `${closed ? "minus infinity" : logits[t][c].toFixed(1)}, probability ${prob.toFixed(3)}`});
         const label = source.as_percent && !closed ? `${(100 * prob).toFixed(0)} %` : signed(logits[t][c]);
@@ -63,11 +66,18 @@ function logits_editor(container, source) {
       const mean = logits.reduce((sum, row) => sum + clamp(row[c], LOWEST, HIGHEST), 0) / T;
       set(picture.querySelector(`.handle[data-c="${c}"]`), {"aria-valuenow": mean.toFixed(2)});
     }
+    drawn = logits;
   }
 
   // Change a logit by some units; one that is closed stays so. A frame keeps at least one class that is open.
   const by = (units) => (x) => x === -Infinity ? x : clamp(x + units, LOWEST, HIGHEST);
-  const close = (x) => x === -Infinity ? 0 : -Infinity;
+  // Close a class at a frame, or give it back the logit that it had.
+  const closed_logits = new Map();
+  const close = (t, c) => (x) => {
+    if (x === -Infinity) return closed_logits.get(`${t},${c}`) ?? 0;
+    closed_logits.set(`${t},${c}`, x);
+    return -Infinity;
+  };
   const may_close = (t, c) => source.logits()[t].some((x, k) => k !== c && x > -Infinity);
 
   function place_of(element) {
@@ -93,7 +103,7 @@ function logits_editor(container, source) {
     source.set(drag.t, drag.c, by(up / PIXELS_PER_UNIT));
   });
   picture.addEventListener("pointerup", () => {
-    if (drag && drag.moved < 4 && drag.t !== null && may_close(drag.t, drag.c)) source.set(drag.t, drag.c, close);
+    if (drag && drag.moved < 4 && drag.t !== null && may_close(drag.t, drag.c)) source.set(drag.t, drag.c, close(drag.t, drag.c));
     drag = null;
   });
   picture.addEventListener("pointercancel", () => { drag = null; });
@@ -105,11 +115,11 @@ function logits_editor(container, source) {
     const changes = {ArrowUp: by(big), ArrowDown: by(-big), PageUp: by(1), PageDown: by(-1),
       Home: (x) => by(LOWEST - HIGHEST)(x), End: (x) => by(HIGHEST - LOWEST)(x)};
     if (event.key in changes) source.set(t, c, changes[event.key]);
-    else if ((event.key === "Delete" || event.key === "Enter") && t !== null && may_close(t, c)) source.set(t, c, close);
+    else if ((event.key === "Delete" || event.key === "Enter") && t !== null && may_close(t, c)) source.set(t, c, close(t, c));
     else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && t !== null) {
       focus = [clamp(t + (event.key === "ArrowLeft" ? -1 : 1), 0, bars[0].length - 1), c];
-      for (const other of bars.flat()) other.setAttribute("tabindex", -1);
-      bars[c][focus[0]].setAttribute("tabindex", 0);
+      for (const other of bars.flat()) set(other, {tabindex: -1});
+      set(bars[c][focus[0]], {tabindex: 0});
       bars[c][focus[0]].focus();
     } else return;
     event.preventDefault();

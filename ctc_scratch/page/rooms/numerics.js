@@ -7,7 +7,7 @@ import {changed, made_up_logit, redraw_with} from "../app/state.js";
 import {floors, hard_problem, log_space_sums, rescaled} from "../math/numerics.js";
 import {chart} from "./chart.js";
 
-const LABELS = [1, 2, 3, 3, 1, 2, 3, 1, 2, 2], CLASSES = 5, HARD_T = 200, HARD_U = 70, BITS = Array.from({length: 16}, (_, i) => 2 + 2 * i);
+const LABELS = [1, 2, 3, 3, 1, 2, 3, 1, 2, 2], CLASSES = 5, HARD = [200, 50, 20], BITS = Array.from({length: 16}, (_, i) => 2 + 2 * i);
 
 function log_probs_of(T) {
   return ctc.log_softmax(Array.from({length: T}, (_, t) => Array.from({length: CLASSES}, (_, c) => 2 * made_up_logit(t, c, 77))));
@@ -46,7 +46,7 @@ function numerics_room() {
     const first = Number(find("#lost-first").value);
     write(find(".lost-first"), `10⁻${"⁰¹²³⁴⁵⁶⁷⁸⁹"[first]}`);
     const {truth, scaled, log_alpha} = once("lost", first, () => {
-      const {log_probs, labels} = hard_problem(HARD_T, HARD_U, first);
+      const {log_probs, labels} = hard_problem(...HARD, first);
       return {log_alpha: ctc.forward(log_probs, labels), truth: ctc.log_likelihood(log_probs, labels), scaled: rescaled(log_probs, labels)};
     });
     const count = draw_lost(log_alpha, scaled.alpha);
@@ -76,6 +76,8 @@ function numerics_room() {
     return count;
   }
 
+  const fixed = (x) => Number.isFinite(x) ? x.toFixed(6).replace("-", "−") : number(x);
+
   function bounds() {
     const bits = Number(find("#bounds-bits").value);
     write(find(".bounds-bits"), `2⁻${[...String(bits)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]).join("")}`);
@@ -86,8 +88,8 @@ function numerics_room() {
     const [lower, upper] = floors(log_probs, LABELS, 2 ** -bits);
     draw_bounds({x: BITS, x_name: "bits of the floor", cursor: bits, range: [exact - 8, exact + 8], y_lines: [exact - 8, exact, exact + 8],
       curves: [{y: curves.map(([low]) => low), kind: "lower"}, {y: curves.map(([, high]) => high), kind: "upper"}, {y: BITS.map(() => exact), kind: "truth"}]});
-    show_number(find(".bounds-lower"), lower, Number.isFinite(lower) ? lower.toFixed(6) : "−∞");
-    show_number(find(".bounds-upper"), upper, upper.toFixed(6));
+    show_number(find(".bounds-lower"), lower, fixed(lower));
+    show_number(find(".bounds-upper"), upper, fixed(upper));
     show_number(find(".bounds-gap"), upper - lower, number(upper - lower, 3));
   }
 

@@ -7,12 +7,12 @@ import {light_up} from "../app/light.js";
 import {changed, redraw_with, solution} from "../app/state.js";
 import {alignments, best_paths, path_log_prob} from "../math/paths.js";
 
-const ROW_HEIGHT = 38, LIST_AT_MOST = 210, LIST_OF_BEST = 60;
+const ROW_HEIGHT = 38, LIST_AT_MOST = 210, LIST_OF_BEST = 60, CALM = 300; // milliseconds
 
 function paths_room() {
   const room = document.getElementById("paths"), find = (selector) => room.querySelector(selector);
   const picture = find(".picture").appendChild(svg("svg", {role: "group", "aria-label": "A path: one class per frame"}));
-  let path = null, listed_for = "", shape = "", frames = [];
+  let path = null, listed_for = "", waiting = null, collapsed = "", shape = "", frames = [];
 
   // ---- the path, and how it collapses
 
@@ -50,7 +50,8 @@ function paths_room() {
     });
     set(picture.querySelector(".trace"), {points: path.map((c, t) =>
       `${grid.x(t) + grid.cell / 2},${24 + (c + 0.5) * ROW_HEIGHT}`).join(" ")});
-    draw_collapse(grid, 24 + C * ROW_HEIGHT);
+    if ([shape, ...path].join() !== collapsed) draw_collapse(grid, 24 + C * ROW_HEIGHT);
+    collapsed = [shape, ...path].join();
     const spelt = ctc.collapse(path), right = spelt.join() === labels.join();
     const probability = el("b", {"data-part": "y", id: "path-probability"});
     show_number(probability, Math.exp(path_log_prob(log_probs, path)));
@@ -59,7 +60,9 @@ function paths_room() {
     set(find(".verdict"), {"data-right": right});
     draw_count(result);
     const key = [labels.join(), T, count > LIST_AT_MOST ? log_probs.flat().join() : ""].join("|");
-    if (key !== listed_for) list(result);
+    clearTimeout(waiting);
+    if (key !== listed_for && listed_for.startsWith(`${labels.join()}|${T}|`)) waiting = setTimeout(relist, CALM);
+    else if (key !== listed_for) list(result);
     listed_for = key;
     for (const item of find(".list").children) {
       const its_path = item.dataset.path.split(",").map(Number), share = Math.exp(path_log_prob(log_probs, its_path) - result.log_likelihood);
@@ -106,6 +109,12 @@ function paths_room() {
     write(find(".list-text"), paths.length === 0 ? "" : all ?
       "All of them, in the order of numbers; the line under a path is its share of p. Click one to see it above." :
       `The ${paths.length} most probable of them; the line under a path is its share of p. Click one to see it above.`);
+  }
+
+  // List the best paths again, when logits are no longer being dragged.
+  function relist() {
+    list(solution());
+    changed(room);
   }
 
   picture.addEventListener("click", ({target}) => {
