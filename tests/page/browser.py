@@ -37,6 +37,7 @@ class Browser:
     """
 
     def __init__(self, program: str, profile: Path):
+        self._profile = profile
         to_browser, self._to = os.pipe()
         self._from, from_browser = os.pipe()
         self._process = subprocess.Popen(
@@ -125,12 +126,11 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
             {"name": "prefers-reduced-motion", "value": "reduce"}])
-        self._call("Page.navigate", url="about:blank")
-        self.complaints, self.requests, self._events = [], [], []
-        self._url = path.resolve().as_uri()
-        self._call("Page.navigate", url=self._url + link)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
-            self._note(self._receive())
+        for self._url, link in ("about:blank", ""), (path.resolve().as_uri(), link):
+            self.complaints, self.requests, self._events = [], [], []
+            self._call("Page.navigate", url=self._url + link)
+            while not any(event.get("method") == "Page.loadEventFired" for event in self._events):
+                self._note(self._receive())
         self.settle()
 
     def run(self, script: str) -> Any:
@@ -141,8 +141,9 @@ class Browser:
         return answer["result"].get("value")
 
     def settle(self) -> None:
-        """Wait until the page has been redrawn."""
-        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        """Wait until the page has been redrawn, also what has only now come into sight."""
+        self.run("""new Promise((done) => { let frames = 4;
+            const tick = () => frames-- ? requestAnimationFrame(tick) : done(); tick(); })""")
 
     def text(self, selector: str) -> str:
         return self.run(f"document.querySelector({json.dumps(selector)}).innerText")
@@ -162,7 +163,8 @@ class Browser:
         x, y = self.run(f"""(() => {{
             const element = document.querySelector({json.dumps(selector)});
             let box = element.getBoundingClientRect();
-            if (box.top < 190 || box.bottom > innerHeight - 10) element.scrollIntoView({{block: "center"}});
+            const covered = element.closest("nav, #bar") ? 0 : 190;
+            if (box.top < covered || box.bottom > innerHeight - 10) element.scrollIntoView({{block: "center"}});
             box = element.getBoundingClientRect();
             return [box.left + box.width / 2, box.top + box.height / 2]; }})()""")
         return x, y
@@ -222,6 +224,19 @@ class Browser:
         self.run(f"document.querySelector({json.dumps(selector)}).select()")
         self._call("Input.insertText", text=text)
         self.settle()
+
+    def main_thread_ms(self) -> float:
+        """The milliseconds that the main thread of the page has run so far; Linux only."""
+        ticks = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (folder / "cmdline").read_bytes()
+                if b"--type=renderer" in arguments and str(self._profile).encode() in arguments:
+                    fields = (folder / "task" / folder.name / "stat").read_text().rpartition(")")[2].split()
+                    ticks += int(fields[11]) + int(fields[12])
+            except OSError:     # the process has ended
+                continue
+        return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
     def screenshot(self, path: Path, selector: str = "", clip: tuple[float, ...] = ()) -> None:
         """Write what the window shows, or an element, or a clip x, y, width, height, to a PNG file."""

@@ -127,5 +127,6 @@ function frame_axis(T, {left, cell}, y) {
   return axis;
 }
 
-export {set, el, svg, write, show_number, number, counted, short_number, signed, percent, clamp, class_name, class_colour,
+export {set, el, svg, write, show_number, number, counted, short_number, signed, percent, clamp, class_name,
+  class_colour,
   chips, width_of, columns, frame_axis};

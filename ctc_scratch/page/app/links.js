@@ -22,7 +22,8 @@ function link_to(name) {
 
 function problem_link() {
   const {labels, logits, edited} = problem;
-  const x = logits.map((row) => row.map((value) => value === -Infinity ? "n" : Number(value.toFixed(3))).join(",")).join(";");
+  const x = logits.map((row) => row.map((value) => value === -Infinity ? "n" :
+    Number(value.toFixed(3))).join(",")).join(";");
   return {target: labels.join(","), T: logits.length, ...(edited && x.length < 1500 ? {x} : {})};
 }
 
@@ -48,7 +49,8 @@ function follow_problem({target, T, x}) {
     return `The link was not followed: T must be from 1 to ${MOST.frames}, not ${T}`;
   }
   if (x !== undefined) {
-    const logits = x.split(";").map((row) => row.split(",").map((value) => value === "n" ? -Infinity : Number(value)));
+    const logits = x.split(";").map((row) => row.split(",").map((value) => value === "n" ? -Infinity :
+      Number(value)));
     const C = logits[0].length;
     const fits = logits.length === frames && C <= MOST.classes && logits.every((row) =>
       row.length === C && !row.some(Number.isNaN) && row.some(Number.isFinite));

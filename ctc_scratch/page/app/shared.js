@@ -1,7 +1,8 @@
 // The bar above the first three rooms: target, frames and logits of the problem they share, its loss and probability.
 
 import {counted, el, show_number, write} from "./draw.js";
-import {MOST, made_up_logit, problem, randoms, read_labels, redraw_with, set_logits, set_problem, solution} from "./state.js";
+import {MOST, made_up_logit, problem, randoms, read_labels, redraw_with, set_logits, set_problem,
+  solution} from "./state.js";
 
 // Logits to begin with, each a function of the problem: T rows of C numbers.
 const PRESETS = {
@@ -56,12 +57,12 @@ function shared_bar(report) {
   new ResizeObserver(keep_clear).observe(bar);
 
   redraw_with(bar, () => {
-    const {loss, log_likelihood, T, labels, count, message} = solution();
+    const {loss, log_likelihood, T, labels, count, possible, message} = solution();
     if (document.activeElement !== target) target.value = labels.join(",");
     if (document.activeElement !== frames) frames.value = T;
     show_number(find("#loss"), loss, loss === Infinity ? "∞" : loss.toFixed(4));
     show_number(find("#probability"), Math.exp(log_likelihood));
-    write(find("#count"), counted(count));
+    write(find("#count"), possible === count ? counted(count) : `${counted(possible)} of ${counted(count)}`);
     write(find("#error"), message);
     if (find("#error").hidden === !message) return;
     find("#error").hidden = !message;

@@ -4,7 +4,7 @@
 // with the functions of this file; `changed` then redraws what is in sight, at most once per frame of the screen.
 // `solution()` solves the problem at most once per change.
 
-import {infeasible_message} from "../math/paths.js";
+import {count_possible, infeasible_message} from "../math/paths.js";
 
 const MOST = {frames: 40, labels: 10, classes: 12};
 const problem = {labels: [1, 2], logits: [], edited: false};
@@ -25,6 +25,7 @@ function solution() {
     T: logits.length, C: logits[0].length, U: labels.length, skips: ctc.can_skip(ext),
     loss: 0 - log_likelihood,
     count: ctc.count_alignments(labels, logits.length),
+    get possible() { return known.possible ??= count_possible(log_probs, labels); },
     message: feasible ? "" : infeasible_message(labels, logits.length),
     get log_alpha() { return known.log_alpha ??= ctc.forward(log_probs, labels); },
     get log_beta() { return known.log_beta ??= ctc.backward(log_probs, labels); },
@@ -44,7 +45,8 @@ function read_labels(text) {
   const labels = parts.map(Number);
   if (labels.includes(0)) return "0 is the blank: labels begin at 1";
   if (labels.length > MOST.labels) return `at most ${MOST.labels} labels, not ${labels.length}`;
-  if (Math.max(...labels) >= MOST.classes) return `labels are at most ${MOST.classes - 1}, not ${Math.max(...labels)}`;
+  const largest = Math.max(...labels);
+  if (largest >= MOST.classes) return `labels are at most ${MOST.classes - 1}, not ${largest}`;
   return labels;
 }
 

@@ -35,7 +35,8 @@ function beam_search(log_probs, width, blank = 0) {
         } else arrive(after, [...prefix, c], key, -Infinity, either + x);
       });
     }
-    const ranked = [...after.values()].map((entry) => ({...entry, score: ctc.log_add(entry.in_blank, entry.in_label)}))
+    const ranked = [...after.values()].map((entry) =>
+      ({...entry, score: ctc.log_add(entry.in_blank, entry.in_label)}))
       .filter(({score}) => score > -Infinity).sort((a, b) => b.score - a.score);
     frames.push({kept: ranked.slice(0, width), dropped: ranked.slice(width)});
   }
@@ -49,7 +50,8 @@ function most_probable(log_probs, width = 400, blank = 0) {
   const dropped = ctc.log_add(-Infinity, ...frames.flatMap((frame) => frame.dropped.map(({score}) => score)));
   const log_prob = ctc.log_likelihood(log_probs, best.prefix, blank);
   const second = frames.at(-1).kept[1]?.score ?? -Infinity;
-  return {labels: best.prefix, log_prob, proved: log_prob >= ctc.log_add(dropped, dropped > -Infinity ? second : -Infinity)};
+  return {labels: best.prefix, log_prob, proved: log_prob >= ctc.log_add(dropped,
+    dropped > -Infinity ? second : -Infinity)};
 }
 
 export {greedy, beam_search, most_probable};

@@ -24,7 +24,8 @@ function alignments(labels, T) {
     const last = states.at(-1);
     for (let s = 0; s < S; s++) {
       const moves = states.length ? moves_into(s, skips).some(([from]) => from === last) : s < 2;
-      if (moves && (S - 2 - s) / 2 <= T - states.length - 1) extend_by([...states, s]); // else it cannot reach the end
+      if (moves && (S - 2 - s) / 2 <= T - states.length - 1) extend_by([...states, s]);
+        // else it cannot reach the end
     }
   };
   extend_by([]);
@@ -44,6 +45,18 @@ function states_of(path) {
 // ln of the probability of a path of classes.
 function path_log_prob(log_probs, path) {
   return path.reduce((sum, c, t) => sum + log_probs[t][c], 0);
+}
+
+// How many paths are possible, as a BigInt: those that no logit of -Infinity closes (Lattice.num_alignments).
+function count_possible(log_probs, labels) {
+  const ext = ctc.extend(labels), skips = ctc.can_skip(ext), S = ext.length;
+  if (log_probs.length === 0) return labels.length ? 0n : 1n;
+  let counts = ext.map((c, s) => s < 2 && log_probs[0][c] > -Infinity ? 1n : 0n);
+  for (const row of log_probs.slice(1)) {
+    counts = ext.map((c, s) => row[c] === -Infinity ? 0n :
+      moves_into(s, skips).reduce((sum, [from]) => sum + counts[from], 0n));
+  }
+  return counts[S - 1] + (S > 1 ? counts[S - 2] : 0n);
 }
 
 // The k most likely paths, best first: {states, log_prob}. Each state of each frame keeps its k best beginnings.
@@ -89,7 +102,9 @@ function infeasible_message(labels, T) {
   const U = labels.length, r = ctc.count_repeats(labels);
   const needs = `${counted(U + r, "frame")} (${counted(U, "label")} + ${counted(r, "repeat")})`;
   if (T < U + r) return `target 0 needs ${needs} but has ${T}`;
-  return `target 0 has probability 0: it has ${counted(T, "frame")} and needs ${needs}, but -inf logits close every path`;
+  return `target 0 has probability 0: it has ${counted(T,
+    "frame")} and needs ${needs}, but -inf logits close every path`;
 }
 
-export {moves_into, alignments, states_of, path_log_prob, best_paths, sample_path, infeasible_message};
+export {moves_into, alignments, states_of, path_log_prob, count_possible, best_paths, sample_path,
+  infeasible_message};

@@ -22,7 +22,8 @@ function decoding_room() {
   let logits = [], frame = 0, width = 2, seed = 0, solved = null;
   const draw_logits = logits_editor(find(".logits"), {
     logits: () => logits, set: (t, c, change) => use(logits.map((row, i) => t === null || i === t ?
-      row.map((x, k) => k === c ? change(x) : x) : row)), names: (c) => c === 0 ? "blank" : String(c), as_percent: true, widest: WIDEST_COLUMN});
+      row.map((x, k) => k === c ? change(x) : x) : row)), names: (c) => c === 0 ? "blank" : String(c),
+        as_percent: true, widest: WIDEST_COLUMN});
   const draw_beam = beam_picture(find(".beam"));
 
   function use(new_logits, whole = false) {
@@ -37,9 +38,12 @@ function decoding_room() {
     const by_greedy = greedy(log_probs), best = most_probable(log_probs);
     const exact = (labels) => Math.exp(ctc.log_likelihood(log_probs, labels));
     solved = {log_probs, beam, by_greedy, best, rows: [
-      {name: "greedy", part: "greedy", labels: by_greedy.labels, note: `its path alone has ${number(Math.exp(by_greedy.log_prob), 3)}`},
-      {name: `beam of ${width}`, part: "beam", labels: beam.at(-1).kept[0].prefix, note: `the beam has seen ${number(Math.exp(beam.at(-1).kept[0].score), 3)}`},
-      {name: "most probable", part: "best", labels: best.labels, note: best.proved ? "no labelling has more" : "the best that was found"},
+      {name: "greedy", part: "greedy", labels: by_greedy.labels,
+        note: `its path alone has ${number(Math.exp(by_greedy.log_prob), 3)}`},
+      {name: `beam of ${width}`, part: "beam", labels: beam.at(-1).kept[0].prefix,
+        note: `the beam has seen ${number(Math.exp(beam.at(-1).kept[0].score), 3)}`},
+      {name: "most probable", part: "best", labels: best.labels,
+        note: best.proved ? "no labelling has more" : "the best that was found"},
     ].map((row) => ({...row, prob: exact(row.labels)}))};
   }
 
@@ -54,12 +58,14 @@ function decoding_room() {
       const value = el("b");
       show_number(value, prob);
       return el("div", {class: "decoder", "data-part": part, "data-right": labels.join() === best.labels.join()},
-        el("span", {class: "decoder-name"}, name), el("span", {class: "chips"}, ...(labels.length ? chips(labels) : [el("em", {}, "nothing")])),
+        el("span", {class: "decoder-name"}, name),
+          el("span", {class: "chips"}, ...(labels.length ? chips(labels) : [el("em", {}, "nothing")])),
         el("span", {}, "P = ", value), el("i", {style: `--share: ${prob / most}`}), el("small", {}, note));
     }));
     const wrong = by_greedy.labels.join() !== best.labels.join();
     write(find(".verdict"), wrong ?
-      `Greedy is wrong here: its reading has ${percent(rows[0].prob)}, the most probable one ${percent(rows[2].prob)}.` :
+      `Greedy is wrong here: its reading has ${percent(rows[0].prob)}, ` +
+        `the most probable one ${percent(rows[2].prob)}.` :
       "Greedy is right here: it finds the most probable labelling.");
     set(find(".verdict"), {"data-wrong": wrong});
     set(find("#beam-frame"), {max: T});
@@ -73,7 +79,8 @@ function decoding_room() {
   function another() {
     for (let i = 0; i < TRIES; i++) {
       seed += 1;
-      const tried = Array.from({length: 3}, (_, t) => Array.from({length: 3}, (_, c) => made_up_logit(t, c, 7919 * seed)));
+      const tried = Array.from({length: 3}, (_, t) =>
+        Array.from({length: 3}, (_, c) => made_up_logit(t, c, 7919 * seed)));
       const log_probs = ctc.log_softmax(tried);
       if (greedy(log_probs).labels.join() !== most_probable(log_probs).labels.join()) return use(tried, true);
     }
@@ -86,23 +93,27 @@ function decoding_room() {
     el("option", {value: "shared"}, "the logits of room 2"));
   examples.addEventListener("change", () => use(examples.value === "shared" ?
     problem.logits.slice(0, LONGEST).map((row) => [...row]) : from_probs(EXAMPLES[examples.value]), true));
-  find("#width").addEventListener("input", (event) => { width = Number(event.target.value); solved = null; changed(room); });
+  find("#width").addEventListener("input", (event) => { width = Number(event.target.value); solved = null;
+    changed(room); });
   find("#beam-frame").addEventListener("input", (event) => { frame = Number(event.target.value); changed(room); });
   room.addEventListener("click", ({target}) => {
     const button = target.closest("[data-decode]");
     if (!button) return;
     if (button.dataset.decode === "another") another();
-    else if (button.dataset.decode === "longer" && logits.length < LONGEST) use([...logits, logits[0].map((_, c) => made_up_logit(logits.length, c))], true);
+    else if (button.dataset.decode === "longer" &&
+      logits.length < LONGEST) use([...logits, logits[0].map((_, c) => made_up_logit(logits.length, c))], true);
     else if (button.dataset.decode === "shorter" && logits.length > 1) use(logits.slice(0, -1), true);
     else { frame = button.dataset.decode === "next" ? (frame + 1) % (logits.length + 1) : frame; changed(room); }
   });
   use(from_probs(Object.values(EXAMPLES)[0]), true);
   light_up(room);
   redraw_with(room, draw);
-  add_room("decoding", () => ({p: ctc.log_softmax(logits).map((row) => row.map((x) => Number(Math.exp(x).toFixed(4))).join(",")).join(";"),
+  add_room("decoding", () => ({p: ctc.log_softmax(logits).map((row) =>
+    row.map((x) => Number(Math.exp(x).toFixed(4))).join(",")).join(";"),
     width, frame}), ({p, width: given_width, frame: given_frame}) => {
     const probs = p?.split(";").map((row) => row.split(",").map(Number));
-    const fits = probs && probs.length <= LONGEST && probs.every((row) => row.length === probs[0].length && row.length >= 2 &&
+    const fits = probs && probs.length <= LONGEST &&
+      probs.every((row) => row.length === probs[0].length && row.length >= 2 &&
       row.every((x) => x >= 0 && x <= 1) && row.some((x) => x > 0));
     if (fits) use(from_probs(probs), true);
     if (Number(given_width) >= 1) width = clamp(Math.round(Number(given_width)), 1, MOST_WIDE);

@@ -10,14 +10,16 @@ const PANEL = 130, GAP_BETWEEN = 30, UP = 24, MOST_STEPS = 3000, LONG = 12, PAUS
 
 function gradient_room() {
   const room = document.getElementById("gradient"), find = (selector) => room.querySelector(selector);
-  const picture = find(".picture").appendChild(svg("svg", {role: "img", "aria-label": "Bars: probability, occupancy and gradient per frame and class"}));
+  const picture = find(".picture").appendChild(svg("svg",
+    {role: "img", "aria-label": "Bars: probability, occupancy and gradient per frame and class"}));
   const draw_curve = chart(find(".curve-of-descent"), "Loss and blank rate over the steps of the descent");
   let history = [], start = null, ours = null, playing = false, shape = "", bars = [];
 
   function build(T, C, grid) {
     const middle = UP + PANEL + GAP_BETWEEN + PANEL / 2, wide = Math.min(26, (grid.cell - 4) / C);
     const rule = (y, name, part) => [svg("line", {class: "rule", x1: grid.left, x2: grid.x(T), y1: y, y2: y}),
-      svg("text", {class: "tick", x: grid.left - 6, y, "text-anchor": "end", "dominant-baseline": "central", "data-part": part}, name)];
+      svg("text", {class: "tick", x: grid.left - 6, y, "text-anchor": "end", "dominant-baseline": "central",
+        "data-part": part}, name)];
     bars = Array.from({length: T}, (_, t) => Array.from({length: C}, (_, c) => {
       const x = grid.x(t) + grid.cell / 2 + (c - C / 2) * wide, colour = class_colour(c);
       return [svg("rect", {class: "prob", x: x + 1, width: wide - 2, fill: colour, "data-part": "y"}),
@@ -27,7 +29,8 @@ function gradient_room() {
     picture.replaceChildren(frame_axis(T, grid, 14),
       ...Array.from({length: T}, (_, t) => [UP, UP + PANEL + GAP_BETWEEN].map((y) =>
         svg("rect", {class: "ground", x: grid.x(t) + 1, y, width: grid.cell - 2, height: PANEL, rx: 6}))).flat(),
-      ...rule(UP, "1"), ...rule(UP + PANEL, "0"), ...rule(middle, "0"), ...rule(middle - PANEL / 2, "+1"), ...rule(middle + PANEL / 2, "−1"),
+      ...rule(UP, "1"), ...rule(UP + PANEL, "0"), ...rule(middle, "0"), ...rule(middle - PANEL / 2, "+1"),
+        ...rule(middle + PANEL / 2, "−1"),
       ...bars.flat(2));
     const height = UP + 2 * PANEL + GAP_BETWEEN + 6;
     set(picture, {viewBox: `0 0 ${grid.width} ${height}`, width: grid.width, height});
@@ -45,19 +48,23 @@ function gradient_room() {
         const share = occupancy ? occupancy[t][c] : 0, slope = grad ? grad[t][c] : 0;
         set(prob_bar, {y: UP + PANEL * (1 - prob), height: PANEL * prob});
         set(occupancy_bar, {y: UP + PANEL * (1 - share), height: PANEL * share});
-        set(grad_bar, {y: middle - PANEL / 2 * Math.max(0, slope), height: PANEL / 2 * Math.abs(slope), "data-value": slope});
+        set(grad_bar, {y: middle - PANEL / 2 * Math.max(0, slope), height: PANEL / 2 * Math.abs(slope),
+          "data-value": slope});
       }
     }
     set(room, {"data-infeasible": !result.feasible});
     if (problem.logits !== ours) history = []; // somebody else has changed the logits
     if (!history.length) { history = [point(result)]; start = problem.logits; ours = problem.logits; }
-    draw_curve({x: history.map((_, i) => i), range: [0, Math.max(1, ...history.map(({loss: each}) => Number.isFinite(each) ? each : 0)) * 1.05],
-      curves: [{y: history.map((each) => each.loss), kind: "loss"}, {y: history.map((each) => each.scale * each.blank), kind: "blank-rate"}], cursor: history.length - 1});
+    draw_curve({x: history.map((_, i) => i), range: [0,
+      Math.max(1, ...history.map(({loss: each}) => Number.isFinite(each) ? each : 0)) * 1.05],
+      curves: [{y: history.map((each) => each.loss), kind: "loss"},
+        {y: history.map((each) => each.scale * each.blank), kind: "blank-rate"}], cursor: history.length - 1});
     show_number(find(".step-number"), history.length - 1);
     show_number(find(".blank-number"), history.at(-1).blank, `${(100 * history.at(-1).blank).toFixed(0)} %`);
     show_number(find(".loss-number"), loss);
     show_number(find(".norm-number"), grad ? Math.hypot(...grad.flat()) : 0);
-    for (const button of room.querySelectorAll("[data-act=step], [data-act=play]")) button.disabled = !result.feasible;
+    for (const button of room.querySelectorAll("[data-act=step], [data-act=play]")) button.disabled =
+      !result.feasible;
     find("[data-act=back]").disabled = history.length < 2;
     write(find("[data-act=play]"), playing ? "pause" : "play");
   }
@@ -73,7 +80,8 @@ function gradient_room() {
     if (!feasible) return;
     // A bias is part of the logits of every frame, so its gradient is the sum over the frames.
     const bias = Array.from({length: C}, (_, c) => with_bias ? grad.reduce((sum, row) => sum + row[c], 0) : 0);
-    set_logits(problem.logits.map((row, t) => row.map((x, c) => x === -Infinity ? x : x - rate * (grad[t][c] + bias[c]))));
+    set_logits(problem.logits.map((row, t) => row.map((x, c) => x === -Infinity ? x :
+      x - rate * (grad[t][c] + bias[c]))));
     ours = problem.logits;
     history.push(point(solution()));
   }

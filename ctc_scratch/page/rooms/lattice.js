@@ -37,14 +37,17 @@ function lattice_room() {
     draw_lattice({ext, view: view_of(result), looked_at, moves: moves_at(result), paths: paths_of(result),
       pins: shown === "pinned" ? pins : []});
     draw_sum(result);
-    for (const button of room.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", button.dataset.view === view);
+    for (const button of room.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed",
+      button.dataset.view === view);
     for (const formula of room.querySelectorAll("[data-formula]")) formula.hidden = formula.dataset.formula !== view;
   }
 
   // What is missing, beside the words of the error.
   function hint({T, labels}) {
     const missing = ctc.min_frames(labels) - T;
-    if (missing <= 0) return "There are frames enough, but every path would have to pass a closed bar (−∞). Click a closed bar to open it.";
+    if (missing <= 0) {
+      return "There are frames enough, but every path would have to pass a closed bar (−∞). Click one to open it.";
+    }
     return `Each label needs a frame of its own, and between two equal labels a blank must stand: ` +
       `${missing} more frame${missing === 1 ? "" : "s"}, or fewer labels.`;
   }
@@ -68,7 +71,8 @@ function lattice_room() {
     const {t, s} = looked_at, {log_probs, ext, skips, T} = result;
     if (view === "alpha" && t > 0) {
       const {log_alpha} = result;
-      const moves = moves_into(s, skips).map(([from, move]) => ({from: {t: t - 1, s: from}, to: looked_at, other: {t: t - 1, s: from},
+      const moves = moves_into(s, skips).map(([from, move]) =>
+        ({from: {t: t - 1, s: from}, to: looked_at, other: {t: t - 1, s: from},
         move, value: Math.exp(log_alpha[t - 1][from])}));
       return with_shares(moves);
     }
@@ -92,7 +96,8 @@ function lattice_room() {
   function draw_sum(result) {
     const {t, s} = looked_at, {ext, log_probs, log_likelihood, T} = result;
     const name = `state ${s + 1} (${ext[s] === 0 ? "blank" : `label ${ext[s]}`}) at frame ${t + 1}`;
-    const alpha = () => Math.exp(result.log_alpha[t][s]), beta = () => Math.exp(result.log_beta[t][s]), y = Math.exp(log_probs[t][ext[s]]);
+    const alpha = () => Math.exp(result.log_alpha[t][s]), beta = () => Math.exp(result.log_beta[t][s]),
+      y = Math.exp(log_probs[t][ext[s]]);
     const moves = moves_at(result);
     const term = (value, caption, part) => {
       const shown_value = el("b");
@@ -112,7 +117,8 @@ function lattice_room() {
           term(value, move, move), sign("·"), term(next, "y", "y")))), sign("="), term(beta(), "β", "now")];
     } else {
       terms = result.gamma === null ? [sign("no path, no posterior")] :
-        [term(alpha(), "α", "alpha"), sign("·"), term(beta(), "β", "beta"), sign("/"), term(Math.exp(log_likelihood), "p", "p"),
+        [term(alpha(), "α", "alpha"), sign("·"), term(beta(), "β", "beta"), sign("/"),
+          term(Math.exp(log_likelihood), "p", "p"),
           sign("="), term(result.gamma[t][s], "γ", "now")];
     }
     find(".sum").replaceChildren(el("span", {class: "where"}, name), ...terms);
@@ -121,9 +127,11 @@ function lattice_room() {
   // ---- paths
 
   function paths_of(result) {
-    const {log_probs, labels, feasible, count} = result, text = find(".path-text"), next = find("[data-paths=next]");
+    const {log_probs, labels, feasible, possible} = result, text = find(".path-text"),
+      next = find("[data-paths=next]");
     for (const button of room.querySelectorAll("[data-paths]")) {
-      button.setAttribute("aria-pressed", button.dataset.paths === shown || (button === next && shown === "best" && rank > 1));
+      button.setAttribute("aria-pressed", button.dataset.paths === shown ||
+        (button === next && shown === "best" && rank > 1));
       button.disabled = !feasible;
     }
     if (!feasible || shown === "none") { write(text, feasible ? "" : "No path spells the target."); return []; }
@@ -146,10 +154,12 @@ function lattice_room() {
     if (!pinned) rank = found.length;
     const {states, log_prob} = found.at(-1);
     const which = pinned ? "The best path through the states you clicked:" :
-      rank === 1 ? `The best of ${counted(count)} paths:` : `Path ${rank} of ${counted(count)}, by probability:`;
+      rank === 1 ? `The best of ${counted(possible)} paths:` :
+        `Path ${rank} of ${counted(possible)}, by probability:`;
     const probability = el("b");
     show_number(probability, Math.exp(log_prob));
-    text.replaceChildren(el("span", {}, which), el("span", {class: "chips"}, ...chips(states.map((s) => result.ext[s]))),
+    text.replaceChildren(el("span", {}, which),
+      el("span", {class: "chips"}, ...chips(states.map((s) => result.ext[s]))),
       el("span", {}, "probability ", probability, `, ${percent(Math.exp(log_prob - result.log_likelihood))} of p`));
     return [{states, kind: pinned ? "drawn" : "best"}];
   }
@@ -168,7 +178,8 @@ function lattice_room() {
   });
   light_up(room);
   redraw_with(room, draw);
-  add_room("lattice", () => ({...(view === "alpha" ? {} : {view}), ...(rank > 1 ? {path: rank} : {})}), (parameters) => {
+  add_room("lattice", () => ({...(view === "alpha" ? {} : {view}), ...(rank > 1 ? {path: rank} : {})}),
+    (parameters) => {
     if (["alpha", "beta", "gamma"].includes(parameters.view)) view = parameters.view;
     if (Number(parameters.path) >= 1) { rank = Math.min(200, Math.round(parameters.path)); shown = "best"; }
     changed(room);

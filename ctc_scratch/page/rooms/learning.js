@@ -18,7 +18,8 @@ function learning_room(recording) {
   const room = document.getElementById("learning"), find = (selector) => room.querySelector(selector);
   const {classes, curve, window: columns_per_frame} = recording, C = classes.length;
   const rows = recording.rows.map((row) => ({...row, pixels: bytes(row.image), ext: ctc.extend(row.labels),
-    moments: row.moments.map((moment) => ({...moment, posterior: bytes(moment.posterior), gamma: bytes(moment.gamma)}))}));
+    moments: row.moments.map((moment) => ({...moment, posterior: bytes(moment.posterior),
+      gamma: bytes(moment.gamma)}))}));
   const names = classes.map((name, c) => c === 0 ? "–" : name);
   const picture = find(".picture").appendChild(svg("svg", {role: "img"}));
   const draw_curve = chart(find(".curve-of-training"), "Training step: the loss over the steps, with a cursor", pick);
@@ -32,16 +33,25 @@ function learning_room(recording) {
     const image = context.createImageData(row.width, row.height);
     row.pixels.forEach((ink, i) => image.data.set([0, 0, 0, ink], 4 * i));
     context.putImageData(image, 0, 0);
-    const panel = (y0, height, count, part, colour) => Array.from({length: T}, (_, t) => Array.from({length: count}, (_, i) =>
-      svg("rect", {class: part, "data-part": part, x: grid.x(t) + 0.5, y: y0 + i * height + 0.5, width: grid.cell - 1, height: height - 1, fill: colour(i)})));
-    const label = (text, y, right = true) => svg("text", {class: "tick", x: right ? grid.left - 7 : 0, y, "text-anchor": right ? "end" : "start", "dominant-baseline": "central"}, text);
-    cells = {posterior: panel(first, CELL_HEIGHT, C, "y", class_colour), gamma: panel(second, STATE_HEIGHT, S, "gamma", () => "var(--ramp)")};
-    const ground = (y, height, count) => svg("rect", {class: "ground", x: grid.left, y, width: T * grid.cell, height: height * count, rx: 4});
+    const panel = (y0, height, count, part, colour) =>
+      Array.from({length: T}, (_, t) => Array.from({length: count}, (_, i) =>
+      svg("rect", {class: part, "data-part": part, x: grid.x(t) + 0.5, y: y0 + i * height + 0.5, width: grid.cell - 1,
+        height: height - 1, fill: colour(i)})));
+    const label = (text, y, right = true) => svg("text",
+      {class: "tick", x: right ? grid.left - 7 : 0, y, "text-anchor": right ? "end" : "start",
+      "dominant-baseline": "central"}, text);
+    cells = {posterior: panel(first, CELL_HEIGHT, C, "y", class_colour),
+      gamma: panel(second, STATE_HEIGHT, S, "gamma", () => "var(--ramp)")};
+    const ground = (y, height, count) => svg("rect",
+      {class: "ground", x: grid.left, y, width: T * grid.cell, height: height * count, rx: 4});
     picture.replaceChildren(
       svg("rect", {class: "image-ground", x: grid.left, y: 0, width: T * grid.cell, height: image_height, rx: 4}),
-      svg("image", {class: "image", href: canvas.toDataURL(), x: grid.left, y: 0, width: row.width * grid.cell / columns_per_frame, height: image_height, preserveAspectRatio: "none"}),
-      ground(first, CELL_HEIGHT, C), ground(second, STATE_HEIGHT, S), ...cells.posterior.flat(), ...cells.gamma.flat(),
-      ...names.map((name, c) => label(name, first + (c + 0.5) * CELL_HEIGHT)), ...ext.map((c, s) => label(names[c], second + (s + 0.5) * STATE_HEIGHT)),
+      svg("image", {class: "image", href: canvas.toDataURL(), x: grid.left, y: 0,
+        width: row.width * grid.cell / columns_per_frame, height: image_height, preserveAspectRatio: "none"}),
+      ground(first, CELL_HEIGHT, C), ground(second, STATE_HEIGHT, S), ...cells.posterior.flat(),
+        ...cells.gamma.flat(),
+      ...names.map((name, c) => label(name, first + (c + 0.5) * CELL_HEIGHT)),
+        ...ext.map((c, s) => label(names[c], second + (s + 0.5) * STATE_HEIGHT)),
       svg("text", {class: "panel-name", x: grid.left, y: first - 9}, "y: what the network says"),
       svg("text", {class: "panel-name", x: grid.left, y: second - 9}, "γ: where the labels of the target are"));
     const height = second + S * STATE_HEIGHT + 4;
@@ -49,17 +59,24 @@ function learning_room(recording) {
   }
 
   function draw() {
-    const moment = row.moments[at], T = moment.posterior.length / C, S = row.ext.length, grid = columns(find(".picture"), T, 24);
+    const moment = row.moments[at], T = moment.posterior.length / C, S = row.ext.length,
+      grid = columns(find(".picture"), T, 24);
     const now = [rows.indexOf(row), grid.width].join();
     if (now !== shape) build(T, grid);
     shape = now;
-    cells.posterior.forEach((column, t) => column.forEach((cell, c) => set(cell, {"fill-opacity": (moment.posterior[t * C + c] / 255).toFixed(2)})));
-    cells.gamma.forEach((column, t) => column.forEach((cell, s) => set(cell, {"fill-opacity": (moment.gamma[t * S + s] / 255).toFixed(2)})));
+    cells.posterior.forEach((column, t) => column.forEach((cell, c) =>
+      set(cell, {"fill-opacity": (moment.posterior[t * C + c] / 255).toFixed(2)})));
+    cells.gamma.forEach((column, t) => column.forEach((cell, s) =>
+      set(cell, {"fill-opacity": (moment.gamma[t * S + s] / 255).toFixed(2)})));
     const read = moment.reading.map((c) => names[c]).join(" "), truth = row.labels.map((c) => names[c]).join(" ");
-    set(picture, {"aria-label": `The row ${truth}; after step ${moment.step} the network reads ${read || "nothing"}`});
-    find(".reading").replaceChildren("After step ", el("b", {class: "moment-step"}, String(moment.step)), moment.name ? ` (${moment.name})` : "", " it reads ",
-      el("span", {class: "chips"}, ...(moment.reading.length ? chips(moment.reading, "y", names) : [el("em", {}, "nothing")])),
-      " where there is ", el("span", {class: "chips"}, ...chips(row.labels, "gamma", names)), ". The loss of this row is ", el("b", {class: "moment-loss"}), " nats.");
+    set(picture, {"aria-label": `The row ${truth}; after step ${moment.step} the network reads ${read ||
+      "nothing"}`});
+    find(".reading").replaceChildren("After step ", el("b", {class: "moment-step"}, String(moment.step)),
+      moment.name ? ` (${moment.name})` : "", " it reads ",
+      el("span", {class: "chips"}, ...(moment.reading.length ? chips(moment.reading, "y", names) :
+        [el("em", {}, "nothing")])),
+      " where there is ", el("span", {class: "chips"}, ...chips(row.labels, "gamma", names)),
+        ". The loss of this row is ", el("b", {class: "moment-loss"}), " nats.");
     show_number(find(".moment-step"), moment.step, String(moment.step));
     show_number(find(".moment-loss"), moment.loss ?? Infinity);
     set(slider, {max: row.moments.length - 1, "aria-valuetext": `step ${moment.step}`});
@@ -68,8 +85,10 @@ function learning_room(recording) {
     find(".curve-of-training").hidden = curve.step.length === 0;
     // The first losses are those of a network that guesses; they would flatten the rest.
     const top = 1.6 * (curve.loss[Math.ceil(curve.loss.length / 10)] ?? 1);
-    draw_curve({x: curve.step, range: [0, top], curves: [{y: curve.loss, kind: "loss"}, {y: curve.blank.map((rate) => rate * top), kind: "blank-rate"}],
-      cursor: clamp(moment.step, curve.step[0] ?? 0, curve.step.at(-1) ?? 0), marks: plateau(), text: `step ${moment.step}, loss ${moment.loss}`});
+    draw_curve({x: curve.step, range: [0, top],
+      curves: [{y: curve.loss, kind: "loss"}, {y: curve.blank.map((rate) => rate * top), kind: "blank-rate"}],
+      cursor: clamp(moment.step, curve.step[0] ?? 0, curve.step.at(-1) ?? 0), marks: plateau(),
+        text: `step ${moment.step}, loss ${moment.loss}`});
   }
 
   // The steps between which the network reads nothing: from the first such moment to the one before its first digit.
@@ -78,7 +97,8 @@ function learning_room(recording) {
     const after = row.moments.findIndex(({reading}, i) => i > begin && reading.length > 0);
     if (begin < 0 || after < 0) return [];
     const [from, to] = [row.moments[begin].step, row.moments[after].step];
-    write(find(".plateau-text"), `It reads nothing from step ${from} on: the plateau. The first digit comes at step ${to}.`);
+    write(find(".plateau-text"),
+      `From step ${from} on it reads nothing: this is the plateau. The first digit comes at step ${to}.`);
     return [{from, to, text: "plateau"}];
   }
 
@@ -128,7 +148,8 @@ function learning_room(recording) {
   chooser.addEventListener("change", () => { row = rows[chooser.value]; go_to(at); });
   light_up(room);
   redraw_with(room, draw);
-  add_room("learning", () => ({step: row.moments[at].step}), ({step}) => { if (step !== undefined && Number(step) >= 0) pick(Number(step)); });
+  add_room("learning", () => ({step: row.moments[at].step}),
+    ({step}) => { if (step !== undefined && Number(step) >= 0) pick(Number(step)); });
 }
 
 export {learning_room};

@@ -14,7 +14,8 @@ const PIXELS_PER_UNIT = 18, LOWEST = -12, HIGHEST = 12, ROW = 46, GAP = 4, FIRST
 // logit to the new one, and t is null for the whole row. Returns a function that draws; `part(t, c)` are the symbols
 // that mean a bar.
 function logits_editor(container, source) {
-  const picture = container.appendChild(svg("svg", {role: "group", "aria-label": "Logits, one slider per class and frame"}));
+  const picture = container.appendChild(svg("svg",
+    {role: "group", "aria-label": "Logits, one slider per class and frame"}));
   let bars = [], drawn = [], shape = "", focus = [0, 0];
 
   function build(T, C, grid) {
@@ -24,17 +25,22 @@ function logits_editor(container, source) {
     for (let c = 0; c < C; c++) {
       const y = FIRST_ROW + c * (ROW + GAP);
       const handle = svg("g", {class: "handle", tabindex: 0, role: "slider", "data-t": "all", "data-c": c,
-        "aria-label": `logits of ${source.names(c)} at all frames`, "aria-valuemin": LOWEST, "aria-valuemax": HIGHEST},
+        "aria-label": `logits of ${source.names(c)} at all frames`, "aria-valuemin": LOWEST,
+          "aria-valuemax": HIGHEST},
       svg("rect", {x: 0, y, width: grid.left - 6, height: ROW, rx: 6}),
       svg("circle", {cx: 12, cy: y + ROW / 2, r: 5, fill: class_colour(c)}),
-      svg("text", {x: 22, y: y + ROW / 2, "dominant-baseline": "central"}, grid.left < 50 && c === 0 ? "–" : source.names(c)));
+      svg("text", {x: 22, y: y + ROW / 2, "dominant-baseline": "central"},
+        grid.left < 50 && c === 0 ? "–" : source.names(c)));
       picture.append(handle);
       bars.push(Array.from({length: T}, (_, t) => {
         const bar = svg("g", {class: "bar", role: "slider", "data-t": t, "data-c": c,
-          "aria-label": `logit of ${source.names(c)} at frame ${t + 1}`, "aria-valuemin": LOWEST, "aria-valuemax": HIGHEST},
-        svg("rect", {class: "ground", x: grid.x(t) + 1, y, width: grid.cell - 2, height: ROW, rx: Math.min(5, grid.cell / 4)}),
+          "aria-label": `logit of ${source.names(c)} at frame ${t + 1}`, "aria-valuemin": LOWEST,
+            "aria-valuemax": HIGHEST},
+        svg("rect", {class: "ground", x: grid.x(t) + 1, y, width: grid.cell - 2, height: ROW,
+          rx: Math.min(5, grid.cell / 4)}),
         svg("rect", {class: "level", x: grid.x(t) + 1, width: grid.cell - 2, fill: class_colour(c)}),
-        svg("text", {x: grid.x(t) + grid.cell / 2, y: y + 11, "text-anchor": "middle", "dominant-baseline": "central"}));
+        svg("text", {x: grid.x(t) + grid.cell / 2, y: y + 11, "text-anchor": "middle",
+          "dominant-baseline": "central"}));
         picture.append(bar);
         return bar;
       }));
@@ -44,7 +50,8 @@ function logits_editor(container, source) {
   }
 
   function draw(part = () => "y") {
-    const logits = source.logits(), T = logits.length, C = logits[0].length, grid = columns(container, T, source.widest);
+    const logits = source.logits(), T = logits.length, C = logits[0].length,
+      grid = columns(container, T, source.widest);
     const now = [T, C, grid.width].join();
     if (now !== shape) build(T, C, grid);
     shape = now;
@@ -59,7 +66,8 @@ function logits_editor(container, source) {
         set(level, {y: Number(ground.getAttribute("y")) + ROW - height, height});
         set(bar, {class: closed ? "bar closed" : "bar",
           "aria-valuenow": closed ? LOWEST : clamp(logits[t][c], LOWEST, HIGHEST).toFixed(2),
-          "aria-valuetext": `${closed ? "minus infinity" : logits[t][c].toFixed(1)}, probability ${prob.toFixed(3)}`});
+          "aria-valuetext": `${closed ? "minus infinity" :
+            logits[t][c].toFixed(1)}, probability ${prob.toFixed(3)}`});
         const label = source.as_percent && !closed ? `${(100 * prob).toFixed(0)} %` : signed(logits[t][c]);
         write(text, grid.cell >= 34 ? label : closed ? "×" : "");
       }
@@ -103,7 +111,8 @@ function logits_editor(container, source) {
     source.set(drag.t, drag.c, by(up / PIXELS_PER_UNIT));
   });
   picture.addEventListener("pointerup", () => {
-    if (drag && drag.moved < 4 && drag.t !== null && may_close(drag.t, drag.c)) source.set(drag.t, drag.c, close(drag.t, drag.c));
+    if (drag && drag.moved < 4 && drag.t !== null && may_close(drag.t, drag.c)) source.set(drag.t, drag.c,
+      close(drag.t, drag.c));
     drag = null;
   });
   picture.addEventListener("pointercancel", () => { drag = null; });
@@ -115,7 +124,8 @@ function logits_editor(container, source) {
     const changes = {ArrowUp: by(big), ArrowDown: by(-big), PageUp: by(1), PageDown: by(-1),
       Home: (x) => by(LOWEST - HIGHEST)(x), End: (x) => by(HIGHEST - LOWEST)(x)};
     if (event.key in changes) source.set(t, c, changes[event.key]);
-    else if ((event.key === "Delete" || event.key === "Enter") && t !== null && may_close(t, c)) source.set(t, c, close(t, c));
+    else if ((event.key === "Delete" || event.key === "Enter") && t !== null && may_close(t, c)) source.set(t, c,
+      close(t, c));
     else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && t !== null) {
       focus = [clamp(t + (event.key === "ArrowLeft" ? -1 : 1), 0, bars[0].length - 1), c];
       for (const other of bars.flat()) set(other, {tabindex: -1});

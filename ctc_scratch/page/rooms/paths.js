@@ -11,25 +11,32 @@ const ROW_HEIGHT = 38, LIST_AT_MOST = 210, LIST_OF_BEST = 60, CALM = 300; // mil
 
 function paths_room() {
   const room = document.getElementById("paths"), find = (selector) => room.querySelector(selector);
-  const picture = find(".picture").appendChild(svg("svg", {role: "group", "aria-label": "A path: one class per frame"}));
+  const picture = find(".picture").appendChild(svg("svg",
+    {role: "group", "aria-label": "A path: one class per frame"}));
   let path = null, listed_for = "", waiting = null, collapsed = "", shape = "", frames = [];
 
   // ---- the path, and how it collapses
 
   function build(T, C, grid) {
     const bottom = 24 + C * ROW_HEIGHT;
-    const column = (t, name) => svg("rect", {class: name, x: grid.x(t) + 1, y: 22, width: grid.cell - 2, height: C * ROW_HEIGHT, rx: 8});
+    const column = (t, name) => svg("rect", {class: name, x: grid.x(t) + 1, y: 22, width: grid.cell - 2,
+      height: C * ROW_HEIGHT, rx: 8});
     frames = Array.from({length: T}, (_, t) => svg("g", {class: "frame", role: "slider", tabindex: 0, "data-t": t,
       "data-part": "pi y", "aria-label": `class at frame ${t + 1}`, "aria-valuemin": 0, "aria-valuemax": C - 1},
     column(t, "ring"), ...Array.from({length: C}, (_, c) => svg("g", {class: "option", "data-c": c},
-      svg("circle", {cx: grid.x(t) + grid.cell / 2, cy: 24 + (c + 0.5) * ROW_HEIGHT, r: Math.min(14, grid.cell * 0.42)}),
+      svg("circle", {cx: grid.x(t) + grid.cell / 2, cy: 24 + (c + 0.5) * ROW_HEIGHT,
+        r: Math.min(14, grid.cell * 0.42)}),
       svg("text", {x: grid.x(t) + grid.cell / 2, y: 24 + (c + 0.5) * ROW_HEIGHT, "text-anchor": "middle",
         "dominant-baseline": "central"}, class_name(c))))));
-    const caption = (text, y, part) => svg("text", {class: "caption", x: 0, y, "data-part": part, "dominant-baseline": "central"}, text);
-    picture.replaceChildren(svg("g", {"data-part": "T"}, frame_axis(T, grid, 14)), ...Array.from({length: T}, (_, t) => column(t, "ground")),
+    const caption = (text, y, part) => svg("text",
+      {class: "caption", x: 0, y, "data-part": part, "dominant-baseline": "central"}, text);
+    picture.replaceChildren(svg("g", {"data-part": "T"}, frame_axis(T, grid, 14)),
+      ...Array.from({length: T}, (_, t) => column(t, "ground")),
       svg("polyline", {class: "trace"}), ...frames,
-      ...Array.from({length: C}, (_, c) => caption(c === 0 && grid.left > 50 ? "blank" : class_name(c), 24 + (c + 0.5) * ROW_HEIGHT, "pi")),
-      caption(grid.left > 50 ? "merge" : "↓", bottom + 24, "B"), caption(grid.left > 50 ? "drop –" : "↓", bottom + 68, "B"), svg("g", {class: "collapsing"}));
+      ...Array.from({length: C}, (_, c) => caption(c === 0 && grid.left > 50 ? "blank" : class_name(c),
+        24 + (c + 0.5) * ROW_HEIGHT, "pi")),
+      caption(grid.left > 50 ? "merge" : "↓", bottom + 24, "B"),
+        caption(grid.left > 50 ? "drop –" : "↓", bottom + 68, "B"), svg("g", {class: "collapsing"}));
     set(picture, {viewBox: `0 0 ${grid.width} ${bottom + 92}`, width: grid.width, height: bottom + 92});
   }
 
@@ -56,7 +63,8 @@ function paths_room() {
     const probability = el("b", {"data-part": "y", id: "path-probability"});
     show_number(probability, Math.exp(path_log_prob(log_probs, path)));
     find(".verdict").replaceChildren("This path spells ", el("span", {class: "chips"}, ...chips(spelt, "l")),
-      `${spelt.length ? "" : "nothing"}${right ? ", the target" : ", not the target"}. Its probability is `, probability, ".");
+      `${spelt.length ? "" : "nothing"}${right ? ", the target" : ", not the target"}. Its probability is `,
+        probability, ".");
     set(find(".verdict"), {"data-right": right});
     draw_count(result);
     const key = [labels.join(), T, count > LIST_AT_MOST ? log_probs.flat().join() : ""].join("|");
@@ -65,7 +73,8 @@ function paths_room() {
     else if (key !== listed_for) list(result);
     listed_for = key;
     for (const item of find(".list").children) {
-      const its_path = item.dataset.path.split(",").map(Number), share = Math.exp(path_log_prob(log_probs, its_path) - result.log_likelihood);
+      const its_path = item.dataset.path.split(",").map(Number),
+        share = Math.exp(path_log_prob(log_probs, its_path) - result.log_likelihood);
       set(item, {"aria-pressed": item.dataset.path === path.join()});
       item.lastChild.style.setProperty("--share", Number.isFinite(share) ? share.toFixed(4) : 0);
       set(item, {title: result.feasible ? `${percent(share)} of p` : ""});
@@ -75,15 +84,19 @@ function paths_room() {
   // Runs of one class become one piece; pieces of labels go on to the last line.
   function draw_collapse(grid, bottom) {
     const pieces = [];
-    path.forEach((c, t) => { if (t && path[t - 1] === c) pieces.at(-1).end = t; else pieces.push({c, begin: t, end: t}); });
+    path.forEach((c, t) => { if (t && path[t - 1] === c) pieces.at(-1).end = t;
+      else pieces.push({c, begin: t, end: t}); });
     picture.querySelector(".collapsing").replaceChildren(...pieces.flatMap(({c, begin, end}) => {
       const x = grid.x(begin) + 2, width = (end - begin + 1) * grid.cell - 4, middle = x + width / 2;
-      const piece = [svg("rect", {x, y: bottom + 10, width, height: 28, rx: 8, fill: class_colour(c), "data-part": "B"}),
-        svg("text", {class: "on", x: middle, y: bottom + 24, "text-anchor": "middle", "dominant-baseline": "central"}, class_name(c))];
+      const piece = [svg("rect", {x, y: bottom + 10, width, height: 28, rx: 8, fill: class_colour(c),
+        "data-part": "B"}),
+        svg("text", {class: "on", x: middle, y: bottom + 24, "text-anchor": "middle", "dominant-baseline": "central"},
+          class_name(c))];
       if (c === 0) return piece;
       return [...piece, svg("line", {class: "falls", x1: middle, x2: middle, y1: bottom + 40, y2: bottom + 52}),
         svg("circle", {cx: middle, cy: bottom + 68, r: 14, fill: class_colour(c), "data-part": "l B"}),
-        svg("text", {class: "on", x: middle, y: bottom + 68, "text-anchor": "middle", "dominant-baseline": "central"}, class_name(c))];
+        svg("text", {class: "on", x: middle, y: bottom + 68, "text-anchor": "middle", "dominant-baseline": "central"},
+          class_name(c))];
     }));
   }
 
@@ -105,10 +118,12 @@ function paths_room() {
     const paths = all ? alignments(labels, T) :
       best_paths(log_probs, labels, LIST_OF_BEST).map(({states}) => states.map((s) => ext[s]));
     find(".list").replaceChildren(...paths.map((each) => el("button", {type: "button", "data-path": each.join(),
-      "aria-label": `path ${each.map((c) => class_name(c)).join(" ")}`}, el("span", {class: "chips"}, ...chips(each)), el("i"))));
+      "aria-label": `path ${each.map((c) => class_name(c)).join(" ")}`}, el("span", {class: "chips"}, ...chips(each)),
+        el("i"))));
     write(find(".list-text"), paths.length === 0 ? "" : all ?
       "All of them, in the order of numbers; the line under a path is its share of p. Click one to see it above." :
-      `The ${paths.length} most probable of them; the line under a path is its share of p. Click one to see it above.`);
+      `The ${paths.length} most probable of them; the line under a path is its share of p. ` +
+      "Click one to see it above.");
   }
 
   // List the best paths again, when logits are no longer being dragged.
@@ -128,7 +143,8 @@ function paths_room() {
     if (!frame) return;
     const t = Number(frame.dataset.t), C = solution().C;
     if (event.key in steps) path[t] = (path[t] + steps[event.key] + C) % C;
-    else if (event.key === "ArrowLeft" || event.key === "ArrowRight") frames[t + (event.key === "ArrowLeft" ? -1 : 1)]?.focus();
+    else if (event.key === "ArrowLeft" || event.key === "ArrowRight") frames[t +
+      (event.key === "ArrowLeft" ? -1 : 1)]?.focus();
     else return;
     event.preventDefault();
     changed(room);
