@@ -556,6 +556,10 @@ def a_rank_without_memory(patch):
     two_ranks(patch, second)
 
 
+def wide_logits(patch):
+    np.save("x.npy", np.zeros((8, 20)))
+
+
 OPTIONS = "--data digits --hidden 4 --batch 4 --test-digits 2 --steps 40 --evaluations 0 --save-every 0"
 
 COMMANDS: dict[str, list[Command]] = {
@@ -686,6 +690,24 @@ COMMANDS: dict[str, list[Command]] = {
         Command("A row is given to a lesson that needs its own.", "show --objectives --digits 7,2",
                 "--digits chooses the row to show, but --objectives needs rows of its own: leave out one of "
                 "the two", "Use `--digits` with `--reading` or `--plateau`, or without any of them."),
+    ],
+    "The page": [
+        Command("The page has been written before.", "explore --no-open --out notes.txt",
+                "--out notes.txt exists, and is not overwritten: name another file",
+                "Name another file, or delete the old one.", pages),
+        Command("There are more frames than the page has room for.", "explore --no-open --frames 50",
+                "--frames must be from 1 to 40, the most the page has room for, not 50",
+                "For long sequences there is `ctc-scratch lattice`."),
+        Command("The logits have more classes than the page has room for.",
+                "explore --no-open --logits x.npy",
+                "x.npy: the page has room for 1 to 40 frames and 2 to 12 classes, found 8 and 20",
+                "Leave out the classes that are unlikely everywhere.", wide_logits),
+        Command("The target of the page holds the blank.", "explore --no-open --target 1,0,2",
+                "--target: label 1 is 0, the blank: a target holds labels only",
+                "Class 0 is the blank; begin labels at 1."),
+        Command("The page is to show a run, but a file is named.", "explore --no-open --run notes.txt",
+                "notes.txt: expected the folder of a run, found a file",
+                "Name the folder that `ctc-scratch train` made.", pages),
     ],
 }
 

@@ -33,7 +33,8 @@ def test_all_data_files_are_package_data():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     patterns = {f"{package.replace('.', '/')}/{pattern}".removeprefix("ctc_scratch/")
-                for package, pattern in setup["options.package_data"].items()}
+                for package, patterns in setup["options.package_data"].items()
+                for pattern in patterns.split(", ")}
     data = {name for name in files_on_disk() if not name.endswith(".py")}
     assert {"py.typed", "digits/model/trained.npz"} <= data
     assert {name for name in data if not any(fnmatch(name, pattern) for pattern in patterns)} == set()

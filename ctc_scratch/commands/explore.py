@@ -1,9 +1,10 @@
-"""`ctc-scratch explore`: write a page to take CTC in one's hands, and open it in the browser."""
+"""`ctc-scratch explore`: write a page on which to play with CTC, and open it in the browser."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -48,7 +49,15 @@ def run(options: argparse.Namespace) -> int:
         "logits": [[None if x == -np.inf else float(x) for x in row] for row in logits],
         "recording": run_recording(options.run) if options.run else packaged_recording(),
     }
-    text = page_html(data)
+    _write(path, page_html(data))
+    print(f"wrote {path}")
+    if not options.no_open and not _open(path):
+        print("there is no browser here to open it: open the file in one")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file."""
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
@@ -56,15 +65,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--out {path} exists, and is not overwritten: name another file") from None
     except OSError as error:
         raise UsageError(f"--out {path} cannot be written: {error.strerror}") from None
-    print(f"wrote {path}")
-    if not options.no_open and not _open(path):
-        print("there is no browser here to open it: open the file in one")
-    return 0
 
 
 def _open(path: Path) -> bool:
     """Open a file in a browser with windows; a text browser would take over the terminal."""
-    has_windows = os.name == "nt" or os.uname().sysname == "Darwin" or any(
+    has_windows = sys.platform in ("win32", "darwin") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     return has_windows and webbrowser.open(path.resolve().as_uri())
 
@@ -100,7 +105,7 @@ def _load_logits(options: argparse.Namespace) -> np.ndarray:
 
 
 def _check(logits: np.ndarray, target: list[int]) -> None:
-    """UsageError unless these are labels and logits. A target without a path is fine: the page explains it."""
+    """UsageError unless these are labels and logits. The page explains why a target has no path."""
     C = logits.shape[1]
     if len(target) > MOST_LABELS:
         raise UsageError(f"--target has {len(target)} labels, and the page has room for {MOST_LABELS}")
@@ -112,7 +117,8 @@ def _check(logits: np.ndarray, target: list[int]) -> None:
     wrong = np.isnan(logits) | (logits == np.inf)
     if wrong.any():
         t, c = np.argwhere(wrong)[0]
-        raise UsageError(f"logits[t={t}, c={c}] is {logits[t, c]}; a logit is finite, or -inf for probability 0")
+        raise UsageError(f"logits[t={t}, c={c}] is {logits[t, c]}; a logit is finite, or -inf for "
+                         "probability 0")
     closed = (logits == -np.inf).all(axis=1)
     if closed.any():
         raise UsageError(f"logits[t={np.argmax(closed)}] is -inf in every class: no class is left to emit")

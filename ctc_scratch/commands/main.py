@@ -26,7 +26,7 @@ VERBS = {
     "gradcheck": "compare every gradient with finite differences",
     "lattice": "show all alignments of a target: as text, numbers and figures",
     "diagnose": "find what is wrong with a target, a batch or a data set",
-    "explore": "write a page to take CTC in your hands, and open it in the browser",
+    "explore": "write a page on which to play with CTC, and open it",
     "show": "show a row or reading being learnt, a mistake, a plateau, or objectives",
 }
 """What each verb does. The file of a verb has its name, and is imported only if the verb is called."""

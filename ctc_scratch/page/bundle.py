@@ -1,8 +1,8 @@
 """The page as one HTML file: `template.html` with the style sheet, the scripts and the data inside.
 
-The scripts are plain modules, of which `app/main.js` is the first. They are written one after another into one
-script, each after those that it imports, without the lines `import ... from` and the words `export`. So no two
-modules may use the same name at their top level, and an import may not give a name another one; both are checked.
+The scripts are plain modules, of which `app/main.js` is the first. They are written one after another into
+one script, each after those that it imports, without their imports and exports. So no two modules may define
+the same name at their top level, which is checked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def page_html(data: dict[str, Any]) -> str:
 
     Parameters
     ----------
-    data : what the page begins with: `labels`, `logits` with None for -inf, and `recording`, see `recording.py`
+    data : what the page begins with: `labels`, `logits` with None for -inf, and a `recording`, as
+        `recording.py` makes it
     """
     parts = {
         "style": "".join(read(name) for name in STYLES),
@@ -43,7 +44,8 @@ def script(first: str) -> str:
     _collect(first, texts)
     owners: dict[str, str] = {}
     for name, text in texts.items():
-        constants = [each for line in CONSTANTS.findall(text) for each in re.findall(r"(?:^|, )(\w+) =", line)]
+        constants = [name for line in CONSTANTS.findall(text)
+                     for name in re.findall(r"(?:^|, )(\w+) =", line)]
         for defined in FUNCTION.findall(text) + constants:
             if defined in owners:
                 raise ValueError(f"{name} and {owners[defined]} both define {defined}")

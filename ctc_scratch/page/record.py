@@ -26,7 +26,7 @@ from ..nn import Adam, clip_by_global_norm
 from .recording import RECORDED, curve, moment, row
 
 STEPS, BATCH, RATE, SEED = 400, 32, 3e-3, 7
-WATCHED = sorted({0, 1, 2, 3, 4, 6, 8, 10, 14, *range(20, 120, 10), *range(120, 260, 7), *range(260, 401, 20)})
+WATCHED = {0, 1, 2, 3, 4, 6, 8, 10, 14, *range(20, 120, 10), *range(120, 260, 7), *range(260, 401, 20)}
 """Steps after which the row is watched."""
 
 

@@ -4,7 +4,7 @@ A recording is a dict that becomes JSON:
 
     classes     the name of each class, the blank first
     window      pixel columns per frame
-    curve       step, loss (nats per row), errors (label error rate) and blank (share of frames): lists of one length
+    curve       step, loss (nats per row), errors (label error rate) and blank (its share of the frames)
     rows        for each row: its image, its labels, and what the network says about it at some steps
 
 Images, posteriors (T, C) and gamma (T, S) have one byte per number, 255 for 1, in base64.
@@ -56,9 +56,10 @@ def quantised(array: NDArray) -> str:
 
 def moment(step: int, logits: NDArray, labels: Sequence[int] | NDArray) -> dict[str, Any]:
     """What a network says about one row: logits (T, C) of the row, and its labels (U,)."""
-    log_probs = log_softmax(logits)
+    log_probs, labels = log_softmax(logits), [int(label) for label in labels]
     log_p = log_likelihood(log_probs, labels, BLANK)
-    states = gamma(log_probs, labels, BLANK) if log_p > -np.inf else np.zeros((len(log_probs), 2 * len(labels) + 1))
+    states = (gamma(log_probs, labels, BLANK) if log_p > -np.inf else
+              np.zeros((len(log_probs), 2 * len(labels) + 1)))
     return {
         "step": int(step),
         "loss": round(-log_p, 4) if log_p > -np.inf else None,      # None: the target has no path
@@ -86,10 +87,10 @@ def curve(steps: Sequence[int], losses: Sequence[float], errors: Sequence[float]
 
 
 def run_recording(run: str) -> dict[str, Any]:
-    """A recording of a run of `ctc-scratch train`: its curves, and the models that can be had from its folder.
+    """A recording of a run of `ctc-scratch train`: its curves, and the models to be had from its folder.
 
-    These are the network before its first step, the checkpoint before the last one, the last one, and the best
-    model, which may be an average.
+    These are the network before its first step, the checkpoint before the last one, the last one, and the
+    best model, which may be an average.
 
     Raises
     ------
@@ -101,7 +102,8 @@ def run_recording(run: str) -> dict[str, Any]:
     models = _models(folder, checkpoint)
     names, window = checkpoint.class_names, checkpoint.settings.window
     data, _ = load_data(checkpoint.settings.data or None, checkpoint.settings.transpose)
-    images, truth = consecutive_rows(data.test_images[:ROWS * DIGITS], data.test_labels[:ROWS * DIGITS], DIGITS)
+    count = ROWS * DIGITS
+    images, truth = consecutive_rows(data.test_images[:count], data.test_labels[:count], DIGITS)
     rows = []
     for image, digits in zip(images, truth, strict=True):
         labels = digits_to_labels(digits, len(names))
@@ -129,7 +131,8 @@ def _models(folder: Path, checkpoint: Checkpoint) -> list[tuple[int, str, RowRea
     best = checkpoint.header["best"]
     if best and (folder / "model.npz").exists():
         kind = "averaged weights" if best[1] else "weights"
-        models.append((best[0], f"the {kind} that read validation rows best", load_model(folder / "model.npz")))
+        name = f"the {kind} that read validation rows best"
+        models.append((best[0], name, load_model(folder / "model.npz")))
     return models
 
 

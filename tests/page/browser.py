@@ -1,7 +1,7 @@
 """A headless Chromium, driven over its debugging protocol: two pipes, JSON messages that end in a zero byte.
 
-The protocol is described at https://chromedevtools.github.io/devtools-protocol/; the few commands used here have
-been the same for years. Nothing but the browser itself is needed.
+The protocol is described at https://chromedevtools.github.io/devtools-protocol/. Nothing but the browser
+itself is needed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--mute-audio",
-         "--hide-scrollbars", "--remote-debugging-pipe"]
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--disable-dev-shm-usage", "--mute-audio", "--hide-scrollbars", "--remote-debugging-pipe"]
 # The browser reads commands from its descriptor 3 and writes answers to 4.
 START = "import os, sys; r, w, *argv = sys.argv[1:]; os.dup2(int(r), 103); os.dup2(int(w), 104); " \
         "os.dup2(103, 3); os.dup2(104, 4); os.execv(argv[0], argv)"
 PATIENCE = 30       # seconds until an answer must have come
-KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9, "Delete": 46,
-        "Home": 36, "End": 35, "PageUp": 33, "PageDown": 34, "Backspace": 8, " ": 32}
+KEYS = {"ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9,
+        "Delete": 46, "Home": 36, "End": 35, "PageUp": 33, "PageDown": 34, "Backspace": 8, " ": 32}
 
 
 class Browser:
@@ -54,7 +54,8 @@ class Browser:
         (target,) = [target for target in self._call("Target.getTargets", session=None)["targetInfos"]
                      if target["type"] == "page"]
         self._session = None
-        self._session = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        self._session = self._call(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in "Page", "Runtime", "Log", "Network":
             self._call(f"{domain}.enable")
 
@@ -105,7 +106,8 @@ class Browser:
             details = params["exceptionDetails"]
             self.complaints.append(details.get("exception", {}).get("description", details["text"]))
         elif method == "Runtime.consoleAPICalled":
-            self.complaints.append(" ".join(str(part.get("value", part.get("description"))) for part in params["args"]))
+            self.complaints.append(" ".join(
+                str(part.get("value", part.get("description"))) for part in params["args"]))
         elif method == "Log.entryAdded":
             self.complaints.append(params["entry"]["text"])
         elif (method == "Network.requestWillBeSent" and params["request"]["url"] != self._url
@@ -137,13 +139,18 @@ class Browser:
         """The value of a JavaScript expression; promises are awaited."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
-            raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", str(answer)))
+            thrown = answer["exceptionDetails"].get("exception", {})
+            raise RuntimeError(thrown.get("description", str(answer)))
         return answer["result"].get("value")
 
     def settle(self) -> None:
         """Wait until the page has been redrawn, also what has only now come into sight."""
         self.run("""new Promise((done) => { let frames = 4;
             const tick = () => frames-- ? requestAnimationFrame(tick) : done(); tick(); })""")
+
+    def all(self, selector: str, what: str = "e.textContent") -> list[Any]:
+        """What a JavaScript expression gives for each element `e` of a selector."""
+        return self.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((e) => {what})")
 
     def text(self, selector: str) -> str:
         return self.run(f"document.querySelector({json.dumps(selector)}).innerText")
@@ -154,8 +161,7 @@ class Browser:
 
     def values(self, selector: str) -> list[float]:
         """The numbers that elements show, in full."""
-        shown = self.run(f"[...document.querySelectorAll({json.dumps(selector)})]"
-                         ".map((e) => String(e.number ?? e.dataset.value))")
+        shown = self.all(selector, "String(e.number ?? e.dataset.value)")
         return [float(value.replace("Infinity", "inf")) for value in shown]
 
     def place(self, selector: str) -> tuple[float, float]:
@@ -164,7 +170,9 @@ class Browser:
             const element = document.querySelector({json.dumps(selector)});
             let box = element.getBoundingClientRect();
             const covered = element.closest("nav, #bar") ? 0 : 190;
-            if (box.top < covered || box.bottom > innerHeight - 10) element.scrollIntoView({{block: "center"}});
+            if (box.top < covered || box.bottom > innerHeight - 10) {{
+                element.scrollIntoView({{block: "center"}});
+            }}
             box = element.getBoundingClientRect();
             return [box.left + box.width / 2, box.top + box.height / 2]; }})()""")
         return x, y
@@ -218,6 +226,12 @@ class Browser:
                            windowsVirtualKeyCode=KEYS[key], modifiers=8 if shift else 0)
         self.settle()
 
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option of a list, which the browser shows outside of the page."""
+        self.run(f"""(() => {{ const list = document.querySelector({json.dumps(selector)});
+            list.value = {json.dumps(value)}; list.dispatchEvent(new Event("change")); }})()""")
+        self.settle()
+
     def type(self, selector: str, text: str) -> None:
         """Click into a field and write a text in place of its own."""
         self.click(selector)
@@ -242,10 +256,12 @@ class Browser:
         """Write what the window shows, or an element, or a clip x, y, width, height, to a PNG file."""
         options: dict[str, Any] = {}
         if selector:
-            box = self.run(f"""(() => {{ const box = document.querySelector({json.dumps(selector)})
-                .getBoundingClientRect(); return [box.left + scrollX, box.top + scrollY, box.width, box.height]; }})()""")
+            box = self.run(f"""(() => {{
+                const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();
+                return [box.left + scrollX, box.top + scrollY, box.width, box.height]; }})()""")
             clip = tuple(box)
         if clip:
-            options = dict(clip=dict(zip(("x", "y", "width", "height"), clip), scale=1), captureBeyondViewport=True)
+            options = dict(clip=dict(zip(("x", "y", "width", "height"), clip), scale=1),
+                           captureBeyondViewport=True)
         data = self._call("Page.captureScreenshot", format="png", **options)["data"]
         Path(path).write_bytes(base64.b64decode(data))

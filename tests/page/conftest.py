@@ -25,7 +25,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, page):
-    """The browser with the page; in the end the page must have asked for nothing and complained of nothing."""
+    """The browser with the page, which must have asked for nothing and complained of nothing in the end."""
     browser.open(page)
     yield browser
     browser.settle()

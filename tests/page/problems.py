@@ -16,13 +16,13 @@ def link(room="lattice", target=TARGET, logits=LOGITS, **more):
 
 
 def draw_problem(rng):
-    """Random logits (T, C) and labels: few labels, which repeat; one logit in ten is -inf. Some have no path."""
+    """Random logits (T, C) and labels: few labels, which repeat; some do not fit; 1 logit in 10 is -inf."""
     T, C = int(rng.integers(1, 13)), int(rng.integers(2, 6))
     logits = rng.standard_normal((T, C)) * rng.choice([0.3, 1, 5, 20])
     closed = rng.random((T, C)) < 0.1
     closed[np.arange(T), rng.integers(C, size=T)] = False
     logits[closed] = -np.inf
-    labels = rng.integers(1, min(C, 3), size=rng.integers(0, 5)) if C > 2 else np.ones(rng.integers(0, 3), int)
+    labels = rng.integers(1, min(C, 3), size=rng.integers(0, 5 if C > 2 else 3))
     return logits, [int(label) for label in labels]
 
 

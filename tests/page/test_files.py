@@ -1,6 +1,7 @@
 """The files of the page: their sizes, how they are put together, what they ask for, and their contrast."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ def test_the_page_is_one_small_file_that_asks_for_nothing():
     text = bundle.page_html({"labels": [1, 2], "logits": [[0, 0, 0]] * 4, "recording": packaged_recording()})
     assert len(text.encode()) <= 400_000
     assert not re.search(r"<!--\w", text), "a place of the template was not filled"
-    outside = re.findall(r"""(?:src|href|action)\s*=\s*["'](?!#|data:)[^"']*|url\((?!#)[^)]*\)|@import|https?:[^"'\s)]*|fetch\(""", text)
+    outside = re.findall(r"""(?:src|href|action)\s*=\s*["'](?!#|data:)[^"']*|url\((?!#)[^)]*\)|@import|"""
+                         r"""https?:[^"'\s)]*|fetch\(""", text)
     assert [found for found in outside if found != "http://www.w3.org/2000/svg"] == []
 
 
@@ -38,7 +40,8 @@ def test_the_recording_is_small():
 
 
 def test_names_that_collide_are_refused(monkeypatch):
-    texts = {"a.js": 'import {f} from "./b.js";\nconst g = 1;\n', "b.js": "const h = 2, g = 3;\nexport {f};\n"}
+    texts = {"a.js": 'import {f} from "./b.js";\nconst g = 1;\n',
+             "b.js": "const h = 2, g = 3;\nexport {f};\n"}
     monkeypatch.setattr(bundle, "read", texts.__getitem__)
     with pytest.raises(ValueError, match="a.js and b.js both define g"):
         bundle.script("a.js")
@@ -91,8 +94,9 @@ def test_text_has_contrast(scheme):
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
     labels = [name for name in colours if name.startswith("label-")]
     assert len(labels) == 10
-    pairs = [(text, ground) for text in ("ink", "soft", "stay", "step", "skip") for ground in ("paper", "panel", "ground")]
-    pairs += [("on-chip", name) for name in [*labels, "blank"]] + [("on-ramp", "ramp"), ("ink", "glow"), ("paper", "ink")]
+    pairs = [*product(("ink", "soft", "stay", "step", "skip"), ("paper", "panel", "ground")),
+             *product(["on-chip"], [*labels, "blank"]), ("on-ramp", "ramp"), ("ink", "glow"),
+             ("paper", "ink")]
     low = {pair: round(contrast(*(colours[name] for name in pair)), 2) for pair in pairs
            if contrast(*(colours[name] for name in pair)) < 4.5}
     assert not low

@@ -1,4 +1,4 @@
-"""Room 2 of the page: what a person does in it, and the numbers that it then shows, compared with `reference`."""
+"""Room 2 of the page: what a person does in it; the numbers that it then shows are those of `reference`."""
 
 import numpy as np
 import pytest
@@ -48,8 +48,7 @@ def test_the_cells_hold_alpha_beta_and_gamma(opened, page, view):
                 "beta": lambda: np.exp(reference.backward(log_probs, TARGET)),
                 "gamma": lambda: reference.gamma(log_probs, TARGET)}[view]()
     assert_close(cells(opened, *expected.shape), expected, 1e-12, view)
-    shown = opened.run("[...document.querySelectorAll('#lattice [data-formula]')].filter((e) => !e.hidden).length")
-    assert shown == 1 and opened.run(f"document.querySelector('[data-formula={view}]').hidden") is False
+    assert opened.all("#lattice [data-formula]:not([hidden])", "e.dataset.formula") == [view]
 
 
 def test_a_bar_is_dragged_with_the_mouse(opened):
@@ -119,10 +118,10 @@ def test_the_sum_of_a_state(opened, page):
     shown = opened.values("#lattice .sum b")
     assert_close(shown, [alpha[1, 3], alpha[1, 2], alpha[1, 1], y, alpha[2, 3]], 1e-12, "sum")
     assert_close(sum(shown[:3]) * shown[3], shown[4], 1e-12, "sum, added up")
-    assert opened.run("[...document.querySelectorAll('#lattice .move')].map((e) => e.dataset.part).join()") == "stay,step,skip"
+    assert opened.all("#lattice .move", "e.dataset.part") == ["stay", "step", "skip"]
     assert "state 4 (label 2) at frame 3" in opened.text("#lattice .sum")
     opened.move_to(cell(2, 5))      # the second 2: no skip leads to it
-    assert opened.run("[...document.querySelectorAll('#lattice .move')].map((e) => e.dataset.part).join()") == "stay,step"
+    assert opened.all("#lattice .move", "e.dataset.part") == ["stay", "step"]
 
 
 def test_states_are_visited_by_keys(opened):
@@ -135,11 +134,10 @@ def test_states_are_visited_by_keys(opened):
 def test_symbols_and_picture_light_up_together(opened):
     opened.click(cell(2, 3))
     opened.move_to('#lattice [data-formula="alpha"] .skip')
-    assert opened.run("document.querySelectorAll('#lattice .move.skip.lit').length") == 1
-    assert opened.run(f"document.querySelector('{cell(1, 1)}').classList.contains('lit')") is True
-    assert opened.run(f"document.querySelector('{cell(1, 2)}').classList.contains('lit')") is False
+    assert opened.all("#lattice .move.lit", "e.dataset.part") == ["skip"]
+    assert opened.all("#lattice .cell.lit", "e.dataset.t + e.dataset.s") == ["11"]
     opened.move_to(bar(2, 2))
-    assert opened.run("document.querySelector('[data-formula=\"alpha\"] [data-part=\"y-now\"]').classList.contains('lit')")
+    assert opened.all("#lattice .formula .lit", "e.dataset.part") == ["y-now"]
 
 
 def test_best_paths_one_after_another(opened):
@@ -148,15 +146,15 @@ def test_best_paths_one_after_another(opened):
         if rank > 1:
             opened.click('[data-paths="next"]')
         assert_close(opened.value("#lattice .path-text b"), np.exp(path.log_prob), 1e-12, f"path {rank}")
-        shown = opened.run("[...document.querySelectorAll('#lattice .path-text .chip')].map((e) => e.textContent).join('')")
-        assert shown == "".join("–" if c == 0 else str(c) for c in path.path)
+        shown = opened.all("#lattice .path-text .chip", "e.textContent")
+        assert shown == ["–" if c == 0 else str(c) for c in path.path]
 
 
 def test_samples_are_drawn_and_taken_away(opened):
     opened.click('[data-paths="samples"]')
-    assert opened.run("document.querySelectorAll('#lattice polyline.sample').length") == 8
+    assert len(opened.all("#lattice polyline.sample")) == 8
     opened.click('[data-paths="none"]')
-    assert opened.run("document.querySelectorAll('#lattice polyline').length") == 0
+    assert opened.all("#lattice polyline") == []
 
 
 def test_a_path_is_drawn_through_states(opened):
@@ -187,7 +185,5 @@ def test_closed_bars_that_leave_no_path_are_explained(opened):
 
 
 def test_blank_wins_everywhere_by_the_list(opened):
-    opened.run("(() => { const list = document.querySelector('#presets'); list.value = 'blank wins everywhere';"
-               " list.dispatchEvent(new Event('change')); })()")
-    opened.settle()
+    opened.choose("#presets", "blank wins everywhere")
     assert_shows_loss_of(opened, np.tile([4.0, 0, 0], (4, 1)), [1, 2], "with blank everywhere")

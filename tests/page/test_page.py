@@ -20,9 +20,8 @@ def test_a_link_leads_to_its_room(browser, page, room):
     browser.open(page, f"#{room}")
     assert browser.run("document.querySelector('nav [aria-current]').dataset.room") == room
     top = browser.run(f"document.querySelector('#{room} h2').getBoundingClientRect().top")
-    under = browser.run("""Math.max(...[...document.querySelectorAll("nav, #bar")].map((e) => e.getBoundingClientRect())
-        .filter(({top}) => top < 100).map(({bottom}) => bottom))""")
-    assert under <= top < 450
+    boxes = browser.all("nav, #bar", "(({top, bottom}) => [top, bottom])(e.getBoundingClientRect())")
+    assert max(bottom for above, bottom in boxes if above < 100) <= top < 450
     assert browser.complaints == [] and browser.requests == []
 
 
@@ -53,7 +52,8 @@ def test_an_address_changed_by_hand_is_followed(opened):
 
 
 @pytest.mark.parametrize("bad, says", [
-    ("#cellar", "names no room"), ("#lattice?target=1,x", "expected labels like"), ("#lattice?T=99", "T must be from 1 to 40"),
+    ("#cellar", "names no room"), ("#lattice?target=1,x", "expected labels like"),
+    ("#lattice?T=99", "T must be from 1 to 40"),
     ("#lattice?target=0", "0 is the blank"), ("#lattice?target=1&T=2&x=0,1;n,n", "its logits x are damaged"),
     ("#lattice?target=1&T=3&x=0,1;1,0", "its logits x are damaged")])
 def test_a_link_that_cannot_be_followed_says_why(opened, page, bad, says):
@@ -62,8 +62,9 @@ def test_a_link_that_cannot_be_followed_says_why(opened, page, bad, says):
     assert opened.text("#loss") == "2.1268"
 
 
-@pytest.mark.parametrize("text, says", [("1,a", "expected labels like 1,1,2"), ("0", "0 is the blank"),
-                                        ("12", "labels are at most 11"), ("1,2,1,2,1,2,1,2,1,2,1", "at most 10 labels")])
+@pytest.mark.parametrize("text, says", [
+    ("1,a", "expected labels like 1,1,2"), ("0", "0 is the blank"), ("12", "labels are at most 11"),
+    ("1,2,1,2,1,2,1,2,1,2,1", "at most 10 labels")])
 def test_a_bad_target_says_why_and_changes_nothing(opened, text, says):
     opened.type("#target", text)
     assert says in opened.text("#note") and opened.text("#loss") == "2.1268"
@@ -74,9 +75,9 @@ def test_nothing_is_wider_than_a_telephone(browser, page):
     for hash in ("", "#lattice?target=1,2,3,4,5,6,7,8,9,10&T=40"):
         browser.open(page, hash, width=360, height=760, touch=True)
         assert browser.run("document.documentElement.scrollWidth") == 360
-        wide = browser.run("""[...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > 361 &&
-            !e.closest("svg, .list")).map((e) => e.tagName + "." + e.className)""")
-        assert wide == []
+        outside = browser.all("main *", """e.getBoundingClientRect().right <= 361 || e.closest("svg, .list") ?
+            "" : e.outerHTML.slice(0, 80)""")
+        assert set(outside) == {""}
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -88,13 +89,12 @@ def test_both_schemes_are_drawn(browser, page, dark):
 
 
 def test_every_control_has_a_name_and_takes_the_focus(opened):
-    nameless = opened.run("""[...document.querySelectorAll("button, input, select, [role=slider], [tabindex='0']")]
-        .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)""")
-    assert nameless == []
-    unreachable = opened.run("""[...document.querySelectorAll("button:not(:disabled), input, select, .handle, .frame, .chart[role=slider]")]
-        .filter((e) => e.offsetParent !== null || e.closest("svg")).filter((e) => { e.focus(); return document.activeElement !== e; })
-        .map((e) => e.outerHTML.slice(0, 80))""")
-    assert unreachable == []
+    nameless = opened.all("button, input, select, [role=slider], [tabindex='0']", """
+        e.ariaLabel || e.textContent.trim() || e.labels?.length ? "" : e.outerHTML.slice(0, 80)""")
+    assert set(nameless) == {""}
+    unreachable = opened.all("button:enabled, input, select, .handle, .frame, .chart[role=slider]", """
+        (e.focus(), document.activeElement === e) || !e.checkVisibility() ? "" : e.outerHTML.slice(0, 80)""")
+    assert set(unreachable) == {""}
 
 
 def test_the_tab_key_passes_through_the_page(opened):
@@ -112,9 +112,10 @@ def test_the_tab_key_passes_through_the_page(opened):
 # ---- time
 
 DRAG = """new Promise((done) => {
-  const bar = document.querySelector('#lattice .bar[data-t="9"][data-c="2"]'), box = bar.getBoundingClientRect();
-  const send = (kind, dy) => bar.dispatchEvent(new PointerEvent(kind, {bubbles: true, pointerId: 1, clientX: box.left + 5,
-    clientY: box.top + 20 + dy, button: 0, buttons: 1}));
+  const bar = document.querySelector('#lattice .bar[data-t="9"][data-c="2"]');
+  const {left, top} = bar.getBoundingClientRect();
+  const send = (kind, dy) => bar.dispatchEvent(new PointerEvent(kind, {
+    bubbles: true, pointerId: 1, clientX: left + 5, clientY: top + 20 + dy, button: 0, buttons: 1}));
   bar.closest("svg").setPointerCapture = () => {};  // there is no such pointer
   send("pointerdown", 0);
   let frames = 0, changes = 0, last = "";
@@ -130,7 +131,6 @@ DRAG = """new Promise((done) => {
   };
   requestAnimationFrame(tick);
 })"""
-
 
 
 @pytest.mark.alone
@@ -152,7 +152,8 @@ def test_the_page_is_ready_within_a_second(browser, page):
     waits = []
     for _ in range(3):
         browser.open(page)
-        waits.append(browser.run("""(() => { const [{loadEventEnd, responseEnd}] = performance.getEntriesByType("navigation");
+        waits.append(browser.run("""(() => {
+            const [{loadEventEnd, responseEnd}] = performance.getEntriesByType("navigation");
             const paint = performance.getEntriesByName("first-paint")[0]?.startTime ?? responseEnd;
             return loadEventEnd - Math.min(paint, responseEnd); })()"""))
     print(f"ready after {np.round(waits)} ms")

@@ -1,7 +1,5 @@
 """Rooms 1, 3, 4, 5 and 6 of the page: what a person does in them, and the numbers that they then show."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -16,13 +14,8 @@ pytestmark = pytest.mark.slow
 START = np.random.default_rng(0).standard_normal((4, 3))    # what the page begins with
 
 
-def in_all(browser, selector, what):
-    """What an expression gives for each element `e` of a selector."""
-    return browser.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((e) => {what})")
-
-
 def press_slider(browser, selector, key, times=1):
-    browser.run(f"document.querySelector({json.dumps(selector)}).focus()")
+    browser.run(f"document.querySelector({selector!r}).focus()")
     browser.press(key, times)
 
 
@@ -30,7 +23,7 @@ def press_slider(browser, selector, key, times=1):
 
 
 def test_all_paths_are_listed_and_counted(opened):
-    listed = in_all(opened, "#paths .list button", "e.dataset.path")
+    listed = opened.all("#paths .list button", "e.dataset.path")
     assert listed == [",".join(map(str, path)) for path in enumeration.alignments([1, 2], 4)]
     assert opened.text("#paths .count") == "15" and opened.text("#paths .over") == "6"
 
@@ -41,7 +34,7 @@ def test_a_path_is_put_together_by_clicks(opened):
         opened.click(f'#paths .frame[data-t="{t}"] .option[data-c="{c}"] circle')
     expected = reference.log_softmax(START)[np.arange(4), path].sum()
     assert_close(opened.value("#path-probability"), np.exp(expected), 1e-12, "probability")
-    assert in_all(opened, "#paths .verdict .chip", "e.textContent") == [str(c) for c in collapse(path)]
+    assert opened.all("#paths .verdict .chip", "e.textContent") == [str(c) for c in collapse(path)]
     assert "not the target" in opened.text("#paths .verdict")
 
 
@@ -57,14 +50,14 @@ def test_a_path_is_put_together_by_keys(opened):
 
 def test_a_listed_path_is_shown_above(opened):
     opened.click('#paths .list button[data-path="1,1,2,0"]')
-    assert in_all(opened, "#paths .frame", "e.getAttribute('aria-valuenow')") == list("1120")
+    assert opened.all("#paths .frame", "e.getAttribute('aria-valuenow')") == list("1120")
     assert ", the target" in opened.text("#paths .verdict")
 
 
 def test_of_many_paths_the_best_are_listed(opened):
     opened.type("#frames", "12")
     assert opened.text("#paths .count").replace("\u202f", "") == str(enumeration.count_alignments([1, 2], 12))
-    assert len(in_all(opened, "#paths .list button", "1")) == 60
+    assert len(opened.all("#paths .list button")) == 60
 
 
 # ---- 3: the gradient
@@ -80,7 +73,8 @@ def test_the_bars_are_the_gradient_and_a_step_goes_down_it(opened, page):
         opened.click('[data-act="step"]')
         logits -= grad
     opened.click('[data-act="back"]')
-    assert_close(opened.value("#loss"), reference.loss_and_grad(LOGITS, TARGET)[0], 1e-12, "loss at the start")
+    loss, _ = reference.loss_and_grad(LOGITS, TARGET)
+    assert_close(opened.value("#loss"), loss, 1e-12, "loss at the start")
 
 
 def test_a_step_with_a_shared_bias(opened, page):
@@ -132,7 +126,7 @@ def test_the_beam_grows_frame_by_frame(opened):
     opened.click('[data-decode="next"]')        # from the last frame to the first column
     counts = []
     for _ in range(4):
-        counts.append(len(in_all(opened, "#decoding .prefix", "1")))
+        counts.append(len(opened.all("#decoding .prefix")))
         opened.click('[data-decode="next"]')
     assert counts == sorted(counts) and counts[0] == 1 and counts[1] > 1
 
@@ -140,9 +134,9 @@ def test_the_beam_grows_frame_by_frame(opened):
 def test_a_wider_beam_keeps_more(opened):
     opened.click('[data-decode="another"]')
     press_slider(opened, "#width", "End")
-    kept = len(in_all(opened, "#decoding .prefix:not(.dropped)", "1"))
+    kept = len(opened.all("#decoding .prefix:not(.dropped)"))
     press_slider(opened, "#width", "Home")
-    assert kept > len(in_all(opened, "#decoding .prefix:not(.dropped)", "1")) == 4
+    assert kept > len(opened.all("#decoding .prefix:not(.dropped)")) == 4
 
 
 def test_probabilities_are_dragged(opened):
@@ -165,7 +159,7 @@ def test_the_slider_goes_through_the_recorded_steps(opened):
     press_slider(opened, "#moment", "ArrowLeft", 3)
     assert opened.value("#learning .moment-step") == moments[-4]["step"]
     read = [str(label - 1) for label in moments[-4]["reading"]]
-    assert in_all(opened, "#learning .reading .chips:first-of-type .chip", "e.textContent") == read
+    assert opened.all("#learning .reading .chips:first-of-type .chip", "e.textContent") == read
 
 
 def test_the_curve_takes_the_cursor(opened):
@@ -201,14 +195,14 @@ def test_play_goes_on_by_itself(opened):
 
 
 def test_the_examples_of_numerics_move(opened):
-    small = opened.value("#numerics .drift-error")
+    small = opened.value(".drift-error")
     press_slider(opened, "#drift-frames", "End")
-    assert opened.value("#numerics .drift-error") > small > 1e-6 and opened.value("#numerics .drift-double") < 1e-10
-    assert opened.value("#numerics .lost-rescaled") > opened.value("#numerics .lost-truth") + 100
+    assert opened.value(".drift-error") > small > 1e-6 and opened.value(".drift-double") < 1e-10
+    assert opened.value(".lost-rescaled") > opened.value(".lost-truth") + 100
     press_slider(opened, "#lost-first", "Home")
-    assert_close(opened.value("#numerics .lost-rescaled"), opened.value("#numerics .lost-truth"), 1e-10, "rescaled")
+    assert_close(opened.value(".lost-rescaled"), opened.value(".lost-truth"), 1e-10, "rescaled")
     gaps = []
     for key in "Home", "End":
         press_slider(opened, "#bounds-bits", key)
-        gaps.append(opened.value("#numerics .bounds-gap"))
+        gaps.append(opened.value(".bounds-gap"))
     assert gaps[0] > 5 and 0 <= gaps[1] < 0.1
