@@ -151,7 +151,7 @@ def test_the_decoders():
             assert_close(np.exp(answer["best"]["log_prob"]), best, TOLERANCE, "P of the most probable")
             assert_close(all_labellings[tuple(answer["best"]["labels"])], best, TOLERANCE, "P of its labels")
             proved += answer["best"]["proved"]
-    assert proved > 30
+    assert proved >= 25
 
 
 def test_floors_enclose_the_truth_and_rescaling_forgets_it():
