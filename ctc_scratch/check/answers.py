@@ -1,0 +1,119 @@
+"""Answers of implementations, and where two of them differ.
+
+Sizes: T frames, N samples, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an implementation returned: the losses (N,) or one number, and the gradient (T, N, C) if it gives one.
+
+    error : the exception, in one line, if it raised one; then there is neither loss nor gradient
+    """
+
+    loss: NDArray[np.float64] | None = None
+    grad: NDArray[np.float64] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where an answer differs most from the expected one.
+
+    what : "loss", "gradient" or "error"; place : the index, () for a single number
+    error : the difference as a share of what was compared; inf if it is no number
+    """
+
+    what: str
+    place: tuple[int, ...]
+    got: float | str
+    expected: float | str
+    error: float
+
+    def __str__(self) -> str:
+        place = str(list(self.place)) if self.place else ""
+        numbers = [f"{value:.10g}" if isinstance(value, float) else value for value in (self.got, self.expected)]
+        return f"{self.what}{place} is {numbers[0]}, expected {numbers[1]}"
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What is promised: the error of the loss as a share of max(1, loss), and that of the gradient.
+
+    rounding : the unit of rounding, which is multiplied by the loss for the gradient, because the recursion
+        exponentiates differences of numbers as large as the loss
+    """
+
+    tolerance: float
+    rounding: float
+    dtype: type
+
+
+PRECISIONS = {"float64": Precision(1e-9, 2.0 ** -52, np.float64),
+              "float32": Precision(2e-5, 2.0 ** -23, np.float32)}
+
+
+def compare(answer: Answer, right: Answer, precision: Precision) -> Difference | None:
+    """The largest difference, or None if the answers agree. A missing gradient is not compared."""
+    if answer.error or right.error:
+        if answer.error and right.error:
+            return None
+        return Difference("answer", (), answer.error or "no error", right.error or "no error", np.inf)
+    assert answer.loss is not None and right.loss is not None
+    found = _differ("loss", answer.loss, right.loss,
+                    precision.tolerance * np.maximum(1, np.abs(_finite(right.loss))))
+    if found is None and answer.grad is not None and right.grad is not None:
+        size = max(1.0, np.abs(_finite(right.grad)).max(initial=0))
+        largest = np.abs(_finite(right.loss)).max(initial=0)
+        found = _differ("gradient", answer.grad, right.grad,
+                        np.full(right.grad.shape, precision.tolerance * size + 16 * precision.rounding * largest))
+    return found
+
+
+def distance(answer: Answer, right: Answer) -> float:
+    """The largest error, as a share of max(1, size), where both are finite; 0 if there is nothing to compare."""
+    worst = 0.0
+    for a, b in [(answer.loss, right.loss), (answer.grad, right.grad)]:
+        if a is not None and b is not None and a.shape == b.shape:
+            errors = np.abs(_finite(a) - _finite(b)) / np.maximum(1, np.abs(_finite(b)))
+            worst = max(worst, errors[np.isfinite(a) & np.isfinite(b)].max(initial=0))
+    return float(worst)
+
+
+def _finite(array: NDArray) -> NDArray[np.float64]:
+    return np.where(np.isfinite(array), array, 0.0)
+
+
+def _differ(what: str, got: NDArray, expected: NDArray, allowed: NDArray) -> Difference | None:
+    """The worst entry if any error is above what is allowed; equal infinities agree, and so do two NaN."""
+    with np.errstate(invalid="ignore"):
+        same = (got == expected) | np.isnan(got) & np.isnan(expected)
+        error = np.where(same, 0.0, np.abs(got - expected))
+    error = np.where(np.isnan(error), np.inf, error)
+    if (error <= allowed).all():
+        return None
+    worst = np.unravel_index(int(np.argmax(error / allowed)), error.shape)
+    return Difference(what, tuple(map(int, worst)), float(got[worst]), float(expected[worst]),
+                      float(error[worst] / max(1.0, abs(_finite(expected[worst])))))
+
+
+def as_numpy(value: Any) -> NDArray[np.float64]:
+    """A number, an array, or a tensor of another library, as a float64 array.
+
+    >>> as_numpy([1, 2])
+    array([1., 2.])
+    """
+    for method in ("detach", "cpu"):
+        if hasattr(value, method):
+            value = getattr(value, method)()
+    if hasattr(value, "numpy") and not isinstance(value, np.ndarray):
+        value = value.numpy()
+    return np.array(value, dtype=np.float64)
