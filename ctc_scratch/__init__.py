@@ -4,17 +4,30 @@ The names of `ctc_scratch.ctc` can be imported from here too. The parts, in the 
 
 - `ctc_scratch.ctc`, the algorithm: `ctc_loss`, `greedy_decode`, and the same loss written five times,
   from the plainest to the fastest: `enumeration`, `reference`, `kernels`, `exact`, `certified`
+- `ctc_scratch.check`: is your CTC right? `check_ctc`, and test vectors
 - `ctc_scratch.nn`, the network by hand: layers, LSTM, optimisers, `check_grad`
 - `ctc_scratch.digits`, the task: rows of MNIST digits
 - `ctc-scratch --help`, the command line
 """
+
+from importlib import import_module
+from typing import Any
 
 from .ctc import *  # noqa: F401, F403
 from .ctc import __all__
 
 __version__ = "0.1.0"  # setup.cfg reads it from here
 
+LATER = ("Adapter", "Report", "check_ctc")
+"""Names of `ctc_scratch.check`, which is imported when one of them is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in LATER:
+        return getattr(import_module(".check", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 def __dir__() -> list[str]:
     """The public names; submodules can be imported, but are not listed."""
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *LATER, "__version__"])
