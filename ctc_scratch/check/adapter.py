@@ -116,7 +116,7 @@ class Adapter:
         """What the function answers."""
         logits, targets, T, U = problem.arrays()
         options = {"blank": problem.blank} if self.any_blank else {}
-        inputs = self.inputs(logits).astype(dtype)
+        inputs: NDArray = self.inputs(logits).astype(dtype)
         arrays = (inputs[:, 0], targets[0]) if not self.batched else (
             inputs if self.layout == "TNC" else inputs.swapaxes(0, 1), targets, T, U)
         try:
@@ -127,6 +127,14 @@ class Adapter:
             return self._answer(as_numpy(loss), None if grad is None else as_numpy(grad), problem)
         except Exception as error:      # the function may raise anything
             return Answer(error=_in_one_line(error))
+
+    def single(self, function: Callable[..., Any], problem: Problem) -> NDArray[np.float64]:
+        """What `alpha`, `align` or `decode` returns for a problem of one sample."""
+        arguments: tuple[NDArray, ...] = (self.inputs(problem.logits[0]), np.array(problem.targets[0], np.intp))
+        options = {"blank": problem.blank} if _has_parameter(function, "blank") else {}
+        if function is self.decode:
+            arguments = arguments[:1]
+        return as_numpy(function(*self._tensors(arguments), **options))
 
     def inputs(self, logits: NDArray) -> NDArray[np.float64]:
         """Logits, log-probabilities or probabilities, whichever the function takes."""

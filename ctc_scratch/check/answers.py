@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What an implementation returned: the losses (N,) or one number, and the gradient (T, N, C) if it gives one.
+    """What an implementation returned: the losses (N,) or one number, and perhaps the gradient (T, N, C).
 
     error : the exception, in one line, if it raised one; then there is neither loss nor gradient
     """
@@ -40,8 +40,9 @@ class Difference:
 
     def __str__(self) -> str:
         place = str(list(self.place)) if self.place else ""
-        numbers = [f"{value:.10g}" if isinstance(value, float) else value for value in (self.got, self.expected)]
-        return f"{self.what}{place} is {numbers[0]}, expected {numbers[1]}"
+        got, expected = (f"{value:.10g}" if isinstance(value, float) else value
+                         for value in (self.got, self.expected))
+        return f"{self.what}{place} is {got}, expected {expected}"
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ def compare(answer: Answer, right: Answer, precision: Precision) -> Difference |
                     precision.tolerance * np.maximum(1, np.abs(_finite(right.loss))))
     if found is None and answer.grad is not None and right.grad is not None:
         size = max(1.0, np.abs(_finite(right.grad)).max(initial=0))
-        largest = np.abs(_finite(right.loss)).max(initial=0)
-        found = _differ("gradient", answer.grad, right.grad,
-                        np.full(right.grad.shape, precision.tolerance * size + 16 * precision.rounding * largest))
+        loss = np.abs(_finite(right.loss)).max(initial=0)
+        allowed = precision.tolerance * size + 16 * precision.rounding * loss
+        found = _differ("gradient", answer.grad, right.grad, np.full(right.grad.shape, allowed))
     return found
 
 
 def distance(answer: Answer, right: Answer) -> float:
-    """The largest error, as a share of max(1, size), where both are finite; 0 if there is nothing to compare."""
+    """The largest error, as a share of max(1, size), of the entries that are finite in both."""
     worst = 0.0
     for a, b in [(answer.loss, right.loss), (answer.grad, right.grad)]:
         if a is not None and b is not None and a.shape == b.shape:

@@ -6,6 +6,8 @@ changed, so both are kept plain.
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,8 @@ from ..ctc.reference import log_softmax, loss_and_grad
 
 
 @underflow_is_zero
-def derivative(logits: NDArray, labels: NDArray, blank: int, variable: str) -> tuple[float, NDArray]:
-    """The loss of one sample, and its gradient (T, C) w.r.t. the logits, the log-probabilities or probabilities.
+def derivative(logits: NDArray, labels: Sequence[int], blank: int, variable: str) -> tuple[float, NDArray]:
+    """The loss of one sample, and its gradient (T, C) w.r.t. the "logits", "log_probs" or "probs".
 
     d loss / d log_probs = -occupancy = d loss / d logits - probs;  d loss / d probs = -occupancy / probs.
     """
@@ -29,8 +31,8 @@ def derivative(logits: NDArray, labels: NDArray, blank: int, variable: str) -> t
 
 def solve(logits: NDArray, targets: NDArray, logit_lengths: NDArray, target_lengths: NDArray, *, blank: int,
           variable: str = "logits", reduction: str = "none", infeasible: str = "inf"
-          ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Losses (N,), or one number if they are reduced, and the gradient (T, N, C) of their sum or of that number.
+          ) -> tuple[Any, NDArray[np.float64]]:
+    """Losses (N,) and the gradient (T, N, C) of their sum; or, if they are reduced, of that one number.
 
     logits : (T, N, C), padded after `logit_lengths` (N,) frames
     targets : (N, U), padded after `target_lengths` (N,) labels

@@ -1,4 +1,4 @@
-"""`check_ctc`: is this CTC right? It asks, compares, finds out what is probably wrong, and shrinks the problem.
+"""`check_ctc`: is this CTC right? It asks, compares, says what is probably wrong, and shrinks the problem.
 
     report = check_ctc(my_ctc)      # my_ctc(logits, target) -> loss, or (loss, gradient)
     print(report)
@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 import numpy as np
 
+from ..ctc.reference import forward, log_softmax
 from .adapter import Adapter, as_adapter
 from .answers import PRECISIONS, Answer, Difference, Precision, compare, distance
-from .laws import FAMILIES, LAWS, NAMES
+from .laws import EXTRAS, FAMILIES, LAWS, NAMES
 from .problems import Problem
-from .report import Example, Fault, Report, Row
+from .report import Example, Fault, Finding, Report, Row
 from .shrink import shrink
 from .twins import TWINS, Twin
 
@@ -25,23 +26,33 @@ MATCH = Precision(1e-7, 2.0 ** -52, np.float64)
 COARSE = Precision(1e-4, 2.0 ** -20, np.float64)
 """The same for twins whose mistake is their rounding."""
 
+KINDS = ("problems with a path", "problems with logits of -inf", "targets without a path", "no frames")
+
+
+class _Asking(NamedTuple):
+    """One problem, the answer to it, the right answer, and how they differ."""
+
+    problem: Problem
+    answer: Answer
+    right: Answer
+    difference: Difference | None
+
 
 class _Asked:
     """Asks an implementation, compares each answer with the reference, and keeps both."""
 
     def __init__(self, adapter: Adapter, precision: Precision):
         self.adapter, self.precision = adapter, precision
-        self.answers: list[tuple[Problem, Answer, Answer, Difference | None]] = []
+        self.answers: list[_Asking] = []
 
     def __call__(self, problem: Problem) -> Answer:
-        answer, right, difference = self.compare(problem)
-        self.answers.append((problem, answer, right, difference))
-        return answer
+        self.answers.append(self.compare(problem))
+        return self.answers[-1].answer
 
-    def compare(self, problem: Problem) -> tuple[Answer, Answer, Difference | None]:
+    def compare(self, problem: Problem) -> _Asking:
         answer = self.adapter.call(problem, self.precision.dtype)
         right = self.adapter.right(problem)
-        return answer, right, compare(answer, right, self.precision)
+        return _Asking(problem, answer, right, compare(answer, right, self.precision))
 
 
 def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", seed: int = 0, **options: Any
@@ -54,8 +65,8 @@ def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", s
         `fn(logits, target)` returns the loss, or the loss and its gradient w.r.t. the logits (T, C). If it
         has an argument `blank`, that is passed; else the blank is class 0. For everything else see `Adapter`.
     precision : {"float64", "float32"}
-        "float64" asks for errors of at most 1e-9, as a share of max(1, answer); "float32" for 2e-5, and hands
-        over inputs in float32.
+        "float64" asks for errors of at most 1e-9, as a share of max(1, answer); "float32" for 2e-5, and
+        passes inputs in float32.
     seed : int
         Of the random problems.
     **options
@@ -82,20 +93,22 @@ def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", s
         before = len(asked.answers)
         found = list(check(asked, np.random.default_rng([seed, NAMES.index(name)])))
         here = asked.answers[before:]
-        found += [Fault(name, problem, str(difference)) for problem, _, _, difference in here if difference]
+        found += [Fault(name, each.problem, str(each.difference)) for each in here if each.difference]
         faults += found
         rows.append(Row(name, len(here), len(found), max(
-            [difference.error if difference else distance(answer, right)
-             for _, answer, right, difference in here], default=0.0)))
-    gives_gradient = any(answer.grad is not None for _, answer, _, _ in asked.answers)
+            [each.difference.error if each.difference else distance(each.answer, each.right)
+             for each in here], default=0.0)))
+    gives_gradient = any(each.answer.grad is not None for each in asked.answers)
     report = Report(tuple(rows), tuple(faults), gives_gradient=gives_gradient, skipped=adapter.skip)
     if not faults:
         return report
-    twins, similar = _name(asked)
-    return replace(report, twins=twins, similar=similar, example=_example(asked))
+    return replace(report, findings=tuple(_findings(asked)))
 
 
-def _checks(adapter: Adapter) -> Iterator[tuple[str, Callable[[_Asked, np.random.Generator], Iterator[Fault]]]]:
+Check = Callable[[_Asked, np.random.Generator], Iterator[Fault]]
+
+
+def _checks(adapter: Adapter) -> Iterator[tuple[str, Check]]:
     """For each family and law that the implementation promises: its name, and a function that asks it."""
 
     def family(make):
@@ -113,58 +126,80 @@ def _checks(adapter: Adapter) -> Iterator[tuple[str, Callable[[_Asked, np.random
                 yield Fault(name, problem, text)
         return check
 
-    for each in FAMILIES:
-        if each.name not in adapter.skip and (adapter.batched or not each.batched):
-            yield each.name, family(each.make)
-    for each in LAWS:
-        if each.name not in adapter.skip and (adapter.batched or not each.batched):
-            yield each.name, law(each.name, each.check)
+    for name, make, batched in FAMILIES:
+        if name not in adapter.skip and (adapter.batched or not batched):
+            yield name, family(make)
+    for name, function, batched in LAWS:
+        if name not in adapter.skip and (adapter.batched or not batched):
+            yield name, law(name, function)
+    for name, function in EXTRAS.items():
+        if name not in adapter.skip and getattr(adapter, name) is not None:
+            yield name, law(name, function)
 
 
-def _name(asked: _Asked) -> tuple[tuple[Twin, ...], tuple[Twin, int, int] | None]:
-    """The twins that give all answers; if there is none, the one that gives the most of the wrong answers."""
-    wrong = [each for each in asked.answers if each[3]]
-    ordered = wrong + [each for each in asked.answers if not each[3]]
-    same, best = [], None
-    for twin in TWINS:
-        for solve in twin.solvers():
-            score = _agreements(asked.adapter, solve, ordered, COARSE if twin.coarse else MATCH)
-            if score == len(ordered):
-                same.append(twin)
-                break
-            if not twin.coarse and min(score, len(wrong)) > (best[1] if best else 0):
-                best = twin, min(score, len(wrong)), len(wrong)
-    return tuple(same), None if same else best
+def _findings(asked: _Asked) -> Iterator[Finding]:
+    """What is wrong with all answers, if it is one known mistake; else with each kind of problem."""
+    wrong = [each for each in asked.answers if each.difference]
+    twins = _twins(asked.adapter, asked.answers)
+    if twins or not wrong:
+        kinds = {"all problems": asked.answers} if wrong else {}
+    else:
+        kinds = {kind: [each for each in asked.answers if _kind(each.problem, each.right) == kind]
+                 for kind in KINDS}
+    for kind, answers in kinds.items():
+        count = sum(each.difference is not None for each in answers)
+        if count:
+            example = _example(asked, answers)
+            yield Finding(kind, count, twins or _twins(asked.adapter, answers), example,
+                          _first_alpha(asked.adapter, example.problem))
 
 
-def _agreements(adapter: Adapter, solve: Callable[..., Any], ordered: list, precision: Precision) -> int:
-    """How many answers are those of a twin, until the first that is not."""
-    for count, (problem, answer, right, difference) in enumerate(ordered):
-        if compare(answer, adapter.right(problem, solve), precision) is not None:
-            return count
-    return len(ordered)
+def _twins(adapter: Adapter, answers: list[_Asking]) -> tuple[Twin, ...]:
+    """The twins that give all of these answers; wrong ones are compared first, since most twins fail there."""
+    ordered = sorted(answers, key=lambda each: each.difference is None)
+    return tuple(twin for twin in TWINS if any(
+        all(compare(each.answer, adapter.right(each.problem, solve), COARSE if twin.coarse else MATCH) is None
+            for each in ordered) for solve in twin.solvers()))
 
 
-def _example(asked: _Asked) -> Example | None:
-    """The smallest problem with a wrong answer, made smaller as long as its answer stays wrong."""
-    wrong = [each for each in asked.answers if each[3]]
-    if not wrong:
-        return None
-    start = min((problem for problem, *_ in wrong), key=lambda problem: problem.size)
-    kind = _kind(start, asked.adapter.right(start))
+def _example(asked: _Asked, answers: list[_Asking]) -> Example:
+    """The smallest of the problems with a wrong answer, made smaller as long as its answer stays wrong."""
+    start = min((each for each in answers if each.difference), key=lambda each: each.problem.size)
+    kind = _kind(start.problem, start.right)
 
     def is_faulty(problem: Problem) -> bool:
         if asked.adapter.at_home(problem).blank != problem.blank:
             return False
-        answer, right, difference = asked.compare(problem)
-        return difference is not None and _kind(problem, right) == kind
+        asking = asked.compare(problem)
+        return asking.difference is not None and _kind(problem, asking.right) == kind
 
-    problem = shrink(start, is_faulty)
-    answer, right, difference = asked.compare(problem)
-    return Example(problem, str(difference), answer, right)
+    problem = shrink(start.problem, is_faulty)
+    asking = asked.compare(problem)
+    return Example(problem, str(asking.difference), asking.answer, asking.right)
 
 
-def _kind(problem: Problem, right: Answer) -> tuple[bool, bool]:
-    """What must not change when a problem is made smaller: no frames at all; no path."""
-    return min(map(len, problem.logits)) == 0, not problem.feasible() or bool(
-        right.loss is not None and np.isinf(right.loss).any())
+def _kind(problem: Problem, right: Answer) -> str:
+    """The kind of a problem. It must not change when the problem is made smaller."""
+    if min(map(len, problem.logits)) == 0:
+        return KINDS[3]
+    if not problem.has_paths():
+        return KINDS[2]
+    return KINDS[1] if any(np.isinf(logits).any() for logits in problem.logits) else KINDS[0]
+
+
+def _first_alpha(adapter: Adapter, problem: Problem) -> str:
+    """The first frame and state at which the implementation's log alpha is wrong, in words; "" if none is."""
+    if adapter.alpha is None or not len(problem.logits[0]):
+        return ""
+    right = forward(log_softmax(problem.logits[0]), problem.targets[0], problem.blank)
+    try:
+        alpha = adapter.single(adapter.alpha, problem.single(0)).reshape(right.shape)
+    except Exception as error:      # the function may raise anything
+        return f"log alpha cannot be compared: {type(error).__name__}: {error}"
+    with np.errstate(invalid="ignore"):
+        wrong = ~((alpha == right) | (np.abs(alpha - right) <= 1e-6 * np.maximum(1, np.abs(right))))
+    if not wrong.any():
+        return "log alpha is right in every frame, so the mistake is made after it"
+    t, s = map(int, np.argwhere(wrong)[0])
+    return (f"log alpha is wrong first at frame {t}, state {s}: it is {alpha[t, s]:.10g}, expected "
+            f"{right[t, s]:.10g} (see forward in ctc_scratch/ctc/reference.py)")

@@ -12,7 +12,9 @@ from typing import Callable, Iterator, NamedTuple
 
 import numpy as np
 
-from ..ctc.reference import log_softmax
+from ..ctc.enumeration import alignments
+from ..ctc.labels import collapse
+from ..ctc.reference import forward, log_softmax
 from . import problems
 from .adapter import Adapter
 from .answers import Answer, Precision
@@ -123,7 +125,7 @@ def finite_differences(ask, adapter, rng, precision):
                 ends.append(loss_of(ask(moved), moved, adapter))
             slope = (ends[0] - ends[1]) / (2 * step)
             if not abs(slope - grad[t, c]) <= allowed:
-                yield problem, f"the gradient at {[t, c]} is {grad[t, c]:.6g}, the slope of the loss {slope:.6g}"
+                yield problem, f"gradient{[t, c]} is {grad[t, c]:.6g}, the slope of the loss {slope:.6g}"
                 break
 
 
@@ -178,7 +180,7 @@ def batch_is_singles(ask, adapter, rng, precision):
         yield from _same(answer, Answer(np.asarray(expected[adapter.reduction])), problem, precision, "alone")
 
 
-def _same(first: Answer, second: Answer, problem: Problem, precision: Precision, what: str, flip: bool = False):
+def _same(first, second, problem, precision, what, flip=False):
     """A fault if the answers differ; the frames of the second gradient may be in reverse order."""
     if first.error or second.error:
         if bool(first.error) != bool(second.error):
@@ -212,4 +214,49 @@ LAWS = (
     Law("batch equals singles", batch_is_singles, True),
 )
 
-NAMES = tuple(each.name for each in (*FAMILIES, *LAWS))
+# ---- what else an implementation may return, for a single sequence
+
+
+def alpha(ask, adapter, rng, precision):
+    """log alpha (T, S) is that of the reference."""
+    for problem in _some(adapter, rng):
+        right = forward(log_softmax(problem.logits[0]), problem.targets[0], problem.blank)
+        found = adapter.single(adapter.alpha, problem)
+        if found.shape != right.shape:
+            yield problem, f"log alpha has shape {found.shape}, expected {right.shape}"
+            continue
+        yield from _same(Answer(right), Answer(found), problem, precision, "from the implementation")
+
+
+def align(ask, adapter, rng, precision):
+    """The alignment spells the target, and no other alignment is more probable."""
+    for problem in _some(adapter, rng):
+        (logits,), (target,), blank = problem.logits, problem.targets, problem.blank
+        path, log_probs = [int(c) for c in adapter.single(adapter.align, problem)], log_softmax(logits)
+        if len(path) != len(logits) or tuple(collapse(path, blank)) != target:
+            yield problem, f"the alignment {path} does not spell {list(target)}"
+            continue
+        score = log_probs[np.arange(len(path)), path].sum()
+        best = max(log_probs[np.arange(len(path)), other].sum()
+                   for other in alignments(target, len(logits), blank))
+        if not score >= best - precision.tolerance * max(1, abs(best)):
+            yield problem, f"the alignment {path} has ln p {score:.10g}, the best {best:.10g}"
+
+
+def decode(ask, adapter, rng, precision):
+    """The labels are those of the most probable class of each frame, repeats merged, then blanks dropped."""
+    for problem in _some(adapter, rng):
+        found = [int(c) for c in adapter.single(adapter.decode, problem)]
+        expected = collapse(problem.logits[0].argmax(axis=1), problem.blank)
+        if found != expected:
+            yield problem, f"the labels are {found}, expected {expected}"
+
+
+def _some(adapter: Adapter, rng: np.random.Generator) -> list[Problem]:
+    return [adapter.at_home(problems.one(problems.random_logits(rng, T, 3, 2), *labels))
+            for T, labels in [(1, ()), (1, (1,)), (2, (1, 2)), (3, (1, 1)), (6, (2, 1)), (7, (1, 1, 2))]]
+
+
+EXTRAS = {"alpha": alpha, "align": align, "decode": decode}
+
+NAMES = (*(each.name for each in (*FAMILIES, *LAWS)), *EXTRAS)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ctc.labels import min_frames
+from ..ctc.reference import log_likelihood, log_softmax
 
 PADDING = 7.0
 """The logits of padded frames, which nobody may read, alternate between this and its negative."""
@@ -61,9 +62,10 @@ class Problem:
             logits[:T[n], n], targets[n, :U[n]] = frames, target
         return logits, targets, T, U
 
-    def feasible(self) -> bool:
-        """Whether every sample has a path of its target; frames of -inf are not looked at."""
-        return all(len(frames) >= min_frames(target) for frames, target in zip(self.logits, self.targets))
+    def has_paths(self) -> bool:
+        """Whether every sample has a path of its target whose logits are all above -inf."""
+        return all(log_likelihood(log_softmax(frames), target, self.blank) > -np.inf if len(frames)
+                   else not target for frames, target in zip(self.logits, self.targets))
 
     def with_blank(self, blank: int) -> Problem:
         """The same problem with the classes `blank` and the old blank exchanged."""
@@ -100,7 +102,8 @@ def small(rng: np.random.Generator) -> list[Problem]:
 def infeasible(rng: np.random.Generator) -> list[Problem]:
     """Targets with too many labels, or with repeats that need one frame more."""
     return [one(random_logits(rng, T, 3), *labels)
-            for T, labels in [(1, (1, 2)), (1, (1, 1)), (2, (1, 1)), (3, (2, 2, 1)), (3, (1, 2, 1, 2)), (4, (1,) * 3)]]
+            for T, labels in [(1, (1, 2)), (1, (1, 1)), (2, (1, 1)), (3, (2, 2, 1)), (3, (1, 2, 1, 2)),
+                              (4, (1, 1, 1))]]
 
 
 def no_frames(rng: np.random.Generator) -> list[Problem]:
@@ -120,8 +123,9 @@ def random(rng: np.random.Generator) -> list[Problem]:
 
 
 def long(rng: np.random.Generator) -> list[Problem]:
-    """Two sequences long enough for every probability of a path to underflow in float32, or even in float64."""
-    return [one(random_logits(rng, T, 8, 3), *map(int, rng.integers(1, 8, U))) for T, U in [(90, 20), (250, 40)]]
+    """Sequences so long that the probability of every path underflows in float32, or in float64 too."""
+    return [one(random_logits(rng, T, 8, 3), *map(int, rng.integers(1, 8, U)))
+            for T, U in [(90, 20), (250, 40)]]
 
 
 def extreme(rng: np.random.Generator) -> list[Problem]:
@@ -130,7 +134,8 @@ def extreme(rng: np.random.Generator) -> list[Problem]:
              for T, labels in [(1, (1,)), (2, (1,)), (3, (1, 2)), (3, (1, 1)), (5, (2, 1)), (5, ())]]
     found += [one(1000 + random_logits(rng, 4, 3), 1), one(random_logits(rng, 4, 3) - 1000, 1, 2)]
     found += [one(30 * np.eye(3)[list(path)], *labels)
-              for path, labels in [((0, 1, 2), (1, 2)), ((1, 1, 0, 1), (1, 2)), ((0, 0, 0), (1,)), ((2, 2), (1,))]]
+              for path, labels in [((0, 1, 2), (1, 2)), ((1, 1, 0, 1), (1, 2)), ((0, 0, 0), (1,)),
+                                   ((2, 2), (1,))]]
     return found
 
 

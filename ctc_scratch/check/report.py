@@ -47,28 +47,49 @@ class Example:
     right: Answer
 
 
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What is probably wrong with the answers to one kind of problem, or to all problems.
+
+    kind : which problems, such as "targets without a path"
+    wrong : how many of them have a wrong answer
+    twins : known mistakes that give all of these answers; they cannot be told apart
+    example : a small problem that shows it
+    first_alpha : the first frame and state at which log alpha of the example is wrong, in words
+    """
+
+    kind: str
+    wrong: int
+    twins: tuple[Twin, ...]
+    example: Example
+    first_alpha: str = ""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """What `check_ctc` found.
 
-    rows : for each law how many problems were asked, and how many were answered wrongly
-    faults : every fault that was found
-    twins : known mistakes that give the same answers to every problem; the report cannot tell them apart
-    similar : if there are none, the known mistake that explains the most faults, and how many of how many
-    example : a small problem that shows a fault
+    rows : for each law how many problems were asked, and how many faults it showed
+    faults : every fault
+    findings : what is probably wrong; one of all faults if one mistake explains them, else one per kind
+    gives_gradient : whether a gradient was returned; if not, only losses were checked
+    skipped : laws that are not promised
     """
 
     rows: tuple[Row, ...]
     faults: tuple[Fault, ...]
-    twins: tuple[Twin, ...] = ()
-    similar: tuple[Twin, int, int] | None = None
-    example: Example | None = None
+    findings: tuple[Finding, ...] = ()
     gives_gradient: bool = True
     skipped: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         return not self.faults
+
+    @property
+    def twins(self) -> tuple[Twin, ...]:
+        """The known mistakes that were recognised."""
+        return tuple(twin for finding in self.findings for twin in finding.twins)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -78,7 +99,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{'law':<42} {'problems':>8} {'wrong':>7} {'largest error':>20}", "-" * WIDTH]
-        lines += [f"{row.law:<42} {row.problems:>8} {row.faults:>7} {_error(row.error):>20}" for row in self.rows]
+        lines += [f"{row.law:<42} {row.problems:>8} {row.faults:>7} {_error(row.error):>20}"
+                  for row in self.rows]
         lines += ["-" * WIDTH]
         if not self.gives_gradient:
             lines += _wrapped("No gradient was returned, so only losses were checked.")
@@ -86,49 +108,34 @@ class Report:
             lines += _wrapped(f"Not asked: {', '.join(self.skipped)}.")
         if self.ok:
             return "\n".join([*lines, "No fault was found."])
-        return "\n".join([*lines, *self._diagnosis(), *self._example()])
-
-    def _diagnosis(self) -> list[str]:
-        count = len(self.faults)
-        lines = [f"{count} fault{'s' if count > 1 else ''}."]
-        if self.twins:
-            lines += _wrapped("What is probably wrong" + (
-                ", one of these, which give the same answers:" if len(self.twins) > 1 else ":"))
-            for twin in self.twins:
-                lines += _twin(twin)
-        elif self.similar is not None:
-            twin, explained, of = self.similar
-            lines += _wrapped(f"No known mistake gives all of these answers. This one gives {explained} of "
-                              f"{of} of the wrong ones:")
-            lines += _twin(twin)
-        else:
-            lines += ["No known mistake gives these answers."]
-        return lines
-
-    def _example(self) -> list[str]:
-        if self.example is None:
-            fault = self.faults[0]
-            return _wrapped(f"The first fault ({fault.law}): {fault.text}")
-        return ["The smallest problem found that shows it:", *_problem(self.example.problem),
-                *_wrapped(self.example.text, "  ")]
+        lines += ["1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"]
+        for finding in self.findings:
+            lines += ["", *_finding(finding)]
+        if not self.findings:
+            lines += _wrapped(f"The first ({self.faults[0].law}): {self.faults[0].text}")
+        return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """The report in plain lists and strings, as `--json` prints it."""
-        example = None if self.example is None else {
-            "logits": [[[number(value) for value in row] for row in frames]
-                       for frames in self.example.problem.logits],
-            "targets": [list(target) for target in self.example.problem.targets],
-            "blank": self.example.problem.blank, "padding": self.example.problem.padding,
-            "difference": self.example.text}
         return {
             "ok": self.ok,
-            "laws": [{"law": row.law, "problems": row.problems, "wrong": row.faults, "error": number(row.error)}
-                     for row in self.rows],
+            "laws": [{"law": row.law, "problems": row.problems, "wrong": row.faults,
+                      "error": number(row.error)} for row in self.rows],
             "faults": [{"law": fault.law, "text": fault.text} for fault in self.faults],
-            "probably": [{"mistake": twin.name, "why": twin.why, "right": twin.place} for twin in self.twins],
-            "similar": None if self.similar is None else {
-                "mistake": self.similar[0].name, "explains": self.similar[1], "of": self.similar[2]},
-            "example": example, "gradient": self.gives_gradient, "skipped": list(self.skipped)}
+            "findings": [{
+                "kind": finding.kind, "wrong": finding.wrong,
+                "probably": [{"mistake": twin.name, "why": twin.why, "right": twin.place}
+                             for twin in finding.twins],
+                "example": _as_dict(finding.example), "first_alpha": finding.first_alpha or None,
+            } for finding in self.findings],
+            "gradient": self.gives_gradient, "skipped": list(self.skipped)}
+
+
+def _as_dict(example: Example) -> dict[str, Any]:
+    problem = example.problem
+    return {"logits": [[[number(value) for value in row] for row in frames] for frames in problem.logits],
+            "targets": [list(target) for target in problem.targets], "blank": problem.blank,
+            "padding": problem.padding, "difference": example.text}
 
 
 def number(value: float) -> float | str:
@@ -144,9 +151,18 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
-def _twin(twin: Twin) -> list[str]:
-    return [*textwrap.wrap(f"- {twin.name}: {twin.why}", WIDTH, initial_indent="  ", subsequent_indent="    "),
-            f"    done right in {twin.place}"]
+def _finding(finding: Finding) -> list[str]:
+    many = len(finding.twins) > 1
+    lines = [f"{finding.kind}: {finding.wrong} wrong"]
+    if finding.twins:
+        lines += _wrapped("What is probably wrong" + (
+            ", one of these, which give the same answers:" if many else ":"))
+    else:
+        lines += ["No known mistake gives these answers."]
+    for twin in finding.twins:
+        lines += [*_wrapped(f"{twin.name}: {twin.why}", "  "), f"    done right in {twin.place}"]
+    return [*lines, "The smallest problem found that shows it:", *_problem(finding.example.problem),
+            *_wrapped(finding.example.text, "  "), *_wrapped(finding.first_alpha, "  ")]
 
 
 def _problem(problem: Problem) -> list[str]:

@@ -1,4 +1,4 @@
-"""The smallest problem that still shows a fault: fewer samples, frames, labels and classes, rounder numbers."""
+"""Shrinking: fewer samples, frames, labels and classes, and rounder numbers, while the fault still shows."""
 
 from __future__ import annotations
 

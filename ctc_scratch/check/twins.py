@@ -76,6 +76,9 @@ GRAD = "return loss, np.exp(log_probs) - occupancy(log_probs, labels, blank)"
 ZERO = "return loss, np.zeros_like(logits)"
 NORMED = "return np.exp(log_softmax(log_joint))"
 SUMMED = "np.add.at(posterior.T, extend(labels, blank), gamma(log_probs, labels, blank).T)"
+LEAST = ("1e-5", "1e-6", "1e-7", "1e-8", "1e-10", "1e-12", "1e-15", "1e-16", "1e-20", "1e-30", "1e-38",
+         "2.0 ** -149", "2.0 ** -126", "2.0 ** -52", "2.0 ** -23")
+"""Smallest probabilities that programs have; the powers of two are constants of float32 and float64."""
 
 # Code of the batch.
 FRAMES, LABELS = "frames = logits[:logit_lengths[n], n]", "labels = targets[n, :target_lengths[n]]"
@@ -117,7 +120,8 @@ TWINS = (
     Twin("no blank before the first label", "paths start only in the first label",
          START, ("log_alpha[0, 1:2] = log_probs[0, ext[1:2]]",)),
     Twin("merges equal labels of the target", "two equal labels side by side count as one",
-         LOG_PROBS, (LOG_PROBS + "; labels = [c for u, c in enumerate(labels) if u == 0 or c != labels[u - 1]]",)),
+         LOG_PROBS, (LOG_PROBS + "\n    labels = [c for u, c in enumerate(labels) if u == 0 or c != labels[u - 1]]",
+                     )),
     Twin("drops the last label", "the last label of the target is not used",
          LOG_PROBS, (LOG_PROBS + "; labels = labels[:-1]",)),
     # ---- start and end
@@ -131,7 +135,8 @@ TWINS = (
     Twin("off by one in T", "the last frame is not read",
          END, (_last("[max(len(log_probs) - 2, 0), -2:]", ""),)),
     Twin("first frame not read", "the recursion starts in the second frame",
-         END, (END.replace("forward(log_probs,", "forward(log_probs[1:] if len(log_probs) > 1 else log_probs,"),)),
+         END, (END.replace("forward(log_probs,",
+                           "forward(log_probs[1:] if len(log_probs) > 1 else log_probs,"),)),
     Twin("U = 0 is impossible", "the empty target has loss inf",
          END, (f"{END} if len(labels) else -np.inf",)),
     Twin("blank skipped at U = 0", "the empty target has loss 0, although its blanks have probabilities",
@@ -165,6 +170,11 @@ TWINS = (
          ZERO, ("return loss, np.exp(log_probs)",)),
     Twin("NaN in an infeasible sample", "a sample of loss inf has gradient NaN, not 0",
          ZERO, ("return loss, np.full_like(logits, np.nan)",)),
+    Twin("NaN at logits of -inf", "a class of probability 0 makes the gradient NaN, its own or the whole frame's",
+         GRAD, (f"{GRAD} + 0 * logits",
+                f"{GRAD} + 0 * logits.sum(axis=1, keepdims=True)")),
+    Twin("no frames refused", "T = 0 raises an error; the empty target has loss 0, every other inf",
+         LOG_PROBS, (f"{LOG_PROBS} if len(logits) else logits[0]",)),
     # ---- softmax and numbers
     Twin("no softmax", "the logits are taken for log-probabilities", LOG_PROBS, ("log_probs = logits",)),
     Twin("softmax twice", "the softmax is taken of probabilities",
@@ -173,18 +183,16 @@ TWINS = (
          LOG_PROBS, ("log_probs = log_softmax(logits.T).T if len(logits) else logits",)),
     Twin("softmax overflows", "exp of the logits, without subtracting their maximum",
          SHIFT, ("pass",)),
-    Twin("probabilities clamped", "probabilities are raised to a smallest value, which is far too large for some",
-         LOG_PROBS, tuple(f"log_probs = np.maximum(log_softmax(logits), np.log({least}))"
-                          for least in ("1e-5", "1e-6", "1e-7", "1e-8", "1e-10", "1e-12", "1e-15", "1e-16", "1e-20",
-                                        "1e-30", "2.0 ** -149", "2.0 ** -126", "2.0 ** -52", "2.0 ** -23"))
-         + tuple(f"log_probs = np.log(np.exp(log_softmax(logits)) + {least})"
-                 for least in ("1e-5", "1e-6", "1e-7", "1e-8", "1e-10", "1e-12", "1e-15", "1e-16", "1e-20", "1e-30"))),
+    Twin("probabilities clamped", "probabilities below a small number are raised to it, or it is added to all",
+         LOG_PROBS, tuple(f"log_probs = np.maximum(log_softmax(logits), np.log({least}))" for least in LEAST)
+         + tuple(f"log_probs = np.log(np.exp(log_softmax(logits)) + {least})" for least in LEAST)),
     Twin("probabilities underflow", "ln y is computed as the logarithm of the probability, which may be 0",
          LOG_PROBS, ("log_probs = np.log(np.exp(log_softmax(logits)))",)),
     Twin("-1e5 for -inf", "an impossible state has a large negative number for its log-probability",
-         "-np.inf)", tuple(f"{least})" for least in ("-1e5", "-1e4", "-1e6", "-1e9", "-1e10", "-1e30", "-1e38"))),
+         "-np.inf)", ("-1e5)", "-1e4)", "-1e6)", "-1e9)", "-1e10)", "-1e30)", "-1e38)")),
     Twin("float32 inside", "the recursion is computed in float32",
-         "log_alpha = np.full((T, S), -np.inf)", ("log_alpha = np.full((T, S), -np.inf, np.float32)",), coarse=True),
+         "log_alpha = np.full((T, S), -np.inf)", ("log_alpha = np.full((T, S), -np.inf, np.float32)",),
+         coarse=True),
     # ---- the loss
     Twin("sign of the loss", "the loss is ln p, not -ln p",
          GRAD, (GRAD.replace("loss,", "-loss,"),)),
@@ -198,7 +206,8 @@ TWINS = (
     # ---- batch
     Twin("ignores lengths", "every sample has as many frames as the longest",
          FRAMES, ("frames = logits[:, n]",), "batch"),
-    Twin("ignores target lengths", "padded labels are taken for labels", LABELS, ("labels = targets[n]",), "batch"),
+    Twin("ignores target lengths", "padded labels are taken for labels",
+         LABELS, ("labels = targets[n]",), "batch"),
     Twin("lengths one too short", "the last frame of each sample is not read",
          FRAMES, ("frames = logits[:max(logit_lengths[n] - 1, 0), n]",), "batch"),
     Twin("lengths of the first sample", "every sample has as many frames as the first",
@@ -212,7 +221,7 @@ TWINS = (
          LABELS, ("labels = targets[(n + 1) % N, :target_lengths[(n + 1) % N]]",), "batch"),
     Twin("lost offsets of targets", "padded targets are read one after another, as if without padding",
          LABELS, ("labels = targets.ravel()[sum(target_lengths[:n]):][:target_lengths[n]]",), "batch"),
-    Twin("mean over labels", "losses are divided by their number of labels, although that is not the reduction",
+    Twin("mean over labels", "losses are divided by their number of labels, which is not the reduction",
          WEIGHTS, (WEIGHTS.replace("np.ones(N)", "1 / np.maximum(target_lengths, 1)"),), "batch"),
     Twin("sum for mean", "the losses are added up",
          MEAN, ("pass",), "batch"),
@@ -232,7 +241,8 @@ TWINS = (
          RESULT, ("losses[~fits] = 0\n    " + RESULT,), "batch"),
     Twin("loss inf for an infeasible target", "a target without a path has loss inf, not 0",
          ZEROED, ("pass",), "batch"),
-    Twin("infeasible target not refused", "a target without a path raises no error", RAISED, ("if False:",), "batch"),
+    Twin("infeasible target not refused", "a target without a path raises no error",
+         RAISED, ("if False:",), "batch"),
     Twin("NaN for an infeasible target", "a target without a path has loss NaN",
          RESULT, ("losses[~fits] = np.nan\n    " + RESULT,), "batch"),
     Twin("one infeasible target spoils the batch", "the other samples of its batch have loss inf too",

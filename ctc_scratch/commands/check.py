@@ -27,13 +27,13 @@ ERRORS: dict[type[Exception], int] = {UsageError: 2}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("function", nargs="?", metavar="MODULE:FUNCTION",
-                        help="a function (logits, target) that returns the loss, or the loss and its gradient; "
-                        "or an Adapter")
+                        help="a function (logits, target) that returns the loss, or the loss and its "
+                        "gradient; or an Adapter")
     parser.add_argument("--torch", action="store_true", help="check torch.nn.functional.ctc_loss")
     parser.add_argument("--optax", action="store_true", help="check optax.ctc_loss")
     parser.add_argument("--program", metavar="COMMAND",
-                        help="check a program that reads one case per line and writes one answer per line, both "
-                        "as JSON; ctc_scratch/check/peers/program.py says how")
+                        help="check a program that reads one case per line and writes one answer per line, "
+                        "both as JSON; ctc_scratch/check/peers/program.py says how")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="float64",
                         help="in which arithmetic it computes (default: float64)")
     parser.add_argument("--blank", type=blank, metavar="CLASS",

@@ -51,7 +51,8 @@ class Program:
                 return loss
             return loss, np.array(answer["gradient"], dtype=np.float64).reshape(logits.shape)
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f'expected a line like {{"loss": 1.5, "gradient": [...]}}, got {line!r:.60}') from None
+            raise ValueError('expected a line like {"loss": 1.5, "gradient": [[...], ...]}, '
+                             f"got {line!r:.60}") from None
 
     def close(self) -> None:
         """End the program."""
