@@ -28,7 +28,8 @@ class Answer:
 class Difference:
     """Where an answer differs most from the expected one.
 
-    what : "loss", "gradient" or "error"; place : the index, () for a single number
+    what : "loss", "gradient" or "answer"
+    place : the index [n] of a loss or [t, n, c] of a gradient, without n if there is one sample
     error : the difference as a share of what was compared; inf if it is no number
     """
 
@@ -102,7 +103,11 @@ def _differ(what: str, got: NDArray, expected: NDArray, allowed: NDArray) -> Dif
     if (error <= allowed).all():
         return None
     worst = np.unravel_index(int(np.argmax(error / allowed)), error.shape)
-    return Difference(what, tuple(map(int, worst)), float(got[worst]), float(expected[worst]),
+    place = list(map(int, worst))
+    axis = 0 if what == "loss" else 1   # of the samples, which needs no index if there is one sample
+    if place and error.shape[axis] == 1:
+        del place[axis]
+    return Difference(what, tuple(place), float(got[worst]), float(expected[worst]),
                       float(error[worst] / max(1.0, abs(_finite(expected[worst])))))
 
 

@@ -41,7 +41,7 @@ def solve(logits: NDArray, targets: NDArray, logit_lengths: NDArray, target_leng
     losses, grad = np.zeros(N), np.zeros((T, N, C))
     for n in range(N):
         frames = logits[:logit_lengths[n], n]
-        labels = targets[n, :target_lengths[n]]
+        labels = targets[n, :target_lengths[n]].tolist()
         losses[n], grad[:len(frames), n] = derivative(frames, labels, blank, variable)
     fits = losses < np.inf
     if infeasible == "raise" and not fits.all():

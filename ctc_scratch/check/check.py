@@ -155,7 +155,7 @@ def _findings(asked: _Asked) -> Iterator[Finding]:
 
 
 def _twins(adapter: Adapter, answers: list[_Asking]) -> tuple[Twin, ...]:
-    """The twins that give all of these answers; wrong ones are compared first, since most twins fail there."""
+    """The twins that give all of these answers. Wrong ones are compared first: most twins fail there."""
     ordered = sorted(answers, key=lambda each: each.difference is None)
     return tuple(twin for twin in TWINS if any(
         all(compare(each.answer, adapter.right(each.problem, solve), COARSE if twin.coarse else MATCH) is None
@@ -168,7 +168,7 @@ def _example(asked: _Asked, answers: list[_Asking]) -> Example:
     kind = _kind(start.problem, start.right)
 
     def is_faulty(problem: Problem) -> bool:
-        if asked.adapter.at_home(problem).blank != problem.blank:
+        if not problem.is_valid() or asked.adapter.at_home(problem).blank != problem.blank:
             return False
         asking = asked.compare(problem)
         return asking.difference is not None and _kind(problem, asking.right) == kind

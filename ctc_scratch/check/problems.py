@@ -67,6 +67,10 @@ class Problem:
         return all(log_likelihood(log_softmax(frames), target, self.blank) > -np.inf if len(frames)
                    else not target for frames, target in zip(self.logits, self.targets))
 
+    def is_valid(self) -> bool:
+        """Whether every frame has a class whose logit is above -inf."""
+        return all((frames.max(axis=1) > -np.inf).all() for frames in self.logits)
+
     def with_blank(self, blank: int) -> Problem:
         """The same problem with the classes `blank` and the old blank exchanged."""
         logits, old = self.logits, self.blank

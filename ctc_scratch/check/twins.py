@@ -81,7 +81,7 @@ LEAST = ("1e-5", "1e-6", "1e-7", "1e-8", "1e-10", "1e-12", "1e-15", "1e-16", "1e
 """Smallest probabilities that programs have; the powers of two are constants of float32 and float64."""
 
 # Code of the batch.
-FRAMES, LABELS = "frames = logits[:logit_lengths[n], n]", "labels = targets[n, :target_lengths[n]]"
+FRAMES, LABELS = "logits[:logit_lengths[n], n]", "targets[n, :target_lengths[n]]"
 MEAN = "weights = 1 / (N * np.maximum(target_lengths, 1))"
 WEIGHTS = "weights = np.ones(N)"
 WEIGHED = "grad = grad * weights[:, None]"
@@ -120,8 +120,8 @@ TWINS = (
     Twin("no blank before the first label", "paths start only in the first label",
          START, ("log_alpha[0, 1:2] = log_probs[0, ext[1:2]]",)),
     Twin("merges equal labels of the target", "two equal labels side by side count as one",
-         LOG_PROBS, (LOG_PROBS + "\n    labels = [c for u, c in enumerate(labels) if u == 0 or c != labels[u - 1]]",
-                     )),
+         LOG_PROBS, (LOG_PROBS + "\n    labels = [c for u, c in enumerate(labels)"
+                     " if u == 0 or c != labels[u - 1]]",)),
     Twin("drops the last label", "the last label of the target is not used",
          LOG_PROBS, (LOG_PROBS + "; labels = labels[:-1]",)),
     # ---- start and end
@@ -170,7 +170,7 @@ TWINS = (
          ZERO, ("return loss, np.exp(log_probs)",)),
     Twin("NaN in an infeasible sample", "a sample of loss inf has gradient NaN, not 0",
          ZERO, ("return loss, np.full_like(logits, np.nan)",)),
-    Twin("NaN at logits of -inf", "a class of probability 0 makes the gradient NaN, its own or the whole frame's",
+    Twin("NaN at logits of -inf", "a class of probability 0 makes gradients of its frame NaN",
          GRAD, (f"{GRAD} + 0 * logits",
                 f"{GRAD} + 0 * logits.sum(axis=1, keepdims=True)")),
     Twin("no frames refused", "T = 0 raises an error; the empty target has loss 0, every other inf",
@@ -183,7 +183,7 @@ TWINS = (
          LOG_PROBS, ("log_probs = log_softmax(logits.T).T if len(logits) else logits",)),
     Twin("softmax overflows", "exp of the logits, without subtracting their maximum",
          SHIFT, ("pass",)),
-    Twin("probabilities clamped", "probabilities below a small number are raised to it, or it is added to all",
+    Twin("probabilities clamped", "a small number is the least probability, or is added to each",
          LOG_PROBS, tuple(f"log_probs = np.maximum(log_softmax(logits), np.log({least}))" for least in LEAST)
          + tuple(f"log_probs = np.log(np.exp(log_softmax(logits)) + {least})" for least in LEAST)),
     Twin("probabilities underflow", "ln y is computed as the logarithm of the probability, which may be 0",
@@ -205,22 +205,22 @@ TWINS = (
          LOSS, (f"{LOSS.partition('  #')[0]}; loss /= np.log(2)",)),
     # ---- batch
     Twin("ignores lengths", "every sample has as many frames as the longest",
-         FRAMES, ("frames = logits[:, n]",), "batch"),
+         FRAMES, ("logits[:, n]",), "batch"),
     Twin("ignores target lengths", "padded labels are taken for labels",
-         LABELS, ("labels = targets[n]",), "batch"),
+         LABELS, ("targets[n]",), "batch"),
     Twin("lengths one too short", "the last frame of each sample is not read",
-         FRAMES, ("frames = logits[:max(logit_lengths[n] - 1, 0), n]",), "batch"),
+         FRAMES, ("logits[:max(logit_lengths[n] - 1, 0), n]",), "batch"),
     Twin("lengths of the first sample", "every sample has as many frames as the first",
-         FRAMES, ("frames = logits[:logit_lengths[0], n]",), "batch"),
+         FRAMES, ("logits[:logit_lengths[0], n]",), "batch"),
     Twin("reads padding", "the gradient of padded frames is their softmax, not 0",
          WEIGHTS, (WEIGHTS + "\n    for n in range(N):\n        grad[logit_lengths[n]:, n] = "
                    "np.exp(log_softmax(logits[:, n]))[logit_lengths[n]:]",), "batch"),
     Twin("transposed batch", "the logits (T, N, C) are read as if they were (N, T, C)",
-         FRAMES, ("frames = logits.reshape(N, T, C)[n, :logit_lengths[n]]",), "batch"),
+         FRAMES, ("logits.reshape(N, T, C)[n, :logit_lengths[n]]",), "batch"),
     Twin("targets of the next sample", "sample n is given the target of sample n + 1",
-         LABELS, ("labels = targets[(n + 1) % N, :target_lengths[(n + 1) % N]]",), "batch"),
+         LABELS, ("targets[(n + 1) % N, :target_lengths[(n + 1) % N]]",), "batch"),
     Twin("lost offsets of targets", "padded targets are read one after another, as if without padding",
-         LABELS, ("labels = targets.ravel()[sum(target_lengths[:n]):][:target_lengths[n]]",), "batch"),
+         LABELS, ("targets.ravel()[sum(target_lengths[:n]):][:target_lengths[n]]",), "batch"),
     Twin("mean over labels", "losses are divided by their number of labels, which is not the reduction",
          WEIGHTS, (WEIGHTS.replace("np.ones(N)", "1 / np.maximum(target_lengths, 1)"),), "batch"),
     Twin("sum for mean", "the losses are added up",

@@ -1,0 +1,246 @@
+"""`check_ctc`: right implementations have no fault, wrong ones do, and the report shows a small problem."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ctc_scratch
+from ctc_scratch import Adapter, Report, check_ctc, ctc_loss
+from ctc_scratch.check.laws import NAMES
+from ctc_scratch.check.twins import TWINS
+from ctc_scratch.ctc import enumeration, reference
+from ctc_scratch.ctc.labels import collapse, extend
+from ctc_scratch.ctc.paths.align import align
+from tests.check.twin_functions import single
+
+
+def assert_right(report):
+    assert report.ok and report.faults == () and report.findings == (), report
+    assert "No fault was found." in str(report)
+
+
+# ---- right implementations
+
+
+def test_the_reference_is_right():
+    assert_right(check_ctc(reference.loss_and_grad))
+    assert_right(check_ctc(lambda logits, target: reference.loss_and_grad(logits, target, 3), blank=3))
+    assert_right(check_ctc(lambda logits, target: reference.loss_and_grad(logits, target, logits.shape[1] - 1),
+                           blank="last"))
+
+
+def test_enumeration_is_right():
+    assert_right(check_ctc(enumeration.loss_and_grad, skip=("random", "long")))
+
+
+def test_the_recursion_on_log_probs_is_right():
+    def loss(log_probs, target, blank):
+        loss = -reference.log_likelihood(log_probs, target, blank)
+        if loss == np.inf:
+            return loss, np.zeros_like(log_probs)
+        return loss, -reference.occupancy(log_probs, target, blank)
+
+    assert_right(check_ctc(loss, input="log_probs"))
+    assert not check_ctc(loss, input="log_probs", gradient="logits").ok
+
+
+@pytest.mark.parametrize("layout", ["TNC", "NTC"])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean", "batchmean"])
+@pytest.mark.parametrize("infeasible", ["inf", "zero", "raise"])
+def test_ours_is_right(layout, reduction, infeasible):
+    def loss(logits, targets, logit_lengths, target_lengths, blank):
+        result = ctc_loss(logits, targets, logit_lengths, target_lengths, blank=blank, reduction=reduction,
+                          infeasible=infeasible, layout=layout)
+        return result.loss, result.grad
+
+    assert_right(check_ctc(loss, layout=layout, reduction=reduction, infeasible=infeasible))
+
+
+def test_loss_and_gradient_may_be_two_functions():
+    adapter = Adapter(lambda *problem: reference.loss_and_grad(*problem)[0],
+                      lambda *problem: reference.loss_and_grad(*problem)[1])
+    report = check_ctc(adapter)
+    assert_right(report)
+    assert report.gives_gradient
+    wrong = check_ctc(Adapter(adapter.loss, lambda *problem: -adapter.grad(*problem)))
+    assert [twin.name for twin in wrong.twins] == ["sign of the gradient"]
+
+
+def test_a_loss_alone_can_be_checked():
+    report = check_ctc(lambda logits, target: reference.loss_and_grad(logits, target)[0])
+    assert_right(report)
+    assert not report.gives_gradient and "only losses were checked" in str(report)
+
+
+def test_torch_is_right_where_it_promises():
+    pytest.importorskip("torch")
+    from ctc_scratch.check.peers.libraries import torch_adapter
+
+    promised = torch_adapter(skip=("no frames", "infeasible targets", "an infeasible sample", "logits of -inf"))
+    assert_right(check_ctc(promised))
+    assert_right(check_ctc(promised, precision="float32"))
+    assert not check_ctc(promised, skip=()).ok
+
+
+# ---- precision
+
+
+def test_float32_is_a_fault_unless_it_is_promised():
+    def loss(logits, target):
+        loss, grad = reference.loss_and_grad(logits, target)
+        return np.float32(loss), grad.astype(np.float32)
+
+    assert [twin.name for twin in check_ctc(loss).twins] == ["float32 inside"]
+    assert_right(check_ctc(loss, precision="float32"))
+
+
+def test_a_large_error_is_a_fault_in_float32_too():
+    twin = next(twin for twin in TWINS if twin.name == "skips equal labels")
+    assert check_ctc(single(twin.solvers()[0]), precision="float32").twins == (twin,)
+
+
+# ---- faults that no twin has
+
+
+@pytest.mark.parametrize("law, wrong", [
+    ("same call, same answer", lambda loss, logits, counter: loss + 1e-6 * len(counter)),
+    ("constant per frame", lambda loss, logits, counter: loss + 1e-6 * logits.sum()),
+    ("renamed classes", lambda loss, logits, counter: loss + 1e-6 * logits[:1, -1].sum()),
+    ("reversed in time", lambda loss, logits, counter: loss + 1e-6 * logits[:1].sum()),
+    ("probabilities sum to 1", lambda loss, logits, counter: loss + 1e-6),
+    ("finite differences", lambda loss, logits, counter: 1.001 * loss),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_each_law_sees_its_fault(law, wrong):
+    counter = []
+
+    def fn(logits, target):
+        counter.append(0)
+        loss, grad = reference.loss_and_grad(logits, target)
+        return wrong(loss, logits, counter), grad
+
+    report = check_ctc(fn)
+    # A row counts the answers that differ from the reference as well; its own text is not theirs.
+    assert any(fault.law == law and "expected" not in fault.text for fault in report.faults)
+    assert not report.twins and "No known mistake" in str(report)
+
+
+def test_two_mistakes_are_two_findings():
+    never_skips = next(twin for twin in TWINS if twin.name == "never skips")
+    wrong = single(never_skips.solvers()[0])
+
+    def fn(logits, target):
+        if not len(logits):
+            raise ValueError("there are no frames")
+        return wrong(logits, target)
+
+    report = check_ctc(fn)
+    found = {finding.kind: [twin.name for twin in finding.twins] for finding in report.findings}
+    assert found["no frames"] == ["no frames refused"]
+    assert found["problems with a path"] == ["never skips"]
+    assert "ValueError: there are no frames" in str(report)
+
+
+def test_a_function_that_always_fails_has_a_report():
+    def fn(logits, target):
+        raise ZeroDivisionError("nothing works")
+
+    report = check_ctc(fn)
+    assert not report.ok and "nothing works" in str(report)
+    assert max(map(len, str(report).splitlines())) <= 80
+
+
+def test_the_example_is_small_and_faulty():
+    twin = next(twin for twin in TWINS if twin.name == "skips equal labels")
+    fn = single(twin.solvers()[0])
+    example, = (finding.example for finding in check_ctc(fn).findings)
+    (logits,), (target,) = example.problem.logits, example.problem.targets
+    assert logits.shape == (2, 2) and len(target) == 2 and set(logits.ravel()) <= {0.0, 1.0, -1.0}
+    loss = fn(logits, np.array(target), example.problem.blank)[0]
+    assert loss == example.answer.loss and example.right.loss == np.inf
+
+
+def test_the_report_as_json():
+    twin = next(twin for twin in TWINS if twin.name == "never skips")
+    report = check_ctc(single(twin.solvers()[0]))
+    found = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert found["ok"] is False and found["findings"][0]["probably"][0]["mistake"] == "never skips"
+    assert len(found["faults"]) == len(report.faults) == sum(row["wrong"] for row in found["laws"])
+
+
+# ---- alpha, alignment, decoding
+
+
+def test_the_first_wrong_alpha_is_named():
+    def alpha(logits, target):
+        log_alpha = reference.forward(reference.log_softmax(logits), target)
+        log_alpha[1:, 1:] += 0.5
+        return log_alpha
+
+    report = check_ctc(Adapter(lambda *problem: 1.5 * reference.loss_and_grad(*problem)[0], alpha=alpha))
+    assert [row.faults > 0 for row in report.rows if row.law == "alpha"] == [True]
+    example = report.findings[0].example.problem
+    if len(example.logits[0]) > 1 and example.targets[0]:
+        assert "log alpha is wrong first at frame 1, state 1" in str(report)
+    right = Adapter(lambda *problem: reference.loss_and_grad(*problem)[0],
+                    alpha=lambda logits, target: reference.forward(reference.log_softmax(logits), target))
+    assert_right(check_ctc(right))
+
+
+def greedy(logits):
+    return collapse(logits.argmax(axis=1))
+
+
+def test_alignments_and_labels_are_checked():
+    def best(logits, target):
+        return align(logits, target).path
+
+    assert_right(check_ctc(Adapter(reference.loss_and_grad, align=best, decode=greedy)))
+
+    def first_found(logits, target):
+        return enumeration.alignments(target, len(logits))[0]
+
+    report = check_ctc(Adapter(reference.loss_and_grad, align=first_found, decode=lambda logits: []))
+    assert {fault.law for fault in report.faults} == {"align", "decode"}
+    report = check_ctc(Adapter(reference.loss_and_grad, align=lambda logits, target: extend(target)))
+    assert "does not spell" in report.faults[0].text
+
+
+# ---- arguments
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"precision": "float16"}, "precision must be one of float64, float32, got 'float16'"),
+    ({"layout": "CNT"}, "layout must be one of TC, TNC, NTC, got 'CNT'"),
+    ({"gradient": "nothing"}, "gradient must be one of logits, log_probs, probs, got 'nothing'"),
+    ({"blank": -1}, 'blank must be a class, "last" or None, got -1'),
+    ({"skip": ("gravity",)}, "skip: there is no law 'gravity'"),
+    ({"skip": "random"}, "skip must be a tuple of names, got 'random'"),
+])
+def test_a_wrong_option_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        check_ctc(reference.loss_and_grad, **options)
+
+
+def test_only_callables_are_checked():
+    with pytest.raises(TypeError, match="loss must be callable, got 5"):
+        check_ctc(5)
+
+
+def test_every_law_can_be_skipped():
+    report = check_ctc(reference.loss_and_grad, skip=NAMES)
+    assert report.ok and report.rows == ()
+
+
+def test_a_bare_import_does_not_load_the_check():
+    code = """
+import sys, ctc_scratch
+assert not any(name.startswith("ctc_scratch.check") for name in sys.modules)
+assert ctc_scratch.check_ctc.__module__ == "ctc_scratch.check.check"
+assert {"Adapter", "Report", "check_ctc"} <= set(dir(ctc_scratch))"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert ctc_scratch.Report is Report
+    with pytest.raises(AttributeError, match="has no attribute 'check_everything'"):
+        ctc_scratch.check_everything
