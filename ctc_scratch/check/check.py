@@ -140,7 +140,7 @@ def _checks(adapter: Adapter) -> Iterator[tuple[str, Check]]:
 def _findings(asked: _Asked) -> Iterator[Finding]:
     """What is wrong with all answers, if it is one known mistake; else with each kind of problem."""
     wrong = [each for each in asked.answers if each.difference]
-    twins = _twins(asked.adapter, asked.answers)
+    twins = _twins(asked, asked.answers)
     if twins or not wrong:
         kinds = {"all problems": asked.answers} if wrong else {}
     else:
@@ -150,16 +150,27 @@ def _findings(asked: _Asked) -> Iterator[Finding]:
         count = sum(each.difference is not None for each in answers)
         if count:
             example = _example(asked, answers)
-            yield Finding(kind, count, twins or _twins(asked.adapter, answers), example,
+            yield Finding(kind, count, twins or _twins(asked, answers), example,
                           _first_alpha(asked.adapter, example.problem))
 
 
-def _twins(adapter: Adapter, answers: list[_Asking]) -> tuple[Twin, ...]:
-    """The twins that give all of these answers. Wrong ones are compared first: most twins fail there."""
+def _twins(asked: _Asked, answers: list[_Asking]) -> tuple[Twin, ...]:
+    """The twins that give all of these answers, of which some must be wrong."""
+    # Wrong answers are compared first, since most twins fail there.
     ordered = sorted(answers, key=lambda each: each.difference is None)
-    return tuple(twin for twin in TWINS if any(
-        all(compare(each.answer, adapter.right(each.problem, solve), COARSE if twin.coarse else MATCH) is None
-            for each in ordered) for solve in twin.solvers()))
+    return tuple(twin for twin in TWINS if any(_gives(asked, solve, ordered, COARSE if twin.coarse else MATCH)
+                                               for solve in twin.solvers()))
+
+
+def _gives(asked: _Asked, solve: Callable[..., Any], answers: list[_Asking], closely: Precision) -> bool:
+    """Whether a twin gives all of these answers, and not only where they are right."""
+    is_wrong = False
+    for each in answers:
+        twins = asked.adapter.right(each.problem, solve)
+        if compare(each.answer, twins, closely) is not None:
+            return False
+        is_wrong = is_wrong or bool(each.difference and compare(twins, each.right, asked.precision))
+    return is_wrong
 
 
 def _example(asked: _Asked, answers: list[_Asking]) -> Example:

@@ -254,7 +254,7 @@ def decode(ask, adapter, rng, precision):
 
 def _some(adapter: Adapter, rng: np.random.Generator) -> list[Problem]:
     return [adapter.at_home(problems.one(problems.random_logits(rng, T, 3, 2), *labels))
-            for T, labels in [(1, ()), (1, (1,)), (2, (1, 2)), (3, (1, 1)), (6, (2, 1)), (7, (1, 1, 2))]]
+            for T, labels in [(1, ()), (1, (1,)), (2, (1, 2)), (3, (1, 1)), (4, (2, 1)), (5, (1, 1, 2))]]
 
 
 EXTRAS = {"alpha": alpha, "align": align, "decode": decode}

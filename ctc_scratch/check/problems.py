@@ -72,11 +72,16 @@ class Problem:
         return all((frames.max(axis=1) > -np.inf).all() for frames in self.logits)
 
     def with_blank(self, blank: int) -> Problem:
-        """The same problem with the classes `blank` and the old blank exchanged."""
+        """The same problem with the classes `blank` and the old blank exchanged.
+
+        Classes that this needs are added; they are nearly impossible.
+        """
         logits, old = self.logits, self.blank
         missing = blank + 1 - self.classes
         if missing > 0:
-            logits = tuple(np.hstack([frames, np.zeros((len(frames), missing))]) for frames in logits)
+            lowest = [np.min(frames, axis=1, where=frames > -np.inf, initial=0) for frames in logits]
+            logits = tuple(np.hstack([frames, np.repeat(low[:, None] - 40, missing, axis=1)])
+                           for frames, low in zip(logits, lowest))
         order = np.arange(logits[0].shape[1])
         order[[old, blank]] = blank, old
         return replace(self, logits=tuple(frames[:, order] for frames in logits), blank=blank,

@@ -190,7 +190,7 @@ TWINS = (
          LOG_PROBS, ("log_probs = np.log(np.exp(log_softmax(logits)))",)),
     Twin("-1e5 for -inf", "an impossible state has a large negative number for its log-probability",
          "-np.inf)", ("-1e5)", "-1e4)", "-1e6)", "-1e9)", "-1e10)", "-1e30)", "-1e38)")),
-    Twin("float32 inside", "the recursion is computed in float32",
+    Twin("float32 inside", "the errors are those of arithmetic in float32",
          "log_alpha = np.full((T, S), -np.inf)", ("log_alpha = np.full((T, S), -np.inf, np.float32)",),
          coarse=True),
     # ---- the loss
@@ -200,7 +200,8 @@ TWINS = (
          LOSS, (f"{LOSS.partition('  #')[0]}; loss /= max(len(labels), 1)",)),
     Twin("loss per frame", "the loss is divided by the number of frames",
          LOSS, (f"{LOSS.partition('  #')[0]}; loss /= max(len(logits), 1)",)),
-    Twin("p for -ln p", "the loss is the probability itself", GRAD, (GRAD.replace("loss,", "np.exp(-loss),"),)),
+    Twin("p for -ln p", "the loss is the probability itself",
+         GRAD, (GRAD.replace("loss,", "np.exp(-loss),"),)),
     Twin("bits for nats", "the loss is a logarithm to base 2",
          LOSS, (f"{LOSS.partition('  #')[0]}; loss /= np.log(2)",)),
     # ---- batch

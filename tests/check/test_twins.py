@@ -98,7 +98,8 @@ def assert_named(twin, solve, way, gradient):
 
 
 @pytest.mark.parametrize("name", ["skips equal labels", "ends only in the last state",
-                                  "occupancy overwritten at repeats", "float32 inside", "mean over all labels"])
+                                  "occupancy overwritten at repeats", "float32 inside",
+                                  "mean over all labels"])
 def test_some_twins_are_named(name):
     twin = next(twin for twin in TWINS if twin.name == name)
     assert_named(twin, twin.solvers()[0], "mean" if twin.source == "batch" else "single", True)
@@ -123,7 +124,8 @@ def test_every_variant_is_named(twin):
 def test_every_twin_can_be_seen_in_some_way():
     """No twin is there that no way of calling can show."""
     for twin in TWINS:
-        assert any(not same_answers(adapter_of(twin.solvers()[0], way, True), adapter_of(batch.solve, way, True))
+        solve = twin.solvers()[0]
+        assert any(not same_answers(adapter_of(solve, way, True), adapter_of(batch.solve, way, True))
                    for way in WAYS), twin.name
 
 
