@@ -9,7 +9,8 @@ import numpy as np
 
 from .problems import Problem
 
-MOST_CALLS = 2000
+MOST_CALLS = 600
+"""Shrinking stops after this many calls, so that a slow implementation has a report within a minute."""
 
 
 def shrink(problem: Problem, is_faulty: Callable[[Problem], bool]) -> Problem:

@@ -23,7 +23,7 @@ VERBS = {
     "train": "learn to read rows of MNIST digits",
     "evaluate": "test a trained model on rows of MNIST test digits",
     "read": "read the digits in image files",
-    "check": "find out whether a CTC loss is right, and what is wrong with it",
+    "check": "say whether a CTC loss is right, and if not, why",
     "gradcheck": "compare every gradient with finite differences",
     "lattice": "show all alignments of a target: as text, numbers and figures",
     "diagnose": "find what is wrong with a target, a batch or a data set",

@@ -28,8 +28,8 @@ def assert_right(report):
 def test_the_reference_is_right():
     assert_right(check_ctc(reference.loss_and_grad))
     assert_right(check_ctc(lambda logits, target: reference.loss_and_grad(logits, target, 3), blank=3))
-    assert_right(check_ctc(lambda logits, target: reference.loss_and_grad(logits, target, logits.shape[1] - 1),
-                           blank="last"))
+    assert_right(check_ctc(
+        lambda logits, target: reference.loss_and_grad(logits, target, logits.shape[1] - 1), blank="last"))
 
 
 def test_enumeration_is_right():
@@ -79,7 +79,8 @@ def test_torch_is_right_where_it_promises():
     pytest.importorskip("torch")
     from ctc_scratch.check.peers.libraries import torch_adapter
 
-    promised = torch_adapter(skip=("no frames", "infeasible targets", "an infeasible sample", "logits of -inf"))
+    promised = torch_adapter(
+        skip=("no frames", "infeasible targets", "an infeasible sample", "logits of -inf"))
     assert_right(check_ctc(promised))
     assert_right(check_ctc(promised, precision="float32"))
     assert not check_ctc(promised, skip=()).ok

@@ -51,7 +51,7 @@ def differs(first, second):
 
 
 def mutant(*changes):
-    """`loss_and_grad` of the reference with these changes, which must not overlap; None if it has no meaning."""
+    """`loss_and_grad` of the reference with these changes, which do not overlap; None if it is no Python."""
     text = SOURCE
     for change in sorted(changes, reverse=True):
         text = change.apply(text)
@@ -75,7 +75,7 @@ def mutants(seed):
 
 
 def assert_reported(count, problems_drawn):
-    """The first `count` mutants that change an answer are all faulty, and the example is small if it can be."""
+    """The first `count` mutants that change an answer are faulty, and the example is small if it can be."""
     drawn = list(random_problems(problems_drawn, 1))
     right = [reference.loss_and_grad(*problem) for problem in drawn]
     short = [n for n, (logits, _, _) in enumerate(drawn) if len(logits) <= MOST_FRAMES]

@@ -62,6 +62,7 @@ DIGITS = {"tqdm", "threadpoolctl", "ctc_scratch.digits", "ctc_scratch.nn", "ctc_
     (["--help"], FIGURES | DIGITS),
     (["lattice", "--help"], FIGURES | DIGITS),
     (["diagnose", "--target", "1,1,2", "--frames", "3"], FIGURES | DIGITS),
+    (["check", "--help"], FIGURES | DIGITS | {"torch", "jax"}),
     (["train", "--help"], FIGURES),
     (["evaluate", "--help"], FIGURES),
     (["gradcheck", "--help"], FIGURES),

@@ -91,7 +91,7 @@ def page() -> str:
     for room in ROOMS:
         lines += room_table(room)
     lines += ["## All public names", ""]
-    for name in ("ctc_scratch", "ctc_scratch.nn"):
+    for name in ("ctc_scratch", "ctc_scratch.check", "ctc_scratch.nn"):
         lines += name_table(name)
     return "\n".join(lines)
 
