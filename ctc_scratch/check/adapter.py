@@ -126,6 +126,8 @@ class Adapter:
             loss, grad = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
             if self.grad is not None:
                 grad = self.grad(*self._tensors(arrays), **options)
+            if loss is None:
+                raise ValueError("the loss is None")
             return self._answer(as_numpy(loss), None if grad is None else as_numpy(grad), problem)
         except Exception as error:      # the function may raise anything
             return Answer(error=_in_one_line(error))
