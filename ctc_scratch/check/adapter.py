@@ -106,9 +106,12 @@ class Adapter:
 
     def right(self, problem: Problem, solve: Callable[..., Any] = batch.solve) -> Answer:
         """The answer that the function promises, or that of a wrong twin if its `solve` is given."""
+        logits, *others = problem.arrays()
         try:
             with np.errstate(all="ignore"):
-                loss, grad = solve(*problem.arrays(), blank=problem.blank, variable=self.variable,
+                # A twin is given the log-probabilities that the function is given.
+                logits = logits if self.input == "logits" else log_softmax(logits)
+                loss, grad = solve(logits, *others, blank=problem.blank, variable=self.variable,
                                    reduction=self.reduction, infeasible=self.infeasible)
         except (ValueError, IndexError, FloatingPointError) as error:
             return Answer(error=_in_one_line(error))
