@@ -91,7 +91,8 @@ def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", s
     rows, faults = [], []
     for name, check in _checks(adapter):
         before = len(asked.answers)
-        found = list(check(asked, np.random.default_rng([seed, NAMES.index(name)])))
+        with np.errstate(all="ignore"):     # wrong answers may be inf and NaN
+            found = list(check(asked, np.random.default_rng([seed, NAMES.index(name)])))
         here = asked.answers[before:]
         found += [Fault(name, each.problem, str(each.difference)) for each in here if each.difference]
         faults += found
@@ -102,7 +103,8 @@ def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", s
     report = Report(tuple(rows), tuple(faults), gives_gradient=gives_gradient, skipped=adapter.skip)
     if not faults:
         return report
-    return replace(report, findings=tuple(_findings(asked)))
+    with np.errstate(all="ignore"):
+        return replace(report, findings=tuple(_findings(asked)))
 
 
 Check = Callable[[_Asked, np.random.Generator], Iterator[Fault]]
