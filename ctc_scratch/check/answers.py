@@ -23,6 +23,10 @@ class Answer:
     grad: NDArray[np.float64] | None = None
     error: str | None = None
 
+    @property
+    def has_nan(self) -> bool:
+        return any(array is not None and bool(np.isnan(array).any()) for array in (self.loss, self.grad))
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -88,6 +92,22 @@ def distance(answer: Answer, right: Answer) -> float:
             errors = np.abs(_finite(a) - _finite(b)) / np.maximum(1, np.abs(_finite(b)))
             worst = max(worst, errors[np.isfinite(a) & np.isfinite(b)].max(initial=0))
     return float(worst)
+
+
+def is_float32(pairs: list[tuple[Answer, Answer]]) -> bool:
+    """Whether the errors of all answers are those of float32: small enough, and to both sides.
+
+    If the losses have no errors at all, then every gradient must be one that float32 holds.
+    """
+    if any(compare(answer, right, PRECISIONS["float32"]) for answer, right in pairs):
+        return False
+    errors = np.concatenate([_finite(answer.loss - right.loss).ravel() for answer, right in pairs
+                             if answer.loss is not None and right.loss is not None])
+    signs = np.sign(errors[np.abs(errors) > 1e-12])
+    if len(signs):
+        return min((signs > 0).mean(), (signs < 0).mean()) >= 0.1
+    return all(answer.grad is not None and (answer.grad == answer.grad.astype(np.float32)).all()
+               for answer, _ in pairs)
 
 
 def _finite(array: NDArray) -> NDArray[np.float64]:

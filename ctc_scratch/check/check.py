@@ -13,20 +13,15 @@ import numpy as np
 
 from ..ctc.reference import forward, log_softmax
 from .adapter import Adapter, as_adapter
-from .answers import PRECISIONS, Answer, Difference, Precision, compare, distance
+from .answers import PRECISIONS, Answer, Difference, Precision, compare, distance, is_float32
 from .laws import EXTRAS, FAMILIES, LAWS, NAMES
-from .problems import Problem
+from .problems import KINDS, Problem
 from .report import Example, Fault, Finding, Report, Row
 from .shrink import shrink
-from .twins import TWINS, Twin
+from .twins import TWINS, Twin, twin_named
 
-MATCH = Precision(1e-7, 2.0 ** -52, np.float64)
+MATCH = {"float64": Precision(1e-7, 2.0 ** -52, np.float64), "float32": PRECISIONS["float32"]}
 """How closely an answer must be that of a twin: two programs with the same mistake round differently."""
-
-COARSE = Precision(1e-4, 2.0 ** -20, np.float64)
-"""The same for twins whose mistake is their rounding."""
-
-KINDS = ("problems with a path", "problems with logits of -inf", "targets without a path", "no frames")
 
 
 class _Asking(NamedTuple):
@@ -146,8 +141,7 @@ def _findings(asked: _Asked) -> Iterator[Finding]:
     if twins or not wrong:
         kinds = {"all problems": asked.answers} if wrong else {}
     else:
-        kinds = {kind: [each for each in asked.answers if _kind(each.problem, each.right) == kind]
-                 for kind in KINDS}
+        kinds = {kind: [each for each in asked.answers if each.problem.kind == kind] for kind in KINDS}
     for kind, answers in kinds.items():
         count = sum(each.difference is not None for each in answers)
         if count:
@@ -160,8 +154,16 @@ def _twins(asked: _Asked, answers: list[_Asking]) -> tuple[Twin, ...]:
     """The twins that give all of these answers, of which some must be wrong."""
     # Wrong answers are compared first, since most twins fail there.
     ordered = sorted(answers, key=lambda each: each.difference is None)
-    return tuple(twin for twin in TWINS if any(_gives(asked, solve, ordered, COARSE if twin.coarse else MATCH)
-                                               for solve in twin.solvers()))
+    closely = MATCH["float64" if asked.precision is PRECISIONS["float64"] else "float32"]
+    twins = tuple(twin for twin in TWINS if not twin.rounding and any(
+        _gives(asked, solve, ordered, closely) for solve in twin.solvers()))
+    # Some mistakes show by what the wrong answers are like, although no twin gives just these numbers.
+    if not twins and is_float32([(each.answer, each.right) for each in ordered]):
+        return (twin_named("float32 inside"),)
+    if not twins and all("-inf" in each.problem.kind and each.answer.has_nan
+                         for each in ordered if each.difference):
+        return (twin_named("NaN at logits of -inf"),)
+    return twins
 
 
 def _gives(asked: _Asked, solve: Callable[..., Any], answers: list[_Asking], closely: Precision) -> bool:
@@ -178,26 +180,19 @@ def _gives(asked: _Asked, solve: Callable[..., Any], answers: list[_Asking], clo
 def _example(asked: _Asked, answers: list[_Asking]) -> Example:
     """The smallest of the problems with a wrong answer, made smaller as long as its answer stays wrong."""
     start = min((each for each in answers if each.difference), key=lambda each: each.problem.size)
-    kind = _kind(start.problem, start.right)
+    kind, raises = start.problem.kind, start.answer.error is not None
 
     def is_faulty(problem: Problem) -> bool:
-        if not problem.is_valid() or asked.adapter.at_home(problem).blank != problem.blank:
+        # Of the same kind, so that nothing is asked that the implementation does not promise.
+        if (not problem.is_valid() or problem.kind != kind
+                or asked.adapter.at_home(problem).blank != problem.blank):
             return False
         asking = asked.compare(problem)
-        return asking.difference is not None and _kind(problem, asking.right) == kind
+        return asking.difference is not None and (asking.answer.error is not None) == raises
 
     problem = shrink(start.problem, is_faulty)
     asking = asked.compare(problem)
     return Example(problem, str(asking.difference), asking.answer, asking.right)
-
-
-def _kind(problem: Problem, right: Answer) -> str:
-    """The kind of a problem. It must not change when the problem is made smaller."""
-    if min(map(len, problem.logits)) == 0:
-        return KINDS[3]
-    if not problem.has_paths():
-        return KINDS[2]
-    return KINDS[1] if any(np.isinf(logits).any() for logits in problem.logits) else KINDS[0]
 
 
 def _first_alpha(adapter: Adapter, problem: Problem) -> str:

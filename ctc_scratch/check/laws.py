@@ -17,7 +17,8 @@ from ..ctc.labels import collapse
 from ..ctc.reference import forward, log_softmax
 from . import problems
 from .adapter import Adapter
-from .answers import Answer, Precision
+from .answers import Answer, Precision, compare
+from .cases import load_cases
 from .problems import Problem
 
 Ask = Callable[[Problem], Answer]
@@ -180,6 +181,38 @@ def batch_is_singles(ask, adapter, rng, precision):
         yield from _same(answer, Answer(np.asarray(expected[adapter.reduction])), problem, precision, "alone")
 
 
+def vectors(ask, adapter, rng, precision):
+    """Loss and gradient of the published test vectors with at most 24 frames and 64 classes.
+
+    Where an answer differs from the reference as well, the comparison with that reports it.
+    """
+    for case in load_cases("toy", "core", "hard"):
+        problem = Problem((case.used_logits,), (tuple(case.used_target),), case.blank)
+        if problem.frames > 24 or problem.classes > 64 or problem.kind in _not_promised(adapter):
+            continue
+        home = adapter.at_home(problem)
+        answer = ask(home)
+        if case.result != "valid":
+            continue
+        grad, expected = grad_of(answer, home, adapter), case.expected("gradient")
+        if grad is not None:
+            order = np.arange(home.classes)     # of the published classes, of which two have changed places
+            order[[case.blank, home.blank]] = home.blank, case.blank
+            grad = case.observed("gradient", grad[:, order[:problem.classes]])[:, None, None]
+        difference = compare(Answer(np.array(loss_of(answer, home, adapter)), grad),
+                             Answer(np.array(case.answers["loss"]), expected[:, None, None]), precision)
+        if difference and compare(answer, adapter.right(home), precision) is None:
+            yield home, f"the {difference.what} is not that of the published case {case.id}"
+
+
+def _not_promised(adapter: Adapter) -> set[str]:
+    """The kinds of problems that none of the families asks which the implementation promises."""
+    names = {"infeasible targets", "no frames", "logits of -inf"} & set(adapter.skip)
+    if names & {"infeasible targets", "logits of -inf"}:
+        names.add("logits of -inf, no path")
+    return names
+
+
 def _same(first, second, problem, precision, what, flip=False):
     """A fault if the answers differ; the frames of the second gradient may be in reverse order."""
     if first.error or second.error:
@@ -210,6 +243,7 @@ LAWS = (
     Law("reversed in time", reversed_time),
     Law("renamed classes", renamed_classes),
     Law("same call, same answer", repeatable),
+    Law("published test vectors", vectors),
     Law("padding is not read", padding_unread, True),
     Law("batch equals singles", batch_is_singles, True),
 )

@@ -19,6 +19,10 @@ PADDING = 7.0
 """The logits of padded frames, which nobody may read, alternate between this and its negative."""
 
 
+KINDS = ("problems with a path", "logits of -inf", "logits of -inf, no path", "infeasible targets",
+         "no frames")
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """N samples side by side.
@@ -43,6 +47,17 @@ class Problem:
     @property
     def classes(self) -> int:
         return self.logits[0].shape[1]
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS. Shrinking keeps it; an implementation that does not promise one is never asked it."""
+        if min(map(len, self.logits)) == 0:
+            return "no frames"
+        if any(min_frames(target) > len(frames) for frames, target in zip(self.logits, self.targets)):
+            return "infeasible targets"
+        if any(np.isinf(frames).any() for frames in self.logits):
+            return "logits of -inf" if self.has_paths() else "logits of -inf, no path"
+        return "problems with a path"
 
     @property
     def size(self) -> tuple[int, ...]:

@@ -51,7 +51,7 @@ class Example:
 class Finding:
     """What is probably wrong with the answers to one kind of problem, or to all problems.
 
-    kind : which problems, such as "targets without a path"
+    kind : which problems, one of `problems.KINDS`, or "all problems"
     wrong : how many of them have a wrong answer
     twins : known mistakes that give all of these answers; they cannot be told apart
     example : a small problem that shows it
@@ -169,8 +169,8 @@ def _problem(problem: Problem) -> list[str]:
     lines = []
     for n, (logits, target) in enumerate(zip(problem.logits, problem.targets)):
         name = f"sample {n}, " if len(problem.logits) > 1 else ""
-        lines += _wrapped(f"{name}target {list(target)}, blank {problem.blank}, "
-                          f"T={len(logits)}, C={problem.classes}, logits:", "  ")
+        lines += _wrapped(f"{name}target {list(target)}, blank {problem.blank}, T={len(logits)}, "
+                          f"C={problem.classes}" + (", logits:" if len(logits) else ""), "  ")
         for row in logits:
             lines += _wrapped("[" + ", ".join(f"{value:g}" for value in row) + "]", "    ")
     if problem.padding:

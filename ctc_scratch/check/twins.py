@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from types import ModuleType
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Union
 
 from ..ctc import reference
 from . import batch
@@ -18,18 +18,22 @@ SOURCES = {"reference": inspect.getsource(reference), "batch": inspect.getsource
 FILES = {"reference": "ctc_scratch/ctc/reference.py", "batch": "ctc_scratch/check/batch.py"}
 
 
+Variant = Union[str, tuple[tuple[str, str], ...]]
+"""What stands for the right text; or several pairs of a right text and what stands for it."""
+
+
 class Twin(NamedTuple):
     """A mistake: every `right` becomes `wrong`; each of `wrong` is a variant with the same name.
 
-    coarse : its answers are compared coarsely, because their rounding errors depend on the program
+    rounding : rounding errors depend on the program, so it is recognised by `answers.is_float32`
     """
 
     name: str
     why: str
     right: str
-    wrong: tuple[str, ...]
+    wrong: tuple[Variant, ...]
     source: str = "reference"
-    coarse: bool = False
+    rounding: bool = False
 
     @property
     def place(self) -> str:
@@ -40,12 +44,15 @@ class Twin(NamedTuple):
 
     def solvers(self) -> list[Callable[..., Any]]:
         """`batch.solve` of each variant."""
-        return [_solver(self.source, self.right, wrong) for wrong in self.wrong]
+        return [_solver(self.source, ((self.right, wrong),) if isinstance(wrong, str) else wrong)
+                for wrong in self.wrong]
 
 
 @functools.lru_cache(maxsize=None)
-def _solver(source: str, right: str, wrong: str) -> Callable[..., Any]:
-    changed = SOURCES[source].replace(right, wrong)
+def _solver(source: str, changes: tuple[tuple[str, str], ...]) -> Callable[..., Any]:
+    changed = SOURCES[source]
+    for right, wrong in changes:
+        changed = changed.replace(right, wrong)
     twin = _module(batch, changed if source == "batch" else SOURCES["batch"])
     if source == "reference":
         single = _module(reference, changed)
@@ -79,6 +86,16 @@ SUMMED = "np.add.at(posterior.T, extend(labels, blank), gamma(log_probs, labels,
 LEAST = ("1e-5", "1e-6", "1e-7", "1e-8", "1e-10", "1e-12", "1e-15", "1e-16", "1e-20", "1e-30", "1e-38",
          "2.0 ** -149", "2.0 ** -126", "2.0 ** -52", "2.0 ** -23")
 """Smallest probabilities that programs have; the powers of two are constants of float32 and float64."""
+
+PENALISED = (
+    (SKIPS, SKIPS + "; barred = np.where(skips, 0.0, np.where(np.arange(len(ext)) % 2, -1e5, -np.inf))"),
+    (START, "first = np.where(np.arange(S), -1e5, 0.0)\n"
+     "        reached = log_add(first, _shift(first, 1), _shift(first, 2) + barred)\n"
+     "        log_alpha[0] = reached + log_probs[0, ext]"),
+    ("np.where(skips, _shift(log_alpha[t - 1], 2), -np.inf)", "_shift(log_alpha[t - 1], 2) + barred"),
+    (BACK_SKIP, "skip = _shift(after + barred, -2)"),
+    ("if len(labels) == 0 else -np.inf", "if len(labels) == 0 else np.log(2) - 1e5"))
+"""A start in any state, and a skip between equal labels, have the weight e^-1e5."""
 
 # Code of the batch.
 FRAMES, LABELS = "logits[:logit_lengths[n], n]", "targets[n, :target_lengths[n]]"
@@ -169,7 +186,8 @@ TWINS = (
     Twin("softmax left in an infeasible sample", "a sample of loss inf has the gradient softmax, not 0",
          ZERO, ("return loss, np.exp(log_probs)",)),
     Twin("NaN in an infeasible sample", "a sample of loss inf has gradient NaN, not 0",
-         ZERO, ("return loss, np.full_like(logits, np.nan)",)),
+         ZERO, ("return loss, np.full_like(logits, np.nan)",
+                "return np.nan, np.full_like(logits, np.nan)")),
     Twin("NaN at logits of -inf", "a class of probability 0 makes gradients of its frame NaN",
          GRAD, (f"{GRAD} + 0 * logits",
                 f"{GRAD} + 0 * logits.sum(axis=1, keepdims=True)")),
@@ -189,10 +207,10 @@ TWINS = (
     Twin("probabilities underflow", "ln y is computed as the logarithm of the probability, which may be 0",
          LOG_PROBS, ("log_probs = np.log(np.exp(log_softmax(logits)))",)),
     Twin("-1e5 for -inf", "an impossible state has a large negative number for its log-probability",
-         "-np.inf)", ("-1e5)", "-1e4)", "-1e6)", "-1e9)", "-1e10)", "-1e30)", "-1e38)")),
+         "-np.inf)", ("-1e5)", "-1e4)", "-1e6)", "-1e9)", "-1e10)", "-1e30)", "-1e38)", PENALISED)),
     Twin("float32 inside", "the errors are those of arithmetic in float32",
          "log_alpha = np.full((T, S), -np.inf)", ("log_alpha = np.full((T, S), -np.inf, np.float32)",),
-         coarse=True),
+         rounding=True),
     # ---- the loss
     Twin("sign of the loss", "the loss is ln p, not -ln p",
          GRAD, (GRAD.replace("loss,", "-loss,"),)),

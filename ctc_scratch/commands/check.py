@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             ("reduction", Reduction, "of a batch (default: none)"),
             ("infeasible", Infeasible, "the loss of a target that does not fit, or an error (default: inf)")]:
         parser.add_argument(f"--{name}", choices=get_args(choices), help=what)
-    parser.add_argument("--skip", action="append", choices=NAMES, metavar="LAW", default=[],
+    parser.add_argument("--skip", action="append", type=law, metavar="LAW", default=[],
                         help="a law that it does not promise, as the report names it; may be repeated")
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N",
                         help="seed of the random problems (default: 0)")
@@ -58,6 +58,14 @@ def blank(text: str) -> int | str:
     if text != "last" and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a class or 'last', not {text!r}")
     return text if text == "last" else int(text)
+
+
+def law(text: str) -> str:
+    """The name of a law, as the report gives it."""
+    if text not in NAMES:
+        raise argparse.ArgumentTypeError(
+            f"expected a law, as the report names it: {', '.join(NAMES)}; got {text!r}")
+    return text
 
 
 def run(options: argparse.Namespace) -> int:

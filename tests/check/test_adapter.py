@@ -62,6 +62,7 @@ def test_a_batch_is_padded(layout):
     assert (np.abs(logits[1:, 1]) == 7).all() and targets.tolist() == [[1, 2, 1], [1, 1, 1]]
 
 
+@pytest.mark.slow
 def test_the_blank_is_passed_if_the_function_takes_it():
     blanks = set()
 
@@ -91,7 +92,7 @@ def test_tensors_are_made_and_read():
         loss, grad = reference.loss_and_grad(as_numpy(logits), as_numpy(target).astype(int))
         return Tensor(np.array(loss)), Tensor(grad)
 
-    assert check_ctc(fn, tensor=Tensor).ok
+    assert check_ctc(fn, tensor=Tensor, skip=("published test vectors",)).ok
 
 
 @pytest.mark.parametrize("found, message", [

@@ -38,6 +38,7 @@ def program(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_right_function_gives_0(capsys):
     assert main(["check", REFERENCE]) == 0
     assert "No fault was found." in capsys.readouterr().out
@@ -56,11 +57,10 @@ def test_a_wrong_function_gives_1(tmp_path, monkeypatch, capsys):
         number = 5
         """), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    for name in ("wrong", "adapter"):
-        assert main(["check", f"my_ctc:{name}"]) == 1
-        out = capsys.readouterr().out
-        assert "sign of the gradient" in out and "done right in ctc_scratch/ctc/reference.py:" in out
-        assert max(map(len, out.splitlines())) <= 80
+    assert main(["check", "my_ctc:adapter"]) == 1
+    out = capsys.readouterr().out
+    assert "sign of the gradient" in out and "done right in ctc_scratch/ctc/reference.py:" in out
+    assert max(map(len, out.splitlines())) <= 80
     assert main(["check", "my_ctc:wrong", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["findings"][0]["probably"][0]["mistake"] == "sign of the gradient"
@@ -75,29 +75,39 @@ def test_torch_is_listed(capsys):
     report = json.loads(capsys.readouterr().out)
     assert {finding["kind"]: [twin["mistake"] for twin in finding["probably"]]
             for finding in report["findings"]} == {
-        "problems with logits of -inf": ["NaN at logits of -inf"],
-        "targets without a path": ["NaN in an infeasible sample"],
+        "logits of -inf": ["NaN at logits of -inf"],
+        "logits of -inf, no path": ["NaN in an infeasible sample"],
+        "infeasible targets": ["NaN in an infeasible sample"],
         "no frames": ["no frames refused"]}
+    wrong = {row["law"] for row in report["laws"] if row["wrong"]}
+    assert wrong == {"infeasible targets", "no frames", "logits of -inf", "an infeasible sample",
+                     "published test vectors"}
 
 
 @pytest.mark.slow
-def test_optax_runs_to_the_end(capsys):
-    """A target without a path has a large loss in optax, not inf; paths that exist are added up rightly."""
+def test_optax_is_listed(capsys):
+    """In optax 0.2.8, what is impossible has the weight e^-1e5, and logits of -inf give NaN."""
     pytest.importorskip("optax")
-    main(["check", "--optax", "--json"])
+    assert main(["check", "--optax", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    wrong = {row["law"] for row in report["laws"] if row["wrong"]}
-    assert "infeasible targets" in wrong and not wrong & {"every small target", "random", "batches"}
+    assert {finding["kind"]: [twin["mistake"] for twin in finding["probably"]]
+            for finding in report["findings"]} == {
+        "logits of -inf": ["NaN at logits of -inf"],
+        "logits of -inf, no path": ["NaN at logits of -inf"],
+        "infeasible targets": ["-1e5 for -inf"],
+        "no frames": ["-1e5 for -inf"]}
 
 
 # ---- programs
 
 
+@pytest.mark.slow
 def test_a_right_program_gives_0(program, capsys):
     assert main(["check", "--program", program()]) == 0
     assert "No fault was found." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change, mistake", [
     ("loss = -loss", "sign of the loss"),
     ("if not case['target']: loss = 0", "blank skipped at U = 0"),
@@ -150,7 +160,7 @@ def test_wrong_usage_gives_2(arguments, message, capsys):
 
 @pytest.mark.parametrize("arguments, message", [
     ([REFERENCE, "--blank", "first"], "expected a class or 'last', not 'first'"),
-    ([REFERENCE, "--skip", "gravity"], "invalid choice: 'gravity'"),
+    ([REFERENCE, "--skip", "gravity"], "got 'gravity'"),
     ([REFERENCE, "--precision", "float16"], "invalid choice: 'float16'"),
 ])
 def test_a_wrong_option_gives_2(arguments, message, capsys):

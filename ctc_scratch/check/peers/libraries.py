@@ -27,7 +27,9 @@ def torch_adapter(**options: Any) -> Adapter:
 def optax_adapter(**options: Any) -> Adapter:
     """`optax.ctc_loss` with the gradient by JAX.
 
-    JAX compiles it for each shape, so inputs are padded to few different ones.
+    JAX compiles it for each shape and each blank, which takes a second or more. So every problem is padded to
+    one of a few shapes: samples without frames, padded frames and labels, and on both sides of its classes
+    others of probability 0, so that the blank is always the class in the middle.
     """
     import jax
     import optax
@@ -40,23 +42,21 @@ def optax_adapter(**options: Any) -> Adapter:
 
     def loss(logits: NDArray, targets: NDArray, lengths: NDArray, target_lengths: NDArray, blank: int
              ) -> tuple[Any, Any]:
-        N, T, C = logits.shape
-        more = _few_sizes(T) - T, _few_sizes(targets.shape[1]) - targets.shape[1]
-        logits = np.pad(logits, ((0, 0), (0, more[0]), (0, 0)))
-        targets = np.pad(targets, ((0, 0), (0, more[1])))
-        frame_padding = np.arange(T + more[0]) >= lengths[:, None]
-        label_padding = np.arange(targets.shape[1]) >= target_lengths[:, None]
+        (N, T, C), U = logits.shape, targets.shape[1]
+        step = next(k for k in range(1, 9) if T <= 16 ** k and max(U, C) <= 8 ** k)
+        frames, labels, middle = 16 ** step, 8 ** step, 8 ** step
+        samples = -(-N // 8) * 8
+        first = middle - blank      # where class 0 comes to stand
+        lowest = np.min(logits, initial=0, where=np.isfinite(logits)) - 800     # e^-800 is 0 in float64
+        padded = np.full((samples, frames, 2 * middle), lowest, logits.dtype)
+        padded[:N, :T, first:first + C] = logits
+        shifted = np.full((samples, labels), middle + 1, np.int32)
+        shifted[:N, :U] = targets + first
+        frame_padding, label_padding = (
+            (np.arange(size) >= np.pad(counts, (0, samples - N))[:, None]).astype(logits.dtype)
+            for size, counts in ((frames, lengths), (labels, target_lengths)))
         with jax.enable_x64(logits.dtype == np.float64):
-            (_, losses), grad = compiled(logits, frame_padding.astype(logits.dtype), targets.astype(np.int32),
-                                         label_padding.astype(logits.dtype), blank)
-            return np.asarray(losses), np.asarray(grad)[:, :T]
+            (_, losses), grad = compiled(padded, frame_padding, shifted, label_padding, middle)
+            return np.asarray(losses)[:N], np.asarray(grad)[:N, :T, first:first + C]
 
     return Adapter(loss, **{"layout": "NTC", **options})
-
-
-def _few_sizes(size: int) -> int:
-    """The size itself, rounded up to 4, 16, 64, 256, ..."""
-    rounded = 4
-    while rounded < size:
-        rounded *= 4
-    return rounded
