@@ -2,6 +2,8 @@
 
 Each parameter array is checked in two ways: along random directions, in which every entry takes part, and
 entry by entry, which shows where an error is.
+
+This proves that loss and gradient belong together, not that the loss is the right one: see `check_grad`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ class GradCheck(NamedTuple):
 def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None = None, *,
                directions: int = 2, entries: int = 40, step: float = 1e-3) -> list[GradCheck]:
     """Compare the gradients that `f` returns with central differences of its loss.
+
+    A small error proves that the gradient is that of the loss which `f` computes. It does not prove that
+    this loss is the right one: a CTC that skips between equal labels passes, if its gradient is that of its
+    own wrong loss. `ctc_scratch.check_ctc` finds out whether a CTC is right, and what is wrong with it.
 
     The differences are of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h. With h = 1e-3
     and a loss of order 1, truncation and rounding both add errors of about 1e-12.

@@ -13,6 +13,7 @@ def test_gradcheck_passes_and_names_every_subject(capsys):
     for subject in ("CTC, repeats", "CTC, tight fit", "CTC, -inf entries", "Linear", "LSTM", "BiLSTM",
                     "stack of 2 BiLSTM", "reader + CTC"):
         assert subject in out
+    assert "not that the loss is right" in out and "ctc-scratch check" in out
     assert max(map(len, out.splitlines())) <= 80
 
 

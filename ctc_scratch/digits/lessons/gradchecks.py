@@ -56,6 +56,8 @@ def describe(results: Sequence[CheckedGradient]) -> str:
     compared = sum(r.check.compared for r in results)
     lines.append(f"{compared} comparisons with central differences; worst relative error "
                  f"{worst.check.error:.1e}\n({worst.subject}, {worst.check.name}); allowed {TOLERANCE:.0e}")
+    lines += ["This proves that each gradient is that of its loss, not that the loss is right.",
+              "Whether a CTC is right: ctc-scratch check."]
     return "\n".join(lines)
 
 
