@@ -96,7 +96,7 @@ class Adapter:
     @property
     def any_blank(self) -> bool:
         """Whether the blank is passed to the function with each call."""
-        return self.blank is None and _has_parameter(self.loss, "blank")
+        return self.blank is None and has_parameter(self.loss, "blank")
 
     def at_home(self, problem: Problem) -> Problem:
         """The problem with its blank where the function has it; unchanged if it takes any blank."""
@@ -114,7 +114,7 @@ class Adapter:
                 loss, grad = solve(logits, *others, blank=problem.blank, variable=self.variable,
                                    reduction=self.reduction, infeasible=self.infeasible)
         except (ValueError, IndexError, FloatingPointError) as error:
-            return Answer(error=_in_one_line(error))
+            return Answer(error=in_one_line(error))
         return Answer(np.asarray(loss, np.float64), grad)
 
     def call(self, problem: Problem, dtype: type = np.float64) -> Answer:
@@ -133,13 +133,13 @@ class Adapter:
                 raise ValueError("the loss is None")
             return self._answer(as_numpy(loss), None if grad is None else as_numpy(grad), problem)
         except Exception as error:      # the function may raise anything
-            return Answer(error=_in_one_line(error))
+            return Answer(error=in_one_line(error))
 
     def single(self, function: Callable[..., Any], problem: Problem) -> NDArray[np.float64]:
         """What `alpha`, `align` or `decode` returns for a problem of one sample."""
         target = np.array(problem.targets[0], np.intp)
         arguments: tuple[NDArray, ...] = (self.inputs(problem.logits[0]), target)
-        options = {"blank": problem.blank} if _has_parameter(function, "blank") else {}
+        options = {"blank": problem.blank} if has_parameter(function, "blank") else {}
         if function is self.decode:
             arguments = arguments[:1]
         return as_numpy(function(*self._tensors(arguments), **options))
@@ -177,12 +177,14 @@ def as_adapter(fn: Callable[..., Any] | Adapter, **options: Any) -> Adapter:
     return replace(fn, **options) if isinstance(fn, Adapter) else Adapter(fn, **options)
 
 
-def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+def has_parameter(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has an argument of this name."""
     try:
         return name in inspect.signature(function).parameters
     except (TypeError, ValueError):     # some compiled functions have no signature
         return False
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
+    """The kind of an error and its message, cut off after 120 characters."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:120]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Iterable
 
 import numpy as np
 
@@ -98,21 +98,18 @@ class Report:
         return str(self)
 
     def __str__(self) -> str:
-        lines = [f"{'law':<42} {'problems':>8} {'wrong':>7} {'largest error':>20}", "-" * WIDTH]
-        lines += [f"{row.law:<42} {row.problems:>8} {row.faults:>7} {_error(row.error):>20}"
-                  for row in self.rows]
-        lines += ["-" * WIDTH]
+        lines = table(self.rows)
         if not self.gives_gradient:
-            lines += _wrapped("No gradient was returned, so only losses were checked.")
+            lines += wrapped("No gradient was returned, so only losses were checked.")
         if self.skipped:
-            lines += _wrapped(f"Not asked: {', '.join(self.skipped)}.")
+            lines += wrapped(f"Not asked: {', '.join(self.skipped)}.")
         if self.ok:
             return "\n".join([*lines, "No fault was found."])
         lines += ["1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"]
         for finding in self.findings:
             lines += ["", *_finding(finding)]
         if not self.findings:
-            lines += _wrapped(f"The first ({self.faults[0].law}): {self.faults[0].text}")
+            lines += wrapped(f"The first ({self.faults[0].law}): {self.faults[0].text}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -143,11 +140,19 @@ def number(value: float) -> float | str:
     return float(value) if np.isfinite(value) else str(float(value))
 
 
+def table(rows: Iterable[Row]) -> list[str]:
+    """The rows between rules, under a head."""
+    return [f"{'law':<42} {'problems':>8} {'wrong':>7} {'largest error':>20}", "-" * WIDTH,
+            *(f"{row.law:<42} {row.problems:>8} {row.faults:>7} {_error(row.error):>20}" for row in rows),
+            "-" * WIDTH]
+
+
 def _error(error: float) -> str:
     return f"{error:.1e}" if np.isfinite(error) else "no number"
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """The text in lines of 80 columns."""
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
@@ -155,14 +160,14 @@ def _finding(finding: Finding) -> list[str]:
     many = len(finding.twins) > 1
     lines = [f"{finding.kind}: {finding.wrong} wrong"]
     if finding.twins:
-        lines += _wrapped("What is probably wrong" + (
+        lines += wrapped("What is probably wrong" + (
             ", one of these, which give the same answers:" if many else ":"))
     else:
         lines += ["No known mistake gives these answers."]
     for twin in finding.twins:
-        lines += [*_wrapped(f"{twin.name}: {twin.why}", "  "), f"    done right in {twin.place}"]
+        lines += [*wrapped(f"{twin.name}: {twin.why}", "  "), f"    done right in {twin.place}"]
     return [*lines, "The smallest problem found that shows it:", *_problem(finding.example.problem),
-            *_wrapped(finding.example.text, "  "), *_wrapped(finding.first_alpha, "  ")]
+            *wrapped(finding.example.text, "  "), *wrapped(finding.first_alpha, "  ")]
 
 
 def _problem(problem: Problem) -> list[str]:
@@ -172,7 +177,7 @@ def _problem(problem: Problem) -> list[str]:
         lines += _wrapped(f"{name}target {list(target)}, blank {problem.blank}, T={len(logits)}, "
                           f"C={problem.classes}" + (", logits:" if len(logits) else ""), "  ")
         for row in logits:
-            lines += _wrapped("[" + ", ".join(f"{value:g}" for value in row) + "]", "    ")
+            lines += wrapped("[" + ", ".join(f"{value:g}" for value in row) + "]", "    ")
     if problem.padding:
         lines += [f"  {problem.padding} more frames and labels of padding"]
     return lines

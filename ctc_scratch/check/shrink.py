@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -13,14 +13,15 @@ MOST_CALLS = 600
 """Shrinking stops after this many calls, so that a slow implementation has a report within a minute."""
 
 
-def shrink(problem: Problem, is_faulty: Callable[[Problem], bool]) -> Problem:
+def shrink(problem: Any, is_faulty: Callable[[Any], bool],
+           smaller_ones: Callable[[Any], Iterator[Any]] | None = None) -> Any:
     """Take the first smaller problem that is still faulty, again and again until there is none.
 
-    The problem itself must be faulty.
+    The problem itself must be faulty. Other problems than those of CTC bring their own `smaller_ones`.
     """
     calls = 0
     while True:
-        for smaller in _smaller(problem):
+        for smaller in (smaller_ones or _smaller)(problem):
             calls += 1
             if calls > MOST_CALLS:
                 return problem

@@ -38,9 +38,7 @@ class Twin(NamedTuple):
     @property
     def place(self) -> str:
         """File, line and function of the code that does it right: where the replaced text stands first."""
-        before = SOURCES[self.source][:SOURCES[self.source].index(self.right)]
-        function = before[before.rindex("\ndef ") + 5:].partition("(")[0]
-        return f"{FILES[self.source]}:{before.count(chr(10)) + 1} ({function})"
+        return place_of(self.right, SOURCES[self.source], FILES[self.source])
 
     def solvers(self) -> list[Callable[..., Any]]:
         """`batch.solve` of each variant."""
@@ -55,12 +53,20 @@ def _solver(source: str, changes: tuple[tuple[str, str], ...]) -> Callable[..., 
         changed = changed.replace(right, wrong)
     twin = _module(batch, changed if source == "batch" else SOURCES["batch"])
     if source == "reference":
-        single = _module(reference, changed)
+        single = altered(reference, changed)
         twin.__dict__.update(loss_and_grad=single.loss_and_grad, log_softmax=single.log_softmax)
     return twin.solve
 
 
-def _module(original: ModuleType, text: str) -> ModuleType:
+def place_of(text: str, source: str, path: str) -> str:
+    """File, line and function of a text in the source of a file: where it stands first."""
+    before = source[:source.index(text)]
+    function = before[before.rindex("\ndef ") + 5:].partition("(")[0]
+    return f"{path}:{before.count(chr(10)) + 1} ({function})"
+
+
+def altered(original: ModuleType, text: str) -> ModuleType:
+    """A module with another text, which need not be in a file."""
     twin = ModuleType(f"twin of {original.__name__}")
     twin.__package__ = original.__package__     # for its relative imports
     exec(compile(text, twin.__name__, "exec"), twin.__dict__)
