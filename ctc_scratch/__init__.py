@@ -4,7 +4,7 @@ The names of `ctc_scratch.ctc` can be imported from here too. The parts, in the 
 
 - `ctc_scratch.ctc`, the algorithm: `ctc_loss`, `greedy_decode`, and the same loss written five times,
   from the plainest to the fastest: `enumeration`, `reference`, `kernels`, `exact`, `certified`
-- `ctc_scratch.check`: is your CTC right? `check_ctc`, and test vectors
+- `ctc_scratch.check`: is your CTC right? `check_ctc`, and test vectors; `check_lstm`, `check_layer`
 - `ctc_scratch.nn`, the network by hand: layers, LSTM, optimisers, `check_grad`
 - `ctc_scratch.digits`, the task: rows of MNIST digits
 - `ctc-scratch --help`, the command line
@@ -18,7 +18,7 @@ from .ctc import __all__
 
 __version__ = "0.1.0"  # setup.cfg reads it from here
 
-LATER = ("Adapter", "Report", "check_ctc")
+LATER = ("Adapter", "LSTMAdapter", "LayerReport", "Report", "check_ctc", "check_layer", "check_lstm")
 """Names of `ctc_scratch.check`, which is imported when one of them is first used."""
 
 

@@ -2,6 +2,7 @@
 
 from .adapter import Adapter
 from .check import check_ctc
+from .layers import LayerReport, LSTMAdapter, check_layer, check_lstm
 from .report import Report
 
-__all__ = ["Adapter", "Report", "check_ctc"]
+__all__ = ["Adapter", "LSTMAdapter", "LayerReport", "Report", "check_ctc", "check_layer", "check_lstm"]
