@@ -188,8 +188,8 @@ def _notes(layer: Layer, problem: Problem, skip: tuple[str, ...]) -> tuple[str, 
                      "on small problems; larger ones were not tried.")
     else:
         notes.append("These laws show whether the gradient belongs to y. They cannot show whether y is what "
-                     "you intend: a wrong y with its own gradient passes. To check y, name its kind, or compare "
-                     "it with another implementation.")
+                     "you intend: a wrong y with its own gradient passes. To check y, name its kind, or "
+                     "compare it with another implementation.")
     return tuple(notes)
 
 
