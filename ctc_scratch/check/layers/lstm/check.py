@@ -243,6 +243,8 @@ def _findings(asked: Asked) -> Iterator[LayerFinding]:
         yield _finding(asked, "all problems", everything, lambda name: True, twins)
         return
     for part, only in PARTS.items():
+        if only is is_gradient:     # an error is a wrong output
+            everything = [each for each in everything if not each.answer.error]
         wrong = [each for each in everything if not agree(each.answer, each.right, asked.precision, only)]
         twins = twins_of(asked, everything, only) if wrong else ()
         kinds = {part: everything} if twins else {
