@@ -271,7 +271,8 @@ def overlap_text(parts: dict[str, dict[str, float]], transport: dict[str, float]
     """How much overlap could bring at two machines, at the most."""
     gains = []
     for name, part in parts.items():
-        as_it_is, overlap = (sum(seconds_per_step(part, transport, 2, change).values()) for change in CHANGES[:2])
+        as_it_is, overlap = (sum(seconds_per_step(part, transport, 2, change).values())
+                             for change in CHANGES[:2])
         gains.append(f"{name}: {1 - overlap / as_it_is:.1%}")
     return f"of a step on two machines, overlap saves at most: {', '.join(gains)}"
 

@@ -672,6 +672,25 @@ COMMANDS: dict[str, list[Command]] = {
                 "read page.png --top 3 --decoder map --model runs/one",
                 "--top 3 needs --decoder beam; map gives a single reading", "Use `--decoder beam`.", pages),
     ],
+    "Checking a CTC": [
+        Command("It is not said what is to be checked.", "check",
+                "expected one of MODULE:FUNCTION, --torch, --optax and --program, got none",
+                "Name a function, as in `check my_module:my_ctc`, or a program."),
+        Command("The module does not exist.", "check my_modul:my_ctc",
+                "my_modul cannot be imported: ModuleNotFoundError: No module named 'my_modul'",
+                "Call it from the folder of the module, or install it."),
+        Command("The function does not exist.", "check ctc_scratch.ctc.reference:los",
+                "ctc_scratch.ctc.reference has no 'los'", "Check its name."),
+        Command("The program cannot be run.", "check --program ./my_ctc",
+                "--program: expected a program that can be run, got './my_ctc'",
+                "Check the path, and that the file may be executed; write `'python my_ctc.py'` for a "
+                "script."),
+        Command("A law does not exist.", "check --torch --skip gravity",
+                "argument --skip: expected a law, as the report names it: every small target, ...; "
+                "got 'gravity'", "Copy its name from the report."),
+        Command("A library is called in another way.", "check --torch --blank 1",
+                "--torch says itself how it is called: leave out --blank", "Leave it out."),
+    ],
     "Figures": [
         Command("The resolution is not a number of dots per inch.", "show --dpi high",
                 "argument --dpi: expected a number from 20 to 1200, not 'high'",

@@ -46,8 +46,10 @@ MAY_IMPORT = {
     "bridges.jax": ["arrays", "ctc"],
     "jax": ["bridges.jax"],
     "nn": ["compiled", "arrays"],
+    "check.layers": ["arrays", "nn", "check.adapter", "check.answers", "check.report", "check.shrink",
+                     "check.twins"],
+    "check": ["arrays", "ctc.labels", "ctc.enumeration", "ctc.reference"],
     "plots": [],
-    "check": [],
     "digits.errors": [],
     "digits.data": ["compiled", "digits.errors"],
     "digits.model": ["ctc", "nn", "digits.errors", "digits.data"],
@@ -63,7 +65,7 @@ MAY_IMPORT = {
     "__init__": ["compiled", "ctc"],
     "digits.training.ranks": ["__init__", "ctc", "digits.errors", "digits.data", "digits.model",
                               "digits.training"],
-    "commands": ["__init__", "ctc", "nn", "plots", "digits", "page"],
+    "commands": ["__init__", "ctc", "check", "nn", "plots", "digits", "page"],
     "__main__": ["commands"],
 }
 

@@ -174,8 +174,8 @@ def _problem(problem: Problem) -> list[str]:
     lines = []
     for n, (logits, target) in enumerate(zip(problem.logits, problem.targets)):
         name = f"sample {n}, " if len(problem.logits) > 1 else ""
-        lines += _wrapped(f"{name}target {list(target)}, blank {problem.blank}, T={len(logits)}, "
-                          f"C={problem.classes}" + (", logits:" if len(logits) else ""), "  ")
+        lines += wrapped(f"{name}target {list(target)}, blank {problem.blank}, T={len(logits)}, "
+                         f"C={problem.classes}" + (", logits:" if len(logits) else ""), "  ")
         for row in logits:
             lines += wrapped("[" + ", ".join(f"{value:g}" for value in row) + "]", "    ")
     if problem.padding:

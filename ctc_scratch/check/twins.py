@@ -51,7 +51,7 @@ def _solver(source: str, changes: tuple[tuple[str, str], ...]) -> Callable[..., 
     changed = SOURCES[source]
     for right, wrong in changes:
         changed = changed.replace(right, wrong)
-    twin = _module(batch, changed if source == "batch" else SOURCES["batch"])
+    twin = altered(batch, changed if source == "batch" else SOURCES["batch"])
     if source == "reference":
         single = altered(reference, changed)
         twin.__dict__.update(loss_and_grad=single.loss_and_grad, log_softmax=single.log_softmax)

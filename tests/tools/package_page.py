@@ -21,9 +21,9 @@ LINES_PER_MINUTE = 20
 # The rooms from the bottom of the house to its top.
 ROOMS = ["compiled", "ctc", "ctc/exact", "ctc/certified", "ctc/certified/lanes", "ctc/certified/banded",
          "ctc/inputs", "ctc/running", "ctc/chain", "ctc/paths", "ctc/decoding", "ctc/objectives",
-         "ctc/diagnosis", "check", "bridges", "bridges/torch", "bridges/jax", "nn", "plots", "digits",
-         "digits/data", "digits/model", "digits/training", "digits/training/ranks", "digits/reading",
-         "digits/lessons", "page", "commands"]
+         "ctc/diagnosis", "bridges", "bridges/torch", "bridges/jax", "nn", "check", "check/peers",
+         "check/layers", "check/layers/lstm", "plots", "digits", "digits/data", "digits/model",
+         "digits/training", "digits/training/ranks", "digits/reading", "digits/lessons", "page", "commands"]
 
 # In these rooms the order of reading is not that of the alphabet.
 FIRST = {
@@ -34,6 +34,10 @@ FIRST = {
     "bridges/jax": ["loss", "objectives", "arguments", "derivatives", "solvers"],
     "digits/training/ranks": ["launched", "mpi", "packing", "same_bits", "ranks"],
     "nn": ["gradcheck", "layers", "lstm"],
+    "check": ["check", "adapter", "answers", "problems", "laws", "batch", "twins", "shrink"],
+    "check/layers": ["layer", "layer_laws", "layer_problems", "plain_layers", "layer_twins", "twin",
+                     "answers"],
+    "check/layers/lstm": ["check", "adapter", "plain", "problems", "twins"],
 }
 
 HEAD = """# The package, file by file
