@@ -143,6 +143,7 @@ def test_a_line_leads_from_each_place_to_its_spike(places, joined):
     assert bands == places
 
 
+@pytest.mark.slow
 def test_a_reading_is_legible_at_80_mm(rng):
     row = make_reading(rng)._replace(places=[(0, 9), (50, 70)])
     figure = plots.reading_figure([row] * 2, WINDOW, NAMES, 0)

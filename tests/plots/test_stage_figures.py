@@ -76,6 +76,7 @@ def test_before_training_there_is_no_loss_yet(rng):
     assert len(figure.axes[2].lines) == 1 and not len(figure.axes[2].lines[0].get_xdata())
 
 
+@pytest.mark.slow
 def test_reading_stages_have_a_panel_each(rng):
     stages = [reading_stage(rng, 0, decoded=()), reading_stage(rng, 40),
               reading_stage(rng, 300, decoded=[5] * 30)]
