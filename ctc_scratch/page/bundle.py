@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 from importlib import resources
-from importlib.abc import Traversable
 from posixpath import dirname, join, normpath
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 IMPORT = re.compile(r'^import \{([^}]*)\} from "([^"]+)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export \{([^}]*)\};\n", re.MULTILINE)

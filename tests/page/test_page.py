@@ -109,6 +109,24 @@ def test_the_tab_key_passes_through_the_page(opened):
     assert len(set(seen)) == len(seen)
 
 
+def test_random_actions_cause_no_error(opened, rng):
+    """Targets, frames, buttons and keys, while some room is in sight; `opened` looks for complaints."""
+    for _ in range(40):
+        target = ",".join(map(str, rng.integers(1, 5, size=rng.integers(0, 6))))
+        opened.run(f"""(() => {{
+            const all = (selector) => [...document.querySelectorAll(selector)];
+            const some = (selector) => all(selector)[Math.floor({rng.random()} * all(selector).length)];
+            const fill = (field, text) => {{ field.value = text; field.dispatchEvent(new Event("input")); }};
+            document.getElementById("{rng.choice(ROOMS)}").scrollIntoView();
+            fill(all("#target")[0], "{target}");
+            fill(all("#frames")[0], "{rng.integers(1, 10)}");
+            some("main button:enabled").click();
+            const key = "{rng.choice(["Delete", "ArrowUp", "End", "Home", "PageDown"])}";
+            some(".bar").dispatchEvent(new KeyboardEvent("keydown", {{key, bubbles: true}}));
+        }})()""")
+        opened.settle()
+
+
 # ---- time
 
 DRAG = """new Promise((done) => {

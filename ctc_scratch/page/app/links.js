@@ -55,6 +55,7 @@ function follow_problem({target, T, x}) {
     const fits = logits.length === frames && C <= MOST.classes && logits.every((row) =>
       row.length === C && !row.some(Number.isNaN) && row.some(Number.isFinite));
     if (!fits) return "The link was not followed: its logits x are damaged";
+    problem.least_classes = C;
     set_logits(logits);
   }
   set_problem(labels, frames);

@@ -16,6 +16,7 @@ const report = (text) => { const note = document.getElementById("note"); write(n
 
 problem.labels = data.labels;
 problem.logits = data.logits.map((row) => row.map((x) => x ?? -Infinity)); // JSON has no infinity
+problem.least_classes = problem.logits[0].length;
 
 shared_bar(report);
 paths_room();

@@ -1,13 +1,14 @@
 // The problem that the first three rooms share, a target and the logits of its frames, and what follows from it.
 //
-// `problem.labels` (U) and `problem.logits` (T rows of C numbers; class 0 is the blank). Rooms change the problem
-// with the functions of this file; `changed` then redraws what is in sight, at most once per frame of the screen.
-// `solution()` solves the problem at most once per change.
+// `problem.labels` (U) and `problem.logits` (T rows of C numbers; class 0 is the blank). There are as many classes as the
+// labels need, but at least those that there were at the beginning. Rooms change the problem with the functions of this
+// file; `changed` then redraws what is in sight, at most once per frame of the screen. `solution()` solves the problem
+// at most once per change.
 
 import {count_possible, infeasible_message} from "../math/paths.js";
 
 const MOST = {frames: 40, labels: 10, classes: 12};
-const problem = {labels: [1, 2], logits: [], edited: false};
+const problem = {labels: [1, 2], logits: [], least_classes: 3, edited: false};
 
 let solved = null;
 
@@ -52,7 +53,7 @@ function read_labels(text) {
 
 // Set target and frames. Logits that are there already are kept; missing ones are made up, always the same.
 function set_problem(labels, T) {
-  const C = Math.max(3, problem.logits[0]?.length ?? 0, ...labels.map((label) => label + 1));
+  const C = Math.max(problem.least_classes, ...labels.map((label) => label + 1));
   problem.labels = labels;
   problem.logits = Array.from({length: T}, (_, t) =>
     Array.from({length: C}, (_, c) => problem.logits[t]?.[c] ?? made_up_logit(t, c)));

@@ -86,7 +86,7 @@ function logits_editor(container, source) {
     closed_logits.set(`${t},${c}`, x);
     return -Infinity;
   };
-  const may_close = (t, c) => source.logits()[t].some((x, k) => k !== c && x > -Infinity);
+  const may_close = (t, c) => source.logits()[t]?.some((x, k) => k !== c && x > -Infinity);
 
   function place_of(element) {
     const item = element.closest?.("[data-c]");
