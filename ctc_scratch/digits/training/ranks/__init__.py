@@ -6,15 +6,15 @@ A rank is one of the processes that `mpiexec` starts. All of them hold the same 
 and four shards:
 
     rank 0                                  rank 1
-    draws the batch                         draws the batch, from the same generator state
-    computes shards 0 and 1                 computes shards 2 and 3
+    draws the random numbers of a batch     draws the same ones, from the same state of the generator
+    makes and computes shards 0 and 1       makes and computes shards 2 and 3
              \\____________ exchange ____________/
     has the gradients of shards 0 1 2 3     has the gradients of shards 0 1 2 3
     adds them in this order, steps          adds them in this order, steps
 
-Equal weights, equal batches and equal sums give equal weights after the step, so no weights are ever sent.
-Rank 0 runs `train` as a process without others does, and is the only one that writes, prints and evaluates.
-The others repeat its steps until it tells them that the run has ended.
+Equal weights, equal shards and equal sums give equal weights after the step, so weights are sent only once,
+before the first step. Rank 0 runs `train` as a process without others does; it alone writes, prints and
+evaluates. The others repeat its steps until it tells them that the run has ended.
 
     launched.py     whether mpiexec has started this process; it reads the environment alone
     mpi.py          the one file that imports mpi4py: what all ranks send, and what each of them receives

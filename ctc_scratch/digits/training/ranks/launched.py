@@ -31,7 +31,7 @@ def rank(environment: Mapping[str, str] = os.environ) -> int:
     """The number of this process among those that were started together, from 0."""
     if number_of_ranks(environment) == 1:
         return 0
-    return next(int(environment[name]) for name in RANKS if environment.get(name, "").isdecimal())
+    return next((int(environment[name]) for name in RANKS if environment.get(name, "").isdecimal()), 0)
 
 
 def is_launched() -> bool:
