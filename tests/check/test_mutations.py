@@ -7,6 +7,7 @@ Whether a mutation changes an answer is found out on random problems of this fil
 
 import itertools
 import random
+import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -96,6 +97,7 @@ def not_reported(count, problems_drawn):
                                     for problem, expected in zip(drawn, right)):
             continue
         checked, have_short = checked + 1, have_short + is_short
+        print(f"\r{checked} of {count}", end="", file=sys.stderr, flush=True)
         report = check_ctc(function)
         if report.ok:
             lines.append(f"not reported: {description}")
