@@ -60,11 +60,12 @@ class Problem:
         return "problems with a path"
 
     @property
-    def size(self) -> tuple[int, ...]:
-        """Smaller is easier to read: samples, padding, frames, labels, classes, digits of the logits."""
-        digits = sum(len(f"{value:g}") for logits in self.logits for value in logits.ravel())
+    def size(self) -> tuple[float, ...]:
+        """Smaller is easier to read: samples, padding, frames, labels, classes, digits and size of logits."""
+        values = [value for logits in self.logits for value in logits.ravel()]
+        digits, total = sum(len(f"{value:g}") for value in values), float(np.abs(values).sum())
         return (len(self.logits), self.padding, self.frames, sum(map(len, self.targets)), self.classes,
-                digits, self.blank)
+                digits, total, self.blank)
 
     def arrays(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
         """Logits (T, N, C) and targets (N, U), padded, and the lengths (N,) of both."""

@@ -153,7 +153,7 @@ def _error(error: float) -> str:
 
 def wrapped(text: str, indent: str = "") -> list[str]:
     """The text in lines of 80 columns."""
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _finding(finding: Finding) -> list[str]:
