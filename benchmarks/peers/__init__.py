@@ -1,0 +1,1 @@
+"""What CTC losses of other libraries answer to the test vectors."""
