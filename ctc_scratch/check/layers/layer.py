@@ -161,10 +161,13 @@ def _finding(layer: Layer, name: str, found: list[Fault], problems: list[Problem
     law = LAWS[name]
     twins = twins_of(layer, problems) if law is agreement else found[0].twins
     start = min((fault.problem for fault in found), key=lambda problem: problem.size)
+    fails = layer.call(start).error
     may_be_0 = layer.kind in ("linear", "tanh", "sigmoid")
 
     def is_faulty(problem: Problem) -> bool:
-        return (may_be_0 or bool(problem.x.all())) and any(law(layer, problem))
+        if not may_be_0 and not problem.x.all() or layer.call(problem).error and not fails:
+            return False
+        return any(law(layer, problem))
 
     if explained:
         return LayerFinding(name, len(found), twins, (), found[0].text, None, False)

@@ -68,8 +68,7 @@ def repeated(layer: Layer, problem: Problem) -> Iterator[Fault]:
                        for name, array in first.arrays.items()})
         adds_up = compare(second, sums, closely(layer.precision)) is None
         yield Fault(problem, f"in the second call {str(difference).replace('expected', 'in the first')}. "
-                             f"Nothing "
-                    "else was asked, because the answers depend on earlier calls", difference.error,
+                    "Nothing else was asked, because the answers depend on earlier calls", difference.error,
                     (ACCUMULATES,) if adds_up else ())
 
 
@@ -138,8 +137,7 @@ def linear(layer: Layer, problem: Problem) -> Iterator[Fault]:
                        if is_gradient(name)})
         if difference := compare(both, sums, _looser(layer.precision)):
             yield Fault(problem, f"for dy = 2 a - 3 b, where a is the dy shown, {difference} from the "
-                                 f"gradients for a "
-                        "and b", difference.error)
+                        "gradients for a and b", difference.error)
 
 
 def batch(layer: Layer, problem: Problem) -> Iterator[Fault]:

@@ -78,8 +78,9 @@ class Problem:
 
         def without(inputs: list[int], outputs: list[int]) -> Problem:
             return replace(self, dy=np.delete(self.dy, outputs, axis=-1), arrays={
-                "x": np.delete(self.x, inputs, axis=-1), "bias": np.delete(bias, outputs),
-                "weight": np.delete(np.delete(weight, inputs, axis=1), outputs, axis=0)})
+                "x": np.delete(self.x, inputs, axis=-1),
+                "weight": np.delete(np.delete(weight, inputs, axis=1), outputs, axis=0),
+                "bias": np.delete(bias, outputs)})
 
         for k in range(min(C, D) if min(C, D) > 1 else 0):
             yield without([k], [k])

@@ -204,6 +204,21 @@ def test_a_report_shows_a_small_problem():
     assert json.loads(json.dumps(report.as_dict()))["findings"][0]["probably"][0]["mistake"] == "bias missing"
 
 
+def test_an_example_stays_one_of_the_same_fault():
+    """Arguments keep their order while the problem is made smaller, and no error is taken for the fault."""
+
+    def linear(x, w, b):
+        assert w.ndim == 2 and b.ndim == 1 and len(b) == len(w)
+        return x @ w.T + b
+
+    def backward(dy, x, w, b):
+        return {**plain_layers.linear_back(dy, x, w, b), "bias": dy.sum(axis=(0, 1)) / x.shape[1]}
+
+    finding = check_layer(linear, backward, kind="linear").findings[0]
+    assert [twin.name for twin in finding.twins] == ["gradients averaged over samples"]
+    assert finding.text.startswith("gradient of bias[0] is ") and finding.problem.x.shape == (1, 2, 1)
+
+
 def test_a_gradient_that_is_not_returned_is_said():
     report = check_layer(scale, lambda dy, x, gain: {"x": dy * gain}, params={"gain": (4,)})
     assert_right(report)

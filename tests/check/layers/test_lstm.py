@@ -183,6 +183,13 @@ def test_a_function_that_writes_into_its_arguments_is_reported():
 
 
 @pytest.mark.slow
+def test_another_layout_is_named():
+    """A function of (T, N, D) that is called with (N, T, D)."""
+    report = check_lstm(lambda x, *w: ours("forward").forward(x, *w, lengths=None), layout="NTD")
+    assert [twin.name for twin in report.twins] == ["time and batch exchanged"]
+
+
+@pytest.mark.slow
 def test_float32_is_a_fault_unless_it_is_promised():
     def forward(x, *weights, lengths):
         arrays = [np.asarray(array, np.float32) for array in (x, *weights)]

@@ -184,10 +184,9 @@ def _repeated(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]:
     twins = [twin for twin, arrays in [(LEAKS, leaked), (ACCUMULATES, sums), (ACCUMULATES, weights)]
              if compare(second, arrays, close) is None]
     yield LayerFinding("the second of two equal calls", 1, tuple(dict.fromkeys(twins)),
-                       tuple(problem.lines()),
-                       f"in the second call {str(difference).replace('expected', 'in the first')}. Nothing "
-                       f"else "
-                       "was asked, because the answers depend on earlier calls", problem)
+                       tuple(problem.lines(asked.adapter.biases)),
+                       f"in the second call {str(difference).replace('expected', 'in the first')}. "
+                       "Nothing else was asked, because the answers depend on earlier calls", problem)
 
 
 def _slopes(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]:
@@ -285,15 +284,20 @@ def _finding(asked: Asked, kind: str, answers: list[Asking], only: Callable[[str
     wrong = [each for each in answers if not agree(each.answer, each.right, asked.precision, only)]
     start = min((each.problem for each in wrong), key=lambda problem: problem.size)
 
-    def difference(problem: Problem) -> Difference | None:
-        each = asked.compare(problem)
-        return compare(each.answer, each.right, asked.precision, only)
+    fails = asked.compare(start).answer.error
 
     def is_faulty(problem: Problem) -> bool:
-        return (problem.lengths.min() > 0) >= (start.lengths.min() > 0) and difference(problem) is not None
+        if problem.lengths.min() == 0 < start.lengths.min():
+            return False
+        each = asked.compare(problem)
+        if each.answer.error and not fails:
+            return False
+        return not agree(each.answer, each.right, asked.precision, only)
 
     problem = shrink(start, is_faulty, lambda problem: problem.smaller())
-    return LayerFinding(kind, len(wrong), twins, tuple(problem.lines()), str(difference(problem)), problem)
+    each = asked.compare(problem)
+    return LayerFinding(kind, len(wrong), twins, tuple(problem.lines(asked.adapter.biases)),
+                        str(compare(each.answer, each.right, asked.precision, only)), problem)
 
 
 def _notes(adapter: LSTMAdapter, asked: Asked) -> tuple[str, ...]:

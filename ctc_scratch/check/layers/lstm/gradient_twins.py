@@ -39,16 +39,14 @@ def only(condition: str) -> Variants:
 
 def overwritten(start: str) -> Variants:
     """Variants in which the sum starts again where a condition holds."""
-    return once(SUM, *(f"if {which} and {start}:\n                        grads[name][k] = 0\n               "
-                       f"     {SUM}"
-                       for which in WHICH))
+    return once(SUM, *(f"if {which} and {start}:\n                        grads[name][k] = 0\n"
+                       f"                    {SUM}" for which in WHICH))
 
 
 def divided(by: str) -> Variants:
     """Variants in which the sum over all frames is divided."""
-    return once(RETURN, *(f"for name in grads:\n        if {which}:\n            grads[name] /= {by}\n    "
-                          f"{RETURN}"
-                          for which in WHICH))
+    return once(RETURN, *(f"for name in grads:\n        if {which}:\n            grads[name] /= {by}\n"
+                          f"    {RETURN}" for which in WHICH))
 
 
 def lost(states: str) -> Variants:

@@ -89,17 +89,18 @@ class Problem:
         return {"x": x, "lengths": self.lengths, "weights": weights, "h0": self.states[0],
                 "c0": self.states[1], "dy": dy}
 
-    def lines(self) -> list[str]:
-        """The problem as a report shows it."""
+    def lines(self, biases: int) -> list[str]:
+        """The problem as a report shows it for an LSTM with one or two biases."""
         K, _, H, D = self.weights["weight_ih"].shape
         lines = [f"N={len(self.x)}, D={D}, H={H}" + (", two directions" if K > 1 else "")
-                 + (f", {self.padding} more frames of padding" if self.padding else "")]
+                 + (f", padding after the end: {self.padding}" if self.padding else "")]
         for n, frames in enumerate(self.x):
             lines += in_lines(f"x of sequence {n}, T={len(frames)}" if len(self.x) > 1
                               else f"x, T={len(frames)}", frames)
         arrays = self.arrays()
         for name, array in [*arrays["weights"].items(), ("h0", arrays["h0"]), ("c0", arrays["c0"])]:
             if array.any():
+                name = "bias" if biases == 1 and name == "bias_ih" else name
                 lines += in_lines(name, array if K > 1 else array[0])
         for n, gradients in enumerate(self.dy):
             if gradients.any():

@@ -23,7 +23,7 @@ OWN = "own = {name: array[k] for name, array in weights.items()}"
 STARTS = "h, c = h0[k, n], c0[k, n]"
 BACK, FRAMES = "range(lengths[n])[::-1] if", "range(lengths[n])[::-1] if reverse[k] else range(lengths[n])"
 STEP, OUTPUT, LAST = "= step(x[t, n], h, c, own)", "y[t, n, k] = h", "h_n[k, n], c_n[k, n] = h, c"
-RETURN = 'return {"y":'
+SHAPES, RETURN = "(T, N, D), (K, _, H) = x.shape, h0.shape", 'return {"y":'
 # The backward pass.
 DO, DC = "do = dh * np.tanh(c_new)", "dc = dc + dh * o * (1 - np.tanh(c_new) ** 2)"
 DF, DI, DG, DC_BEFORE = "df = dc * c", "di = dc * g", "dg = dc * i", "dc_before = dc * f"
@@ -233,6 +233,11 @@ BATCH_TWINS = (
     Twin(plain, "outputs sorted by length",
          "the sequences of y, or of the final states too, stay sorted, longest first",
          once(RETURN, SORTED + RETURN, f"{SORTED}h_n, c_n = h_n[:, order], c_n[:, order]\n    {RETURN}")),
+    Twin(plain, "time and batch exchanged", "the steps go from sequence to sequence, not from frame to frame",
+         (((SHAPES, f"x, dy = x.swapaxes(0, 1), dy.swapaxes(0, 1)\n    {SHAPES}\n    "
+            "lengths, (h0, c0) = np.full(N, T), np.zeros((2, K, N, H))"),
+           (RETURN, "h_n, c_n, dh0, dc0 = np.zeros((4, K, T, H))\n    "
+            f"y, dx, T, N = y.swapaxes(0, 1), dx.swapaxes(0, 1), N, T\n    {RETURN}")),)),
     Twin(plain, "transposed batch", "(T, N, D) is read as if it were (N, T, D)",
          (((STEP, "= step(x.reshape(N, T, D)[n, t], h, c, own)"),),
           ((STEP, "= step(x.reshape(N, T, D)[n, t], h, c, own)"), (DX, "dx.reshape(N, T, D)[n, t] += dx_t"),
