@@ -18,13 +18,16 @@ from .ctc import __all__
 
 __version__ = "0.1.0"  # setup.cfg reads it from here
 
-LATER = ("Adapter", "LSTMAdapter", "LayerReport", "Report", "check_ctc", "check_layer", "check_lstm")
-"""Names of `ctc_scratch.check`, which is imported when one of them is first used."""
+LATER = {
+    **dict.fromkeys(["Adapter", "Report", "check_ctc"], ".check"),
+    **dict.fromkeys(["LSTMAdapter", "LayerReport", "check_layer", "check_lstm"], ".check.layers"),
+}
+"""Names whose modules are imported when one of them is first used."""
 
 
 def __getattr__(name: str) -> Any:
     if name in LATER:
-        return getattr(import_module(".check", __name__), name)
+        return getattr(import_module(LATER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

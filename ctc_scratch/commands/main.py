@@ -16,7 +16,6 @@ from importlib import import_module
 from typing import Any, NoReturn, Sequence
 
 from .. import __version__
-from ..digits.training.ranks import launched
 from .notice import compiling_is_announced
 
 VERBS = {
@@ -28,7 +27,7 @@ VERBS = {
     "lattice": "show all alignments of a target: as text, numbers and figures",
     "diagnose": "find what is wrong with a target, a batch or a data set",
     "explore": "write a page on which to play with CTC, and open it",
-    "show": "show a row or reading being learnt, a mistake, a plateau, or objectives",
+    "show": "show how CTC learns: a row, reading, a mistake, a plateau",
 }
 """What each verb does. The file of a verb has its name, and is imported only if the verb is called."""
 
@@ -52,7 +51,9 @@ def _run(argv: Sequence[str]) -> int:
     name = next((argument for argument in argv if not argument.startswith("-")), "")
     verb = import_module(f".{name}", __package__) if name in VERBS else None
     parser = _parser(name, verb)
-    with redirect_stderr(None) if launched.rank() else nullcontext():   # all ranks find the same mistakes
+    # Of several ranks, which all find the same mistakes, only the first one reports them.
+    silent = name == "train" and import_module("..digits.training.ranks.launched", __package__).rank() > 0
+    with redirect_stderr(None) if silent else nullcontext():
         options = parser.parse_args(argv)
     if verb is None:
         parser.print_help()
