@@ -51,9 +51,7 @@ def _run(argv: Sequence[str]) -> int:
     name = next((argument for argument in argv if not argument.startswith("-")), "")
     verb = import_module(f".{name}", __package__) if name in VERBS else None
     parser = _parser(name, verb)
-    # Of several ranks, which all find the same mistakes, only the first one reports them.
-    silent = name == "train" and import_module("..digits.training.ranks.launched", __package__).rank() > 0
-    with redirect_stderr(None) if silent else nullcontext():
+    with nullcontext() if getattr(verb, "TELLS_MISTAKES", True) else redirect_stderr(None):
         options = parser.parse_args(argv)
     if verb is None:
         parser.print_help()

@@ -14,6 +14,9 @@ from ..digits.training.train import DiskError, DivergedError, Processes, resume,
 EXAMPLE = "ctc-scratch train --digits 3 --steps 1000 --out runs/three"
 ERRORS = {ArchiveError: 2, DataError: 2, DiskError: 2, DivergedError: 1, OptionError: 2, RanksError: 2}
 
+TELLS_MISTAKES = launched.rank() == 0
+"""Under mpiexec all ranks find the same mistakes in the options, and one tells them."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import scaling_out
+from benchmarks.scaling_out import __main__ as scaling_out
+from benchmarks.scaling_out import computed
 from benchmarks.tools import harness
 from ctc_scratch import get_num_threads, set_num_threads
 
@@ -19,25 +20,25 @@ EVEN = dict(numbers=0.0, rows=1.0, network=8.0, backward=0.5, add=0.0, optimiser
                                               ("slices", 2.25)])
 def test_the_exchange_takes_the_time_of_what_it_receives(change, exchange):
     """From each of 3 other machines 2 gradients; in slices 3/4 of 2 gradients and of their sum."""
-    assert scaling_out.seconds_per_step(EVEN, NO_LATENCY, 4, change)["exchange"] == pytest.approx(exchange)
-    assert scaling_out.efficiency(EVEN, NO_LATENCY, 4, change) == pytest.approx(10 / (10 + exchange))
+    assert computed.seconds_per_step(EVEN, NO_LATENCY, 4, change)["exchange"] == pytest.approx(exchange)
+    assert computed.efficiency(EVEN, NO_LATENCY, 4, change) == pytest.approx(10 / (10 + exchange))
 
 
-@pytest.mark.parametrize("change", scaling_out.CHANGES)
+@pytest.mark.parametrize("change", computed.CHANGES)
 def test_one_machine_is_efficient_and_more_are_less_so(change):
     part = {**EVEN, "numbers": 0.1, "add": 0.1}
-    found = [scaling_out.efficiency(part, NO_LATENCY, R, change) for R in scaling_out.MACHINES]
+    found = [computed.efficiency(part, NO_LATENCY, R, change) for R in scaling_out.MACHINES]
     assert found[0] == 1 and found == sorted(found, reverse=True)
-    assert sum(scaling_out.seconds_per_step(part, NO_LATENCY, 1, change).values()) == pytest.approx(10.1)
+    assert sum(computed.seconds_per_step(part, NO_LATENCY, 1, change).values()) == pytest.approx(10.1)
 
 
 def test_the_end_names_what_grows():
     """With 2 (R - 1) s of exchange a step doubles at R = 6; with 1 s of numbers per machine at R = 11."""
-    assert scaling_out.end_of_scaling(EVEN, NO_LATENCY, "as it is") == "6: exchange"
+    assert computed.end_of_scaling(EVEN, NO_LATENCY, "as it is") == "6: exchange"
     own = {**EVEN, "numbers": 1.0, "bytes": 0.0}
-    assert scaling_out.end_of_scaling(own, NO_LATENCY, "as it is") == "11: random numbers"
-    assert scaling_out.end_of_scaling(own, NO_LATENCY, "slices, own generators") == "beyond 1000"
-    assert scaling_out.end_of_scaling(dict(own, numbers=0.0, add=1.0), NO_LATENCY, "float16") == "12: adding"
+    assert computed.end_of_scaling(own, NO_LATENCY, "as it is") == "11: random numbers"
+    assert computed.end_of_scaling(own, NO_LATENCY, "slices, own generators") == "beyond 1000"
+    assert computed.end_of_scaling(dict(own, numbers=0.0, add=1.0), NO_LATENCY, "float16") == "12: adding"
 
 
 @pytest.mark.slow
