@@ -1,9 +1,9 @@
 """Train a small reader and record how it learns: the data of room 5 of the page.
 
-    python -m ctc_scratch.page.record       # a minute; rewrites recorded.json
+    python -m ctc_scratch.page.record       # takes about a minute; rewrites recorded.json
 
-The network is that of `digits.lessons.plateau`. It reads rows of five digits, four columns per frame, and is
-watched on a row that it never trains on.
+The network is that of `digits.lessons.plateau`. It reads rows of five digits, four columns per frame. From
+time to time it reads a row that it never trains on; the recording holds what it says about that row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .recording import RECORDED, curve, moment, row
 
 STEPS, BATCH, RATE, SEED = 400, 32, 3e-3, 7
 WATCHED = {0, 1, 2, 3, 4, 6, 8, 10, 14, *range(20, 120, 10), *range(120, 260, 7), *range(260, 401, 20)}
-"""Steps after which the row is watched."""
+"""How many steps the network has taken at each of its readings of the row."""
 
 
 def record() -> dict[str, Any]:

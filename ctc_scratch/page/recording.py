@@ -4,7 +4,8 @@ A recording is a dict that becomes JSON:
 
     classes     the name of each class, the blank first
     window      pixel columns per frame
-    curve       step, loss (nats per row), errors (label error rate) and blank (its share of the frames)
+    curve       step, loss (nats per row), errors (label error rate) and blank (in the packaged recording its
+                mean probability, in that of a run the share of frames in which it is the most probable class)
     rows        for each row: its image, its labels, and what the network says about it at some steps
 
 Images, posteriors (T, C) and gamma (T, S) have one byte per number, 255 for 1, in base64.
@@ -37,7 +38,7 @@ ROWS, DIGITS = 3, 5
 """How many test rows a recording of a run shows, and the digits in each."""
 
 MOST_POINTS = 400
-"""The most points of a curve; of longer ones every n-th is kept."""
+"""The most points of a curve. Longer curves are thinned: every n-th point is kept."""
 
 
 def packaged_recording() -> dict[str, Any]:
@@ -55,7 +56,7 @@ def quantised(array: NDArray) -> str:
 
 
 def moment(step: int, logits: NDArray, labels: Sequence[int] | NDArray) -> dict[str, Any]:
-    """What a network says about one row: logits (T, C) of the row, and its labels (U,)."""
+    """What a network says about one row, from its logits (T, C) and the labels (U,) of the row."""
     log_probs, labels = log_softmax(logits), [int(label) for label in labels]
     log_p = log_likelihood(log_probs, labels, BLANK)
     states = (gamma(log_probs, labels, BLANK) if log_p > -np.inf else
@@ -78,7 +79,7 @@ def row(image: NDArray, labels: Sequence[int] | NDArray, moments: Iterable[dict[
 
 def curve(steps: Sequence[int], losses: Sequence[float], errors: Sequence[float],
           blanks: Sequence[float]) -> dict[str, Any]:
-    """The curves of a training run, one value per report; of long ones every n-th value."""
+    """The curves of a training run, one value per report, thinned to at most MOST_POINTS values."""
     every = -(-len(steps) // MOST_POINTS) or 1
     return {"step": [int(step) for step in steps[::every]],
             "loss": [round(float(loss), 3) for loss in losses[::every]],
@@ -87,7 +88,7 @@ def curve(steps: Sequence[int], losses: Sequence[float], errors: Sequence[float]
 
 
 def run_recording(run: str) -> dict[str, Any]:
-    """A recording of a run of `ctc-scratch train`: its curves, and the models to be had from its folder.
+    """A recording of a run of `ctc-scratch train`: its curves, and readings by the models in its folder.
 
     These are the network before its first step, the checkpoint before the last one, the last one, and the
     best model, which may be an average.
@@ -95,7 +96,7 @@ def run_recording(run: str) -> dict[str, Any]:
     Raises
     ------
     ArchiveError, DataError
-        The folder is none of a run, or a file in it, or its data, is missing or damaged.
+        The folder is not that of a run, or a file in it or in its data is missing or damaged.
     """
     folder = folder_of(Path(run))
     checkpoint = read_checkpoint(folder / CHECKPOINT)

@@ -2,8 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Set attributes of an element; only those that have changed, so that redrawing is cheap. To compare with what was set
-// before is cheaper than to ask the element.
+// Set the attributes of an element that have changed. They are compared with what was set before, because reading them
+// from the element is slower.
 const attributes_of = new WeakMap();
 function set(element, attributes) {
   let before = attributes_of.get(element);
@@ -62,7 +62,7 @@ function counted(n) {
   return n > 10n ** 12n ? number(Number(n)) : String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
-// A number that fits into a cell of some 50 pixels: .119, 3e−7.
+// A number in about four characters, for the cells of the lattice: .119, 3e−7.
 function short_number(x) {
   if (x === 0 || x === -Infinity) return x === 0 ? "0" : "−∞";
   if (x < 1e-3) return x.toExponential(0).replace("-", "−");
@@ -99,7 +99,7 @@ function chips(classes, part = null, names = null) {
     class_name(c, names)));
 }
 
-// The width of an element, measured once until the window changes: to measure makes the browser lay out the page.
+// The width of an element. It is kept until the window changes, because measuring makes the browser lay out the page.
 const measured = new Map();
 function width_of(element) {
   if (!measured.has(element)) measured.set(element, element.clientWidth);

@@ -73,7 +73,7 @@ function remember(name) {
   }, 400);
 }
 
-// Call `act` with what a changed address says, unless this page has written it itself.
+// Call `act` with the new link when the address changes, unless this page has changed it.
 function on_new_link(act) {
   addEventListener("hashchange", () => { if (location.hash !== last_link) act(location.hash); });
 }

@@ -4,7 +4,7 @@ import {counted, el, show_number, write} from "./draw.js";
 import {MOST, made_up_logit, problem, randoms, read_labels, redraw_with, set_logits, set_problem,
   solution} from "./state.js";
 
-// Logits to begin with, each a function of the problem: T rows of C numbers.
+// Ready-made logits, each a function of the problem that returns T rows of C numbers.
 const PRESETS = {
   "all equal": ({T, C}) => rows(T, () => new Array(C).fill(0)),
   "random": ({T, C}, seed) => rows(T, (t) => Array.from({length: C}, (_, c) => made_up_logit(t, c, seed))),
@@ -52,7 +52,7 @@ function shared_bar(report) {
     presets.value = "";
   });
 
-  // What is scrolled to must not lie under the bar, which grows when it has an error to show.
+  // A room that is scrolled to must not lie under the bar, which is higher while it shows an error.
   const keep_clear = () => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
   new ResizeObserver(keep_clear).observe(bar);
 

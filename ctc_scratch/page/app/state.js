@@ -1,7 +1,7 @@
 // The problem that the first three rooms share, a target and the logits of its frames, and what follows from it.
 //
 // `problem.labels` (U) and `problem.logits` (T rows of C numbers; class 0 is the blank). There are as many classes as the
-// labels need, but at least those that there were at the beginning. Rooms change the problem with the functions of this
+// labels need, but never fewer than at the beginning. Rooms change the problem with the functions of this
 // file; `changed` then redraws what is in sight, at most once per frame of the screen. `solution()` solves the problem
 // at most once per change.
 
@@ -12,8 +12,8 @@ const problem = {labels: [1, 2], logits: [], least_classes: 3, edited: false};
 
 let solved = null;
 
-// What the recursion says about the problem: see ctc.js. gamma, occupancy and grad are null without a path; they are
-// computed when they are asked for.
+// The results of ctc.js for the problem. gamma, occupancy and grad are null if the target has no path. Each array is
+// computed when it is first used.
 function solution() {
   if (solved) return solved;
   const {labels, logits} = problem;
@@ -39,7 +39,7 @@ function solution() {
 
 // ---- changes -------------------------------------------------------------------------------------
 
-// Labels from text: "1,2,2" or "1 2 2"; a sentence if the text is none.
+// Labels from text: "1,2,2" or "1 2 2"; a sentence that says what is wrong if there are none.
 function read_labels(text) {
   const parts = text.split(/[\s,]+/).filter(Boolean);
   if (!parts.every((part) => /^\d+$/.test(part))) return `expected labels like 1,1,2, not “${text}”`;
@@ -71,7 +71,7 @@ function set_logit(t, c, value) {
   set_logits(problem.logits.map((row, i) => t === null || i === t ? row.map((x, k) => k === c ? value(x) : x) : row));
 }
 
-// A logit for frame t and class c, roughly normal: the sum of twelve uniform numbers minus six, as 0.1 k.
+// A logit for frame t and class c, roughly normal: the sum of twelve uniform numbers minus six, with one decimal.
 function made_up_logit(t, c, seed = 1) {
   const random = randoms(seed + 1000 * t + c);
   let sum = -6;

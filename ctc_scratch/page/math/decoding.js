@@ -10,7 +10,7 @@ function greedy(log_probs, blank = 0) {
 
 // Prefix beam search (Hannun et al. 2014). For each frame, and for the beginning, {kept, dropped}: lists of
 // {prefix, in_blank, in_label, score, from}, best first. `in_blank` and `in_label` are ln of the sums of all paths of
-// the prefix that end in a blank or in its last label; `from` maps prefixes of the frame before to what each brought.
+// the prefix that end in a blank or in its last label; `from` maps prefixes of the frame before to what each added.
 function beam_search(log_probs, width, blank = 0) {
   const arrive = (after, labels, source, in_blank, in_label) => {
     const key = labels.join();
@@ -43,8 +43,8 @@ function beam_search(log_probs, width, blank = 0) {
   return frames;
 }
 
-// The most probable labelling: {labels, log_prob, proved}. A wide beam finds it; what it has dropped on the way is less
-// probable, together, than the one it found, or `proved` is false.
+// The most probable labelling that a wide beam finds: {labels, log_prob, proved}. `proved` says that no other labelling is
+// more probable: none has more than the second in the beam and all that the beam has dropped, together.
 function most_probable(log_probs, width = 400, blank = 0) {
   const frames = beam_search(log_probs, width, blank), best = frames.at(-1).kept[0];
   const dropped = ctc.log_add(-Infinity, ...frames.flatMap((frame) => frame.dropped.map(({score}) => score)));

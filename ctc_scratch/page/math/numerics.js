@@ -1,4 +1,4 @@
-// Small examples of what goes wrong in floating point, and of how an error is enclosed.
+// Small examples of what goes wrong in floating point, and of bounds for the error.
 
 // The sum of alpha and beta at every frame, ln sum_s alpha_t(s) beta_t(s), with every operation rounded by `round`:
 // Math.fround for float32, or x => x for float64. In exact arithmetic it is ln p at every frame.
@@ -64,8 +64,8 @@ function forward_linear(log_probs, labels, treat) {
 
 // A problem on which rescaling fails: {log_probs, labels}. The target is 1 2 1 2 ... and then 3 4 3 4 .... In the first
 // three quarters of the frames labels 1 and 2 have probability 10^-k, and the rest is blank. In the last quarter 3 and 4
-// are likely, and all else is not. So the likely paths have all the 1 2 1 2 ... behind them by then, but at that time
-// these are the least likely of all.
+// are likely, and all else is not. So a likely path has emitted all of 1 2 1 2 ... by then, although each of these labels
+// has made it 10^-k times as likely as a path that has emitted blanks only.
 function hard_problem(T, ones, threes, k) {
   const log_probs = Array.from({length: T}, (_, t) => {
     const rare = t < 0.75 * T ? 10 ** -k : 1e-20, other = t < 0.75 * T ? 1e-30 : 0.5 * (1 - 3e-20);

@@ -1,8 +1,8 @@
 // Paths of a target: all of them, the best ones, samples, and why there may be none.
 //
 // The twins of ctc/enumeration.py, ctc/paths/k_best.py, Lattice.sample and ctc/inputs/errors.py. A path is given as
-// its states (T), positions in the extended labels. States may stay, step to the next one, or skip the blank between
-// two labels that differ, always in this order.
+// its states (T), positions in the extended labels. A path may stay in a state, step to the next one, or skip the blank
+// between two labels that differ; moves are always listed in this order.
 
 // The states from which a move leads to state s: [from, "stay" | "step" | "skip"].
 function moves_into(s, skips) {
@@ -12,7 +12,7 @@ function moves_into(s, skips) {
   return moves;
 }
 
-// All alignments of the labels in T frames, as paths of classes, in the order of numbers.
+// All alignments of the labels in T frames, as paths of classes, in numerical order.
 function alignments(labels, T) {
   const ext = ctc.extend(labels), skips = ctc.can_skip(ext), S = ext.length;
   const found = [];
@@ -79,7 +79,8 @@ function best_paths(log_probs, labels, k, pins = []) {
   });
 }
 
-// A path drawn at random with the probability that it has, given the labels: each move by what lies before it.
+// A path drawn at random with its probability given the labels. Each next state is drawn in proportion to the sum over
+// all ways to finish from it, which log_beta holds.
 function sample_path(log_probs, log_beta, labels, random) {
   const ext = ctc.extend(labels), skips = ctc.can_skip(ext);
   const states = [];
@@ -90,7 +91,7 @@ function sample_path(log_probs, log_beta, labels, random) {
     const total = ctc.log_add(...scores);
     let rest = random(), i = 0;
     while (i < scores.length - 1 && (rest -= Math.exp(scores[i] - total)) >= 0) i += 1;
-    while (scores[i] === -Infinity) i -= 1; // rounding has left a rest
+    while (scores[i] === -Infinity) i -= 1; // the last scores may be impossible, and rounding may lead to them
     states.push(reachable[i]);
   }
   return states;

@@ -4,10 +4,11 @@ import {clamp, el, number, set, svg, width_of} from "../app/draw.js";
 
 const HEIGHT = 190, LEFT = 60, RIGHT = 12, TOP_EDGE = 10, BOTTOM = 26;
 
-// Make a chart in `container`; `label` describes it, `pick(x)` is told where the cursor was put, if it may be moved.
+// Make a chart in `container`; `label` describes it for screen readers. If the cursor may be moved, `pick(x)` is
+// called with its new place.
 //
-// Returns draw({x, curves: [{y, kind, name}], cursor, marks: [{from, to, text}], x_name, log, range}) where x and y are
-// arrays of one length.
+// Returns draw({x, curves: [{y, kind}], cursor, marks: [{from, to, text}], x_name, range, y_lines, text}), where x and y are
+// arrays of the same length, y_lines are the values with a rule, and text describes the place of the cursor.
 function chart(container, label, pick = null) {
   const picture = container.appendChild(svg("svg",
     {class: "chart", ...(pick ? {role: "slider", tabindex: 0} : {role: "img"}), "aria-label": label}));

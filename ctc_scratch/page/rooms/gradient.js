@@ -1,4 +1,4 @@
-// Room 3, the gradient: probabilities minus occupancies, and descent along it on the logits themselves.
+// Room 3, the gradient: probability minus occupancy of each class, and gradient descent on the logits.
 
 import {class_colour, columns, frame_axis, number, set, show_number, svg, write} from "../app/draw.js";
 import {add_room} from "../app/links.js";
@@ -53,7 +53,7 @@ function gradient_room() {
       }
     }
     set(room, {"data-infeasible": !result.feasible});
-    if (problem.logits !== ours) history = []; // somebody else has changed the logits
+    if (problem.logits !== ours) history = []; // the logits were changed outside this descent
     if (!history.length) { history = [point(result)]; start = problem.logits; ours = problem.logits; }
     draw_curve({x: history.map((_, i) => i), range: [0,
       Math.max(1, ...history.map(({loss: each}) => Number.isFinite(each) ? each : 0)) * 1.05],

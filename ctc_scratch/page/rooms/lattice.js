@@ -42,14 +42,14 @@ function lattice_room() {
     for (const formula of room.querySelectorAll("[data-formula]")) formula.hidden = formula.dataset.formula !== view;
   }
 
-  // What is missing, beside the words of the error.
+  // What would make the target feasible; shown beside the message of the error.
   function hint({T, labels}) {
     const missing = ctc.min_frames(labels) - T;
     if (missing <= 0) {
-      return "There are frames enough, but every path would have to pass a closed bar (−∞). Click one to open it.";
+      return "There are enough frames, but every path needs a closed bar (−∞). Click a closed bar to open it.";
     }
-    return `Each label needs a frame of its own, and between two equal labels a blank must stand: ` +
-      `${missing} more frame${missing === 1 ? "" : "s"}, or fewer labels.`;
+    return `Each label needs a frame of its own, and two equal labels need a blank between them. ` +
+      `The target needs ${missing} more frame${missing === 1 ? "" : "s"}, or fewer labels.`;
   }
 
   // ---- the numbers in the cells
@@ -141,7 +141,7 @@ function lattice_room() {
         samples = Array.from({length: SAMPLES}, () => sample_path(log_probs, result.log_beta, labels, random));
         samples_of = result;
       }
-      write(text, `${SAMPLES} paths, drawn at random with the probabilities that they have, given the target.`);
+      write(text, `${SAMPLES} paths, each drawn at random with its probability given the target.`);
       return samples.map((states) => ({states, kind: "sample"}));
     }
     const pinned = shown === "pinned";

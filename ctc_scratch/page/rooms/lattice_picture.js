@@ -2,9 +2,10 @@
 
 import {class_colour, clamp, class_name, columns, set, short_number, svg, write} from "../app/draw.js";
 
-const MARGIN = 4, TALL = 36; // pixels; tall cells have their numbers below the lines of paths
+const MARGIN = 4, TALL = 36; // pixels; in cells of at least TALL the numbers stand below the lines of paths
 
-// Make a picture in `container`; `act(what, t, s)` is told "look" and "pin". Returns a function that draws.
+// Make a picture in `container`; `act("look" or "pin", t, s)` is called for a state.
+// Returns a function that draws.
 function lattice_picture(container, act) {
   const hatch = svg("pattern", {id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse",
     patternTransform: "rotate(45)"},

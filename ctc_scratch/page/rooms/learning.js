@@ -1,4 +1,4 @@
-// Room 5, a network learns to read: a recorded training, seen at any of its steps.
+// Room 5, a network learns to read: a recorded training run, shown at any of the recorded steps.
 
 import {chips, class_colour, clamp, columns, el, set, show_number, svg, write} from "../app/draw.js";
 import {add_room} from "../app/links.js";
@@ -75,7 +75,7 @@ function learning_room(recording) {
       moment.name ? ` (${moment.name})` : "", " it reads ",
       el("span", {class: "chips"}, ...(moment.reading.length ? chips(moment.reading, "y", names) :
         [el("em", {}, "nothing")])),
-      " where there is ", el("span", {class: "chips"}, ...chips(row.labels, "gamma", names)),
+      "; the row says ", el("span", {class: "chips"}, ...chips(row.labels, "gamma", names)),
         ". The loss of this row is ", el("b", {class: "moment-loss"}), " nats.");
     show_number(find(".moment-step"), moment.step, String(moment.step));
     show_number(find(".moment-loss"), moment.loss ?? Infinity);
@@ -91,7 +91,7 @@ function learning_room(recording) {
         text: `step ${moment.step}, loss ${moment.loss}`});
   }
 
-  // The steps between which the network reads nothing: from the first such moment to the one before its first digit.
+  // The steps of the plateau, for the chart: from the first moment that reads nothing to the first digit after it.
   function plateau() {
     const begin = row.moments.findIndex(({reading}) => reading.length === 0);
     const after = row.moments.findIndex(({reading}, i) => i > begin && reading.length > 0);

@@ -1,8 +1,9 @@
 // The logits of a problem as bars that can be dragged: one row per class, one column per frame.
 //
 // The height of a bar is the probability of its class, the number in it the logit. Dragging up raises the logit; a
-// click closes the class at this frame (a logit of -Infinity), or opens it again. With the keyboard: arrows up and down
-// change, left and right go from frame to frame, Delete closes. The name of a row moves the row as a whole.
+// click closes the class at this frame (a logit of -Infinity), or opens it again. With the keyboard: arrows up and
+// down change the logit, left and right go from frame to frame, Delete closes or opens. The name of a row is a handle for
+// all its bars.
 
 import {class_colour, clamp, columns, frame_axis, set, signed, svg, write} from "../app/draw.js";
 
@@ -11,8 +12,8 @@ const PIXELS_PER_UNIT = 18, LOWEST = -12, HIGHEST = 12, ROW = 46, GAP = 4, FIRST
 // Make an editor in `container`.
 //
 // source: {logits: () => rows, set: (t, c, change) => void, names: c => text, as_percent, widest} where `change` maps the old
-// logit to the new one, and t is null for the whole row. Returns a function that draws; `part(t, c)` are the symbols
-// that mean a bar.
+// logit to the new one, and t is null for the whole row. Returns draw(part), where `part(t, c)` names the symbols of the
+// formula that light up with a bar.
 function logits_editor(container, source) {
   const picture = container.appendChild(svg("svg",
     {role: "group", "aria-label": "Logits, one slider per class and frame"}));
@@ -77,7 +78,7 @@ function logits_editor(container, source) {
     drawn = logits;
   }
 
-  // Change a logit by some units; one that is closed stays so. A frame keeps at least one class that is open.
+  // Add `units` to a logit; a closed one stays closed.
   const by = (units) => (x) => x === -Infinity ? x : clamp(x + units, LOWEST, HIGHEST);
   // Close a class at a frame, or give it back the logit that it had.
   const closed_logits = new Map();
@@ -86,6 +87,7 @@ function logits_editor(container, source) {
     closed_logits.set(`${t},${c}`, x);
     return -Infinity;
   };
+  // At least one class of a frame must stay open.
   const may_close = (t, c) => source.logits()[t]?.some((x, k) => k !== c && x > -Infinity);
 
   function place_of(element) {
@@ -106,7 +108,7 @@ function logits_editor(container, source) {
     if (!drag || event.pointerId !== drag.id) return;
     const up = drag.y - event.clientY;
     drag.moved = Math.max(drag.moved, Math.abs(up));
-    if (drag.moved < 4 || up === 0) return; // a finger that means to tap trembles
+    if (drag.moved < 4 || up === 0) return; // a finger moves a little while it taps
     drag.y = event.clientY;
     source.set(drag.t, drag.c, by(up / PIXELS_PER_UNIT));
   });

@@ -22,7 +22,7 @@ function numerics_room() {
   const lost_picture = find(".lost").appendChild(el("canvas", {role: "img"}));
   const kept_for = {};
 
-  // The value of a computation, kept as long as the key stays.
+  // The value of a computation, which is repeated only if the key has changed.
   function once(name, key, compute) {
     if (kept_for[name]?.key !== key) kept_for[name] = {key, value: compute()};
     return kept_for[name].value;

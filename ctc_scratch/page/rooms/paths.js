@@ -1,4 +1,4 @@
-// Room 1, paths and collapse: a path is put together frame by frame, and all paths of the target are listed.
+// Room 1, paths and collapse: choose a path frame by frame, see what it spells, and list all paths of the target.
 
 import {chips, class_colour, class_name, columns, counted, el, frame_axis, percent, set, show_number, svg,
   write} from "../app/draw.js";
@@ -81,7 +81,7 @@ function paths_room() {
     }
   }
 
-  // Runs of one class become one piece; pieces of labels go on to the last line.
+  // Draw each run of one class as one piece; below the pieces of labels, the last line has the label.
   function draw_collapse(grid, bottom) {
     const pieces = [];
     path.forEach((c, t) => { if (t && path[t - 1] === c) pieces.at(-1).end = t;
@@ -121,7 +121,7 @@ function paths_room() {
       "aria-label": `path ${each.map((c) => class_name(c)).join(" ")}`}, el("span", {class: "chips"}, ...chips(each)),
         el("i"))));
     write(find(".list-text"), paths.length === 0 ? "" : all ?
-      "All of them, in the order of numbers; the line under a path is its share of p. Click one to see it above." :
+      "All of them, in numerical order; the line under a path is its share of p. Click one to see it above." :
       `The ${paths.length} most probable of them; the line under a path is its share of p. ` +
       "Click one to see it above.");
   }
