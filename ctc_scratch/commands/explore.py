@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--logits", metavar="FILE",
         help="logits (T, C) to begin with, as numpy.save writes them (default: random ones)")
     add("--run", default="", metavar="RUN",
-        help="the folder of a run of `ctc-scratch train`, shown in place of the small one of this package")
+        help="show the training run in this folder of `ctc-scratch train`, not the small one of this package")
     add("--out", default="ctc.html", metavar="FILE",
-        help="where to write the page; a file that is there is not overwritten (default: ctc.html)")
+        help="where to write the page; an existing file is not overwritten (default: ctc.html)")
     add("--no-open", action="store_true", help="do not open the page in the browser")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page; wrong input is refused before that."""
+    """Check the input, then write the page."""
     path = Path(options.out)
     logits = _load_logits(options) if options.logits is not None else _random_logits(options)
     _check(logits, options.target)
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     _write(path, page_html(data))
     print(f"wrote {path}")
     if not options.no_open and not _open(path):
-        print("there is no browser here to open it: open the file in one")
+        print("no browser was found to show it: open the file in one")
     return 0
 
 
@@ -105,7 +105,7 @@ def _load_logits(options: argparse.Namespace) -> np.ndarray:
 
 
 def _check(logits: np.ndarray, target: list[int]) -> None:
-    """UsageError unless these are labels and logits. The page explains why a target has no path."""
+    """Raise UsageError unless these are labels and logits. A target without a path is accepted."""
     C = logits.shape[1]
     if len(target) > MOST_LABELS:
         raise UsageError(f"--target has {len(target)} labels, and the page has room for {MOST_LABELS}")

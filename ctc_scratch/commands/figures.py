@@ -30,8 +30,8 @@ def add_row_options(parser: argparse.ArgumentParser) -> None:
 
 
 def output_of(options: argparse.Namespace, default: str = "") -> Output:
-    """Where and how the figures of a command are written."""
-    from ..digits.lessons.output import Output  # here, because the help of `lattice` needs none of `digits`
+    """Where the figures of a command are written, and in which format."""
+    from ..digits.lessons.output import Output  # here, so that the help of `lattice` loads no `digits`
 
     return Output(options.out or default, options.format, options.dpi)
 

@@ -22,7 +22,7 @@ EXAMPLE = "ctc-scratch lattice --target 1,2,2 --frames 6 --seed 0; ctc-scratch l
 ERRORS = {UsageError: 2}
 
 MOST_PATHS = 60
-"""The most paths in the figure of the trellis: more of them would cover it in black."""
+"""The figure of the trellis is drawn for at most this many paths: more would cover it in black."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the lattice and its numbers, then draw its figures; wrong input is refused before all that."""
+    """Check the input, print the lattice and its numbers, then draw its figures."""
     if options.k < 1 or options.samples < 1:
         raise UsageError(f"--k and --samples must be at least 1, not {options.k} and {options.samples}")
     logits, target, blank = _problem(options)
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _problem(options: argparse.Namespace) -> tuple[np.ndarray, list[int], int]:
-    """The logits (T, C), the target and the blank: of a row of digits, of a file, or of a toy problem."""
+    """The logits (T, C), the target and the blank, from a row of digits, a file, or a toy problem."""
     if options.digits or options.image:
         row = "--digits" if options.digits else "--image"
         for name in ("logits", "frames", "classes", "target", "blank"):
@@ -88,9 +88,9 @@ def _problem(options: argparse.Namespace) -> tuple[np.ndarray, list[int], int]:
 def _read_row(options: argparse.Namespace) -> tuple[np.ndarray, list[int], int]:
     """The logits (T, 11) of the package's model for a row, its digits, and the blank.
 
-    The classes are put in such an order that class d is the digit d, and 10 the blank.
+    The classes are reordered, so that class d is the digit d, and class 10 the blank.
     """
-    # Here, because no other lattice needs any of these.
+    # Imported here, because only a row of digits needs them.
     from ..digits.data.mnist_files import load_mnist
     from ..digits.errors import DataError, ImageError, OptionError
     from ..digits.lessons.example import Wanted, unseen_row
@@ -134,7 +134,7 @@ def _toy_logits(options: argparse.Namespace, target: list[int], blank: int) -> n
 
 
 def _open_folder(options: argparse.Namespace) -> FigureFolder:
-    """The folder for the figures."""
+    """The folder for the figures, which is made if need be."""
     from ..digits.errors import OptionError
     from ..digits.lessons.output import FigureFolder
 
@@ -145,7 +145,7 @@ def _open_folder(options: argparse.Namespace) -> FigureFolder:
 
 
 def _numbers(result: Lattice, best: list) -> str:
-    """How many alignments there are, how probable they are together, and the best ones."""
+    """Text that says how many alignments there are, how probable they are together, and lists the best."""
     count = result.num_alignments
     lines = [
         "",

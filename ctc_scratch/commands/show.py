@@ -1,4 +1,4 @@
-"""`ctc-scratch show`: a row or reading being learnt, an explained mistake or plateau, objectives compared."""
+"""`ctc-scratch show`: five lessons with figures, on training, the plateau, a mistake, and objectives."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WITH_ROWS_OF_THEIR_OWN = "original-mistake", "objectives"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    # Not in the group below, whose names fill a line of the help already.
+    # Not in the group below, whose names already fill a line of the help.
     parser.add_argument("--reading", action="store_true",
                         help="train a small reader and show, as an animation, how it learns to read a row "
                         "that it has not seen; takes up to a minute")
     which = parser.add_mutually_exclusive_group()
     for lesson, help in (
         ("original-mistake", "show what happens if the loss is given the number of digits as the number of "
-         "frames, and how to mend it"),
+         "frames, and how to fix it"),
         ("plateau", "show why a network first answers blank everywhere and later reads digits as spikes, "
          "and what changes that"),
         ("objectives", "train a small reader with plain CTC, entropy, prior, focal and delay, and compare "

@@ -4,7 +4,7 @@ Every drawing function takes arrays and an `Axes` and returns the `Axes`; functi
 `..._figure` make a whole `Figure`. All share the palette of `style.py`, and none depends on
 colour alone, so all are still legible when printed in grey.
 
-This is the only room that imports matplotlib. It uses `Figure` and never `pyplot`, so it needs
+This is the only folder that imports matplotlib. It uses `Figure` and never `pyplot`, so it needs
 no display and keeps no state between calls or threads.
 """
 

@@ -35,7 +35,7 @@ DECADES = 4
 The range is the same in all figures, so that equal shades mean equal shares."""
 
 MOST_NUMBERS = 8, 7
-"""The most frames and states of a map whose cells hold their numbers: more of them would be too small."""
+"""The most frames and states of a map that writes numbers into its cells: smaller cells have no space."""
 
 LatticeArray = Literal["gamma", "alpha", "beta", "occupancy"]
 
@@ -153,14 +153,14 @@ def linear_map(ax: Axes, values: np.ndarray) -> None:
 
 
 def heat(ax: Axes, log_values: np.ndarray, names: Sequence[str]) -> Axes:
-    """Draw the logarithms of values (T, S) as shades of their share of each frame, hatched where -inf.
+    """Draw each value's share of the sum of its frame as a shade on a log scale, hatched where it is 0.
 
     Small maps also show the shares as numbers, which sum to 1 in each frame.
 
     Parameters
     ----------
-    log_values : (T, S) array; each frame is divided by its sum, because over a long sequence alpha and
-        beta change by hundreds of decades
+    log_values : (T, S) array, the logarithms of the values. Shares are shown in their place, because over a
+        long sequence alpha and beta change by hundreds of decades.
     names : S state names
     """
     T, S = log_values.shape

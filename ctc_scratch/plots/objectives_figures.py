@@ -13,7 +13,7 @@ PALE = 3.0
 
 def objectives_figure(image: np.ndarray, middles: Sequence[float], window: int,
                       runs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Show a row of digits once per run, and over it where the run says that there is a digit.
+    """Show a row of digits once per run, and over it where the trained network sees digits.
 
     Parameters
     ----------

@@ -13,13 +13,13 @@ from matplotlib.lines import Line2D
 from .style import ACCENT, AMBER, BLUE, COLUMN, INK, OUTLINE, SMALL, panel_height, state_axis
 
 DASHES = ((0, (4, 1.5)), (0, (1.2, 1.2)))
-"""Of the second and third best path, the fourth and fifth, and so on."""
+"""Line styles that the second best path, the third, the fourth and so on take in turn."""
 
 
 MOVES = (("stay", dict(color="black", linestyle="-")),
          ("step", dict(color=BLUE, linestyle="-")),
          ("skip", dict(color=AMBER, linestyle=(0, (2.5, 0.8)))))
-"""A move goes down by as many states as its place in this list; only a skip leaves out a blank."""
+"""The name and line style of each move. Move m leads m states down; only a skip leaves out a blank."""
 
 
 def trellis(ax: Axes, paths: np.ndarray, names: Sequence[str]) -> Axes:

@@ -80,7 +80,8 @@ def posteriors(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[s
 
 
 LEAST_SHOWN, LEAST_NAMED = 0.01, 0.25
-"""`spikes` draws no class, and names no spike, that is less probable than this in all of its frames."""
+"""`spikes` draws a class if its probability reaches the first number in some frame, and names a spike if its
+probability in its middle frame reaches the second."""
 
 
 def spikes(ax: Axes, probs: np.ndarray, window: int, class_names: Sequence[str], blank: int) -> Axes:

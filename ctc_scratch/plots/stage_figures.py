@@ -116,7 +116,7 @@ def _digits(ax: Axes, stage: Stage, class_names: Sequence[str], blank: int) -> N
 
 
 class ReadingStage(NamedTuple):
-    """How a network reads a row after some training steps."""
+    """What a network reads in a row after a number of training steps."""
 
     step: int
     row: PlottedRow
@@ -233,7 +233,7 @@ def save_gif(pictures: Sequence[Image.Image], path: Path, milliseconds: int = 12
 
 
 def save_mp4(pictures: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> str:
-    """Write the same animation as a film with the program ffmpeg; returns "", or why there is none."""
+    """Write the animation as an MP4 film with the program ffmpeg; returns "", or why that failed."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         return "ffmpeg is not installed"

@@ -1,9 +1,9 @@
 """A small reader learns to read: `ctc-scratch show --reading`.
 
-A bidirectional LSTM is trained on rows of random digits for a minute at most. Every few steps it reads a row
-that it is never trained on. At first all classes are alike, then blank wins in every frame (`plateau.py` says
-why), then a spike appears for one digit after the other. Where each digit stands is found by
-backpropagation to the pixels (`places.py`), not from the spikes, which may stand beside the digits.
+A bidirectional LSTM is trained on rows of random digits for at most a minute. Every few steps it reads a row
+that it is never trained on. At first all classes are about equally likely, then blank wins in every frame
+(`plateau.py` says why), then a spike appears for one digit after the other. Where each digit stands is found
+by backpropagation to the pixels (`places.py`), not from the spikes, which may stand beside the digits.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Learnt(NamedTuple):
 
 def show_reading(output: Output, seed: int, data: str = "", wanted: Wanted = Wanted(),
                  steps: int = STEPS) -> list[str]:
-    """Train a reader, draw how it learns to read a row; returns the paths of the files written."""
+    """Train a reader and draw how it learns to read a row; returns the paths of the files written."""
     from ... import plots
 
     mnist = load_mnist(data or None)
@@ -77,7 +77,7 @@ def show_reading(output: Output, seed: int, data: str = "", wanted: Wanted = Wan
 
 def learn(sampler: RowSampler, image: np.ndarray, digits: list[int], steps: int, rng: np.random.Generator
           ) -> Learnt:
-    """Train a new reader; every few steps, let it read a row (28, W) of these digits."""
+    """Train a new reader; every few steps, let it read the row `image` (28, W), which says `digits`."""
     model = RowReader(hidden=HIDDEN, window=WINDOW, rng=rng)
     optimiser = Adam(model.params)
     learnt = Learnt([], {0: read(model, image, digits)})
@@ -95,7 +95,8 @@ def learn(sampler: RowSampler, image: np.ndarray, digits: list[int], steps: int,
 def read(model: RowReader, image: np.ndarray, digits: list[int]) -> PlottedRow:
     """What a model reads in a row (28, W) that says `digits`, and where in the row each digit stands.
 
-    The places are left out while it reads too few or too many digits: they share all ink among what is read.
+    While it reads too few or too many digits, no places are given: `find_places` divides all ink of the row
+    among the digits that were read, so some would be wrong.
     """
     from ...plots import PlottedRow
 
@@ -108,7 +109,7 @@ def read(model: RowReader, image: np.ndarray, digits: list[int]) -> PlottedRow:
 
 
 def steps_told(learnt: Learnt) -> list[int]:
-    """Five steps that tell the story: the start, nothing read, some digits read, first all right, the end."""
+    """At most five steps that tell the story: start, nothing read, some digits read, all read, end."""
     end = max(learnt.readings)
     silent = learnt.nothing_read()
     first_right = min(learnt.right(), default=end)

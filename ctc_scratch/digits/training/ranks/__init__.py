@@ -1,4 +1,4 @@
-"""Training on several machines, with the bits of one: each rank computes whole shards of every batch.
+"""Training on several machines, with the same bits as on one: each rank computes some shards of every batch.
 
     mpiexec -n 4 ctc-scratch train --shards 8
 
@@ -13,12 +13,12 @@ and four shards:
     adds them in this order, steps          adds them in this order, steps
 
 Equal weights, equal shards and equal sums give equal weights after the step, so weights are sent only once,
-before the first step. Rank 0 runs `train` as a process without others does; it alone writes, prints and
-evaluates. The others repeat its steps until it tells them that the run has ended.
+before the first step. Rank 0 runs `train` as a single process would; it alone writes, prints and evaluates.
+The others repeat its steps until it tells them that the run has ended.
 
-    launched.py     whether mpiexec has started this process; it reads the environment alone
-    mpi.py          the one file that imports mpi4py: what all ranks send, and what each of them receives
-    packing.py      the arrays of a rank's shards in one block of bytes, and back
-    same_bits.py    what must be equal on all ranks so that bits are: versions, processors, a probe
+    launched.py     whether mpiexec has started this process, and as which rank; without importing mpi4py
+    mpi.py          the one file that imports mpi4py: every rank sends a message to all others
+    packing.py      packs the arrays of a rank's shards into one block of bytes, and unpacks them
+    same_bits.py    what must be equal on all ranks for equal bits: versions, processors, results of a probe
     ranks.py        `Ranks`: the beginning and the end of a run, and the exchange in each step
 """

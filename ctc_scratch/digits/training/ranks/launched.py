@@ -1,4 +1,4 @@
-"""Whether `mpiexec` has started this process among others; the answer comes from the environment alone."""
+"""Whether `mpiexec` has started this process, how many others, and its rank, from environment variables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping
 
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-"""How many processes there are: from MPICH, Intel MPI and Slurm (PMI), and from Open MPI."""
+"""Variables that hold the number of processes: of MPICH, Intel MPI and Slurm (PMI), and of Open MPI."""
 
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
-"""The number of this process among them."""
+"""Variables that hold the rank of this process."""
 
 
 def number_of_ranks(environment: Mapping[str, str] = os.environ) -> int:

@@ -1,4 +1,4 @@
-"""The one file that imports mpi4py: what all ranks send, and what each of them receives.
+"""The one file that imports mpi4py: every rank sends a message and a block of bytes to all others.
 
 MPI starts when an `Exchange` is made, and never before. No process may fork from then on: a child would share
 the connections of its parent.
@@ -20,14 +20,14 @@ from ...errors import RanksError
 from .launched import number_of_ranks
 
 FIRST = 512
-"""Bytes that each rank sends first: the sizes of its message and block, and what fits of its message."""
+"""How many bytes each rank sends first: the sizes of its message and block, then the message's beginning."""
 
 LOOK, NAP = 1e-3, 1e-4
-"""A rank that waits for others tests for them all the time at first [seconds], then after each pause
-[seconds]. MPI's own calls never pause: where ranks share a core, a step then takes three times as long."""
+"""A rank that waits for others polls without a pause for LOOK seconds, then every NAP seconds. The blocking
+calls of MPI never pause; with them, a step takes three times as long where ranks share a core."""
 
 MOST_START = 30
-"""Seconds until all ranks must have started MPI: a process that has failed before never will."""
+"""All ranks must start MPI within this many seconds; a process that has failed before then never does."""
 
 NOTHING = np.empty(0, np.uint8)
 
@@ -39,8 +39,8 @@ class Exchange:
     ----------
     rank, size : the number of this rank, and how many there are
     host : name of the machine
-    is_whole : False once an exchange was broken off; no other exchange is possible then
-    is_over : to be set when all ranks know that there will be no other exchange. If this process ends before
+    is_whole : False once an exchange has failed; no other one is possible then
+    is_over : set it to True when all ranks know that no exchange follows. If this process ends before
         that, it ends all ranks, whatever they are doing.
     status : the exit status of `mpiexec` in that case
     """
@@ -77,8 +77,8 @@ class Exchange:
 
         Parameters
         ----------
-        message : any object that pickle takes. A small one costs no more than an empty one.
-        block : (size,) uint8 array, of another size on each rank
+        message : any object that can be pickled. A small one takes no longer than an empty one.
+        block : (size,) uint8 array; its size may differ from rank to rank
 
         Returns
         -------
@@ -110,7 +110,7 @@ class Exchange:
 
     def _gather(self, mine: np.ndarray, sizes: np.ndarray, buffer: np.ndarray | None = None
                 ) -> list[np.ndarray]:
-        """The arrays of all ranks, of these sizes, as views into the buffer or into a new one."""
+        """Gather the arrays of all ranks, of these sizes, into the buffer or a new one; returns views."""
         ends = np.cumsum(sizes)
         if ends[-1]:
             buffer = np.empty(ends[-1], np.uint8) if buffer is None else buffer
@@ -118,7 +118,7 @@ class Exchange:
         return np.split(NOTHING if buffer is None else buffer[:ends[-1]], ends[:-1])
 
     def _wait_for(self, request: Any) -> None:
-        """Wait until a request is fulfilled, and leave the core to others meanwhile."""
+        """Wait until a request is complete, and leave the core to other processes meanwhile."""
         start = time.monotonic()
         while not request.Test():
             if time.monotonic() - start < LOOK:
@@ -128,7 +128,7 @@ class Exchange:
 
     @contextmanager
     def _whole_or_broken(self):
-        """A context that clears `is_whole` unless it ends without an error; MPI's errors get a sentence."""
+        """A context that leaves `is_whole` False if an error ends it; MPI's errors become a RanksError."""
         self.is_whole = False
         try:
             yield
@@ -139,9 +139,9 @@ class Exchange:
 
 @contextmanager
 def _killed_after(seconds: int):
-    """A context that the system ends, and this process with it, after so long or at a Ctrl-C.
+    """A context in which the system ends this process after so many seconds, or at a Ctrl-C.
 
-    MPI waits for all processes to start, and Python's handlers of signals are not called meanwhile.
+    While MPI waits for all processes to start, Python calls none of its own signal handlers.
     """
     if not hasattr(signal, "alarm"):
         yield

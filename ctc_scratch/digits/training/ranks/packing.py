@@ -1,4 +1,4 @@
-"""The arrays of a rank's shards in one block of bytes, and back; numbers and shapes travel beside it.
+"""Pack the arrays of a rank's shards into one block of bytes, and unpack them; a `Label` holds the rest.
 
     block       the shards one after another, each with its arrays in the order
                 losses (N,), lengths (N,), logits (T, N, C), then the gradients in the order of the parameters
@@ -14,11 +14,11 @@ import numpy as np
 from ..gradients import ShardGradients
 
 ALIGNED = 8
-"""Each array begins at a multiple of this many bytes, so that it can be used where it is."""
+"""Each array begins at a multiple of this many bytes, so that it can be used without a copy."""
 
 
 class Label(NamedTuple):
-    """What a shard's arrays do not say: its numbers, and the shapes that the network's input decides."""
+    """What unpacking a shard needs besides the block: its numbers, and the shape of its logits."""
 
     loss: float
     objective: float
@@ -27,7 +27,7 @@ class Label(NamedTuple):
 
 
 def label(shard: ShardGradients) -> Label:
-    """The label of a shard."""
+    """The label that is sent with a shard."""
     T, N, C = shard.logits.shape
     return Label(shard.loss, shard.objective, shard.seconds, (T, N, C))
 
@@ -46,9 +46,9 @@ def pack(shards: Sequence[ShardGradients], params: dict[str, np.ndarray], block:
 
 def unpack(labels: Sequence[Label], block: np.ndarray, params: dict[str, np.ndarray]
            ) -> Iterator[ShardGradients]:
-    """The shards in a block of bytes; their arrays are views into it, valid as long as it is.
+    """The shards in a block of bytes; their arrays are views into it, valid until it is overwritten.
 
-    params : of the model; their names, shapes and dtypes are those of the gradients
+    params : of the model; the gradients have the same names, shapes and dtypes
     """
     dtype, start = next(iter(params.values())).dtype, 0
 
@@ -67,5 +67,5 @@ def unpack(labels: Sequence[Label], block: np.ndarray, params: dict[str, np.ndar
 
 
 def _room(size: int) -> int:
-    """How many bytes an array of this size takes up."""
+    """How many bytes of a block an array of `size` bytes takes up."""
     return -(-size // ALIGNED) * ALIGNED

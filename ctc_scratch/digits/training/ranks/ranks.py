@@ -31,7 +31,7 @@ class Message(NamedTuple):
 
     content: Any = None         # what this exchange is about
     failure: str = ""           # why this rank cannot go on
-    has_diverged: bool = False  # whether the failure is that training has diverged
+    has_diverged: bool = False  # whether that is because training has diverged
     has_ended: bool = False     # from rank 0: the run has ended, and no other exchange follows
 
 
@@ -40,7 +40,7 @@ class RunEnded(Exception):
 
 
 class Ranks:
-    """All processes that mpiexec has started; a context, at whose end the run ends on all of them.
+    """All processes that mpiexec has started; a context manager, at whose end the run ends on all of them.
 
     Rank 0 passes it to `train` or `resume`; the others call `follow`.
 
@@ -136,7 +136,7 @@ class Ranks:
         return by_name or by_probe
 
     def _compare(self, own: Facts) -> str:
-        """Compare what decides the bits of this rank with that of the others; see `same_bits.compare`."""
+        """Compare the facts of this rank with those of all others; see `same_bits.compare`."""
         return compare(self._hosts, self._send_all(Message(own))[0], self._different_bits_allowed)
 
     def _wait_for_the_end(self, error: Exception) -> None:
@@ -152,8 +152,8 @@ class Ranks:
 
     def mapper(self, model: RowReader, shards: list[RowBatch], compute: Compute = shard_gradients
                ) -> list[ShardGradients]:
-        """The gradients of all shards, in their order: own ones are computed, and the others received."""
-        if self._differ:        # or the weights would drift apart
+        """The gradients of all shards, in their order: this rank computes its own and receives the others."""
+        if self._differ:        # else the weights would drift apart
             self._copy_from_rank_0(model.params)
         first, last = self._own(len(shards))
         own = on_threads(model, shards[first:last], compute)

@@ -1,8 +1,8 @@
-"""What must be equal on all ranks so that bits are: versions, processors, and the results of a probe.
+"""What must be equal on all ranks for equal bits: versions, processors, and the results of a probe.
 
-NumPy, OpenBLAS and Numba choose their code by what a processor can do, and the last bits of products, sums
-and exponentials differ with it. `names` are compared first, because they say what to mend. `probe` computes
-what training computes, and so finds what no name tells.
+NumPy, OpenBLAS and Numba choose their code by the features of the processor, and with it the last bits of
+products, sums and exponentials differ. `names` are compared first, because they say what to make equal.
+`probe` computes what training computes, and so finds differences that no name shows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..gradients import cut, on_threads
 from ..trainer import Trainer
 
 Facts = dict[str, str]
-"""What decides the bits of a rank, by the words in which a message names it."""
+"""What decides the bits that a rank computes: from its name in error messages to its value."""
 
 DIGITS = "the checksum of the digits"
 PROBES = ("a product", "an exponential", "the gradient of a shard")
@@ -90,7 +90,7 @@ def compare(hosts: Sequence[str], all_facts: Sequence[Facts], different_bits_all
     Raises
     ------
     RanksError
-        They differ, which is not allowed; or they train on other digits, which never is.
+        They differ and that is not allowed, or they train on different digits, which never is.
     """
     found = difference(hosts, all_facts)
     if len({own.get(DIGITS) for own in all_facts}) > 1:
