@@ -46,13 +46,13 @@ class Problem(NamedTuple):
         return self.function(to_array(logits), *arguments, **options, **more)
 
     def spread(self, upstream: Tensor, grad: Tensor) -> Tensor:
-        """The number of each sequence in the shape in which it multiplies a gradient."""
+        """`upstream`, one number per sequence, in a shape that multiplies a gradient by broadcasting."""
         if upstream.dim() == 0:
             return upstream
         return upstream.reshape([-1 if axis == self.sequences else 1 for axis in range(grad.dim())])
 
     def gather(self, products: Tensor, upstream: Tensor) -> Tensor:
-        """The sum of an array in the shape of a gradient for each sequence, in the shape of `upstream`."""
+        """The sums of `products`, an array in the shape of a gradient, in the shape of `upstream`."""
         if upstream.dim() == 0:
             return products.sum()
         return products.sum([axis for axis in range(products.dim()) if axis != self.sequences])
@@ -79,7 +79,7 @@ class Objective(torch.autograd.Function):
 
 
 class Gradient(torch.autograd.Function):
-    """upstream * gradient. It is differentiated as a function of `upstream` and of the logits."""
+    """upstream * gradient, which can itself be differentiated w.r.t. `upstream` and the logits."""
 
     @staticmethod
     def forward(upstream: Tensor, grad: Tensor, logits: Tensor, problem: Problem) -> Tensor:
@@ -98,7 +98,7 @@ class Gradient(torch.autograd.Function):
 
 
 class Product(torch.autograd.Function):
-    """<vectors, gradient>, and upstream * Hessian * vectors."""
+    """The backward pass of `Gradient`: <vectors, gradient>, and upstream * Hessian * vectors."""
 
     @staticmethod
     def forward(
@@ -118,7 +118,7 @@ class Product(torch.autograd.Function):
 
 
 def _for_tensors(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """Make an objective of the core a function of tensors."""
+    """Wrap a function of `ctc.objectives`, which takes arrays, as a function of tensors."""
 
     @functools.wraps(function)
     @torch.compiler.disable

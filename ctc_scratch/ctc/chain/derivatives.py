@@ -17,9 +17,9 @@ def derivatives_along(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The derivatives of `found.occupancy` and `found.covariance` when the scores move along `along` (T, C).
 
-    found : what `posterior` found for labels (U,), with the same `values` or `leave` and with xi; it has no
-        stars
-    values : (T, C), if the values move along `along` as well, as those of an entropy do
+    found : the result of `posterior` for labels (U,), without `star`, with the same `values` or `leave`, and
+        with xi
+    values : (T, C), if the values change with the scores by `along`, too, as those of an entropy do
     leave : (T,) r, if V sums r[t] / leaving[u]; then `leaving` moves, too
 
     Both results are (T, C). O(T U) time and memory.

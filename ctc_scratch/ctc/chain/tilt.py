@@ -1,8 +1,8 @@
 """How the posterior changes when the scores move: derivatives of shares, gamma and covariances.
 
 The scores move along a direction in which state s of frame t has the value v_t(s). A derivative along it is
-written d_. V is the sum of v along an alignment, and B_t(s) the mean of the rest of V from state s of frame
-t. With s' the state that move m leads to,
+written d_. V is the sum of v along an alignment, and B_t(s) is the mean, over the alignments through state s
+of frame t, of the part of V after that frame. With s' the state that move m leads to,
 
     d_share_t(s, m) = share_t(s, m) (v_t(s') + B_t(s') - B_{t-1}(s))
 
@@ -12,8 +12,8 @@ of W. The values that W sums may depend on the scores themselves, so they come w
 not, d_cov is the third cumulant of V, W and "the path is in state s at frame t".
 
 These are passes over plain float64, for all states and frames at once. Only second derivatives of objectives
-whose first derivative is a covariance need them. Shares are computed from xi, which has them to rounding
-wherever gamma is not 0.
+whose first derivative is a covariance need them. Shares are computed from xi, which is exact
+enough for them wherever gamma is not 0.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from ..exact.flags import kernel, part
 
 
 class Tilt(NamedTuple):
-    """Shares and gamma with their derivatives; zeros at first. Frame 0 of gamma is before the first frame."""
+    """Shares and gamma with their derivatives, which `tilt` fills. Row t + 1 of gamma is frame t."""
 
     shares: NDArray  # (T, 3, S) of the moves into each frame, indexed by the state they leave
     d_shares: NDArray  # (T, 3, S)
@@ -37,14 +37,14 @@ class Sum(NamedTuple):
 
     values: NDArray  # (T, S) of being in a state
     d_values: NDArray
-    leave: NDArray  # (T,) r, of a label that ends at each frame, times the factor of the label
+    leave: NDArray  # (T,) r: a label whose last frame is t adds r[t] times its factor
     factors: NDArray  # (S,), 0 for blanks
     d_factors: NDArray
 
 
 @kernel
 def tilt(xi, v, tilted):
-    """Fill `tilted` from xi (T + 1, 3, S) and the direction v (T, S)."""
+    """Fill `tilted`, whose arrays are zeros, from xi (T + 1, 3, S) and the direction v (T, S)."""
     T, S = v.shape
     gamma, d_gamma = tilted.gamma, tilted.d_gamma
     rest, means = v[0] * 0.0, v[0] * 0.0
@@ -78,7 +78,7 @@ def value(w, t, m, s):
 
 @kernel
 def tilted_covariance(tilted, w, rest, d_rest, cov, d_cov):
-    """Fill cov and d_cov (T, S) for a `Sum` w, and B in rest and d_rest (T + 1, S), from zeros."""
+    """Fill cov and d_cov (T, S) for a `Sum` w, and B into rest and d_rest (T + 1, S); all start at 0."""
     T, S = cov.shape
     for s in range(S):  # a label may end after the last frame
         rest[T, s], d_rest[T, s] = w.leave[T - 1] * w.factors[s], w.leave[T - 1] * w.d_factors[s]
@@ -94,7 +94,7 @@ def tilted_covariance(tilted, w, rest, d_rest, cov, d_cov):
                 # d_shares sum to 0 over m, so a constant may be subtracted: it makes the terms small.
                 d_rest[t, s] += (d_shares[m, s] * (gain + rest[t + 1, s + m] - rest[t, s])
                                  + shares[m, s] * (d_gain + d_rest[t + 1, s + m]))
-    # gamma A, from frame to frame, is kept in the rows of cov; then the rest is added.
+    # First cov holds gamma A, frame by frame; then the rest is added.
     for t in range(T):
         shares, d_shares = tilted.shares[t], tilted.d_shares[t]
         for m in range(3):

@@ -4,7 +4,8 @@ An objective is a function that returns, for one sequence, its value and its der
 `check` checks the arguments of a batch; `solve` does the rest.
 
 Derivatives pass through the softmax, ln y = logits - ln sum e^logits, whose Jacobian is 1 - y at each frame.
-With the slope s and the curvature s', the derivative of s along the change of ln y,
+With the slope s, the vector v that the Hessian multiplies, and the curvature s', which is the derivative of s
+as the logits move along v,
 
     grad = s - y sum(s)          hvp = s' - y sum(s') - y (v - <y, v>) sum(s)
 """
@@ -66,7 +67,7 @@ class Batch(NamedTuple):
     blank: int
     reduction: Reduction
     infeasible: Infeasible
-    workspace: Workspace  # memory that is kept from one sequence to the next
+    workspace: Workspace  # memory that one sequence after another uses
     vectors: NDArray[np.float64] | None  # as rows, like those of the frames
     want_grad: bool
 
@@ -108,8 +109,8 @@ def solve(
 ) -> ObjectiveResult:
     """Evaluate an objective for each sequence of a checked batch.
 
-    A value of inf means that the target has no alignment. `blanks_needed` counts, for the error, the blanks
-    that must stand between the labels (U,) of a target; by default one for each repeat, as in CTC.
+    A value of inf means that the target has no alignment. The error then says how many blanks must stand
+    between the labels (U,) of the target: `blanks_needed` counts them; without it, one per repeat, as in CTC.
     """
     frames, packed = batch.frames, batch.targets
     weights = reduction_weights(packed.lengths, batch.reduction)
@@ -125,7 +126,7 @@ def solve(
             probs, along = np.exp(log_probs), None
             if batch.vectors is not None:
                 v = frames.rows_of(batch.vectors, n)
-                along = v - (probs * v).sum(axis=1, keepdims=True)  # log_probs move so if logits move by v
+                along = v - (probs * v).sum(axis=1, keepdims=True)  # how log_probs move as logits do along v
             losses[n], slope, curvature = objective(log_probs, packed.of(n), n, along)
             if losses[n] == np.inf or not batch.want_grad:
                 continue
