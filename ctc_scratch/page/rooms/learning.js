@@ -75,7 +75,7 @@ function learning_room(recording) {
       moment.name ? ` (${moment.name})` : "", " it reads ",
       el("span", {class: "chips"}, ...(moment.reading.length ? chips(moment.reading, "y", names) :
         [el("em", {}, "nothing")])),
-      "; the row says ", el("span", {class: "chips"}, ...chips(row.labels, "gamma", names)),
+      " where the row says ", el("span", {class: "chips"}, ...chips(row.labels, "gamma", names)),
         ". The loss of this row is ", el("b", {class: "moment-loss"}), " nats.");
     show_number(find(".moment-step"), moment.step, String(moment.step));
     show_number(find(".moment-loss"), moment.loss ?? Infinity);
