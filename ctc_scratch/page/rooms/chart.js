@@ -63,9 +63,4 @@ function chart(container, label, pick = null) {
   return draw;
 }
 
-// The key of a chart: a line and a name per curve.
-function key(curves) {
-  return el("span", {class: "key"}, ...curves.flatMap(([kind, name]) => [el("i", {class: kind}), `${name} `]));
-}
-
-export {chart, key};
+export {chart};

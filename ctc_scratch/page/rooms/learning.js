@@ -95,7 +95,10 @@ function learning_room(recording) {
   function plateau() {
     const begin = row.moments.findIndex(({reading}) => reading.length === 0);
     const after = row.moments.findIndex(({reading}, i) => i > begin && reading.length > 0);
-    if (begin < 0 || after < 0) return [];
+    if (begin < 0 || after < 0) {
+      write(find(".plateau-text"), "");
+      return [];
+    }
     const [from, to] = [row.moments[begin].step, row.moments[after].step];
     write(find(".plateau-text"),
       `From step ${from} on it reads nothing: this is the plateau. The first digit comes at step ${to}.`);
