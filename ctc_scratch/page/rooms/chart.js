@@ -1,6 +1,6 @@
 // A small chart of curves over steps, with a cursor that can be moved by mouse, touch or keyboard.
 
-import {clamp, el, number, set, svg, width_of} from "../app/draw.js";
+import {clamp, number, set, svg, width_of} from "../app/draw.js";
 
 const HEIGHT = 190, LEFT = 60, RIGHT = 12, TOP_EDGE = 10, BOTTOM = 26;
 
