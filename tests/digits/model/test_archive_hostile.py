@@ -162,7 +162,7 @@ def test_the_content_of_a_file_is_never_executed(tmp_path, capsys):
 PACKAGE = Path(ctc_scratch.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TRUSTED = {
-    "compiled/cache.py": {"pickle"},  # like Numba itself, it keeps kernels as pickles, in the user's own folders
+    "compiled/cache.py": {"pickle"},  # like Numba itself, it keeps kernels in the user's own folders
     "digits/training/ranks/mpi.py": {"pickle"},  # messages between the processes of one run
     "check/twins.py": {"exec", "compile"},  # wrong variants of this package's own source
 }
