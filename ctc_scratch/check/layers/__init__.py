@@ -1,4 +1,4 @@
-"""Is your LSTM, or any other layer, right? Checks in one call, like that of CTC."""
+"""Is your LSTM, or another layer, right? Each check is one call, like `check_ctc`."""
 
 from .layer import check_layer
 from .lstm.adapter import LSTMAdapter

@@ -1,4 +1,4 @@
-"""Answers that are several arrays by name, and where two of them differ.
+"""Answers of layers, which are arrays with names, and where two of them differ.
 
 Outputs are called y, h_n and c_n; a gradient is called "gradient of x", "gradient of weight_ih", ...
 """
@@ -16,7 +16,7 @@ from ..answers import PRECISIONS, Difference, Precision
 GRADIENT = "gradient of "
 
 MATCH = Precision(1e-7, 2.0 ** -52, np.float64)
-"""How closely an answer must be that of a twin: two programs with the same mistake round differently."""
+"""The tolerance for recognising a twin: two programs with the same mistake still round differently."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ def is_gradient(name: str) -> bool:
 
 def compare(answer: Answer, right: Answer, precision: Precision,
             only: Callable[[str], bool] = lambda name: True) -> Difference | None:
-    """The largest difference of the arrays in both answers, as a share of max(1, largest right number)."""
+    """The largest difference, relative to max(1, largest right number), of the arrays in both answers."""
     if agree(answer, right, precision, only):
         return None
     if answer.error or right.error:
@@ -51,7 +51,7 @@ def compare(answer: Answer, right: Answer, precision: Precision,
 
 def agree(answer: Answer, right: Answer, precision: Precision,
           only: Callable[[str], bool] = lambda name: True) -> bool:
-    """Whether no number differs by more than is promised. A gradient that is missing is not compared."""
+    """Whether all numbers agree within the tolerance. A gradient that is missing is not compared."""
     if answer.error or right.error:
         return bool(answer.error and right.error)
     for name in _common(answer, right):
@@ -73,7 +73,7 @@ def distance(answer: Answer, right: Answer) -> float:
 
 
 def closely(precision: Precision) -> Precision:
-    """How closely an answer of this precision must be that of a twin."""
+    """The tolerance for recognising a twin in answers of this precision."""
     return MATCH if precision is PRECISIONS["float64"] else precision
 
 

@@ -1,4 +1,4 @@
-"""Numbers of an example as a report shows them, in at most 80 columns."""
+"""Arrays of an example as lines of a report, in at most 80 columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check_layer`: does a layer's gradient belong to its output, and is the output right if its kind is known?
+"""`check_layer` tests whether a layer's gradient is that of its output, and for known kinds the output too.
 
     report = check_layer(forward, backward, kind="linear")
     print(report)
@@ -27,7 +27,7 @@ def check_layer(forward: Any, backward: Callable[..., Any] | None = None, *, kin
                 x: tuple[int, ...] = (3, 2, 4), params: Mapping[str, Any] | None = None, batch_axis: int = -2,
                 precision: str = "float64", seed: int = 0, tensor: Callable[[NDArray], Any] | None = None,
                 skip: tuple[str, ...] = ()) -> LayerReport:
-    """Check a layer's gradient, and the layer itself if its kind is known.
+    """Check that a layer's gradient is that of its output, and that the output is right if `kind` is given.
 
     Parameters
     ----------
@@ -35,30 +35,31 @@ def check_layer(forward: Any, backward: Callable[..., Any] | None = None, *, kin
         `forward(x, *params)` returns y. Or an object like those of `ctc_scratch.nn`, with the dict `params`,
         `forward(x)`, which returns (y, cache), and `backward(dy, cache)`, which returns (dx, grads).
     backward : callable
-        `backward(dy, x, *params)` returns a dict of gradients of the sum of y dy, by the names "x" and those
-        of `params`; those that it leaves out are not checked.
+        `backward(dy, x, *params)` returns a dict with the gradients of the sum of y dy, under the names "x"
+        and those of `params`. Gradients that it leaves out are not checked.
     kind : {"linear", "tanh", "sigmoid", "relu"}, optional
-        What y should be. Without it nothing says whether y is the intended function of x. "linear" is
+        The function of x that y should be. Without it, only the gradient is checked. "linear" is
         x weightᵀ + bias; its parameters are weight (C, D) and bias (C,).
     x : tuple of int
         The shape of x, such as (T, N, D).
     params : dict, optional
-        The shape of each parameter, or an array whose numbers are to be used. Default: those of `kind`.
+        The shape of each parameter, or an array to be used as it is. Default: those of `kind`.
     batch_axis : int
         The axis of x and y along which samples are independent.
     precision : {"float64", "float32"}
-        "float64" asks for errors of at most 1e-9, as a share of max(1, largest number); "float32" for 2e-5.
+        "float64" allows errors of 1e-9, relative to max(1, largest number); "float32" allows 2e-5.
     seed : int
-        Of the random numbers.
+        Seed of the random numbers.
     tensor : callable, optional
-        Makes what the functions take from each NumPy array, such as `torch.tensor`.
+        Converts each NumPy array to what the functions take, such as `torch.tensor`.
     skip : tuple of str
-        The rows of the report that the layer does not promise.
+        Names of rows of the report that the layer does not promise; they are not tested.
 
     Returns
     -------
     LayerReport
-        `ok`, `faults`, what is probably wrong, and `notes` on what was proved and what was not; print it.
+        `ok`, `faults`, `findings`, which say what is probably wrong, and `notes` on what was checked and
+        what was not. Print it to read it.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def check_layer(forward: Any, backward: Callable[..., Any] | None = None, *, kin
 
 def _functions(forward: Any, backward: Any, params: Mapping[str, Any] | None
                ) -> tuple[Any, Any, Mapping[str, Any] | None]:
-    """The functions as they are, or functions that call a layer with `params`, `forward` and `backward`."""
+    """`forward`, `backward` and `params` as given; those of a layer object as functions of x and params."""
     layer = forward
     if backward is not None or not all(hasattr(layer, name) for name in ("params", "forward", "backward")):
         return forward, backward, params
@@ -125,10 +126,10 @@ def _numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.flo
 
 def _problems(layer: Layer, rng: np.random.Generator, shape: tuple[int, ...], params: Mapping[str, Any] | None
               ) -> Iterator[Problem]:
-    """Problems of the shapes that are given; if none are given for a linear layer, also of other shapes."""
+    """Problems of the given shapes, and of other shapes for a linear layer whose `params` are not given."""
     affine = layer.kind == "linear" and params is None
     sizes = [(shape, 3), ((1, 1, 1), 1), ((2, 1, 3), 2), ((3, 2, 2), 2), ((4, 3, 3), 3), ((2, 3, 1), 4)]
-    scales = (1, 1 / 3, 1, 32, 512) if layer.kind else (1,)      # thirds need rounding, in float32 most
+    scales = (1, 1 / 3, 1, 32, 512) if layer.kind else (1,)      # thirds are inexact, most of all in float32
     for k in range(len(sizes) if affine else len(scales)):
         size, C = sizes[k] if affine else (shape, 0)
         wanted = {"weight": (C, size[-1]), "bias": (C,)} if affine else params or {}
@@ -139,7 +140,7 @@ def _problems(layer: Layer, rng: np.random.Generator, shape: tuple[int, ...], pa
 
 
 def _output_shape(layer: Layer, arrays: dict[str, NDArray]) -> tuple[int, ...]:
-    """The shape that y should have; if its kind is not known, the shape that it has."""
+    """The shape that y should have, or if the kind is not known, the shape that y has."""
     try:
         if layer.kind:
             return getattr(plain_layers, layer.kind)(**arrays).shape
@@ -154,9 +155,9 @@ def _output_shape(layer: Layer, arrays: dict[str, NDArray]) -> tuple[int, ...]:
 
 def _finding(layer: Layer, name: str, found: list[Fault], problems: list[Problem], explained: bool
              ) -> LayerFinding:
-    """Known mistakes, and the smallest of the problems, made smaller as long as the law is broken.
+    """The finding for a broken law: known mistakes, and the smallest problem, shrunk while the law is broken.
 
-    Without an example if another finding has explained the fault.
+    It has no example if another finding has explained the fault.
     """
     law = LAWS[name]
     twins = twins_of(layer, problems) if law is agreement else found[0].twins
@@ -171,7 +172,7 @@ def _finding(layer: Layer, name: str, found: list[Fault], problems: list[Problem
 
     if explained:
         return LayerFinding(name, len(found), twins, (), found[0].text, None, False)
-    if law is repeated:     # an answer that depends on earlier calls cannot be asked again
+    if law is repeated:     # an answer that depends on earlier calls cannot be repeated
         return LayerFinding(name, len(found), twins, tuple(start.lines()), found[0].text, start, False)
     problem = shrink(start, is_faulty, lambda problem: problem.smaller())
     return LayerFinding(name, len(found), twins, tuple(problem.lines()), next(law(layer, problem)).text,
@@ -180,7 +181,7 @@ def _finding(layer: Layer, name: str, found: list[Fault], problems: list[Problem
 
 
 def _notes(layer: Layer, problem: Problem, skip: tuple[str, ...]) -> tuple[str, ...]:
-    """What was proved, and what was not."""
+    """Sentences on what was checked, and on what was not."""
     given = layer.call(problem).arrays
     names = [f"{GRADIENT}{name}" for name in problem.arrays]
     missing = [f"the {name}" for name in names if name not in given] if given else []

@@ -25,7 +25,7 @@ ACCUMULATES = Twin(plain_layers, "gradients accumulate over calls",
 
 
 class Layer(NamedTuple):
-    """The layer that is checked: its functions, its kind if it is known, its batch axis, what it promises."""
+    """The layer that is checked: its functions, its kind if it is known, its batch axis and its precision."""
 
     functions: Functions
     kind: str | None
@@ -44,13 +44,13 @@ class Layer(NamedTuple):
         except ValueError as error:
             if forward is None:
                 raise
-            # A twin that multiplies matrices of other shapes.
+            # The twin multiplies matrices whose shapes do not fit.
             return Answer(error=in_one_line(error))
         return Answer({"y": y, **{f"{GRADIENT}{name}": array for name, array in grads.items()}})
 
 
 class Fault(NamedTuple):
-    """What is wrong with the answers to a problem, how much of it, and known mistakes that cause it."""
+    """What is wrong with the answer to a problem, the size of the error, and known mistakes that cause it."""
 
     problem: Problem
     text: str
@@ -68,7 +68,7 @@ def repeated(layer: Layer, problem: Problem) -> Iterator[Fault]:
                        for name, array in first.arrays.items()})
         adds_up = compare(second, sums, closely(layer.precision)) is None
         yield Fault(problem, f"in the second call {str(difference).replace('expected', 'in the first')}. "
-                    "Nothing else was asked, because the answers depend on earlier calls", difference.error,
+                    "Nothing else was tested, because the answers depend on earlier calls", difference.error,
                     (ACCUMULATES,) if adds_up else ())
 
 
@@ -112,7 +112,7 @@ def finite_differences(layer: Layer, problem: Problem) -> Iterator[Fault]:
 
 
 def _factor(found: NDArray, slopes: NDArray, problem: Problem, batch_axis: int) -> str:
-    """In words, if the gradient is the slope times a number."""
+    """A phrase if the whole gradient is the slope times one number; else an empty text."""
     if not found.any():
         return ": the gradient is 0"
     factor = (found * slopes).sum() / (slopes * slopes).sum()
@@ -141,7 +141,7 @@ def linear(layer: Layer, problem: Problem) -> Iterator[Fault]:
 
 
 def batch(layer: Layer, problem: Problem) -> Iterator[Fault]:
-    """y and the gradient of x are those of each sample alone, and the other gradients are their sums."""
+    """y and the gradient of x are those of each sample alone; other gradients are sums over the samples."""
     axis, whole = layer.batch_axis, layer.call(problem)
     N = problem.x.shape[axis]
     if whole.error or N < 2 or problem.dy.ndim != problem.x.ndim or problem.dy.shape[axis] != N:
@@ -180,7 +180,7 @@ LAWS: dict[str, Callable[[Layer, Problem], Iterator[Fault]]] = {
 
 
 def twins_of(layer: Layer, problems: list[Problem]) -> tuple[Twin, ...]:
-    """The twins of the layer's kind that give its answers to all problems, of which some are wrong."""
+    """The twins of the layer's kind that reproduce all its answers, at least one of which is wrong."""
     answers = [(problem, layer.call(problem), layer.right(problem)) for problem in problems]
     # Wrong answers are compared first, since most twins fail there.
     answers.sort(key=lambda each: agree(each[1], each[2], layer.precision))
@@ -190,7 +190,7 @@ def twins_of(layer: Layer, problems: list[Problem]) -> tuple[Twin, ...]:
 
 
 def _gives(layer: Layer, functions: tuple[Callable, Callable], answers: list[Any], coarse: bool) -> bool:
-    """Whether a twin gives all of these answers, and not only where they are right."""
+    """Whether a twin reproduces all of these answers, at least one of which is wrong."""
     close = PRECISIONS["float32"] if coarse else closely(layer.precision)
     is_wrong = False
     for problem, answer, right in answers:

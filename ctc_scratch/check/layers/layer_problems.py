@@ -1,4 +1,4 @@
-"""A problem for a layer: x, parameters and the gradient of the output; and how a layer is asked."""
+"""A problem for a layer (x, parameters and the gradient of the output), and how a layer is called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .examples import digits, in_lines
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What a layer is asked.
+    """The inputs of a layer and the gradient of its output.
 
     arrays : x and the parameters, by name
     dy : the gradient of y
@@ -33,7 +33,7 @@ class Problem:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Smaller is easier to read: entries of x, of all arrays, digits of all numbers."""
+        """What shrinking reduces, in this order: entries of x, of all arrays, digits of all numbers."""
         arrays = [*self.arrays.values(), self.dy]
         return (self.x.size, sum(array.size for array in arrays), sum(map(digits, arrays)))
 
@@ -45,14 +45,14 @@ class Problem:
         return lines
 
     def only(self, axis: int, index: int) -> Problem:
-        """One sample of the batch along an axis of x and dy."""
+        """The problem of one sample, at an index of the batch axis of x and dy."""
         return self._cut(lambda array: np.take(array, [index], axis=axis))
 
     def _cut(self, cut: Callable[[NDArray], NDArray]) -> Problem:
         return replace(self, arrays={**self.arrays, "x": cut(self.x)}, dy=cut(self.dy))
 
     def smaller(self) -> Iterator[Problem]:
-        """Problems with one thing less, the largest steps first."""
+        """Candidates that lack one part or have simpler numbers, the largest steps first."""
         if self.dy.shape[:-1] == self.x.shape[:-1]:
             entrywise = self.dy.shape == self.x.shape and len(self.arrays) == 1
             for axis in range(self.x.ndim if entrywise else self.x.ndim - 1):
@@ -72,7 +72,7 @@ class Problem:
                     yield self.with_array(name, changed)
 
     def _narrower(self) -> Iterator[Problem]:
-        """One input or one output less, or one of both, for mistakes that show only if C = D."""
+        """One input or one output less, or one of each, because some mistakes show only if C = D."""
         weight, bias = self.arrays["weight"], self.arrays["bias"]
         C, D = weight.shape
 
@@ -95,24 +95,24 @@ class Problem:
 
 @dataclass(frozen=True)
 class Functions:
-    """The two functions of a layer, and what makes their tensors of arrays."""
+    """The two functions of a layer, and the converter of arrays to their tensors."""
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     tensor: Callable[[NDArray], Any] | None = None
 
     def output(self, arrays: Mapping[str, NDArray], dtype: type) -> NDArray[np.float64]:
-        """y alone; what `forward` raises is raised."""
+        """y alone; an exception of `forward` is passed on."""
         return as_numpy(self.forward(*(self._tensor(array, dtype) for array in arrays.values())))
 
     def call(self, problem: Problem, dtype: type = np.float64) -> Answer:
-        """What the functions answer."""
+        """The answer of both functions; an exception becomes `Answer.error`."""
         given: dict[str, NDArray] = {"dy": problem.dy.astype(dtype)}
         given.update((name, array.astype(dtype)) for name, array in problem.arrays.items())
         changed: set[str] = set()
 
         def run(function: Callable[..., Any], names: list[str]) -> Any:
-            # Copies, so that a function that writes into its inputs harms nobody but itself.
+            # Copies, so that a function that writes into its inputs does not change the problem.
             tensors = {name: self._tensor(given[name], dtype) for name in names}
             found = function(*tensors.values())
             changed.update(name for name in names if not np.array_equal(as_numpy(tensors[name]), given[name]))

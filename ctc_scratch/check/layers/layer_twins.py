@@ -13,11 +13,11 @@ DWEIGHT_T = "dweight = (x.reshape(-1, x.shape[-1]).T @ dy.reshape(-1, dy.shape[-
 RETURN = 'return {"x": dx, "weight": dweight, "bias": dbias}'
 RESHAPED = "weight.reshape(weight.shape[::-1])"
 N = "x.shape[-2]"
-"""In arrays (T, N, D), and in arrays (N, D)."""
+"""The number of samples, for an x of shape (T, N, D) or (N, D)."""
 
 
 def _weights(change: str) -> tuple:
-    """Variants in which the gradient d of the weight, or of the bias, or of both is changed."""
+    """Variants that change the gradients d_ of the weight and the bias, or only one of them."""
     weight, bias = (f"{name} = {change.replace('d_', name)}" for name in ("dweight", "dbias"))
     return once(RETURN, f"{weight}; {bias}; {RETURN}", f"{weight}; {RETURN}", f"{bias}; {RETURN}")
 
@@ -38,7 +38,8 @@ LINEAR_TWINS = (
          with_gradient((Y, Y.replace("+", "-")), (DBIAS, DBIAS.replace("= dy", "= -dy")))),
     Twin(plain_layers, "weight transposed", "y = weightᵀ x + bias, which works only if C = D",
          with_gradient((Y, Y.replace(".T", "")), (DX, f"{DX}.T"), (DWEIGHT, DWEIGHT_T))),
-    Twin(plain_layers, "weight read as (D, C)", "the numbers of a (C, D) matrix are taken for one of (D, C)",
+    Twin(plain_layers, "weight read as (D, C)",
+         "the numbers of the (C, D) matrix are read as a (D, C) matrix",
          with_gradient((Y, Y.replace("weight.T", RESHAPED)), (DX, f"dx = dy @ {RESHAPED}.T"),
                        (DWEIGHT, DWEIGHT_T + ".reshape(weight.shape)"))),
     Twin(plain_layers, "gradient of x with the transposed weight",

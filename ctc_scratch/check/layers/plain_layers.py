@@ -19,7 +19,7 @@ def linear(x: NDArray, weight: NDArray, bias: NDArray) -> NDArray:
 
 
 def linear_back(dy: NDArray, x: NDArray, weight: NDArray, bias: NDArray) -> Gradients:
-    """The weights' gradients are sums over all frames of all samples."""
+    """The gradients of x, weight and bias; those of weight and bias are sums over all frames and samples."""
     dx = dy @ weight
     dweight = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
     dbias = dy.sum(axis=tuple(range(dy.ndim - 1)))
@@ -54,5 +54,5 @@ def relu(x: NDArray) -> NDArray:
 
 
 def relu_back(dy: NDArray, x: NDArray) -> Gradients:
-    """1 where x > 0, else 0. No problem has an x of 0, where there is no derivative."""
+    """relu' is 1 where x > 0, else 0. No problem has an x of 0, where there is no derivative."""
     return {"x": dy * (x > 0)}

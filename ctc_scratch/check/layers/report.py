@@ -24,8 +24,8 @@ class LayerFinding:
     kind : which answers, such as "all problems" or "problems with initial states: the outputs"
     wrong : how many of them are wrong
     twins : known mistakes that give all of these answers; they cannot be told apart
-    example : a small problem that shows it, in lines
-    text : one difference of the answer to that problem
+    example : the lines of a small problem that shows it
+    text : how the answer to that problem is wrong
     problem : the problem itself
     searched : whether known mistakes were looked for
     """
@@ -43,7 +43,7 @@ class LayerFinding:
 class LayerReport:
     """What `check_lstm` or `check_layer` found.
 
-    rows : for each law how many problems were asked, and how many faults it showed
+    rows : for each law, how many problems were tried and how many faults they showed
     faults : every fault
     findings : what is probably wrong
     notes : what was checked, and what these checks cannot show, in sentences
@@ -79,7 +79,7 @@ class LayerReport:
         for finding in self.findings:
             lines += ["", *_finding(finding)]
         if not self.findings:
-            lines += wrapped(f"The first ({self.faults[0].law}): {self.faults[0].text}")
+            lines += wrapped(f"The first fault ({self.faults[0].law}): {self.faults[0].text}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _finding(finding: LayerFinding) -> list[str]:
     lines = [f"{finding.kind}: {finding.wrong} wrong"]
     if finding.twins:
         lines += wrapped("What is probably wrong" + (
-            ", one of these, which give the same answers:" if len(finding.twins) > 1 else ":"))
+            " is one of these, which give the same answers:" if len(finding.twins) > 1 else ":"))
     elif finding.searched:
         lines += ["No known mistake gives these answers."]
     for twin in finding.twins:

@@ -10,11 +10,11 @@ from typing import Any, Callable, NamedTuple
 from ..twins import altered, place_of
 
 Change = tuple[str, str]
-"""A text of the source, and what stands in its place."""
+"""A text of the source, and the text that replaces it."""
 
 
 class Twin(NamedTuple):
-    """A mistake, in variants with the same name; each is a tuple of changes of the source of `module`.
+    """A mistake, in one or more variants; each variant is a tuple of changes to the source of `module`.
 
     coarse : its answers are compared coarsely, because their rounding errors depend on the program
     """

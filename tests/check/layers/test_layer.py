@@ -184,7 +184,7 @@ def test_gradients_that_accumulate_over_calls_are_named():
 
     report = check_layer(scale, backward, params={"gain": (4,)})
     assert [twin.name for twin in report.twins] == ["gradients accumulate over calls"]
-    assert len(report.rows) == 1 and "Nothing else was asked" in report.findings[0].text
+    assert len(report.rows) == 1 and "Nothing else was tested" in report.findings[0].text
 
 
 def test_a_function_that_writes_into_its_arguments_is_reported():

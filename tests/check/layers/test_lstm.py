@@ -129,7 +129,7 @@ def test_a_mistake_of_the_gradient_is_found_by_finite_differences_too():
     report = check_lstm(changed("dz = np.concatenate([di, df, dg, do])", "dz = np.concatenate([df, di, dg, "
                                                                          "do])"))
     assert [twin.name for twin in report.twins] == ["gates of the gradient in another order"]
-    assert "the slope of its own output" in report.findings[-1].text
+    assert "the slope of the LSTM's own output" in report.findings[-1].text
 
 
 # ---- what depends on earlier calls, and what is written into
@@ -146,7 +146,7 @@ def test_a_state_that_leaks_over_calls_is_named():
 
     report = check_lstm(adapter_of(solve, "ragged y"))
     assert [twin.name for twin in report.twins] == ["state leaks over calls"]
-    assert len(report.rows) == 1 and "Nothing else was asked" in report.findings[0].text
+    assert len(report.rows) == 1 and "Nothing else was tested" in report.findings[0].text
 
 
 def test_gradients_that_accumulate_over_calls_are_named():

@@ -1,4 +1,4 @@
-"""Is your LSTM right? `check_lstm`, a plain LSTM, and its wrong twins."""
+"""Is your LSTM right? `check_lstm`, a plain LSTM to compare with, and copies of it with one mistake each."""
 
 from .adapter import LSTMAdapter
 from .check import check_lstm

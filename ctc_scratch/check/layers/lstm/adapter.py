@@ -1,6 +1,6 @@
 """`LSTMAdapter`: how an LSTM is called, and what it promises.
 
-Tensors of other libraries are read by what they can do, see `as_numpy`; no library is imported.
+Tensors of other libraries are converted by their own methods, see `as_numpy`; no library is imported.
 T frames, N sequences, D inputs, H hidden units.
 """
 
@@ -37,10 +37,11 @@ class LSTMAdapter:
         in torch's order i, f, g, o. If it has arguments `lengths` (N,), or `h0` and `c0` (N, H), they are
         passed by name.
     backward : callable, optional
-        `backward(dy, x, weight_ih, weight_hh, bias)`, by name what `forward` takes by name: returns a dict of
-        gradients of the sum of y dy, by the names of the arguments; what it leaves out is not checked.
+        `backward(dy, x, weight_ih, weight_hh, bias)`, with the same arguments by name as `forward`, returns a
+        dict with the gradients of the sum of y dy, under the names of the arguments. Gradients that it
+        leaves out are not checked.
     layout : {"TND", "NTD", "TD"}
-        The axes of x, y and dy. "TD" is one sequence, without N in any array.
+        The axes of x, y and dy. "TD" is one sequence; no array has an axis N.
     directions : {"forward", "reverse", "both"}
         With "both" the weights and states of the two directions are stacked, the forward ones first, as
         (2, 4H, D), ..., (2, N, H), and y is (T, N, 2H).
@@ -50,9 +51,9 @@ class LSTMAdapter:
         "zero" if y is 0 in padded frames, and dy is not read there; "any" if y may be anything there, and dy
         must be 0.
     tensor : callable, optional
-        Makes what the functions take from each NumPy array, such as `torch.tensor`.
+        Converts each NumPy array to what the functions take, such as `torch.tensor`.
     skip : tuple of str
-        The rows of the report that it does not promise.
+        Names of rows of the report that the LSTM does not promise; they are not tested.
     """
 
     forward: Callable[..., Any]
@@ -87,13 +88,13 @@ class LSTMAdapter:
 
     @functools.cached_property
     def form(self) -> Form:
-        """Which problems it can be asked."""
+        """What the LSTM takes and promises."""
         reverse = {"forward": (False,), "reverse": (True,), "both": (False, True)}[self.directions]
         return Form(reverse, self.biases, has_parameter(self.forward, "h0"),
                     has_parameter(self.forward, "lengths"), self.layout != "TD", self.padding == "zero")
 
     def right(self, problem: Problem, solve: Callable[..., dict[str, NDArray]] = plain.solve) -> Answer:
-        """The answer that is promised, or that of a wrong twin if its `solve` is given."""
+        """The answer that the LSTM promises, or that of a wrong twin if its `solve` is given."""
         arrays = problem.arrays()
         try:
             with np.errstate(all="ignore"):
@@ -109,7 +110,7 @@ class LSTMAdapter:
         return Answer(self._without_padding(found, problem))
 
     def call(self, problem: Problem, dtype: type = np.float64) -> Answer:
-        """What the functions answer."""
+        """The answer of the functions; an exception becomes `Answer.error`."""
         arrays = self._arguments(problem, dtype)
         names: list[str] = [name for name in ("x", "weight_ih", "weight_hh", "bias", "bias_ih", "bias_hh")
                             if name in arrays]
@@ -117,7 +118,7 @@ class LSTMAdapter:
         changed: set[str] = set()
 
         def run(function: Callable[..., Any], positional: list[str]) -> Any:
-            # Copies, so that a function that writes into its inputs harms nobody but itself.
+            # Copies, so that a function that writes into its inputs does not change the problem.
             tensors = {name: (self.tensor or np.asarray)(arrays[name].copy()) for name in [*positional,
                                                                                            *by_name]}
             found = function(*(tensors[name] for name in positional), **{name: tensors[name]
@@ -172,7 +173,7 @@ class LSTMAdapter:
         return array if len(self.form.reverse) > 1 else array[None]
 
     def _without_padding(self, found: dict[str, NDArray], problem: Problem) -> dict[str, NDArray]:
-        """With `padding="any"`, zeros in padded frames of y, where there may be anything."""
+        """The answer; with `padding="any"`, y is replaced by 0 in padded frames, where it may be anything."""
         if self.padding == "any" and "y" in found:
             in_use = np.arange(len(found["y"]))[:, None] < problem.lengths
             found = {**found, "y": np.where(in_use[..., None], found["y"], 0.0)}
@@ -180,12 +181,12 @@ class LSTMAdapter:
 
 
 def as_adapter(fn: Callable[..., Any] | LSTMAdapter, **options: Any) -> LSTMAdapter:
-    """An LSTMAdapter of a callable; an LSTMAdapter as it is, with the options replaced."""
+    """Make an LSTMAdapter of a callable, or return an LSTMAdapter with the options replaced."""
     return replace(fn, **options) if isinstance(fn, LSTMAdapter) else LSTMAdapter(fn, **options)
 
 
 def _outputs(found: Any) -> dict[str, NDArray]:
-    """y, h_n and c_n of what `forward` returned."""
+    """The arrays y, h_n and c_n, as far as `forward` returned them."""
     if isinstance(found, (tuple, list)):
         flat = [*found[:1], *found[1]] if len(found) == 2 and isinstance(found[1], (tuple, list)) else found
         if len(flat) != 3:
@@ -207,7 +208,7 @@ def _gradients(found: Any, names: list[str]) -> dict[str, NDArray]:
 
 
 def _by_nn(arrays: dict[str, Any], reverse: tuple[bool, ...]) -> dict[str, NDArray]:
-    """y and the gradients by `nn`, which has no initial states and one bias."""
+    """y and the gradients of the LSTM in `ctc_scratch.nn`, which has one bias and starts with zero states."""
     x, dy, weights = arrays["x"], arrays["dy"], arrays["weights"]
     T, N, K, H = dy.shape
     layer = BiLSTM(x.shape[2], H, np.random.default_rng(0), np.float64)

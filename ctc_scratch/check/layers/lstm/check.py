@@ -1,4 +1,4 @@
-"""`check_lstm`: is this LSTM right? It asks, compares, says what is probably wrong, and shrinks the problem.
+"""`check_lstm` tests an LSTM, names its probable mistake, and shows a small failing problem.
 
     report = check_lstm(my_lstm)    # my_lstm(x, weight_ih, weight_hh, bias) -> y
     print(report)
@@ -26,7 +26,7 @@ from .twins import BATCH_TWINS, GATE_TWINS
 TWINS = (*GATE_TWINS, *BATCH_TWINS, *GRADIENT_TWINS)
 
 LEAKS = Twin(plain, "state leaks over calls",
-             "a call starts with the states that the call before it has left",
+             "a call starts with the final states of the call before it",
              ((("h, c = h0[k, n], c0[k, n]", ""),),))
 ACCUMULATES = Twin(plain, "gradients accumulate over calls",
                    "the gradients of a call are added to those of the calls before it",
@@ -50,9 +50,9 @@ class Asking(NamedTuple):
 
 
 class Asked:
-    """Asks an LSTM, compares each answer with the right one, and keeps both.
+    """Gives problems to an LSTM, compares each answer with the right one, and keeps both.
 
-    expected : the right answers and those of twins, which are computed once
+    expected : the right answers and those of twins, so that each is computed only once
     """
 
     def __init__(self, adapter: LSTMAdapter, precision: Precision,
@@ -79,7 +79,7 @@ class Asked:
 def check_lstm(fn: Callable[..., Any] | LSTMAdapter, *, precision: str = "float64", seed: int = 0,
                **options: Any
                ) -> LayerReport:
-    """Ask an LSTM of one layer some sixty problems, and say what is wrong with it.
+    """Test an LSTM of one layer on up to 45 problems, and say what is probably wrong with it.
 
     Parameters
     ----------
@@ -88,17 +88,17 @@ def check_lstm(fn: Callable[..., Any] | LSTMAdapter, *, precision: str = "float6
         in torch's order of the gates: i, f, g, o. Lengths, initial states, gradients, other layouts and
         directions: see `LSTMAdapter`.
     precision : {"float64", "float32"}
-        "float64" asks for errors of at most 1e-9, as a share of max(1, largest number of the right answer);
-        "float32" for 2e-5, and passes inputs in float32.
+        "float64" allows errors of 1e-9, relative to max(1, largest number of the right answer). "float32"
+        allows 2e-5, and the inputs are then passed in float32.
     seed : int
-        Of the random problems.
+        Seed of the random problems.
     **options
         Fields of `LSTMAdapter`.
 
     Returns
     -------
     LayerReport
-        `ok`, `faults`, and what is probably wrong; print it.
+        `ok`, `faults`, and `findings`, which say what is probably wrong. Print it to read it.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def check_lstm(fn: Callable[..., Any] | LSTMAdapter, *, precision: str = "float6
     findings: list[LayerFinding] = []
 
     def law(name: str, rng: np.random.Generator, check: Callable) -> list[Any]:
-        """Run a check; its row and faults go to the lists, and what it found is returned."""
+        """Run a check, append its row and its faults to the lists, and return its findings."""
         before = len(asked.answers)
         found = list(check(asked, rng))
         here = asked.answers[before:]
@@ -168,7 +168,7 @@ def _checks(adapter: LSTMAdapter) -> Iterator[tuple[str, Callable]]:
 
 
 def _repeated(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]:
-    """A second call gives the same answer. If not, has a state been kept, or have gradients been added up?"""
+    """A second call gives the same answer. If not: were states kept, or gradients added up?"""
     problem = random_problem(rng, asked.adapter.form, (2, 2) if asked.adapter.form.batched else (2,), 2, 2)
     first, second = asked.ask(problem), asked.compare(problem).answer
     difference = compare(second, first, asked.precision)
@@ -186,7 +186,7 @@ def _repeated(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]:
     yield LayerFinding("the second of two equal calls", 1, tuple(dict.fromkeys(twins)),
                        tuple(problem.lines(asked.adapter.biases)),
                        f"in the second call {str(difference).replace('expected', 'in the first')}. "
-                       "Nothing else was asked, because the answers depend on earlier calls", problem)
+                       "Nothing else was tested, because the answers depend on earlier calls", problem)
 
 
 def _slopes(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]:
@@ -213,8 +213,8 @@ def _slopes(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]:
             slope = (total(key, place, step) - total(key, place, -step)) / (2 * step)
             if not abs(slope - gradient[number]) <= allowed * max(1.0, np.abs(gradient).max()):
                 where = np.unravel_index(number, gradients[name].shape)
-                text = (f"{name}{list(map(int, where))} is {gradient[number]:.6g}, but the slope of its own "
-                        f"output is {slope:.6g}: the gradient is not that of the output")
+                text = (f"{name}{list(map(int, where))} is {gradient[number]:.6g}, but the slope of the "
+                        f"LSTM's own output is {slope:.6g}: the gradient is not that of the output")
                 yield LayerFinding("finite differences", 1, (), (), text, problem, False)
                 break
 
@@ -234,7 +234,7 @@ def _unchanged(asked: Asked, rng: np.random.Generator) -> Iterator[LayerFinding]
 
 
 def _findings(asked: Asked) -> Iterator[LayerFinding]:
-    """One finding if a known mistake gives all answers; else one for each part of them that is wrong."""
+    """One finding if a known mistake explains all answers; else findings for each part that is wrong."""
     everything = asked.answers
     if not any(each.difference for each in everything):
         return
@@ -255,7 +255,7 @@ def _findings(asked: Asked) -> Iterator[LayerFinding]:
 
 def twins_of(asked: Asked, answers: list[Asking], only: Callable[[str], bool] = lambda name: True
              ) -> tuple[Twin, ...]:
-    """The twins that give all of these answers, of which some must be wrong."""
+    """The twins that reproduce all of these answers, at least one of which is wrong."""
     # Wrong answers are compared first, since most twins fail there.
     ordered = sorted(answers, key=lambda each: (each.difference is None, each.problem.size))
     return tuple(twin for twin in TWINS
@@ -265,7 +265,7 @@ def twins_of(asked: Asked, answers: list[Asking], only: Callable[[str], bool] = 
 
 def _gives(asked: Asked, solve: Callable[..., Any], answers: list[Asking], only: Callable[[str], bool],
            coarse: bool) -> bool:
-    """Whether a twin gives all of these answers, and not only where they are right."""
+    """Whether a twin reproduces all of these answers, at least one of which is wrong."""
     close = PRECISIONS["float32"] if coarse else closely(asked.precision)
     is_wrong = False
     for each in answers:
@@ -280,7 +280,7 @@ def _gives(asked: Asked, solve: Callable[..., Any], answers: list[Asking], only:
 
 def _finding(asked: Asked, kind: str, answers: list[Asking], only: Callable[[str], bool],
              twins: tuple[Twin, ...]) -> LayerFinding:
-    """With the smallest problem of a wrong answer, made smaller as long as its answer stays wrong."""
+    """A finding with the smallest problem whose answer is wrong, made smaller as long as it stays wrong."""
     wrong = [each for each in answers if not agree(each.answer, each.right, asked.precision, only)]
     start = min((each.problem for each in wrong), key=lambda problem: problem.size)
 
@@ -301,7 +301,7 @@ def _finding(asked: Asked, kind: str, answers: list[Asking], only: Callable[[str
 
 
 def _notes(adapter: LSTMAdapter, asked: Asked) -> tuple[str, ...]:
-    """What was not asked."""
+    """Sentences on what was compared, and on what was not checked."""
     form = adapter.form
     missing = [what for what, given in [
         ("gradients (no backward)", adapter.backward), ("initial states (no h0, c0)", form.states),
@@ -315,5 +315,5 @@ def _notes(adapter: LSTMAdapter, asked: Asked) -> tuple[str, ...]:
         missing.append("gradients through final states")
     missing += [f"the row {name!r}" for name in adapter.skip]
     longest = max((int(each.problem.lengths.max()) for each in asked.answers), default=0)
-    return (f"Compared with ctc_scratch.nn on {len(asked.answers)} problems of up to {longest} frames; "
-            "larger ones were not tried.",) + ((f"Not checked: {', '.join(missing)}.",) if missing else ())
+    return (f"Compared with the LSTM of ctc_scratch on {len(asked.answers)} problems of up to {longest} "
+            "frames; larger ones were not tried.",) + ((f"Not checked: {', '.join(missing)}.",) if missing else ())

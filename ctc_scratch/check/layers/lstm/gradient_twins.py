@@ -29,7 +29,7 @@ from .twins import (
 DBIAS = "dbias_ih, dbias_hh = dz, dz"
 NOT_FIRST = "if t != frames[0]:\n                    "
 WHICH = ("True", '"bias" in name', '"weight" in name', 'name == "weight_hh"')
-"""Conditions for the weights whose gradient a mistake concerns: all, the biases, the matrices, weight_hh."""
+"""Conditions on the weights whose gradients are wrong: all, the biases, the matrices, weight_hh."""
 
 
 def only(condition: str) -> Variants:
@@ -50,7 +50,7 @@ def divided(by: str) -> Variants:
 
 
 def lost(states: str) -> Variants:
-    """Variants in which a gradient is not carried on to the frame before; h0 and c0 may have theirs."""
+    """Variants in which a gradient does not reach the frame before; h0 and c0 may still have theirs."""
     zeros = "; ".join(f"{state} = 0 * {state}" for state in states.split())
     return once(DX, f"{DX}\n                {zeros}", f"{DX}\n                {NOT_FIRST}{zeros}")
 
@@ -58,9 +58,10 @@ def lost(states: str) -> Variants:
 GRADIENT_TWINS = (
     # ---- through time
     Twin(plain, "gradient of h lost through time",
-         "the gradient does not go from a frame's gates to h before it",
+         "no gradient goes from the gates of a frame to h of the frame before",
          (*lost("dh"), ((DH, "dh_before = 0 * h"),))),
-    Twin(plain, "gradient of c lost through time", "the gradient does not go from a frame's c to c before it",
+    Twin(plain, "gradient of c lost through time",
+         "no gradient goes from c of a frame to c of the frame before",
          (*lost("dc"), ((DC, DC.replace("dc + dh", "dh")),))),
     Twin(plain, "backpropagation within a frame only", "no gradient goes from a frame to the one before it",
          lost("dh dc")),
@@ -74,7 +75,8 @@ GRADIENT_TWINS = (
     Twin(plain, "c's gradient without the forget gate",
          "dc is carried to the frame before without the factor f",
          once(DC_BEFORE, "dc_before = dc")),
-    Twin(plain, "gradients leak over sequences", "dh and dc of a sequence start with those of another one",
+    Twin(plain, "gradients leak over sequences",
+         "dh and dc of a sequence start with those of another sequence",
          once(START_BACK, f"if n == N - 1:\n                {START_BACK}")),
     Twin(plain, "no gradient of initial states", "the gradient of h0, or of c0, or of both is 0",
          once(STATES_BACK, "pass", "dc0[k, n] = dc", "dh0[k, n] = dh")),
@@ -115,7 +117,7 @@ GRADIENT_TWINS = (
     Twin(plain, "weight gradient of the last frame only", "the other frames of a sequence do not count",
          only("t == frames[-1]")),
     Twin(plain, "weight gradient of the first frame only", "the gradient is overwritten in each frame, so "
-         "that the frame which backpropagation reaches last remains",
+         "only the frame that backpropagation reaches last counts",
          (*only("t == frames[0]"), *overwritten("True"), *overwritten("t == frames[0]")[:1])),
     Twin(plain, "weight gradient of one sequence only",
          "the sequences' gradients are not added; the first or the last one remains",

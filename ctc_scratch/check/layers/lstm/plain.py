@@ -79,7 +79,7 @@ def step_back(dh: NDArray, dc: NDArray, cache: Cache, weights: Mapping[str, NDAr
 
 def solve(x: NDArray, lengths: NDArray, weights: Mapping[str, NDArray], h0: NDArray, c0: NDArray, dy: NDArray,
           reverse: Sequence[bool]) -> dict[str, NDArray]:
-    """Outputs, final states and gradients by name, for directions of which some read from the end.
+    """Outputs, final states and gradients by name; direction k reads from the end if `reverse[k]`.
 
     The gradients are those of the sum of y dy. Padded frames are never read; y and dx are 0 there.
     """

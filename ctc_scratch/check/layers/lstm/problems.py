@@ -1,4 +1,4 @@
-"""A problem for an LSTM: inputs, weights, initial states and incoming gradients; and the problems asked.
+"""The problems on which an LSTM is tested: inputs, weights, initial states and incoming gradients.
 
 T frames, N sequences, D inputs, H hidden units, K directions. All numbers are exact in float32.
 """
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from ..examples import digits, in_lines
 
 FILL = 3.0
-"""What stands in padded frames of x and dy, which nobody may read, with alternating sign."""
+"""The numbers in padded frames of x and dy, which must not be read; their signs alternate."""
 
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class Form(NamedTuple):
-    """Which problems an LSTM can be asked.
+    """What an LSTM takes and promises, which decides the problems that it can be tested on.
 
     reverse : for each direction whether it reads from the end
     biases : 0, 1 or 2
@@ -41,13 +41,13 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """N sequences side by side.
+    """A batch of N sequences, with the weights, initial states and gradients of the outputs.
 
     x, dy : for each sequence arrays (T_n, D) and (T_n, K, H)
     weights : weight_ih (K, 4, H, D), weight_hh (K, 4, H, H), bias_ih and bias_hh (K, 4, H)
     states : h0 and c0, (2, K, N, H)
-    padding : how many frames the batch is longer than its longest sequence
-    fill, dfill : what stands in padded frames of x and dy, with alternating sign
+    padding : how many frames follow the longest sequence
+    fill, dfill : the numbers in padded frames of x and dy, with alternating sign
     """
 
     x: tuple[NDArray[np.float64], ...]
@@ -64,7 +64,7 @@ class Problem:
 
     @property
     def kind(self) -> str:
-        """Problems of one kind often share a mistake. Making a problem smaller may change its kind."""
+        """The kind by which findings are grouped. Making a problem smaller may change its kind."""
         if self.states.any():
             return "problems with initial states"
         is_padded = self.padding or len(set(self.lengths)) > 1
@@ -72,7 +72,7 @@ class Problem:
 
     @functools.cached_property
     def size(self) -> tuple[int, ...]:
-        """Smaller is easier to read: sequences, padding, frames, D, H, digits of all numbers."""
+        """What shrinking reduces, in this order: sequences, padding, frames, D, H, digits of all numbers."""
         D, H = self.x[0].shape[1], self.states.shape[-1]
         return (len(self.x), self.padding, int(self.lengths.sum()), D, H,
                 sum(map(digits, (*self.x, *self.dy, *self.weights.values(), self.states))))
@@ -109,7 +109,7 @@ class Problem:
         return [*lines, "all other numbers are 0"]
 
     def smaller(self) -> Iterator[Problem]:
-        """Problems with one thing less, the largest steps first."""
+        """Candidates that lack one part or have simpler numbers, the largest steps first."""
         N, (D, H) = len(self.x), self.weights["weight_ih"].shape[:1:-1]
         for n in range(N if N > 1 else 0):
             yield replace(self, x=self.x[:n] + self.x[n + 1:], dy=self.dy[:n] + self.dy[n + 1:],
@@ -161,7 +161,7 @@ class Problem:
                     yield self.with_array(key, changed)
 
     def with_array(self, key: Any, array: NDArray) -> Problem:
-        """With another array: its key is a name of weights, ("x", n), ("dy", n), or ("states", 0 or 1)."""
+        """The problem with one array replaced: a name of weights, ("x", n), ("dy", n), ("states", 0 or 1)."""
         if isinstance(key, str):
             return replace(self, weights={**self.weights, key: array})
         name, n = key
@@ -184,7 +184,7 @@ def _alternating(value: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 def random_problem(rng: np.random.Generator, form: Form, lengths: tuple[int, ...], D: int, H: int,
                    scale: float = 1.0, states: bool = False, padding: int = 0) -> Problem:
-    """Random numbers, multiples of 1/64; the biases, or x if there are none, are multiplied by `scale`."""
+    """A problem of random multiples of 1/64. `scale` multiplies the biases, or x if there are none."""
 
     def numbers(*shape: int) -> NDArray[np.float64]:
         return np.round(64 * rng.standard_normal(shape)) / 64
@@ -228,7 +228,7 @@ def more_frames(rng, form):
 def wide_gates(rng, form):
     """Gates that are nearly open or closed; with biases also some at which exp overflows.
 
-    Without biases x has to be large, and then rounding errors of float32 gradients are as large.
+    Without biases x has to be large instead, and rounding errors of float32 gradients grow with it.
     """
     return [random_problem(rng, form, (3,), 2, 2, scale) for scale in ((8, 64, 4096) if form.biases else (2,
                                                                                                           4,

@@ -43,7 +43,7 @@ def order(gates: str) -> Twin:
     names, gradients = ", ".join(gates), ", ".join(f"d{gate}" for gate in gates)
     return Twin(plain, f"gate order {names}",
                 f"the rows of the weights are in the order i, f, g, o, but are "
-                f"taken for {names}{ELSEWHERE.get(gates, '')}",
+                f"read as {names}{ELSEWHERE.get(gates, '')}",
                 with_gradient((GATES, f"{names} = z.reshape(4, -1)"),
                               (DZ, f"dz = np.concatenate([{gradients}])")))
 
@@ -68,7 +68,7 @@ def for_sigmoid(name: str, function: str, slope: str) -> list[Twin]:
 
 
 def reshaped(name: str, operand: str) -> list[Change]:
-    """Changes by which the numbers of a (4H, D) matrix are taken for one of (D, 4H)."""
+    """Changes by which the numbers of a (4H, D) matrix are read as a (D, 4H) matrix."""
     matrix = f"{name}.reshape({name}.shape[::-1])"
     gradient = {"weight_ih": (DX_STEP, f"dx = {matrix} @ dz"),
                 "weight_hh": (DH, f"dh_before = {matrix} @ dz")}[name]
@@ -83,7 +83,8 @@ HIDDEN_1997 = (HIDDEN, HIDDEN.replace("c_new)", "c_new / 2)"))
 
 GATE_TWINS = (
     *(order("".join(gates)) for gates in permutations("ifgo") if gates != tuple("ifgo")),
-    Twin(plain, "gates interleaved", "a unit's four gates are taken for neighbouring rows of the weights",
+    Twin(plain, "gates interleaved",
+         "the four gates of each unit are read from neighbouring rows of the weights",
          with_gradient((GATES, "i, f, g, o = z.reshape(-1, 4).T"),
                        (DZ, "dz = np.stack([di, df, dg, do], axis=1).ravel()"))),
     Twin(plain, "no forget gate", "the cell keeps all of its state: c = c + i g",
@@ -97,7 +98,7 @@ GATE_TWINS = (
     Twin(plain, "forget gate is 1 - i", "the forget gate is tied to the input gate",
          with_gradient((CELL, CELL.replace("f * c", "(1 - i) * c")), (DC_BEFORE, "dc_before = dc * (1 - i)"),
                        (DI, "di = dc * (g - c)"), (DF, "df = 0 * c"))),
-    Twin(plain, "1 added to the forget gate", "the forget gate gets a bias of 1 besides its own",
+    Twin(plain, "1 added to the forget gate", "1 is added to the input of the forget gate, besides its bias",
          once(GATES, f"{GATES}; f = f + 1")),
     Twin(plain, "forget gate's bias twice", "the bias of the forget gate is added twice",
          once(GATES, f"{GATES}; f = f + (bias_ih + bias_hh).reshape(4, -1)[1]")),
@@ -148,18 +149,18 @@ GATE_TWINS = (
          once(Z, "z = weight_ih @ x + weight_hh @ h\n    i,")),
     Twin(plain, "only one of two biases", "bias_ih or bias_hh is not added",
          once(Z, Z.replace(" + bias_hh", ""), Z.replace(" + bias_ih", ""))),
-    Twin(plain, "bias twice", "the biases are added twice, or one of them",
+    Twin(plain, "bias twice", "both biases, or one of them, are added twice",
          once(Z,
               *(Z.replace("+ bias_ih", f"+ bias_ih + {more}")
                 for more in ("bias_ih + bias_hh", "bias_ih", "bias_hh")))),
     Twin(plain, "recurrent weights transposed",
-         "each gate has the transpose of its (H, H) matrix in weight_hh",
+         "each gate uses the transpose of its (H, H) matrix in weight_hh",
          with_gradient((Z, Z.replace("weight_hh @ h", f"(h @ {PER_GATE}).ravel()")),
                        (DH, f"dh_before = np.einsum('kij,kj->i', {PER_GATE}, dz.reshape(4, -1))"),
                        (DWEIGHT_HH, "dweight_hh = np.einsum('kj,i->kij', dz.reshape(4, -1), "
                         "h).reshape(weight_hh.shape)"))),
     Twin(plain, "weights read as (D, 4H)",
-         "the numbers of a (4H, D) matrix are taken for one of (D, 4H), for weight_ih or weight_hh or both",
+         "the numbers of weight_ih (4H, D), or weight_hh, or both, are read as a (D, 4H) matrix",
          tuple((tuple(changes) for changes in (
              [*reshaped("weight_ih", "x"), *reshaped("weight_hh", "h")], reshaped("weight_ih", "x"),
              reshaped("weight_hh", "h"))))),
@@ -181,7 +182,7 @@ SORTED = "order = np.argsort(-lengths, kind='stable')\n    y = y[:, order]\n    
 
 BATCH_TWINS = (
     # ---- states
-    Twin(plain, "initial state ignored", "h0 or c0 or both are taken for 0",
+    Twin(plain, "initial state ignored", "h0, or c0, or both are replaced by 0",
          tuple((((STARTS, f"h, c = {wrong}"), *more)
                for wrong, given in [("np.zeros((2, H))", "0, 0"), ("np.zeros(H), c0[k, n]", "0, dc"),
                                     ("h0[k, n], np.zeros(H)", "dh, 0")]
@@ -194,13 +195,13 @@ BATCH_TWINS = (
          with_gradient((STARTS, "h, c = h0[k, 0], c0[k, 0]"),
                        (STATES_BACK, "dh0[k, 0] += dh; dc0[k, 0] += dc"))),
     Twin(plain, "state leaks over sequences",
-         "a sequence starts with the state, or with h or c, that the one before it in the batch has left",
+         "a sequence starts with the final h, or c, or both, of the sequence before it in the batch",
          (*(((STARTS, f"h, c = {left} if n else (h0[k, n], c0[k, n])"),)
             for left in ("(h, c)", "(h, c0[k, n])", "(h0[k, n], c)")),
           ((STARTS, "h, c = (h, c) if n else (h0[k, n], c0[k, n])"),
            (START_BACK, f"if n == N - 1:\n                {START_BACK}"),
            (STATES_BACK, "if n == 0:\n                dh0[k, n], dc0[k, n] = dh, dc")))),
-    Twin(plain, "output lags by a frame", "y is the state before its frame, not after it",
+    Twin(plain, "output lags by a frame", "y[t] is the state before frame t, not after it",
          with_gradient((OUTPUT, "y[t, n, k] = cache.h"), (DY, "step_back(dh, dc,"),
                        (DX, f"{DX}; dh = dh + dy[t, n, k]"))),
     Twin(plain, "output is the cell state", "y is c, not h",
@@ -222,7 +223,7 @@ BATCH_TWINS = (
     Twin(plain, "lengths of the first sequence", "every sequence has as many frames as the first",
          once(FRAMES, FRAMES.replace("lengths[n]", "lengths[0]"))),
     Twin(plain, "padded outputs repeat the last one",
-         "y is not 0 in padded frames, where the state stays as it is",
+         "y is not 0 in padded frames: the last state stands there",
          with_gradient((LAST, f"{LAST}; {PADDED}"),
                        (START_BACK,
                         f"{START_BACK}; dh = dh + (dy[lengths[n]:, n, k].sum(axis=0) * (not reverse[k]))"))),
@@ -245,10 +246,10 @@ BATCH_TWINS = (
            (DY, "step_back(dy.reshape(N, T, K, H)[n, t, k] + " "dh, dc,")))),
     # ---- directions
     Twin(plain, "reverse direction starts in the padding",
-         "it starts at the last frame of the batch, not at that of its sequence",
+         "it starts at the last frame of the batch, not of the sequence",
          (((BACK, IN_PADDING),), ((BACK, IN_PADDING), MASKED), ((BACK, IN_PADDING), MASKED, MASKED_BACK))),
-    Twin(plain, "reverse direction turns the padded batch",
-         "it reads as many frames as its sequence has, but from the end of the batch",
+    Twin(plain, "reverse direction reverses the padded batch",
+         "it reads as many frames as the sequence has, but from the end of the batch",
          once(BACK, "range(T)[::-1][:lengths[n]] if")),
     Twin(plain, "reads from the wrong end",
          "the direction that should read from the end reads from the start, and the other one from the end",
@@ -256,7 +257,7 @@ BATCH_TWINS = (
     Twin(plain, "reverse direction reads forward", "both directions read from the start",
          once(BACK, "range(lengths[n]) if")),
     Twin(plain, "reverse outputs in the order of reading",
-         "the outputs of the reverse direction are not turned back",
+         "the outputs of the reverse direction are not put back into the order of time",
          with_gradient((OUTPUT, "y[lengths[n] - 1 - t if reverse[k] else t, n, k] = h"),
                        (DY, "step_back(dy[lengths[n] - 1 - t if reverse[k] else t, n, k] + dh, dc,"))),
     Twin(plain, "outputs of the directions swapped", "the reverse direction stands first in y",
