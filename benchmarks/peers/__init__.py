@@ -1,1 +1,1 @@
-"""What CTC losses of other libraries answer to the test vectors."""
+"""Which test vectors the CTC losses of other libraries solve correctly."""

@@ -1,12 +1,12 @@
-"""How do other CTC losses answer the test vectors?
+"""Which test vectors do the CTC losses of other libraries solve correctly?
 
     python -m benchmarks.peers [--libraries torch,optax] [--python paddle=VENV/bin/python] [--figure PATH]
 
-Every case of the groups core, hard, long and reject is asked in float32 and in float64. Each library runs in
-a process of its own, which is started again after a crash; the cases that must be refused come last. With
-`--python` a library runs in another environment, which needs nothing besides the library. A library that
-cannot be imported is left out, with a line that says so. The second table shows what each library answers to
-one target that does not fit.
+Every library is given every case of the groups core, hard, long and reject, in float32 and in float64. Each
+library runs in a process of its own, which is started again after a crash; the cases that must be refused
+come last. With `--python` a library runs in another environment, where nothing but the library need be
+installed. A library that cannot be imported is left out, with a line that says so. The second table shows
+what each library returns for one target that does not fit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def answers_of(library: str, python: str, cases: list[Case], dtype: str) -> tuple[str, list[Any]]:
-    """The version and the answers of a library, None for each crash; raises ImportError if it is absent."""
+    """The version of a library and its answers, None for each crash; raises ImportError if it is absent."""
     # The array of an empty target has one padded label, as it would in a batch.
     inputs = [(case.logits.astype(dtype), case.target or [int(case.blank == 0 and case.logits.shape[1] > 1)],
                case.blank, case.logit_length, case.target_length) for case in cases]
@@ -90,7 +90,7 @@ def _read(path: Path) -> list[Any]:
 
 
 def in_words(answer: Any) -> str:
-    """An answer to the infeasible target."""
+    """The answer to the infeasible target as a phrase."""
     if answer is None:
         return "crashes"
     if isinstance(answer, str):
@@ -102,7 +102,7 @@ def in_words(answer: Any) -> str:
 
 
 def figure(results: dict[str, dict[str, Counter]]) -> Figure:
-    """For each library and precision a bar: the share of each verdict over all cases."""
+    """A bar for each library and precision, divided into the numbers of cases with each verdict."""
     rows = [(name, dtype) for name in results for dtype in DTYPES]
     picture = Figure(figsize=(7.2, 0.6 + 0.26 * len(rows)), layout="constrained")
     ax = picture.subplots()
@@ -126,12 +126,13 @@ def figure(results: dict[str, dict[str, Counter]]) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers")
-    parser.add_argument("--libraries", default=",".join(LIBRARIES), help="which (default: all)")
+    parser.add_argument("--libraries", default=",".join(LIBRARIES),
+                        help="names, separated by commas (default: all)")
     parser.add_argument("--python", action="append", default=[], metavar="LIBRARY=PATH",
                         help="the Python that has a library (default: this one); may be repeated")
-    parser.add_argument("--figure", type=Path, help="where to draw (default: beside the results)")
-    parser.add_argument("--reuse", action="store_true", help="take the answers of an earlier run, if any")
-    parser.add_argument("--quick", action="store_true", help="a few cases, to see that all runs")
+    parser.add_argument("--figure", type=Path, help="file of the figure (default: beside the results)")
+    parser.add_argument("--reuse", action="store_true", help="use the answers of an earlier run, if any")
+    parser.add_argument("--quick", action="store_true", help="a few cases, to see that everything runs")
     options = parser.parse_args()
     pythons = dict(entry.split("=", 1) for entry in options.python)
     cases = sorted(load_cases(*GROUPS), key=lambda case: case.result == "error")

@@ -1,10 +1,10 @@
-"""One library answers all cases, in a process of its own, which may crash.
+"""Solve all cases with one library, in a process of its own, because the library may crash.
 
     python -m benchmarks.peers.answer LIBRARY CASES ANSWERS START
 
-CASES is a pickled list of `Inputs`. To ANSWERS are appended, one after another: first the version of the
-library, or an `ImportError` as text; then for each case from number START on a pair (loss, gradient), or the
-text of an exception.
+CASES is a pickled list of `Inputs`. The program appends pickled objects to ANSWERS: first the version of
+the library, or an `ImportError`; then for each case from number START on a pair (loss, gradient), or the text
+of an exception.
 """
 
 from __future__ import annotations

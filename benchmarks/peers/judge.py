@@ -9,18 +9,18 @@ from ctc_scratch.check.cases import Case
 
 VERDICTS = ("right", "wrong", "NaN", "refused", "accepted", "crashed")
 """
-right : what the vectors say. A case that must be refused is refused; an infeasible target has loss inf or 0,
-    with gradient 0, or raises an error
+right : the answer of the vectors. For a case that must be refused, an error; for an infeasible target, loss
+    inf or 0 with gradient 0, or an error
 wrong : another number
-NaN : there is NaN in the loss or in the gradient of a case that may be answered
+NaN : a NaN in the loss or the gradient, for a case that need not be refused
 refused : an error, although the case has an answer
-accepted : a case that must be refused has an answer, whatever it is
+accepted : any answer to a case that must be refused
 crashed : the process ended, or did not answer
 """
 
 
 def verdict(case: Case, dtype: str, answer: object) -> str:
-    """answer : (loss, gradient (T, C)), the text of an exception, or None for a crash"""
+    """The verdict on an answer: (loss, gradient (T, C)), the text of an exception, or None for a crash."""
     if answer is None:
         return "crashed"
     if isinstance(answer, str):

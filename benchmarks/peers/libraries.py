@@ -27,7 +27,7 @@ class Inputs(NamedTuple):
 
     @property
     def is_in_range(self) -> bool:
-        """Whether the blank, the labels and the lengths are numbers that are allowed."""
+        """Whether the blank, the labels and the lengths are in range."""
         (T, C), U = self.logits.shape, len(self.target)
         return (self.blank in range(C) and self.logit_length in range(T + 1)
                 and self.target_length in range(U + 1) and all(label in range(C) for label in self.target))
@@ -37,7 +37,7 @@ Solve = Callable[[Inputs], tuple[Any, Any]]
 
 
 def integers(values: list, dtype: type) -> NDArray:
-    """Values as integers of this type; as floats, if one of them is no whole number."""
+    """The values as integers of this type, or as floats if one of them is not an integer."""
     array = np.array(values) if values else np.zeros(0, dtype)
     return array if array.dtype.kind == "f" else np.array(values, dtype)
 
@@ -73,7 +73,7 @@ SHAPES = ((16, 8, 8), (64, 64, 64), (64, 16, 1024), (512, 128, 64), (2048, 512, 
 
 
 def optax() -> tuple[str, Solve]:
-    """Problems are padded with frames, labels, and on both sides with classes of probability 0.
+    """The loss of optax, for problems padded with frames, labels, and classes of probability 0 on both sides.
 
     The blank is then the class in the middle. Cases that must be refused are passed without such padding.
     """
@@ -114,7 +114,7 @@ def tensorflow() -> tuple[str, Solve]:
 
 
 def keras() -> tuple[str, Solve]:
-    """With TensorFlow below it, unless KERAS_BACKEND says otherwise."""
+    """The loss of Keras with its default backend, TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
     import tensorflow as tf
