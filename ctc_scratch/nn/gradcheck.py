@@ -41,9 +41,9 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
                directions: int = 2, entries: int = 40, step: float = 1e-3) -> list[GradCheck]:
     """Compare the gradients that `f` returns with central differences of its loss.
 
-    A small error proves that the gradient is that of the loss which `f` computes. It does not prove that
-    this loss is the right one: a CTC that skips between equal labels passes, if its gradient is that of its
-    own wrong loss. `ctc_scratch.check_ctc` finds out whether a CTC is right, and what is wrong with it.
+    A small error shows that the gradient is that of the loss which `f` computes. It does not show that this
+    loss is the right one: a CTC that skips between equal labels passes if its gradient is that of its own
+    wrong loss. `ctc_scratch.check_ctc` tests whether a CTC is right, and names its probable mistake.
 
     The differences are of fourth order, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h. With h = 1e-3
     and a loss of order 1, truncation and rounding both add errors of about 1e-12.
@@ -55,10 +55,10 @@ def check_grad(f: LossAndGrads, params: Arrays, rng: np.random.Generator | None 
         or seed its generator anew in each call.
     params : float64 arrays, which are changed in place for each difference and restored exactly.
     rng : draws directions and entries; by default `np.random.default_rng(0)`.
-    directions : number of random unit directions per array; with 0 the report always names an entry.
-    entries : an array of at most this size is checked in all its entries, a larger one in this many: a
-        quarter of these have the largest gradients, the others are chosen at random. With 0 only
-        directions are checked.
+    directions : number of random unit directions per array. With 0, each result names an entry.
+    entries : an array of at most this size is checked at every entry, a larger one at this many entries:
+        a quarter of them are those with the largest gradients, the others are chosen at random. With 0,
+        only directions are checked.
     step : h, the same for all arrays.
 
     Returns
