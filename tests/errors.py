@@ -728,7 +728,7 @@ COMMANDS: dict[str, list[Command]] = {
                 "argument --skip: expected a law, as the report names it: every small target, ...; "
                 "got 'gravity'", "Copy its name from the report."),
         Command("A library is called in another way.", "check --torch --blank 1",
-                "--torch says itself how it is called: leave out --blank", "Leave it out."),
+                "--torch fixes how the loss is called: leave out --blank", "Leave it out."),
     ],
     "Figures": [
         Command("The resolution is not a number of dots per inch.", "show --dpi high",

@@ -1,6 +1,6 @@
 """`Adapter`: how an implementation of CTC is called, and what it promises.
 
-Tensors of other libraries are read by what they can do, see `answers.as_numpy`; no library is imported.
+Tensors of other libraries are converted by their own methods, see `as_numpy`; no library is imported.
 """
 
 from __future__ import annotations
@@ -36,23 +36,24 @@ class Adapter:
         The same arguments; returns the gradient alone, if `loss` does not.
     alpha, align, decode : callable, optional
         `alpha(inputs, target)` returns log alpha (T, S); `align(inputs, target)` the class of each frame on
-        the best path; `decode(inputs)` the labels of the most probable class per frame. Layout "TC" for all.
+        the best path; `decode(inputs)` the labels of the best class per frame. All take one sequence.
     blank : int or "last", optional
-        Where the blank is. By default it is passed as the keyword `blank`, if the function has one; else 0.
+        The class of the blank. By default it is passed as the argument `blank` if there is one; else it is 0.
     input : {"logits", "log_probs", "probs"}
+        What the functions take.
     gradient : {"logits", "log_probs", "probs"}, optional
         The variable of the gradient; by default the input. torch's own loss takes log-probabilities, and
         returns a gradient that is right for the logits before its log_softmax.
     layout : {"TC", "TNC", "NTC"}
-        Of one sequence, or of a batch.
+        The axes of the inputs: "TC" for one sequence, the others for a batch.
     reduction : {"none", "sum", "mean", "batchmean"}
         "mean" divides each loss by its number of labels, or by 1 if there are none, and then takes the mean.
     infeasible : {"inf", "zero", "raise"}
-        What a target gives that does not fit its frames. The gradient is 0.
+        The loss of a target that does not fit its frames, or an error. The gradient is 0.
     tensor : callable, optional
-        Makes what the function takes from each NumPy array, such as `torch.tensor`.
+        Converts each NumPy array to what the functions take, such as `torch.tensor`.
     skip : tuple of str
-        The laws that it does not promise, by their names in the report.
+        Names of the laws that the implementation does not promise, as in the report; they are not tested.
     """
 
     loss: Callable[..., Any]
@@ -99,7 +100,7 @@ class Adapter:
         return self.blank is None and has_parameter(self.loss, "blank")
 
     def at_home(self, problem: Problem) -> Problem:
-        """The problem with its blank where the function has it; unchanged if it takes any blank."""
+        """The problem with the blank that the function expects; unchanged if the blank is an argument."""
         if self.any_blank:
             return problem
         return problem.with_blank(problem.classes - 1 if self.blank == "last" else self.blank or 0)
@@ -118,7 +119,7 @@ class Adapter:
         return Answer(np.asarray(loss, np.float64), grad)
 
     def call(self, problem: Problem, dtype: type = np.float64) -> Answer:
-        """What the function answers."""
+        """The answer of the function; an exception that it raises becomes `Answer.error`."""
         logits, targets, T, U = problem.arrays()
         options = {"blank": problem.blank} if self.any_blank else {}
         inputs: NDArray = self.inputs(logits).astype(dtype)
@@ -152,7 +153,7 @@ class Adapter:
         return log_probs if self.input == "log_probs" else np.exp(log_probs)
 
     def _tensors(self, arrays: tuple[NDArray, ...]) -> list[Any]:
-        """Copies, so that a function that writes into its inputs harms nobody but itself."""
+        """Tensors of copies, so that a function that writes into its inputs does not change the problem."""
         return [(self.tensor or np.asarray)(np.array(array, order="C")) for array in arrays]
 
     def _answer(self, loss: NDArray, grad: NDArray | None, problem: Problem) -> Answer:
@@ -173,7 +174,7 @@ class Adapter:
 
 
 def as_adapter(fn: Callable[..., Any] | Adapter, **options: Any) -> Adapter:
-    """An Adapter of a callable; an Adapter as it is, with the options replaced."""
+    """Make an Adapter of a callable, or return an Adapter with the options replaced."""
     return replace(fn, **options) if isinstance(fn, Adapter) else Adapter(fn, **options)
 
 

@@ -34,7 +34,7 @@ class Difference:
 
     what : "loss", "gradient" or "answer"
     place : the index [n] of a loss or [t, n, c] of a gradient, without n if there is one sample
-    error : the difference as a share of what was compared; inf if it is no number
+    error : the difference relative to max(1, |expected|); inf if it is not a finite number
     """
 
     what: str
@@ -52,10 +52,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Precision:
-    """What is promised: the error of the loss as a share of max(1, loss), and that of the gradient.
+    """Which errors are allowed.
 
-    rounding : the unit of rounding, which is multiplied by the loss for the gradient, because the recursion
-        exponentiates differences of numbers as large as the loss
+    tolerance : relative to max(1, |loss|), and for gradients to max(1, largest entry)
+    rounding : the spacing of numbers near 1. Gradients may err by 16 times this number times the loss
+        as well, because the recursion exponentiates differences of numbers as large as the loss
     """
 
     tolerance: float
@@ -68,7 +69,7 @@ PRECISIONS = {"float64": Precision(1e-9, 2.0 ** -52, np.float64),
 
 
 def compare(answer: Answer, right: Answer, precision: Precision) -> Difference | None:
-    """The largest difference, or None if the answers agree. A missing gradient is not compared."""
+    """The largest difference of the losses, else of the gradients if both are given; None if all agree."""
     if answer.error or right.error:
         if answer.error and right.error:
             return None
@@ -95,9 +96,9 @@ def distance(answer: Answer, right: Answer) -> float:
 
 
 def is_float32(pairs: list[tuple[Answer, Answer]]) -> bool:
-    """Whether the errors of all answers are those of float32: small enough, and to both sides.
+    """Whether all errors look like rounding to float32: they are small, and have both signs.
 
-    If the losses have no errors at all, then every gradient must be one that float32 holds.
+    If the losses have no errors at all, every gradient must consist of numbers that float32 holds.
     """
     if any(compare(answer, right, PRECISIONS["float32"]) for answer, right in pairs):
         return False
@@ -124,7 +125,7 @@ def _differ(what: str, got: NDArray, expected: NDArray, allowed: NDArray) -> Dif
         return None
     worst = np.unravel_index(int(np.argmax(error / allowed)), error.shape)
     place = list(map(int, worst))
-    axis = 0 if what == "loss" else 1   # of the samples, which needs no index if there is one sample
+    axis = 0 if what == "loss" else 1   # the axis of samples; its index is left out if there is one sample
     if place and error.shape[axis] == 1:
         del place[axis]
     return Difference(what, tuple(place), float(got[worst]), float(expected[worst]),

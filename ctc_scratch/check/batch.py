@@ -32,7 +32,7 @@ def derivative(logits: NDArray, labels: Sequence[int], blank: int, variable: str
 def solve(logits: NDArray, targets: NDArray, logit_lengths: NDArray, target_lengths: NDArray, *, blank: int,
           variable: str = "logits", reduction: str = "none", infeasible: str = "inf"
           ) -> tuple[Any, NDArray[np.float64]]:
-    """Losses (N,) and the gradient (T, N, C) of their sum; or, if they are reduced, of that one number.
+    """The losses (N,) and the gradient (T, N, C) of their sum; or the reduced loss and its gradient.
 
     logits : (T, N, C), padded after `logit_lengths` (N,) frames
     targets : (N, U), padded after `target_lengths` (N,) labels

@@ -30,7 +30,7 @@ PROJECTIONS = 8
 
 
 def generate(seed: int, bits: int, count: int) -> NDArray[np.float64]:
-    """Pseudo-random numbers (count,), alike in any language: multiples of 1/64, at most 2^(bits - 7) in size.
+    """Pseudo-random numbers (count,), equal in all languages: multiples of 1/64 of size at most 2^(bits - 7).
 
     Number i is hashed from seed + i * 0x9E3779B9 by the last steps of MurmurHash3, modulo 2^32.
 
@@ -102,7 +102,7 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Several cases side by side, and what each reduction makes of their losses.
+    """Several cases as one batch, and their losses under each reduction.
 
     answers : the losses (N,) as "none", and "sum", "batchmean", "mean"; empty if the result is "infeasible"
     alternatives : if infeasible, by policy: "error" for "raise", the reductions for "inf" and for "zero"

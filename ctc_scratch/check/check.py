@@ -1,4 +1,4 @@
-"""`check_ctc`: is this CTC right? It asks, compares, says what is probably wrong, and shrinks the problem.
+"""`check_ctc` tests an implementation of CTC, names its probable mistake, and shows a small failing problem.
 
     report = check_ctc(my_ctc)      # my_ctc(logits, target) -> loss, or (loss, gradient)
     print(report)
@@ -21,7 +21,7 @@ from .shrink import shrink
 from .twins import TWINS, Twin, twin_named
 
 MATCH = {"float64": Precision(1e-7, 2.0 ** -52, np.float64), "float32": PRECISIONS["float32"]}
-"""How closely an answer must be that of a twin: two programs with the same mistake round differently."""
+"""The tolerances for recognising a twin: two programs with the same mistake still round differently."""
 
 
 class _Asking(NamedTuple):
@@ -34,7 +34,7 @@ class _Asking(NamedTuple):
 
 
 class _Asked:
-    """Asks an implementation, compares each answer with the reference, and keeps both."""
+    """Gives problems to an implementation, compares its answers with the right ones, and keeps them."""
 
     def __init__(self, adapter: Adapter, precision: Precision):
         self.adapter, self.precision = adapter, precision
@@ -52,25 +52,26 @@ class _Asked:
 
 def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", seed: int = 0, **options: Any
               ) -> Report:
-    """Ask an implementation of CTC several hundred problems, and say what is wrong with it.
+    """Test an implementation of CTC on several hundred problems, and say what is probably wrong with it.
 
     Parameters
     ----------
     fn : callable or Adapter
         `fn(logits, target)` returns the loss, or the loss and its gradient w.r.t. the logits (T, C). If it
-        has an argument `blank`, that is passed; else the blank is class 0. For everything else see `Adapter`.
+        has an argument `blank`, the blank is passed there; else the blank is class 0. `Adapter` describes
+        functions that are called in another way.
     precision : {"float64", "float32"}
-        "float64" asks for errors of at most 1e-9, as a share of max(1, answer); "float32" for 2e-5, and
-        passes inputs in float32.
+        "float64" allows errors of 1e-9, relative to max(1, |answer|). "float32" allows 2e-5, and the inputs
+        are then passed in float32.
     seed : int
-        Of the random problems.
+        Seed of the random problems.
     **options
         Fields of `Adapter`.
 
     Returns
     -------
     Report
-        `ok`, `faults`, and what is probably wrong; print it.
+        `ok`, `faults`, and `findings`, which say what is probably wrong. Print it to read it.
 
     >>> from ctc_scratch.ctc import reference
     >>> check_ctc(reference.loss_and_grad).ok
@@ -106,7 +107,7 @@ Check = Callable[[_Asked, np.random.Generator], Iterator[Fault]]
 
 
 def _checks(adapter: Adapter) -> Iterator[tuple[str, Check]]:
-    """For each family and law that the implementation promises: its name, and a function that asks it."""
+    """The name of each family and law that the implementation promises, and the function that tests it."""
 
     def family(make):
         def check(asked, rng):
@@ -135,7 +136,7 @@ def _checks(adapter: Adapter) -> Iterator[tuple[str, Check]]:
 
 
 def _findings(asked: _Asked) -> Iterator[Finding]:
-    """What is wrong with all answers, if it is one known mistake; else with each kind of problem."""
+    """One finding if a known mistake explains all answers; else one for each kind of problem with a fault."""
     wrong = [each for each in asked.answers if each.difference]
     twins = _twins(asked, asked.answers)
     if twins or not wrong:
@@ -151,13 +152,13 @@ def _findings(asked: _Asked) -> Iterator[Finding]:
 
 
 def _twins(asked: _Asked, answers: list[_Asking]) -> tuple[Twin, ...]:
-    """The twins that give all of these answers, of which some must be wrong."""
+    """The twins that reproduce all of these answers, at least one of which is wrong."""
     # Wrong answers are compared first, since most twins fail there.
     ordered = sorted(answers, key=lambda each: each.difference is None)
     closely = MATCH["float64" if asked.precision is PRECISIONS["float64"] else "float32"]
     twins = tuple(twin for twin in TWINS if not twin.rounding and any(
         _gives(asked, solve, ordered, closely) for solve in twin.solvers()))
-    # Some mistakes show by what the wrong answers are like, although no twin gives just these numbers.
+    # Some mistakes are recognised by the kind of error, although no twin gives exactly these numbers.
     if not twins and is_float32([(each.answer, each.right) for each in ordered]):
         return (twin_named("float32 inside"),)
     if not twins and all("-inf" in each.problem.kind and each.answer.has_nan
@@ -167,7 +168,7 @@ def _twins(asked: _Asked, answers: list[_Asking]) -> tuple[Twin, ...]:
 
 
 def _gives(asked: _Asked, solve: Callable[..., Any], answers: list[_Asking], closely: Precision) -> bool:
-    """Whether a twin gives all of these answers, and not only where they are right."""
+    """Whether a twin reproduces all of these answers, at least one of which is wrong."""
     is_wrong = False
     for each in answers:
         twins = asked.adapter.right(each.problem, solve)
@@ -178,12 +179,12 @@ def _gives(asked: _Asked, solve: Callable[..., Any], answers: list[_Asking], clo
 
 
 def _example(asked: _Asked, answers: list[_Asking]) -> Example:
-    """The smallest of the problems with a wrong answer, made smaller as long as its answer stays wrong."""
+    """The smallest problem with a wrong answer, made smaller as long as the answer stays wrong."""
     start = min((each for each in answers if each.difference), key=lambda each: each.problem.size)
     kind, raises = start.problem.kind, start.answer.error is not None
 
     def is_faulty(problem: Problem) -> bool:
-        # Of the same kind, so that nothing is asked that the implementation does not promise.
+        # The kind stays the same, because the implementation may not promise the other kinds.
         if (not problem.is_valid() or problem.kind != kind
                 or asked.adapter.at_home(problem).blank != problem.blank):
             return False
@@ -196,7 +197,7 @@ def _example(asked: _Asked, answers: list[_Asking]) -> Example:
 
 
 def _first_alpha(adapter: Adapter, problem: Problem) -> str:
-    """The first frame and state at which the implementation's log alpha is wrong, in words; "" if none is."""
+    """A sentence on the first wrong entry of the implementation's log alpha; "" if there is no log alpha."""
     if adapter.alpha is None or not len(problem.logits[0]):
         return ""
     right = forward(log_softmax(problem.logits[0]), problem.targets[0], problem.blank)
@@ -209,5 +210,5 @@ def _first_alpha(adapter: Adapter, problem: Problem) -> str:
     if not wrong.any():
         return "log alpha is right in every frame, so the mistake is made after it"
     t, s = map(int, np.argwhere(wrong)[0])
-    return (f"log alpha is wrong first at frame {t}, state {s}: it is {alpha[t, s]:.10g}, expected "
+    return (f"log alpha is first wrong at frame {t}, state {s}: it is {alpha[t, s]:.10g}, expected "
             f"{right[t, s]:.10g} (see forward in ctc_scratch/ctc/reference.py)")

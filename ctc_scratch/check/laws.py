@@ -1,7 +1,7 @@
-"""What holds for every right CTC: agreement with the reference, and laws that need no reference.
+"""What every right CTC satisfies: agreement with the reference, and laws that need no reference.
 
 A family is a list of problems whose answers are compared with the reference. A law asks for the answers to
-several problems and compares them with each other; it yields one line for each fault.
+several problems and compares them with each other; it yields a problem and one line for each fault.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from .cases import load_cases
 from .problems import Problem
 
 Ask = Callable[[Problem], Answer]
-"""Asks the implementation; an answer of the wrong shape, or none at all, is an error in it."""
+"""Returns the implementation's answer; an exception or a wrong shape becomes `Answer.error`."""
 
 
 class Family(NamedTuple):
+    """`make(rng)` returns the problems; `batched` says whether they are batches."""
+
     name: str
     make: Callable[[np.random.Generator], list[Problem]]
     batched: bool = False
@@ -61,7 +63,7 @@ def loss_of(answer: Answer, problem: Problem, adapter: Adapter) -> float:
 
 
 def grad_of(answer: Answer, problem: Problem, adapter: Adapter) -> np.ndarray | None:
-    """The gradient (T, C) of the same loss w.r.t. the logits."""
+    """The gradient (T, C) of the loss of a single sample w.r.t. the logits; None if there is none."""
     if answer.grad is None:
         return None
     factor = max(len(problem.targets[0]), 1) if adapter.reduction == "mean" else 1
@@ -139,7 +141,7 @@ def reversed_time(ask, adapter, rng, precision):
 
 
 def renamed_classes(ask, adapter, rng, precision):
-    """Other names for the classes change nothing but the order of the gradient."""
+    """Renaming the classes changes only the order of the gradient's columns."""
     problem = adapter.at_home(problems.one(problems.random_logits(rng, 4, 4), 1, 3))
     labels = [c for c in range(problem.classes) if c != problem.blank]
     order = np.arange(problem.classes)      # class c of the new problem is class order[c] of the old one
@@ -161,7 +163,7 @@ def repeatable(ask, adapter, rng, precision):
 
 
 def padding_unread(ask, adapter, rng, precision):
-    """What stands in padded frames changes nothing."""
+    """The numbers in padded frames do not change the answer."""
     for problem in problems.batches(rng)[:3]:
         problem = adapter.at_home(replace(problem, padding=1))
         other = replace(problem, fill=-3.0)
@@ -169,7 +171,7 @@ def padding_unread(ask, adapter, rng, precision):
 
 
 def batch_is_singles(ask, adapter, rng, precision):
-    """A batch has the losses of its samples, whatever its reduction makes of them."""
+    """The losses of a batch, or their reduction, are those of its samples alone."""
     for problem in problems.batches(rng)[:3]:
         problem = adapter.at_home(problem)
         answer = ask(problem)
@@ -184,7 +186,7 @@ def batch_is_singles(ask, adapter, rng, precision):
 def vectors(ask, adapter, rng, precision):
     """Loss and gradient of the published test vectors with at most 24 frames and 64 classes.
 
-    Where an answer differs from the reference as well, the comparison with that reports it.
+    An answer that differs from the reference too is reported by that comparison alone.
     """
     for case in load_cases("toy", "core", "hard"):
         problem = Problem((case.used_logits,), (tuple(case.used_target),), case.blank)
@@ -196,7 +198,7 @@ def vectors(ask, adapter, rng, precision):
             continue
         grad, expected = grad_of(answer, home, adapter), case.expected("gradient")
         if grad is not None:
-            order = np.arange(home.classes)     # of the published classes, of which two have changed places
+            order = np.arange(home.classes)     # published classes in the order of those here
             order[[case.blank, home.blank]] = home.blank, case.blank
             grad = case.observed("gradient", grad[:, order[:problem.classes]])[:, None, None]
         difference = compare(Answer(np.array(loss_of(answer, home, adapter)), grad),
@@ -206,7 +208,7 @@ def vectors(ask, adapter, rng, precision):
 
 
 def _not_promised(adapter: Adapter) -> set[str]:
-    """The kinds of problems that none of the families asks which the implementation promises."""
+    """The kinds of problems that the implementation does not promise, as its `skip` says."""
     names = {"infeasible targets", "no frames", "logits of -inf"} & set(adapter.skip)
     if names & {"infeasible targets", "logits of -inf"}:
         names.add("logits of -inf, no path")
@@ -214,7 +216,7 @@ def _not_promised(adapter: Adapter) -> set[str]:
 
 
 def _same(first, second, problem, precision, what, flip=False):
-    """A fault if the answers differ; the frames of the second gradient may be in reverse order."""
+    """Yield a fault if the answers differ; `flip` first reverses the second gradient in time."""
     if first.error or second.error:
         if bool(first.error) != bool(second.error):
             yield problem, f"{what}: {first.error or 'no error'} against {second.error or 'no error'}"

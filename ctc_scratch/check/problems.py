@@ -1,4 +1,4 @@
-"""A problem is a batch of logits and targets; here are the problems that every implementation is asked.
+"""The problems on which every implementation is tested; a problem is a batch of logits and targets.
 
 All of them have blank 0 at first. `Problem.with_blank` renames the classes for an implementation that has
 its blank elsewhere.
@@ -16,7 +16,7 @@ from ..ctc.labels import min_frames
 from ..ctc.reference import log_likelihood, log_softmax
 
 PADDING = 7.0
-"""The logits of padded frames, which nobody may read, alternate between this and its negative."""
+"""The logits of padded frames, which must not be read, alternate between this number and its negative."""
 
 
 KINDS = ("problems with a path", "logits of -inf", "logits of -inf, no path", "infeasible targets",
@@ -25,11 +25,11 @@ KINDS = ("problems with a path", "logits of -inf", "logits of -inf, no path", "i
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """N samples side by side.
+    """A batch of N samples: their logits and targets.
 
     logits : for each sample an array (T_n, C)
     targets : for each sample its labels
-    padding : how many frames the batch is longer than its longest sample, and how many labels longer
+    padding : how many frames follow the longest sample, and how many labels the longest target
     fill : the logits of padded frames, with alternating sign
     """
 
@@ -41,7 +41,7 @@ class Problem:
 
     @property
     def frames(self) -> int:
-        """Frames of all samples together: the size that shrinking reduces first."""
+        """How many frames all samples have together."""
         return sum(map(len, self.logits))
 
     @property
@@ -50,7 +50,7 @@ class Problem:
 
     @property
     def kind(self) -> str:
-        """One of KINDS. Shrinking keeps it; an implementation that does not promise one is never asked it."""
+        """One of KINDS. Shrinking keeps the kind, because an implementation may not promise the others."""
         if min(map(len, self.logits)) == 0:
             return "no frames"
         if any(min_frames(target) > len(frames) for frames, target in zip(self.logits, self.targets)):
@@ -61,7 +61,7 @@ class Problem:
 
     @property
     def size(self) -> tuple[float, ...]:
-        """Smaller is easier to read: samples, padding, frames, labels, classes, digits and size of logits."""
+        """What shrinking reduces, in this order: samples, padding, frames, labels, classes, digits, ..."""
         values = [value for logits in self.logits for value in logits.ravel()]
         digits, total = sum(len(f"{value:g}") for value in values), float(np.abs(values).sum())
         return (len(self.logits), self.padding, self.frames, sum(map(len, self.targets)), self.classes,
@@ -90,7 +90,7 @@ class Problem:
     def with_blank(self, blank: int) -> Problem:
         """The same problem with the classes `blank` and the old blank exchanged.
 
-        Classes that this needs are added; they are nearly impossible.
+        If there is no class `blank` yet, classes are added, with probabilities of nearly 0.
         """
         logits, old = self.logits, self.blank
         missing = blank + 1 - self.classes
@@ -118,14 +118,14 @@ def random_logits(rng: np.random.Generator, T: int, C: int, scale: float = 1.0) 
 
 
 def small(rng: np.random.Generator) -> list[Problem]:
-    """Every target of up to 3 labels from 2 that fits into 1 to 4 frames."""
+    """Every target of up to 3 labels, from two classes, that fits into 1 to 4 frames."""
     return [one(random_logits(rng, T, 3, 1.5), *labels)
             for T in range(1, 5) for U in range(T + 1) for labels in itertools.product((1, 2), repeat=U)
             if U <= 3 and min_frames(labels) <= T]
 
 
 def infeasible(rng: np.random.Generator) -> list[Problem]:
-    """Targets with too many labels, or with repeats that need one frame more."""
+    """Targets that have more labels than frames, or whose repeats need more frames than there are."""
     return [one(random_logits(rng, T, 3), *labels)
             for T, labels in [(1, (1, 2)), (1, (1, 1)), (2, (1, 1)), (3, (2, 2, 1)), (3, (1, 2, 1, 2)),
                               (4, (1, 1, 1))]]
@@ -165,7 +165,7 @@ def extreme(rng: np.random.Generator) -> list[Problem]:
 
 
 def closed(rng: np.random.Generator) -> list[Problem]:
-    """Logits of -inf: classes of probability 0, among them those that leave no path."""
+    """Logits of -inf, which are classes of probability 0; some of these problems have no path at all."""
     found = []
     for T, labels, places in [
             (1, (1,), [(0, 2)]), (2, (1,), [(0, 0)]), (3, (1, 2), [(1, 0)]), (3, (1,), [(0, 1), (2, 0)]),

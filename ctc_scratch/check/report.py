@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """The smallest problem that was found to be answered wrongly, the answer, and the right one."""
+    """The smallest problem found with a wrong answer, that answer, and the right one."""
 
     problem: Problem
     text: str
@@ -69,11 +69,11 @@ class Finding:
 class Report:
     """What `check_ctc` found.
 
-    rows : for each law how many problems were asked, and how many faults it showed
+    rows : for each law, how many problems were tried and how many faults they showed
     faults : every fault
-    findings : what is probably wrong; one of all faults if one mistake explains them, else one per kind
+    findings : what is probably wrong: one if a known mistake explains all faults, else one per kind
     gives_gradient : whether a gradient was returned; if not, only losses were checked
-    skipped : laws that are not promised
+    skipped : laws that were not tested, because they are not promised
     """
 
     rows: tuple[Row, ...]
@@ -102,14 +102,14 @@ class Report:
         if not self.gives_gradient:
             lines += wrapped("No gradient was returned, so only losses were checked.")
         if self.skipped:
-            lines += wrapped(f"Not asked: {', '.join(self.skipped)}.")
+            lines += wrapped(f"Not tested: {', '.join(self.skipped)}.")
         if self.ok:
             return "\n".join([*lines, "No fault was found."])
         lines += ["1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"]
         for finding in self.findings:
             lines += ["", *_finding(finding)]
         if not self.findings:
-            lines += wrapped(f"The first ({self.faults[0].law}): {self.faults[0].text}")
+            lines += wrapped(f"The first fault ({self.faults[0].law}): {self.faults[0].text}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -141,14 +141,14 @@ def number(value: float) -> float | str:
 
 
 def table(rows: Iterable[Row]) -> list[str]:
-    """The rows between rules, under a head."""
+    """The rows as lines of text, with a header and two horizontal rules."""
     return [f"{'law':<42} {'problems':>8} {'wrong':>7} {'largest error':>20}", "-" * WIDTH,
             *(f"{row.law:<42} {row.problems:>8} {row.faults:>7} {_error(row.error):>20}" for row in rows),
             "-" * WIDTH]
 
 
 def _error(error: float) -> str:
-    return f"{error:.1e}" if np.isfinite(error) else "no number"
+    return f"{error:.1e}" if np.isfinite(error) else "not finite"
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
@@ -161,7 +161,7 @@ def _finding(finding: Finding) -> list[str]:
     lines = [f"{finding.kind}: {finding.wrong} wrong"]
     if finding.twins:
         lines += wrapped("What is probably wrong" + (
-            ", one of these, which give the same answers:" if many else ":"))
+            " is one of these, which give the same answers:" if many else ":"))
     else:
         lines += ["No known mistake gives these answers."]
     for twin in finding.twins:
@@ -179,5 +179,5 @@ def _problem(problem: Problem) -> list[str]:
         for row in logits:
             lines += wrapped("[" + ", ".join(f"{value:g}" for value in row) + "]", "    ")
     if problem.padding:
-        lines += [f"  {problem.padding} more frames and labels of padding"]
+        lines += [f"  padding after the longest sample and target: {problem.padding}"]
     return lines

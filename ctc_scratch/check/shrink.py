@@ -15,9 +15,9 @@ MOST_CALLS = 600
 
 def shrink(problem: Any, is_faulty: Callable[[Any], bool],
            smaller_ones: Callable[[Any], Iterator[Any]] | None = None) -> Any:
-    """Take the first smaller problem that is still faulty, again and again until there is none.
+    """Replace a faulty problem by the first smaller one that is still faulty, until there is none.
 
-    The problem itself must be faulty. Other problems than those of CTC bring their own `smaller_ones`.
+    `smaller_ones` yields the candidates for a problem; by default they are those for a problem of CTC.
     """
     calls = 0
     while True:
@@ -33,7 +33,7 @@ def shrink(problem: Any, is_faulty: Callable[[Any], bool],
 
 
 def _smaller(problem: Problem) -> Iterator[Problem]:
-    """Problems with one thing less, the largest steps first."""
+    """Candidates that lack one part or have simpler numbers, the largest steps first."""
     N = len(problem.logits)
     for n in range(N if N > 1 else 0):
         yield replace(problem, logits=problem.logits[:n] + problem.logits[n + 1:],
@@ -48,7 +48,7 @@ def _smaller(problem: Problem) -> Iterator[Problem]:
                 yield _with(problem, n, np.delete(logits, slice(start, start + part), axis=0), target)
         for u in range(len(target)):
             yield _with(problem, n, logits, target[:u] + target[u + 1:])
-            # One label and one frame less: what fits stays fitting.
+            # One label and one frame less, for targets that only just fit.
             for t in range(T):
                 yield _with(problem, n, np.delete(logits, t, axis=0), target[:u] + target[u + 1:])
     for c in range(problem.classes):

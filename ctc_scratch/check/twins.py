@@ -1,7 +1,7 @@
 """Wrong twins: the reference with one mistake each, so that a report can name the mistake that it sees.
 
-A twin is a text of `reference.py` or `batch.py` that is replaced by another one. It says what is wrong in
-one line, and its text is the place that does it right.
+A twin replaces a piece of code in `reference.py` or `batch.py` by a wrong one. It describes the mistake in
+one line, and the replaced code is the place that does it right.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ FILES = {"reference": "ctc_scratch/ctc/reference.py", "batch": "ctc_scratch/chec
 
 
 Variant = Union[str, tuple[tuple[str, str], ...]]
-"""What stands for the right text; or several pairs of a right text and what stands for it."""
+"""The text that replaces the right one; or several pairs of a right text and its replacement."""
 
 
 class Twin(NamedTuple):
-    """A mistake: every `right` becomes `wrong`; each of `wrong` is a variant with the same name.
+    """A mistake: the code `right` is replaced by one of `wrong`, which are variants of the same mistake.
 
-    rounding : rounding errors depend on the program, so it is recognised by `answers.is_float32`
+    rounding : whether the mistake is recognised by `answers.is_float32`, as rounding depends on the program
     """
 
     name: str
@@ -41,7 +41,7 @@ class Twin(NamedTuple):
         return place_of(self.right, SOURCES[self.source], FILES[self.source])
 
     def solvers(self) -> list[Callable[..., Any]]:
-        """`batch.solve` of each variant."""
+        """The function `batch.solve` of each variant."""
         return [_solver(self.source, ((self.right, wrong),) if isinstance(wrong, str) else wrong)
                 for wrong in self.wrong]
 
@@ -66,7 +66,7 @@ def place_of(text: str, source: str, path: str) -> str:
 
 
 def altered(original: ModuleType, text: str) -> ModuleType:
-    """A module with another text, which need not be in a file."""
+    """A copy of a module that is made from another source text."""
     twin = ModuleType(f"twin of {original.__name__}")
     twin.__package__ = original.__package__     # for its relative imports
     exec(compile(text, twin.__name__, "exec"), twin.__dict__)
@@ -91,7 +91,7 @@ NORMED = "return np.exp(log_softmax(log_joint))"
 SUMMED = "np.add.at(posterior.T, extend(labels, blank), gamma(log_probs, labels, blank).T)"
 LEAST = ("1e-5", "1e-6", "1e-7", "1e-8", "1e-10", "1e-12", "1e-15", "1e-16", "1e-20", "1e-30", "1e-38",
          "2.0 ** -149", "2.0 ** -126", "2.0 ** -52", "2.0 ** -23")
-"""Smallest probabilities that programs have; the powers of two are constants of float32 and float64."""
+"""Small probabilities to which programs clamp; the powers of two are constants of float32 and float64."""
 
 PENALISED = (
     (SKIPS, SKIPS + "; barred = np.where(skips, 0.0, np.where(np.arange(len(ext)) % 2, -1e5, -np.inf))"),
@@ -132,13 +132,15 @@ TWINS = (
          SHARED, ("log_add(stay, skip)",)),
     Twin("best path for the sum", "the loss of the best path (Viterbi), not of all paths",
          SHARED, ("np.maximum.reduce([stay, step, skip])",)),
-    Twin("emission of the frame before", "alpha is multiplied by the emissions one frame too early",
+    Twin("emission of the frame before", "alpha at frame t is multiplied by the emissions of frame t - 1",
          MOVES, (MOVES.replace("[t, ext]", "[t - 1, ext]"),)),
-    Twin("skip mask not moved in the backward pass", "beta asks the state it comes from whether it may skip",
+    Twin("skip mask not moved in the backward pass",
+         "whether s may skip to s + 2 is looked up at s, not at s + 2",
          BACK_SKIP, ("skip = np.where(skips, _shift(after, -2), -np.inf)",)),
     # ---- blank and labels
-    Twin("blank assumed 0", "the blank is class 0, whatever is asked for", EXT, ("ext = extend(labels, 0)",)),
-    Twin("blank assumed last", "the blank is the last class, whatever is asked for",
+    Twin("blank assumed 0", "the blank is class 0, whatever blank is passed",
+         EXT, ("ext = extend(labels, 0)",)),
+    Twin("blank assumed last", "the blank is the last class, whatever blank is passed",
          EXT, ("ext = extend(labels, log_probs.shape[1] - 1)",)),
     Twin("no blank before the first label", "paths start only in the first label",
          START, ("log_alpha[0, 1:2] = log_probs[0, ext[1:2]]",)),
@@ -162,28 +164,28 @@ TWINS = (
                            "forward(log_probs[1:] if len(log_probs) > 1 else log_probs,"),)),
     Twin("U = 0 is impossible", "the empty target has loss inf",
          END, (f"{END} if len(labels) else -np.inf",)),
-    Twin("blank skipped at U = 0", "the empty target has loss 0, although its blanks have probabilities",
+    Twin("blank skipped at U = 0", "the empty target has loss 0, not the loss of a path of blanks",
          END, (f"{END} if len(labels) else 0.0",)),
     # ---- backward pass and gradient
-    Twin("beta ends only in the blank", "the backward pass starts in the last state alone",
+    Twin("beta ends only in the blank", "the backward pass starts only in the last state",
          "log_beta[-1, -2:] = 0.0", ("log_beta[-1, -1:] = 0.0",)),
-    Twin("beta ends only in the label", "the backward pass starts in the last label alone",
+    Twin("beta ends only in the label", "the backward pass starts only in the last label",
          "log_beta[-1, -2:] = 0.0", ("log_beta[-1, -2:-1] = 0.0", "log_beta[-1, -2:][:1] = 0.0")),
     Twin("beta has the emission of its frame", "alpha beta counts the emission of each frame twice",
          "log_joint = forward(log_probs, labels, blank) + backward(log_probs, labels, blank)",
          ("log_joint = forward(log_probs, labels, blank) + backward(log_probs, labels, blank)"
           " + log_probs[:, extend(labels, blank)]",)),
-    Twin("occupancy overwritten at repeats", "of the states of one class, only the last counts",
+    Twin("occupancy overwritten at repeats", "of several states of the same class, only the last counts",
          SUMMED, ("posterior.T[extend(labels, blank)] = gamma(log_probs, labels, blank).T",)),
-    Twin("occupancy not divided by p", "alpha beta is taken for gamma, without dividing by p(labels | x)",
+    Twin("occupancy not divided by p", "alpha beta is taken for gamma, without division by p(labels | x)",
          NORMED, ("return np.exp(log_joint)",)),
     Twin("sign of the gradient", "the gradient is occupancy - softmax: that of the log-likelihood",
          GRAD, ("return loss, occupancy(log_probs, labels, blank) - np.exp(log_probs)",)),
-    Twin("gradient w.r.t. log-probs given as logits", "the gradient lacks the softmax: it is -occupancy",
+    Twin("gradient w.r.t. log-probs in place of logits", "the gradient lacks the softmax: it is -occupancy",
          GRAD, ("return loss, -occupancy(log_probs, labels, blank)",)),
-    Twin("gradient w.r.t. logits given as log-probs", "the gradient is softmax - occupancy",
+    Twin("gradient w.r.t. logits in place of log-probs", "the gradient is softmax - occupancy",
          PER_CLASS, ("pass",), "batch"),
-    Twin("gradient w.r.t. probs given as logits", "the gradient is -occupancy / probs",
+    Twin("gradient w.r.t. probs in place of logits", "the gradient is -occupancy / probs",
          GRAD, ("return loss, -occupancy(log_probs, labels, blank) / np.exp(log_probs)",)),
     Twin("no gradient for the blank", "the gradient of the blank's logit is 0",
          GRAD, (GRAD.replace("np.exp(log_probs) - occupancy(log_probs, labels, blank)",
@@ -197,17 +199,17 @@ TWINS = (
     Twin("NaN at logits of -inf", "a class of probability 0 makes gradients of its frame NaN",
          GRAD, (f"{GRAD} + 0 * logits",
                 f"{GRAD} + 0 * logits.sum(axis=1, keepdims=True)")),
-    Twin("no frames refused", "T = 0 raises an error; the empty target has loss 0, every other inf",
+    Twin("no frames refused", "T = 0 raises an error, but the empty target has loss 0, and every other inf",
          LOG_PROBS, (f"{LOG_PROBS} if len(logits) else logits[0]",)),
     # ---- softmax and numbers
     Twin("no softmax", "the logits are taken for log-probabilities", LOG_PROBS, ("log_probs = logits",)),
-    Twin("softmax twice", "the softmax is taken of probabilities",
+    Twin("softmax twice", "the softmax of the softmax is taken",
          LOG_PROBS, ("log_probs = log_softmax(np.exp(log_softmax(logits)))",)),
     Twin("softmax over the frames", "probabilities sum to 1 over the frames, not over the classes",
          LOG_PROBS, ("log_probs = log_softmax(logits.T).T if len(logits) else logits",)),
-    Twin("softmax overflows", "exp of the logits, without subtracting their maximum",
+    Twin("softmax overflows", "exp is taken of the logits without subtracting their maximum",
          SHIFT, ("pass",)),
-    Twin("probabilities clamped", "a small number is the least probability, or is added to each",
+    Twin("probabilities clamped", "a small number is the lower limit of probabilities, or is added to each",
          LOG_PROBS, tuple(f"log_probs = np.maximum(log_softmax(logits), np.log({least}))" for least in LEAST)
          + tuple(f"log_probs = np.log(np.exp(log_softmax(logits)) + {least})" for least in LEAST)),
     Twin("probabilities underflow", "ln y is computed as the logarithm of the probability, which may be 0",
@@ -244,19 +246,20 @@ TWINS = (
          FRAMES, ("logits.reshape(N, T, C)[n, :logit_lengths[n]]",), "batch"),
     Twin("targets of the next sample", "sample n is given the target of sample n + 1",
          LABELS, ("targets[(n + 1) % N, :target_lengths[(n + 1) % N]]",), "batch"),
-    Twin("lost offsets of targets", "padded targets are read one after another, as if without padding",
+    Twin("lost offsets of targets", "padded targets are read as if they were concatenated without padding",
          LABELS, ("targets.ravel()[sum(target_lengths[:n]):][:target_lengths[n]]",), "batch"),
-    Twin("mean over labels", "losses are divided by their number of labels, which is not the reduction",
+    Twin("mean over labels", "each loss is divided by its number of labels, which was not asked for",
          WEIGHTS, (WEIGHTS.replace("np.ones(N)", "1 / np.maximum(target_lengths, 1)"),), "batch"),
-    Twin("sum for mean", "the losses are added up",
+    Twin("sum for mean", "the losses are added up, not averaged",
          MEAN, ("pass",), "batch"),
-    Twin("sum for batchmean", "the losses are added up",
+    Twin("sum for batchmean", "the losses are added up, not averaged",
          "weights = np.full(N, 1 / N)", ("pass",), "batch"),
-    Twin("mean over samples only", "each loss is not divided by its number of labels",
+    Twin("mean over samples only", "the mean is of the losses, not of each loss per label",
          MEAN, ("weights = np.full(N, 1 / N)",), "batch"),
     Twin("mean over all labels", "the sum of the losses is divided by the number of all labels",
          MEAN, ("weights = np.full(N, 1 / max(target_lengths.sum(), 1))",), "batch"),
-    Twin("mean for sum", "the mean of the losses", WEIGHTS, ("weights = np.full(N, 1 / N)",), "batch"),
+    Twin("mean for sum", "the losses are divided by the number of samples",
+         WEIGHTS, ("weights = np.full(N, 1 / N)",), "batch"),
     Twin("mean divides by U = 0", "an empty target makes the mean inf or NaN",
          MEAN, ("weights = 1 / (N * target_lengths)",), "batch"),
     Twin("gradient not reduced", "the gradient is that of the sum, although the loss is a mean",

@@ -1,4 +1,4 @@
-"""`ctc-scratch check`: is a CTC right? A function, the losses of torch and optax, or any program."""
+"""`ctc-scratch check`: test a CTC loss: a function, that of torch or optax, or a program in any language."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="check a program that reads one case per line and writes one answer per line, "
                         "both as JSON; ctc_scratch/check/peers/program.py says how")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="float64",
-                        help="in which arithmetic it computes (default: float64)")
+                        help="the arithmetic of the loss (default: float64)")
     parser.add_argument("--blank", type=blank, metavar="CLASS",
                         help="the class that is the blank, or 'last' (default: it is passed as the argument "
                         "'blank' if there is one, else 0)")
     for name, choices, what in [
-            ("input", Input, "what it takes (default: logits)"),
-            ("gradient", Input, "the variable of its gradient (default: the input)"),
+            ("input", Input, "what the function takes (default: logits)"),
+            ("gradient", Input, "the variable of the gradient (default: the input)"),
             ("layout", Layout, "one sequence (TC), or the axes of a batch (default: TC)"),
-            ("reduction", Reduction, "of a batch (default: none)"),
+            ("reduction", Reduction, "the reduction of a batch (default: none)"),
             ("infeasible", Infeasible, "the loss of a target that does not fit, or an error (default: inf)")]:
         parser.add_argument(f"--{name}", choices=get_args(choices), help=what)
     parser.add_argument("--skip", action="append", type=law, metavar="LAW", default=[],
-                        help="a law that it does not promise, as the report names it; may be repeated")
+                        help="a law that is not promised, as the report names it; may be repeated")
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N",
                         help="seed of the random problems (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     promised["skip"] = tuple(options.skip)
     promised = {name: value for name, value in promised.items() if value not in (None, ())}
     adapter = _adapter(options, promised)
-    say("asking several hundred problems ...")
+    say("testing it on several hundred problems ...")
     try:
         report = check_ctc(adapter, precision=options.precision, seed=options.seed)
     finally:
@@ -101,7 +101,7 @@ def _adapter(options: argparse.Namespace, promised: dict[str, Any]) -> Adapter:
     library = "torch" if options.torch else "optax"
     for name in ("layout", "input", "gradient", "reduction", "blank"):
         if name in promised:
-            raise UsageError(f"--{library} says itself how it is called: leave out --{name}")
+            raise UsageError(f"--{library} fixes how the loss is called: leave out --{name}")
     try:
         return torch_adapter(**promised) if options.torch else optax_adapter(**promised)
     except ImportError as error:

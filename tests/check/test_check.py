@@ -223,7 +223,7 @@ def test_the_first_wrong_alpha_is_named():
     assert [row.faults > 0 for row in report.rows if row.law == "alpha"] == [True]
     example = report.findings[0].example.problem
     if len(example.logits[0]) > 1 and example.targets[0]:
-        assert "log alpha is wrong first at frame 1, state 1" in str(report)
+        assert "log alpha is first wrong at frame 1, state 1" in str(report)
     right = Adapter(lambda *problem: reference.loss_and_grad(*problem)[0],
                     alpha=lambda logits, target: reference.forward(reference.log_softmax(logits), target))
     assert_right(check_ctc(right))

@@ -11,7 +11,7 @@ from ..adapter import Adapter
 
 
 def torch_adapter(**options: Any) -> Adapter:
-    """`torch.nn.functional.ctc_loss` after log_softmax, with the gradient by torch's autograd."""
+    """An adapter for `torch.nn.functional.ctc_loss` after log_softmax, with the gradient by autograd."""
     import torch
 
     def loss(logits: Any, targets: Any, lengths: Any, target_lengths: Any, blank: int) -> tuple[Any, Any]:
@@ -25,11 +25,12 @@ def torch_adapter(**options: Any) -> Adapter:
 
 
 def optax_adapter(**options: Any) -> Adapter:
-    """`optax.ctc_loss` with the gradient by JAX.
+    """An adapter for `optax.ctc_loss`, with the gradient by JAX.
 
-    JAX compiles it for each shape and each blank, which takes a second or more. So every problem is padded to
-    one of a few shapes: samples without frames, padded frames and labels, and on both sides of its classes
-    others of probability 0, so that the blank is always the class in the middle.
+    JAX compiles the loss for each shape and each blank, which takes a second or more. To compile only a few
+    times, every problem is padded to one of a few shapes: with samples that have no frames, with frames and
+    labels after the lengths, and with classes of probability 0 on both sides, which put the blank in the
+    middle.
     """
     import jax
     import optax
@@ -46,7 +47,7 @@ def optax_adapter(**options: Any) -> Adapter:
         step = next(k for k in range(1, 9) if T <= 16 ** k and max(U, C) <= 8 ** k)
         frames, labels, middle = 16 ** step, 8 ** step, 8 ** step
         samples = -(-N // 8) * 8
-        first = middle - blank      # where class 0 comes to stand
+        first = middle - blank      # the padded index of class 0
         lowest = np.min(logits, initial=0, where=np.isfinite(logits)) - 800     # e^-800 is 0 in float64
         padded = np.full((samples, frames, 2 * middle), lowest, logits.dtype)
         padded[:N, :T, first:first + C] = logits

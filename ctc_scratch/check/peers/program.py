@@ -26,7 +26,7 @@ SECONDS = 10.0
 
 
 class Program:
-    """Starts the program when it is first called, and again after it has ended."""
+    """A program that the first call starts, and that a later call starts again if it has ended."""
 
     def __init__(self, command: Sequence[str], seconds: float = SECONDS):
         self.command, self.seconds = list(command), seconds
@@ -37,7 +37,7 @@ class Program:
         """The loss, or (loss, gradient).
 
         Raises RuntimeError if the program refuses the case, ends, or does not answer; ValueError if its
-        answer has not the form that it should have.
+        answer does not have the form above.
         """
         case = {"shape": list(logits.shape), "logits": [[number(value) for value in row] for row in logits],
                 "target": target.tolist(), "blank": blank}
@@ -85,7 +85,7 @@ class Program:
 
 
 def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
-    """Pass on each line, and "" at the end."""
+    """Put each line of the stream into the queue, and "" at its end."""
     try:
         for line in stream:
             lines.put(line)
