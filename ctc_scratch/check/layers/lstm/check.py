@@ -316,4 +316,5 @@ def _notes(adapter: LSTMAdapter, asked: Asked) -> tuple[str, ...]:
     missing += [f"the row {name!r}" for name in adapter.skip]
     longest = max((int(each.problem.lengths.max()) for each in asked.answers), default=0)
     return (f"Compared with the LSTM of ctc_scratch on {len(asked.answers)} problems of up to {longest} "
-            "frames; larger ones were not tried.",) + ((f"Not checked: {', '.join(missing)}.",) if missing else ())
+            "frames; larger ones were not tried.",) + (
+                (f"Not checked: {', '.join(missing)}.",) if missing else ())
