@@ -138,9 +138,11 @@ def _checks(adapter: Adapter) -> Iterator[tuple[str, Check]]:
 def _findings(asked: _Asked) -> Iterator[Finding]:
     """One finding if a known mistake explains all answers; else one for each kind of problem with a fault."""
     wrong = [each for each in asked.answers if each.difference]
+    if not wrong:       # only laws are broken that compare answers with each other
+        return
     twins = _twins(asked, asked.answers)
-    if twins or not wrong:
-        kinds = {"all problems": asked.answers} if wrong else {}
+    if twins:
+        kinds = {"all problems": asked.answers}
     else:
         kinds = {kind: [each for each in asked.answers if each.problem.kind == kind] for kind in KINDS}
     for kind, answers in kinds.items():
