@@ -215,13 +215,16 @@ def _not_promised(adapter: Adapter) -> set[str]:
     return names
 
 
-def _same(first, second, problem, precision, what, flip=False):
-    """Yield a fault if the answers differ; `flip` first reverses the second gradient in time."""
+def _same(first, second, problem, precision, what, flip=False, name="loss"):
+    """Yield a fault if the answers differ; `flip` first reverses the second gradient in time.
+
+    name : what the first number of an answer is, for the text of the fault
+    """
     if first.error or second.error:
         if bool(first.error) != bool(second.error):
             yield problem, f"{what}: {first.error or 'no error'} against {second.error or 'no error'}"
         return
-    pairs = [("loss", first.loss, second.loss)]
+    pairs = [(name, first.loss, second.loss)]
     if first.grad is not None and second.grad is not None:
         pairs.append(("gradient", first.grad, second.grad[::-1] if flip else second.grad))
     for name, a, b in pairs:
@@ -261,7 +264,8 @@ def alpha(ask, adapter, rng, precision):
         if found.shape != right.shape:
             yield problem, f"log alpha has shape {found.shape}, expected {right.shape}"
             continue
-        yield from _same(Answer(right), Answer(found), problem, precision, "from the implementation")
+        yield from _same(Answer(right), Answer(found), problem, precision, "from the implementation",
+                         name="log alpha")
 
 
 def align(ask, adapter, rng, precision):

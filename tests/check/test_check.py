@@ -221,6 +221,8 @@ def test_the_first_wrong_alpha_is_named():
 
     report = check_ctc(Adapter(lambda *problem: 1.5 * reference.loss_and_grad(*problem)[0], alpha=alpha))
     assert [row.faults > 0 for row in report.rows if row.law == "alpha"] == [True]
+    texts = [fault.text for fault in report.faults if fault.law == "alpha"]
+    assert texts and all(text.startswith("log alpha[") for text in texts)
     example = report.findings[0].example.problem
     if len(example.logits[0]) > 1 and example.targets[0]:
         assert "log alpha is first wrong at frame 1, state 1" in str(report)

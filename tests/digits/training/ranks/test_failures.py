@@ -108,7 +108,7 @@ def test_without_mpiexec_its_ranks_end(tmp_path, options):
     process.kill()
     process.communicate(timeout=SOON)
     wait_for(list(ranks.values()))
-    assert read_checkpoint(tmp_path / "run" / "checkpoint.npz").header["step"] >= 20
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.npz").header["step"] > 0
 
 
 @needs_mount
