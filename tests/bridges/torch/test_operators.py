@@ -168,7 +168,7 @@ def train_in_parallel(rank, address, results):
     if rank == 0:
         results.put(network.module.weight.grad.numpy())
     torch.distributed.barrier()
-    os._exit(0)  # freeing the process group, torch 2.13 may wait for a thread of gloo that waits for it
+    os._exit(0)  # as it frees the process group, torch 2.13 may wait for a thread that waits for the GIL
 
 
 def test_two_processes_train_together(tmp_path):
