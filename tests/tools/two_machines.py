@@ -17,11 +17,14 @@ TCP = dict(UCX_TLS="tcp,self")     # or MPICH would notice that both machines ha
 
 
 def can_be_made() -> bool:
-    """Whether this process may make network namespaces."""
+    """Whether this process may make network namespaces, and cables."""
     name = f"try{os.getpid()}"
     if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
         return False
-    return subprocess.run(["ip", "netns", "del", name], capture_output=True).returncode == 0
+    cable = subprocess.run(["ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b"],
+                           capture_output=True)
+    removed = subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    return cable.returncode == removed.returncode == 0
 
 
 @contextmanager
