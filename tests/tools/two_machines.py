@@ -21,7 +21,7 @@ def can_be_made() -> bool:
     name = f"try{os.getpid()}"
     if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
         return False
-    cable = subprocess.run(["ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b"],
+    cable = subprocess.run(["ip", "-n", name, "link", "add", "end0", "type", "veth", "peer", "name", "end1"],
                            capture_output=True)
     removed = subprocess.run(["ip", "netns", "del", name], capture_output=True)
     return cable.returncode == removed.returncode == 0
