@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,10 +59,21 @@ def two_machines(folder: Path):
             _ip("-n", name, "addr", "add", f"{address}/24", "dev", name)
             for device in (name, "lo"):
                 _ip("-n", name, "link", "set", device, "up")
+        _wait_for_carriers(a, b)
         yield start
     finally:
         for name in (a, b):
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def _wait_for_carriers(*names: str) -> None:
+    """Wait until both ends of the cable are up; MPICH looks for networks only once."""
+    for name in names:
+        for _ in range(100):
+            shown = subprocess.run(["ip", "-n", name, "link", "show", name], capture_output=True, text=True)
+            if "LOWER_UP" in shown.stdout:
+                break
+            time.sleep(0.1)
 
 
 def _ip(*words: str) -> None:
