@@ -63,10 +63,73 @@ class Finding:
     twins: tuple[Twin, ...]
     example: Example
     first_alpha: str = ""
+    searched = True     # `check_ctc` always looks for known mistakes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Report:
+class BaseReport:
+    """What all reports share: the table of laws, the faults, and what is probably wrong."""
+
+    rows: tuple[Row, ...]
+    faults: tuple[Any, ...]
+    findings: tuple[Any, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+    @property
+    def twins(self) -> tuple[Any, ...]:
+        """The known mistakes that were recognised."""
+        return tuple(twin for finding in self.findings for twin in finding.twins)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        lines = table(self.rows)
+        for remark in self._remarks():
+            lines += wrapped(remark)
+        if self.ok:
+            return "\n".join([*lines, "No fault was found."])
+        lines += ["1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"]
+        for finding in self.findings:
+            lines += ["", *finding_lines(finding), *self._example_lines(finding)]
+        if not self.findings:
+            lines += wrapped(f"The first fault ({self.faults[0].law}): {self.faults[0].text}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report in plain lists and strings, which JSON can hold."""
+        return {
+            "ok": self.ok,
+            "laws": [{"law": row.law, "problems": row.problems, "wrong": row.faults,
+                      "error": number(row.error)} for row in self.rows],
+            "faults": [{"law": fault.law, "text": fault.text} for fault in self.faults],
+            "findings": [{
+                "kind": finding.kind, "wrong": finding.wrong,
+                "probably": [{"mistake": twin.name, "why": twin.why, "right": twin.place}
+                             for twin in finding.twins],
+                **self._example_as_dict(finding)} for finding in self.findings]}
+
+    def _remarks(self) -> list[str]:
+        """Sentences below the table."""
+        raise NotImplementedError
+
+    def _example_lines(self, finding: Any) -> list[str]:
+        """The example of a finding, as lines of text."""
+        raise NotImplementedError
+
+    def _example_as_dict(self, finding: Any) -> dict[str, Any]:
+        """The example of a finding, for `as_dict`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(BaseReport):
     """What `check_ctc` found.
 
     rows : for each law, how many problems were tried and how many faults they showed
@@ -82,50 +145,21 @@ class Report:
     gives_gradient: bool = True
     skipped: tuple[str, ...] = ()
 
-    @property
-    def ok(self) -> bool:
-        return not self.faults
-
-    @property
-    def twins(self) -> tuple[Twin, ...]:
-        """The known mistakes that were recognised."""
-        return tuple(twin for finding in self.findings for twin in finding.twins)
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        lines = table(self.rows)
-        if not self.gives_gradient:
-            lines += wrapped("No gradient was returned, so only losses were checked.")
-        if self.skipped:
-            lines += wrapped(f"Not tested: {', '.join(self.skipped)}.")
-        if self.ok:
-            return "\n".join([*lines, "No fault was found."])
-        lines += ["1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"]
-        for finding in self.findings:
-            lines += ["", *_finding(finding)]
-        if not self.findings:
-            lines += wrapped(f"The first fault ({self.faults[0].law}): {self.faults[0].text}")
-        return "\n".join(lines)
-
     def as_dict(self) -> dict[str, Any]:
         """The report in plain lists and strings, as `--json` prints it."""
-        return {
-            "ok": self.ok,
-            "laws": [{"law": row.law, "problems": row.problems, "wrong": row.faults,
-                      "error": number(row.error)} for row in self.rows],
-            "faults": [{"law": fault.law, "text": fault.text} for fault in self.faults],
-            "findings": [{
-                "kind": finding.kind, "wrong": finding.wrong,
-                "probably": [{"mistake": twin.name, "why": twin.why, "right": twin.place}
-                             for twin in finding.twins],
-                "example": _as_dict(finding.example), "first_alpha": finding.first_alpha or None,
-            } for finding in self.findings],
-            "gradient": self.gives_gradient, "skipped": list(self.skipped)}
+        return {**super().as_dict(), "gradient": self.gives_gradient, "skipped": list(self.skipped)}
+
+    def _remarks(self) -> list[str]:
+        remarks = [] if self.gives_gradient else ["No gradient was returned, so only losses were checked."]
+        return [*remarks, f"Not tested: {', '.join(self.skipped)}."] if self.skipped else remarks
+
+    def _example_lines(self, finding: Finding) -> list[str]:
+        example = finding.example
+        return ["The smallest problem found that shows it:", *_problem(example.problem),
+                *wrapped(example.text, "  "), *wrapped(finding.first_alpha, "  ")]
+
+    def _example_as_dict(self, finding: Finding) -> dict[str, Any]:
+        return {"example": _as_dict(finding.example), "first_alpha": finding.first_alpha or None}
 
 
 def _as_dict(example: Example) -> dict[str, Any]:
@@ -156,18 +190,17 @@ def wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _finding(finding: Finding) -> list[str]:
-    many = len(finding.twins) > 1
+def finding_lines(finding: Any) -> list[str]:
+    """Which answers are wrong, and the known mistakes that give them, as lines of text."""
     lines = [f"{finding.kind}: {finding.wrong} wrong"]
     if finding.twins:
         lines += wrapped("What is probably wrong" + (
-            " is one of these, which give the same answers:" if many else ":"))
-    else:
+            " is one of these, which give the same answers:" if len(finding.twins) > 1 else ":"))
+    elif finding.searched:
         lines += ["No known mistake gives these answers."]
     for twin in finding.twins:
         lines += [*wrapped(f"{twin.name}: {twin.why}", "  "), f"    done right in {twin.place}"]
-    return [*lines, "The smallest problem found that shows it:", *_problem(finding.example.problem),
-            *wrapped(finding.example.text, "  "), *wrapped(finding.first_alpha, "  ")]
+    return lines
 
 
 def _problem(problem: Problem) -> list[str]:

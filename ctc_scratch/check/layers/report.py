@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..report import Row, number, table, wrapped
+from ..report import BaseReport, Row, wrapped
 from .twin import Twin
 
 
@@ -40,7 +40,7 @@ class LayerFinding:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LayerReport:
+class LayerReport(BaseReport):
     """What `check_lstm` or `check_layer` found.
 
     rows : for each law, how many problems were tried and how many faults they showed
@@ -54,58 +54,16 @@ class LayerReport:
     findings: tuple[LayerFinding, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def ok(self) -> bool:
-        return not self.faults
-
-    @property
-    def twins(self) -> tuple[Twin, ...]:
-        """The known mistakes that were recognised."""
-        return tuple(twin for finding in self.findings for twin in finding.twins)
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        lines = table(self.rows)
-        for note in self.notes:
-            lines += wrapped(note)
-        if self.ok:
-            return "\n".join([*lines, "No fault was found."])
-        lines += ["1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"]
-        for finding in self.findings:
-            lines += ["", *_finding(finding)]
-        if not self.findings:
-            lines += wrapped(f"The first fault ({self.faults[0].law}): {self.faults[0].text}")
-        return "\n".join(lines)
-
     def as_dict(self) -> dict[str, Any]:
         """The report in plain lists and strings, which JSON can hold."""
-        return {
-            "ok": self.ok,
-            "laws": [{"law": row.law, "problems": row.problems, "wrong": row.faults,
-                      "error": number(row.error)} for row in self.rows],
-            "faults": [{"law": fault.law, "text": fault.text} for fault in self.faults],
-            "findings": [{
-                "kind": finding.kind, "wrong": finding.wrong,
-                "probably": [{"mistake": twin.name, "why": twin.why, "right": twin.place}
-                             for twin in finding.twins],
-                "example": list(finding.example), "difference": finding.text} for finding in self.findings],
-            "notes": list(self.notes)}
+        return {**super().as_dict(), "notes": list(self.notes)}
 
+    def _remarks(self) -> list[str]:
+        return list(self.notes)
 
-def _finding(finding: LayerFinding) -> list[str]:
-    lines = [f"{finding.kind}: {finding.wrong} wrong"]
-    if finding.twins:
-        lines += wrapped("What is probably wrong" + (
-            " is one of these, which give the same answers:" if len(finding.twins) > 1 else ":"))
-    elif finding.searched:
-        lines += ["No known mistake gives these answers."]
-    for twin in finding.twins:
-        lines += [*wrapped(f"{twin.name}: {twin.why}", "  "), f"    done right in {twin.place}"]
-    if finding.example:
-        lines += ["The smallest problem found that shows it:", *(f"  {line}" for line in finding.example)]
-    return [*lines, *wrapped(finding.text, "  ")]
+    def _example_lines(self, finding: LayerFinding) -> list[str]:
+        lines = ["The smallest problem found that shows it:"] if finding.example else []
+        return [*lines, *(f"  {line}" for line in finding.example), *wrapped(finding.text, "  ")]
+
+    def _example_as_dict(self, finding: LayerFinding) -> dict[str, Any]:
+        return {"example": list(finding.example), "difference": finding.text}
