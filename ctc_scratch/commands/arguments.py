@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 
 class UsageError(ValueError):
@@ -22,3 +26,11 @@ def labels(text: str) -> list[int]:
     if not all(part.strip().isdecimal() for part in parts):
         raise ArgumentTypeError(f"expected labels like 1,1,2, not {text!r}")
     return [int(part) for part in parts]
+
+
+def load_logits(path: str | Path) -> Any:
+    """What a file of `numpy.save` holds; the caller checks that it is one array (T, C)."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except Exception as error:      # a damaged file can raise almost any exception
+        raise UsageError(f"{path}: expected logits (T, C) as numpy.save writes them: {error}") from None

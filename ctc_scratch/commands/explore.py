@@ -14,7 +14,7 @@ from ..digits.errors import ArchiveError, DataError
 from ..page.bundle import page_html
 from ..page.recording import packaged_recording, run_recording
 from . import arguments
-from .arguments import UsageError
+from .arguments import UsageError, load_logits
 
 EXAMPLE = "ctc-scratch explore --target 1,2,2 --frames 7 --out ctc.html"
 ERRORS = {UsageError: 2, ArchiveError: 2, DataError: 2}
@@ -91,10 +91,7 @@ def _load_logits(options: argparse.Namespace) -> np.ndarray:
     if options.frames is not None:
         raise UsageError(f"--frames is for random logits, but --logits {path} has frames of its own: leave "
                          "out one of the two")
-    try:
-        logits = np.load(path, allow_pickle=False)
-    except Exception as error:      # a damaged file can raise almost any exception
-        raise UsageError(f"{path}: expected logits (T, C) as numpy.save writes them: {error}") from None
+    logits = load_logits(path)
     if not isinstance(logits, np.ndarray) or logits.ndim != 2 or logits.dtype.kind not in "fiu":
         raise UsageError(f"{path}: expected one array of numbers of shape (T, C)")
     T, C = logits.shape

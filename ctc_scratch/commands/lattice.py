@@ -11,7 +11,7 @@ from ..ctc.inputs.errors import InfeasibleTargetError
 from ..ctc.labels import states_of
 from ..ctc.paths.lattice import Lattice, lattice
 from . import arguments
-from .arguments import UsageError
+from .arguments import UsageError, load_logits
 from .figures import add_format_options, add_row_options, output_of
 from .notice import say
 
@@ -112,10 +112,7 @@ def _load_logits(options: argparse.Namespace) -> np.ndarray:
         if getattr(options, name) is not None:
             raise UsageError(f"--{name} is for a toy problem, but --logits {path} has {name} of its own: "
                              "leave out one of the two")
-    try:
-        logits = np.load(path, allow_pickle=False)
-    except Exception as error:      # a damaged file can raise almost any exception
-        raise UsageError(f"{path}: expected logits (T, C) as numpy.save writes them: {error}") from None
+    logits = load_logits(path)
     if not isinstance(logits, np.ndarray) or logits.ndim != 2:
         raise UsageError(f"{path}: expected one array of shape (T, C)")
     return logits
