@@ -291,13 +291,15 @@ def test_objectives(run):
 
 @pytest.mark.slow
 def test_in_training(run, tmp_path):
-    steps, curves = tables(run(in_training, "--quick", "--models", "linear,conv", "--threads", "1",
-                               "--rounds", "2"))
+    steps, bridge, curves = tables(run(in_training, "--quick", "--models", "linear,conv", "--threads", "1",
+                                       "--rounds", "2"))
     assert [row[1] for row in steps[1:]] == ["linear probe", "3 convolutions"]
     assert all(float(row[-1]) > 0 for row in steps[1:])
+    assert [row[0] for row in bridge[1:]] == ["12, 4, 5, 3"]
+    assert all(float(share.removesuffix(" %")) > 0 for share in bridge[1][3:])
     assert [row[0] for row in curves[1:]] == ["float64", "float32"]
     assert float(curves[1][3]) < 1e-9 and float(curves[2][3]) < 1e-4
-    assert set(results(tmp_path, "in_training")) == {"steps", "curve"}
+    assert set(results(tmp_path, "in_training")) == {"steps", "bridge", "curve"}
 
 
 @pytest.mark.slow
