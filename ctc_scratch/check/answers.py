@@ -6,7 +6,7 @@ Sizes: T frames, N samples, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,17 @@ class Precision:
 
 PRECISIONS = {"float64": Precision(1e-9, 2.0 ** -52, np.float64),
               "float32": Precision(2e-5, 2.0 ** -23, np.float32)}
+
+
+def check_options(precision: Any, skip: Any, rows: Collection[str]) -> None:
+    """Errors for a precision that does not exist, and for a row to skip that the report does not have."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r:.80}")
+    if not isinstance(skip, tuple):
+        raise ValueError(f"skip must be a tuple of names, got {skip!r:.80}")
+    for name in skip:
+        if name not in rows:
+            raise ValueError(f"skip: there is no row {name!r:.80}; the rows are {', '.join(rows)}")
 
 
 def compare(answer: Answer, right: Answer, precision: Precision) -> Difference | None:

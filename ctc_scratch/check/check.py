@@ -13,7 +13,16 @@ import numpy as np
 
 from ..ctc.reference import forward, log_softmax
 from .adapter import Adapter, as_adapter
-from .answers import PRECISIONS, Answer, Difference, Precision, compare, distance, is_float32
+from .answers import (
+    PRECISIONS,
+    Answer,
+    Difference,
+    Precision,
+    check_options,
+    compare,
+    distance,
+    is_float32,
+)
 from .laws import EXTRAS, FAMILIES, LAWS, NAMES
 from .problems import KINDS, Problem
 from .report import Example, Fault, Finding, Report, Row
@@ -78,11 +87,7 @@ def check_ctc(fn: Callable[..., Any] | Adapter, *, precision: str = "float64", s
     True
     """
     adapter = as_adapter(fn, **options)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r:.80}")
-    for name in adapter.skip:
-        if name not in NAMES:
-            raise ValueError(f"skip: there is no law {name!r:.80}; the laws are {', '.join(NAMES)}")
+    check_options(precision, adapter.skip, NAMES)
     asked = _Asked(adapter, PRECISIONS[precision])
     rows, faults = [], []
     for name, check in _checks(adapter):

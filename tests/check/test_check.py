@@ -259,7 +259,7 @@ def test_alignments_and_labels_are_checked():
     ({"layout": "CNT"}, "layout must be one of TC, TNC, NTC, got 'CNT'"),
     ({"gradient": "nothing"}, "gradient must be one of logits, log_probs, probs, got 'nothing'"),
     ({"blank": -1}, 'blank must be a class, "last" or None, got -1'),
-    ({"skip": ("gravity",)}, "skip: there is no law 'gravity'"),
+    ({"skip": ("gravity",)}, "skip: there is no row 'gravity'; the rows are "),
     ({"skip": "random"}, "skip must be a tuple of names, got 'random'"),
 ])
 def test_a_wrong_option_is_refused(options, message):

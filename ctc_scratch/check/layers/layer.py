@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Literal, Mapping, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..answers import PRECISIONS
+from ..answers import PRECISIONS, check_options
 from ..report import Row
 from ..shrink import shrink
 from . import plain_layers
@@ -211,10 +211,7 @@ def _check_options(kind: Any, x: Any, params: Any, batch_axis: Any, precision: A
         raise ValueError(f"a linear layer has the params weight and bias, got {', '.join(params) or 'none'}")
     if type(batch_axis) is not int or not -len(x) <= batch_axis < len(x):
         raise ValueError(f"batch_axis must be an axis of x, which has the shape {x}, got {batch_axis!r:.80}")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r:.80}")
-    if not isinstance(skip, tuple) or not set(skip) <= set(LAWS):
-        raise ValueError(f"skip must be a tuple of names among {', '.join(LAWS)}, got {skip!r:.80}")
+    check_options(precision, skip, LAWS)
 
 
 def _is_shape(value: Any) -> bool:

@@ -243,8 +243,9 @@ def test_a_gradient_that_is_not_returned_is_said():
     ({"batch_axis": 3}, ValueError,
      r"batch_axis must be an axis of x, which has the shape \(3, 2, 4\), got 3"),
     ({"precision": "float16"}, ValueError, "precision must be one of float64, float32, got 'float16'"),
-    ({"skip": ("nothing",)}, ValueError, "skip must be a tuple of names among same call, same answer, "
-                                         "agreement"),
+    ({"skip": ("nothing",)}, ValueError, "skip: there is no row 'nothing'; the rows are same call, same "
+                                         "answer, agreement"),
+    ({"skip": "agreement"}, ValueError, "skip must be a tuple of names, got 'agreement'"),
 ], ids=lambda value: str(value)[:40] if isinstance(value, dict) else "")
 def test_bad_arguments_are_refused(options, error, message):
     arguments = {"forward": plain_layers.tanh, "backward": plain_layers.tanh_back, **options}

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
-from ...answers import PRECISIONS, Difference, Precision
+from ...answers import PRECISIONS, Difference, Precision, check_options
 from ...report import Row
 from ...shrink import shrink
 from ..answers import GRADIENT, Answer, agree, closely, compare, distance, is_gradient
@@ -117,11 +117,7 @@ def check_lstm(fn: Callable[..., Any] | LSTMAdapter, *, precision: str = "float6
     ['gate order i, f, o, g']
     """
     adapter = as_adapter(fn, **options)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r:.80}")
-    for name in adapter.skip:
-        if name not in NAMES:
-            raise ValueError(f"skip: there is no row {name!r:.80}; the rows are {', '.join(NAMES)}")
+    check_options(precision, adapter.skip, NAMES)
     asked = Asked(adapter, PRECISIONS[precision])
     rows: list[Row] = []
     faults: list[LayerFault] = []
