@@ -171,7 +171,7 @@ def solve_batch(
     problem = Problem(frames, packed, blank, weights, normalise)
     rows = grad.reshape(frames.rows.shape) if want_grad else grad
     losses, bounds, exact, no_path = solve(problem, rows, method, workspace)
-    if out is not None:
+    if want_grad:
         clear_padding(grad, frames)
     if normalise:
         np.maximum(losses, 0.0, out=losses)  # where p is nearly 1, ln p may round to above 0

@@ -115,9 +115,9 @@ def without_mask(
 
 
 def check_out(out: Any, frames: Frames) -> NDArray:
-    """The array that the gradient is written to: `out`, or a new one of zeros if that is None."""
+    """The array that the gradient is written to: `out`, or a new one if that is None; it may hold anything."""
     if out is None:
-        return np.zeros(frames.logits.shape, frames.logits.dtype)
+        return np.empty(frames.logits.shape, frames.logits.dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an array, got {type(out).__name__}")
     shape, dtype = frames.logits.shape, frames.logits.dtype
