@@ -115,7 +115,7 @@ def without_mask(
 
 
 def check_out(out: Any, frames: Frames) -> NDArray:
-    """The array that the gradient is written to: `out`, or a new one if that is None; it may hold anything."""
+    """The array for the gradient: `out`, or a new one if that is None. It may hold anything."""
     if out is None:
         return np.empty(frames.logits.shape, frames.logits.dtype)
     if not isinstance(out, np.ndarray):
