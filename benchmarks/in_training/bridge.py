@@ -1,10 +1,10 @@
 """The table of the bridge's own cost: our loss as a torch function, compared with the call it makes.
 
-A call of `ctc_loss` with NumPy arrays is compared with forward and backward of `ctc_loss_from_logits`, plain
-and as `(loss / 4).backward()`, where the gradient has to be multiplied by 1/4. "least" is the least that
-torch asks of a function written in Python: it makes the same call of `ctc_loss`, but converts no argument,
-saves nothing for a second derivative, and skips the Python part of `Function.apply`, as the bridge does. The
-first problem is so small that its row shows the overhead alone.
+A direct call of `ctc_loss` on NumPy arrays is compared with forward and backward of `ctc_loss_from_logits`,
+plain and as `(loss / 4).backward()`, where the gradient has to be multiplied by 1/4. "least" is the least
+that torch asks of a function written in Python: it makes the same call of `ctc_loss`, but converts no argument
+and saves nothing for a second derivative. Like the bridge, it skips the Python part of `Function.apply`. The
+first problem is so small that its row shows little but the overhead.
 """
 
 from __future__ import annotations
@@ -77,6 +77,6 @@ def bridge_table(seconds: float, shapes: Sequence[tuple[int, int, int, int]] = (
                      f"{1e6 * np.median(times['bridge'] - times['core']):.0f}",
                      *(f"{100 * ratio(times, 'core', name):.0f} %" for name in list(calls)[1:])])
         results.append(dict(shape=shape, seconds={name: spent.tolist() for name, spent in times.items()}))
-    header = ["T, N, C, U", "`ctc_loss`, ms", "bridge: more microseconds", "its speed", "(loss / 4)",
-              "least: its speed", "(loss / 4)"]
+    header = ["T, N, C, U", "`ctc_loss`, ms", "the bridge adds, µs", "speed of the bridge", "with loss / 4",
+              "speed of least", "with loss / 4"]
     return markdown(header, rows), results

@@ -69,7 +69,7 @@ PRECISIONS = {"float64": Precision(1e-9, 2.0 ** -52, np.float64),
 
 
 def check_options(precision: Any, skip: Any, rows: Collection[str]) -> None:
-    """Errors for a precision that does not exist, and for a row to skip that the report does not have."""
+    """ValueError for an unknown precision, a `skip` that is no tuple, or a name in it that is no row."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r:.80}")
     if not isinstance(skip, tuple):

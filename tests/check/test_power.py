@@ -1,4 +1,7 @@
-"""The test vectors find mistakes: every wrong twin of the reference gets a small case wrong."""
+"""The test vectors find mistakes: every wrong twin of the reference but two gets a small case wrong.
+
+A twin is a copy of the reference with one mistake (see `ctc_scratch/check/twins.py`).
+"""
 
 import numpy as np
 import pytest
@@ -12,11 +15,11 @@ from .twins import single
 
 CASES = [case for case in load_cases("toy", "core") if case.result != "error" and case.logits.size <= 16]
 LARGE = {"softmax overflows", "probabilities underflow"}
-"""Twins that are wrong only for logits of several hundred. The vectors have none: they stay below 32."""
+"""Twins that are wrong only for logits of several hundred; the finite logits of the vectors are below 32."""
 
 
 def first_fault(solve, cases):
-    """The id of the first case with a wrong loss or gradient; None if there is none."""
+    """The id of the first case with a wrong loss or gradient, or an exception; None if there is none."""
     fn = single(solve)
     for case in cases:
         try:
