@@ -2,9 +2,9 @@
 
 A direct call of `ctc_loss` on NumPy arrays is compared with forward and backward of `ctc_loss_from_logits`,
 plain and as `(loss / 4).backward()`, where the gradient has to be multiplied by 1/4. "least" is the least
-that torch asks of a function written in Python: it makes the same call of `ctc_loss`, but converts no argument
-and saves nothing for a second derivative. Like the bridge, it skips the Python part of `Function.apply`. The
-first problem is so small that its row shows little but the overhead.
+that torch asks of a function written in Python: it makes the same call of `ctc_loss`, but converts no
+argument and saves nothing for a second derivative. Like the bridge, it skips the Python part of
+`Function.apply`. The first problem is so small that its row shows little but the overhead.
 """
 
 from __future__ import annotations
