@@ -43,7 +43,8 @@ def main() -> None:
                                               options.rounds, shapes)
         print(f"\nmilliseconds, medians\n\n{table}\n")
     if "bridge" in options.tables:
-        table, results["bridge"] = bridge_table(*((0.01, [(12, 4, 5, 3)]) if options.quick else (2.0,)))
+        table, results["bridge"] = (
+            bridge_table(0.01, [(12, 4, 5, 3)]) if options.quick else bridge_table(2.0))
         print(f"one thread, float32\n\n{table}\n")
     if "curve" in options.tables:
         count = 5 if options.quick else STEPS

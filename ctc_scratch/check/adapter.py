@@ -80,6 +80,8 @@ class Adapter:
             value = getattr(self, name)
             if value not in get_args(choices) and not (name == "gradient" and value is None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {value!r:.80}")
+        if not isinstance(self.skip, tuple):
+            raise ValueError(f"skip must be a tuple of names, got {self.skip!r:.80}")
         if not (self.blank in (None, "last") or type(self.blank) is int and self.blank >= 0):
             raise ValueError(f'blank must be a class, "last" or None, got {self.blank!r:.80}')
 

@@ -68,12 +68,10 @@ PRECISIONS = {"float64": Precision(1e-9, 2.0 ** -52, np.float64),
               "float32": Precision(2e-5, 2.0 ** -23, np.float32)}
 
 
-def check_options(precision: Any, skip: Any, rows: Collection[str]) -> None:
-    """ValueError for an unknown precision, a `skip` that is no tuple, or a name in it that is no row."""
+def check_options(precision: Any, skip: tuple[str, ...], rows: Collection[str]) -> None:
+    """ValueError for an unknown precision, or for a name in `skip` that is no row of the report."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r:.80}")
-    if not isinstance(skip, tuple):
-        raise ValueError(f"skip must be a tuple of names, got {skip!r:.80}")
     for name in skip:
         if name not in rows:
             raise ValueError(f"skip: there is no row {name!r:.80}; the rows are {', '.join(rows)}")

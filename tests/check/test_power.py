@@ -18,10 +18,10 @@ LARGE = {"softmax overflows", "probabilities underflow"}
 """Twins that are wrong only for logits of several hundred; the finite logits of the vectors are below 32."""
 
 
-def first_fault(solve, cases):
+def first_fault(solve):
     """The id of the first case with a wrong loss or gradient, or an exception; None if there is none."""
     fn = single(solve)
-    for case in cases:
+    for case in CASES:
         try:
             loss, grad = fn(case.used_logits, np.array(case.used_target, int), case.blank)
         except Exception:
@@ -33,11 +33,11 @@ def first_fault(solve, cases):
 
 
 def test_the_reference_itself_has_no_fault():
-    assert first_fault(batch.solve, CASES) is None
+    assert first_fault(batch.solve) is None
 
 
 @pytest.mark.parametrize("name", [
     twin.name for twin in TWINS if twin.source == "reference" and twin.name not in LARGE])
 def test_a_wrong_twin_gets_a_small_case_wrong(name):
     for solve in twin_named(name).solvers():
-        assert first_fault(solve, CASES) is not None
+        assert first_fault(solve) is not None

@@ -211,6 +211,8 @@ def _check_options(kind: Any, x: Any, params: Any, batch_axis: Any, precision: A
         raise ValueError(f"a linear layer has the params weight and bias, got {', '.join(params) or 'none'}")
     if type(batch_axis) is not int or not -len(x) <= batch_axis < len(x):
         raise ValueError(f"batch_axis must be an axis of x, which has the shape {x}, got {batch_axis!r:.80}")
+    if not isinstance(skip, tuple):
+        raise ValueError(f"skip must be a tuple of names, got {skip!r:.80}")
     check_options(precision, skip, LAWS)
 
 

@@ -76,6 +76,8 @@ class LSTMAdapter:
                     f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r:.80}")
         if type(self.biases) is not int or self.biases not in (0, 1, 2):
             raise ValueError(f"biases must be 0, 1 or 2, got {self.biases!r:.80}")
+        if not isinstance(self.skip, tuple):
+            raise ValueError(f"skip must be a tuple of names, got {self.skip!r:.80}")
         if has_parameter(self.forward, "h0") != has_parameter(self.forward, "c0"):
             raise ValueError("forward must take both h0 and c0, or neither")
         for name in ("lengths", "h0", "c0"):
